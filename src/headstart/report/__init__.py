@@ -1,0 +1,1 @@
+"""What did transfer bring? Runs on disk -> comparison -> pages; imports no torch."""

@@ -1,0 +1,37 @@
+"""Which small network learns 32-pixel characters in seconds on a CPU?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import nn
+
+from headstart.backbones.stages import Backbone
+from headstart.types import Pixels
+
+
+def small_cnn(
+    *,
+    width: Annotated[int, Ge(1)],
+    size: Annotated[int, Ge(8)],
+    channels: Annotated[int, Ge(1)],
+    keep: Annotated[int, Ge(1)] | None,
+) -> Backbone:
+    """Four stages of 3x3 convolution, BatchNorm, ReLU and halving, each twice as wide as the one before.
+
+    width: channels of the first stage. size: pixels. The features are 8 times as wide as the first stage.
+    """
+    widths = [channels, width, 2 * width, 4 * width, 8 * width]
+    stages = {f"stage{n}": _stage(widths[n - 1], widths[n], halve=n < 4) for n in range(1, 5)}
+    pixels = Pixels(size, channels, mean=(0.5,) * channels, std=(0.5,) * channels)
+    return Backbone(stages, pixels=pixels, keep=keep)
+
+
+def _stage(before: int, after: int, *, halve: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),  # BatchNorm has the bias
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    ]
+    return nn.Sequential(*layers, nn.MaxPool2d(2)) if halve else nn.Sequential(*layers)

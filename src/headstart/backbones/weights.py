@@ -1,0 +1,68 @@
+"""Where do a backbone's first numbers come from?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headstart.backbones.stages import Backbone
+from headstart.types import UserError
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The numbers of a trained model, and what a run has to know of where they come from.
+
+    backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its order.
+    reset_from: keep the first n stages, the rest stays fresh; None keeps all. facts: for result.json.
+    """
+
+    backbone: Mapping[str, Tensor] = field(default_factory=dict)
+    head: Mapping[str, Tensor] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    reset_from: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(backbone: Backbone, weights: Weights) -> tuple[str, ...]:
+    """Put the weights into the stages that they are for -> the names of those stages.
+
+    Stages that the backbone does not keep are left out. Raises UserError where reset_from is more than the
+    stages that there are, or a stage's numbers are missing, too many or of another shape.
+    """
+    if not weights.backbone:
+        return ()
+    n = len(backbone.names) if weights.reset_from is None else weights.reset_from
+    if not 0 <= n <= len(backbone.names):
+        raise UserError(
+            f"weights.reset_from must be 0 to {len(backbone.names)}, got {n}; "
+            f"the stages are {', '.join(backbone.names)}"
+        )
+    for name in backbone.names[:n]:
+        prefix = f"stages.{name}."
+        numbers = {
+            key.removeprefix(prefix): t for key, t in weights.backbone.items() if key.startswith(prefix)
+        }
+        try:
+            backbone.stages[name].load_state_dict(numbers, strict=True)
+        except RuntimeError as error:
+            raise UserError(
+                f"the source's weights do not fit stage {name}: {str(error).splitlines()[-1].strip()}; "
+                "was the source trained with the same backbone settings?"
+            ) from error
+    return backbone.names[:n]
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (16 hex digits) of names, shapes and bytes of a state_dict, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()[:16]

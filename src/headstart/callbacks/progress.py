@@ -1,0 +1,62 @@
+"""How far is the run?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+
+class Progress(Callback):
+    """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
+
+    Before it stands the name of the run's folder. Where the output is no terminal, one line at the end is all.
+    monitor: the figure.
+    """
+
+    def __init__(self, *, monitor: str) -> None:
+        self.monitor = monitor
+        self.title = ""
+        self._bar: tqdm[Any] | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.title = Path(trainer.default_root_dir).name
+            batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+            self._bar = tqdm(
+                total=None if batches == float("inf") else int(batches),
+                desc=self.title,
+                unit="batch",
+                dynamic_ncols=True,
+                mininterval=0.2,
+                disable=not sys.stderr.isatty(),
+            )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._bar is not None and trainer.state.fn == "fit":
+            self._bar.set_postfix_str(self._figures(trainer), refresh=False)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            if self._bar.disable:
+                print(f"{self.title}: {self._figures(trainer)}", file=sys.stderr, flush=True)
+            self._bar = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _figures(self, trainer: Trainer) -> str:
+        value = trainer.callback_metrics.get(self.monitor)
+        shown = "" if value is None else f", {self.monitor} {float(value):.3f}"
+        return f"epoch {trainer.current_epoch}/{trainer.max_epochs}{shown}"

@@ -1,0 +1,155 @@
+"""Does every key of a config fit the signature of its target?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from headstart.cli.closest import closest, hint, listed
+from headstart.cli.composition import Plain
+from headstart.cli.definitions import missing_part
+from headstart.cli.signatures import Signature, signature
+from headstart.cli.value_types import UNKNOWN, ValueType, choices, expected, fits
+from headstart.types import UserError
+
+SETTINGS = "headstart.tasks.settings.Settings"  # the schema of the top level
+HYDRAS_KEYS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
+
+
+class MisfitError(UserError):
+    """A value that its parameter cannot take."""
+
+    def __init__(self, message: str, path: str, kind: ValueType) -> None:
+        super().__init__(message)
+        self.path = path
+        self.kind = kind
+
+
+def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> None:
+    """Raise UserError for the first key that nothing takes, or value that does not fit.
+
+    mounts: the top-level keys where groups lie. groups: as a user overrides them.
+    """
+    settings = signature(SETTINGS)
+    parameters = settings.parameters if settings else {}
+    task = config.values.get("task")
+    known = mounts | {task}
+    for key, value in config.values.items():
+        if key in parameters:
+            _check_value(key, value, parameters[key].kind, "")
+        elif key in known:
+            _check_mount(key, value)
+        elif key in config.referred:  # a user's own value that other keys take by ${key}
+            _check_inside(key, value)
+        else:
+            raise UserError(unknown_top(key, [*mounts, *parameters], groups))
+    if isinstance(task, str) and not (
+        isinstance(node := config.values.get(task), dict) and "_target_" in node
+    ):
+        raise UserError(
+            f"task={task} needs a node {task} with the _target_ of its function, got none; "
+            f"try: conf/task/fit.yaml shows how"
+        )
+
+
+def unknown_top(key: str, keys: list[str], groups: list[str]) -> str:
+    """The message for a top-level name that is neither a group nor a key."""
+    plain_keys = sorted({name for name in keys if isinstance(name, str)} - set(groups))
+    near = closest(key, [*groups, *plain_keys])
+    meant = f"; did you mean {near}?" if near else ""
+    return f"there is no {key}: the groups are {listed(groups)}; the other keys {listed(plain_keys)}{meant}"
+
+
+def unknown_key(path: str, target: str, valid: list[str]) -> str:
+    """The message for a key that a target, or a mapping where target is "", does not have."""
+    where, _, key = path.rpartition(".")
+    owner = f"{where} ({target})" if target else where
+    return f"{owner} has no {key}; it has {listed(valid)}{hint(key, valid, where + '.{}')}"
+
+
+def names_of(node: dict[str, Any], known: Signature | None) -> list[str]:
+    """The keys that a node may have: what its target takes, else what it has."""
+    if known is not None:
+        return list(known.parameters)
+    return [key for key in node if key not in HYDRAS_KEYS]
+
+
+def _check_mount(path: str, node: Any) -> None:
+    if not isinstance(node, dict):
+        if node is not None and node is not UNKNOWN:
+            raise UserError(
+                f"{path} must be a mapping or null, got {_shown(node)}; try one of its keys: {path}.<key>=..."
+            )
+        return
+    if "_target_" in node:
+        _check_call(path, node)
+        return
+    targets = [key for key, value in node.items() if isinstance(value, dict) and "_target_" in value]
+    for key, value in node.items():
+        if targets and key not in targets and value not in (None, UNKNOWN):
+            raise UserError(
+                f"{path}.{key} needs a _target_, as {listed(f'{path}.{name}' for name in targets)} have, "
+                f"got {_shown(value)}{hint(key, targets, path + '.{}')}"
+            )
+    _check_inside(path, node)
+
+
+def _check_inside(path: str, value: Any) -> None:
+    if isinstance(value, dict) and "_target_" in value:
+        _check_call(path, value)
+    elif isinstance(value, dict | list):
+        for name, child in _children(path, value):
+            _check_inside(name, child)
+
+
+def _check_call(path: str, node: dict[str, Any]) -> None:
+    target = node["_target_"]
+    if not isinstance(target, str):
+        if target is not UNKNOWN:
+            raise UserError(f"{path}._target_ must be the dotted name of a class or function, got {target!r}")
+        return
+    absent = missing_part(target)
+    if absent is not None:
+        raise UserError(
+            f"{path}._target_ is {target}, but there is no {absent}; "
+            "is it spelt as in `import`, and in the working folder or installed?"
+        )
+    known = signature(target)
+    for key, value in node.items():
+        name = f"{path}.{key}"
+        if key in HYDRAS_KEYS:
+            continue
+        if known is not None and key in known.parameters:
+            # null in a call that the wiring completes: the wiring will say (T_max of the cosine)
+            if not (value is None and node.get("_partial_") is True):
+                _check_value(name, value, known.parameters[key].kind, target)
+        elif known is not None and not known.takes_others:
+            raise UserError(unknown_key(name, target, names_of(node, known)))
+        _check_inside(name, value)
+
+
+def _check_value(path: str, value: Any, kind: ValueType, target: str) -> None:
+    if fits(value, kind):
+        return
+    words = choices(kind)
+    near = hint(value, words, path + "={}") if isinstance(value, str) else ""
+    if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), kind):
+        near = f"; as text it is written {path}=\\'{value}\\'"
+    owner = f" ({target})" if target else ""
+    raise MisfitError(f"{path} must be {expected(kind)}, got {_shown(value)}{owner}{near}", path, kind)
+
+
+def _children(path: str, value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield f"{path}.{key}", child
+    else:
+        for index, child in enumerate(value):
+            yield f"{path}[{index}]", child
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

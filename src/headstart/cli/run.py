@@ -1,0 +1,187 @@
+"""What comes of a command line that Hydra runs?"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO, cast
+
+import hydra
+from omegaconf import OmegaConf
+
+from headstart.cli.arguments import Arguments
+from headstart.cli.check import Checked, checked
+from headstart.cli.composition import VERSION_BASE
+from headstart.cli.conf_folder import conf_dir
+from headstart.cli.failures import hydras_reason, one_line
+from headstart.cli.jobs import ERROR_FILE, FAILURES, Failure, failures_elsewhere, job, shown
+from headstart.cli.names import STUDY
+from headstart.types import UserError
+
+
+def exit_code(arguments: Arguments, trace: bool) -> int:
+    """The exit code of checking and running a command line; what went wrong is on stderr by then.
+
+    Raises UserError where the command line is wrong, before anything is made.
+    """
+    with _working_folder_importable():
+        found = checked(arguments) if arguments.composes else None
+        started_ns = time.time_ns()
+        FAILURES.clear()
+        _forget_reports()
+        with _as_hydra_expects(arguments, found):
+            sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
+            error = _error_of_hydra()
+        if found is None or not found.multirun or not arguments.runs:
+            return _code_of_single(error, trace)
+        return _code_of_multirun(found, sweep, started_ns, error, trace)
+
+
+def _error_of_hydra() -> Exception | None:
+    """The exception that ended the run, None where there was none."""
+    try:
+        hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
+    except Exception as error:
+        return error
+    return None
+
+
+def _code_of_single(error: Exception | None, trace: bool) -> int:
+    if error is None:
+        return 0
+    if trace:
+        traceback.print_exception(error)
+    if not FAILURES:  # the job did not begin
+        _say(f"error: {hydras_reason(error)}")
+        return 2
+    failure = FAILURES[-1]
+    _say(f"error: {failure.message}")
+    if isinstance(failure.error, UserError):
+        return 2
+    if failure.folder is not None:
+        _say(f"the full trace is in {_error_file(failure)}; or run with --trace")
+    elif not trace:
+        _say("for the full trace run with --trace")
+    return 1
+
+
+def _code_of_multirun(
+    found: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool
+) -> int:
+    failures = [*FAILURES, *failures_elsewhere(sweep, started_ns)]
+    if trace:
+        for failure in failures:
+            if failure.error is not None:
+                traceback.print_exception(failure.error)
+    if error is not None and not any(failure.error in (error, None) for failure in failures):
+        if trace:
+            traceback.print_exception(error)
+        _say(f"error: {hydras_reason(error)}")
+        if not failures:
+            _remove_leftover(sweep, started_ns)
+            return 2
+    reported = _is_reported(found, sweep, trace)
+    if failures:
+        _say(f"jobs that failed: {len(failures)}; the full trace of each is in its {ERROR_FILE}")
+        for failure in failures:
+            _say(f"  {shown(failure)}")
+    return 0 if reported and not failures and error is None else 1
+
+
+def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
+    """Whether the report of a sweep is there, where it is wanted.
+
+    Hydra asks for it only where no job failed, and turns its errors into warnings.
+    """
+    if found.cfg.get("task") != "fit" or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None:
+        return True
+    from headstart.report import hook  # here, as what it needs would slow every other command
+
+    if not hook.written and not hook.failures:
+        hook.report_at_end(sweep)
+    for error in hook.failures:
+        if trace:
+            traceback.print_exception(error)
+        _say(f"error: no report of {sweep}: {one_line(error)}")
+    return not hook.failures
+
+
+def _forget_reports() -> None:
+    hook = sys.modules.get("headstart.report.hook")  # of an earlier command in this process, as in tests
+    if hook is not None:
+        hook.written.clear()
+        hook.failures.clear()
+
+
+def _remove_leftover(sweep: Path, started_ns: int) -> None:
+    """Take away what Hydra made before it found that a combination of values gives no config."""
+    file = sweep / "multirun.yaml"
+    if file.exists() and file.stat().st_mtime_ns >= started_ns and [*sweep.iterdir()] == [file]:
+        file.unlink()
+        sweep.rmdir()
+
+
+def _error_file(failure: Failure) -> Path:
+    file = cast(Path, failure.folder) / ERROR_FILE
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _say(text: str) -> None:
+    print(f"headstart: {text}", file=sys.stderr)
+
+
+@contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    # a console script does not have the working folder on its path, so `_target_: my_module.MyBackbone` would
+    # not be found; at the end, so that a file there hides no installed module
+    here, before = str(Path.cwd()), list(sys.path)
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+@contextmanager
+def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[None]:
+    overrides = arguments.overrides if found is None else found.overrides
+    argv, stderr = sys.argv, sys.stderr
+    variables = {
+        "HYDRA_FULL_ERROR": "1"
+    }  # or Hydra prints its own text and exits, and no exception comes here
+    if found is not None:
+        variables[STUDY] = found.study
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    sys.argv = [argv[0], *arguments.for_hydra(overrides)]
+    sys.stderr = cast(TextIO, _WithoutHydrasLine(stderr))
+    try:
+        yield
+    finally:
+        sys.argv, sys.stderr = argv, stderr
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class _WithoutHydrasLine:
+    """stderr without the line that Hydra writes there about a failed job: headstart says it better."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if text.startswith("Error executing job with overrides:"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)

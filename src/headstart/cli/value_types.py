@@ -1,0 +1,200 @@
+"""Does a value fit an annotation?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+UNKNOWN: Final = object()  # a value that only the run will know; it fits everywhere
+
+SCALARS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "ge": ("at least {}", lambda value, bound: value >= bound),
+    "gt": ("above {}", lambda value, bound: value > bound),
+    "le": ("at most {}", lambda value, bound: value <= bound),
+    "lt": ("below {}", lambda value, bound: value < bound),
+    "multiple_of": ("a multiple of {}", lambda value, bound: value % bound == 0),
+    "min_length": ("at least {} long", lambda value, bound: len(value) >= bound),
+    "max_length": ("at most {} long", lambda value, bound: len(value) <= bound),
+}
+
+
+@dataclass(frozen=True)
+class Anything:
+    """No claim: not annotated, or not to be told from the source."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of a class, which in YAML is a mapping with `_target_`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Null:
+    """null"""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """int, float, bool or str."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of these values."""
+
+    values: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Either:
+    """What fits one of these."""
+
+    options: tuple[ValueType, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list, each item of one type."""
+
+    item: ValueType
+
+
+@dataclass(frozen=True)
+class Row:
+    """A list of as many items as there are types."""
+
+    items: tuple[ValueType, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping from names to values of one type."""
+
+    value: ValueType
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A type within bounds: pairs of a key of BOUNDS and the bound."""
+
+    inner: ValueType
+    bounds: tuple[tuple[str, Any], ...]
+
+
+ValueType = Anything | Instance | Null | Scalar | Choice | Either | Listing | Row | Table | Bounded
+
+
+def fits(value: object, kind: ValueType) -> bool:
+    """Whether a value of the config may stand where this type is asked."""
+    if value is UNKNOWN or (isinstance(value, dict) and "_target_" in value):
+        return True  # what a target makes, only the run will know
+    match kind:
+        case Anything() | Instance():  # third-party classes often take more than they say
+            return True
+        case Null():
+            return value is None
+        case Scalar(name):
+            return _fits_scalar(value, name)
+        case Choice(values):
+            return any(value == choice and type(value) is type(choice) for choice in values)
+        case Either(options):
+            return _fits_one(value, options)
+        case Listing(item):
+            return isinstance(value, list) and all(fits(one, item) for one in value)
+        case Row(items):
+            return (
+                isinstance(value, list)
+                and len(value) == len(items)
+                and all(fits(one, item) for one, item in zip(value, items, strict=True))
+            )
+        case Table(of):
+            return isinstance(value, dict) and all(fits(one, of) for one in value.values())
+        case Bounded(inner, bounds):
+            return fits(value, inner) and _within(value, bounds)
+
+
+def expected(kind: ValueType) -> str:
+    """The type in words, as in "must be ..."."""
+    match kind:
+        case Anything():
+            return "anything"
+        case Instance(name):
+            return f"a {name} (a mapping with _target_)"
+        case Null():
+            return "null"
+        case Scalar(name):
+            return SCALARS[name]
+        case Choice(values):
+            return _joined([_shown(value) for value in values])
+        case Either(options):
+            told = [option for option in options if not isinstance(option, Instance)]
+            return _joined([words for option in told or options for words in _alternatives(option)])
+        case Listing(item):
+            return "a list" if isinstance(item, Anything) else f"a list (of {expected(item)})"
+        case Row(items):
+            return f"a list of {len(items)} ({', '.join(expected(item) for item in items)})"
+        case Table():
+            return "a mapping"
+        case Bounded(inner, bounds):
+            limits = dict(bounds)
+            if set(limits) == {"ge", "le"}:
+                return f"{expected(inner)} from {limits['ge']} to {limits['le']}"
+            texts = [BOUNDS[name][0].format(bound) for name, bound in bounds]
+            return f"{expected(inner)} {' and '.join(texts)}"
+
+
+def choices(kind: ValueType) -> list[str]:
+    """The words that may stand here, where the type is a choice of words."""
+    match kind:
+        case Choice(values):
+            return [value for value in values if isinstance(value, str)]
+        case Either(options):
+            return [word for option in options for word in choices(option)]
+        case Bounded(inner):
+            return choices(inner)
+    return []
+
+
+def _alternatives(kind: ValueType) -> list[str]:
+    return [_shown(value) for value in kind.values] if isinstance(kind, Choice) else [expected(kind)]
+
+
+def _joined(words: list[str]) -> str:
+    *most, last = dict.fromkeys(words)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fits_scalar(value: object, name: str) -> bool:
+    if isinstance(value, bool):  # a bool is an int in Python, a mistake in YAML
+        return name == "bool"
+    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (), "str": (str,)}
+    return isinstance(value, kinds[name])
+
+
+def _fits_one(value: object, options: tuple[ValueType, ...]) -> bool:
+    told = [option for option in options if not isinstance(option, Instance | Null)]
+    # `float | Tensor` asks a number of YAML; a class alone may take what it likes
+    asked = [option for option in options if told == [] or not isinstance(option, Instance)]
+    return any(fits(value, option) for option in asked)
+
+
+def _within(value: object, bounds: tuple[tuple[str, Any], ...]) -> bool:
+    for name, bound in bounds:
+        try:
+            if not BOUNDS[name][1](value, bound):
+                return False
+        except TypeError:  # null within `Annotated[int | None, Ge(0)]`: a bound says nothing about it
+            continue
+    return True

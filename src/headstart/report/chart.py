@@ -1,0 +1,172 @@
+"""Where do the lines, bands and labels of a learning-curve chart lie?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.report.curves import lower_is_better
+from headstart.report.fit import Floats
+from headstart.report.statistics import t_interval
+from headstart.report.study import ArmSummary, Section, Study
+
+SIDE = 1000  # the SVG's own units in both directions; the page stretches it
+LABEL_GAP = 6.5  # per cent of the height between two labels at the lines' ends
+
+
+@dataclass(frozen=True)
+class Line:
+    """One arm in a chart."""
+
+    label: str
+    colour: int
+    path: str  # of the mean, SVG path data
+    band: str  # of the 95 % band; "" for one seed
+    x: list[float]  # per cent of the width; the points that the read-out shows
+    y: list[float]  # per cent of the height, from the top
+    at: list[float]  # steps or examples
+    mean: list[float]
+    low: list[float | None]
+    high: list[float | None]
+    label_y: float  # per cent of the height, from the top
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over one axis."""
+
+    axis: str  # step or examples
+    title: str  # of the axis
+    lines: list[Line]
+    x_ticks: list[tuple[float, str]]  # (per cent, text)
+    y_ticks: list[tuple[float, str]]  # (per cent from the top, text)
+    threshold: float | None  # per cent from the top
+    threshold_text: str
+
+
+def charts(section: Section, study: Study, colours: dict[str, int]) -> list[Chart]:
+    """The section's chart by optimizer step and, where it is known, by examples."""
+    sign = -1.0 if lower_is_better(study.metric) else 1.0
+    titles = {"step": "optimizer steps", "examples": "training images seen"}
+    found = [_chart(section, study, axis, title, sign, colours) for axis, title in titles.items()]
+    return [chart for chart in found if chart is not None]
+
+
+def mean_and_band(arm: ArmSummary, axis: str, resolution: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """x, mean, low, high (n,) over an arm's runs, at each x that one of them was evaluated at.
+
+    Only where all runs reach; between a run's own evaluations its line is taken.
+    """
+    curves = [(getattr(m.curve, axis), m.curve.level) for m in arm.runs]
+    curves = [(x, y) for x, y in curves if len(x) > 1 and np.isfinite(x).all() and np.isfinite(y).all()]
+    if not curves:
+        return (np.empty(0),) * 4
+    first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    grid = np.unique(np.concatenate([x for x, _ in curves]))
+    grid = grid[(grid >= first) & (grid <= last)]
+    levels = np.array([np.interp(grid, x, y) for x, y in curves])
+    bands = [t_interval(levels[:, i].tolist(), resolution=resolution) for i in range(len(grid))]
+    mean, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+    return grid, mean, low, high
+
+
+def _chart(
+    section: Section, study: Study, axis: str, title: str, sign: float, colours: dict[str, int]
+) -> Chart | None:
+    drawn = [(arm, *mean_and_band(arm, axis, study.resolution)) for arm in section.all_arms]
+    drawn = [one for one in drawn if len(one[1])]
+    if not drawn:
+        return None
+    right = max(float(x[-1]) for _, x, *_ in drawn) or 1.0
+    values = np.concatenate([sign * part for _, _, *parts in drawn for part in parts])
+    values = values[np.isfinite(values)]
+    bottom, top = float(values.min()), float(values.max())
+    if study.resolution:  # a share: its band may pass 1, its axis must not
+        bottom, top = max(bottom, 0.0), min(top, 1.0)
+    y_marks = _ticks(bottom, top, 7)
+    bottom, top = min(bottom, y_marks[0]), max(top, y_marks[-1])
+
+    def from_top(value: float) -> float:
+        return 100 * (1 - (min(max(value, bottom), top) - bottom) / (top - bottom))
+
+    lines = []
+    for arm, x, mean, low, high in drawn:
+        across = [100 * float(v) / right for v in x]
+        down = [from_top(sign * float(v)) for v in mean]
+        edges = [[from_top(sign * float(v)) for v in edge] for edge in (low, high)]
+        known = bool(np.isfinite(low).all())
+        band = _path(across + across[::-1], edges[0] + edges[1][::-1]) + "Z" if known else ""
+        bounds = [[sign * float(v) if math.isfinite(v) else None for v in e] for e in (low, high)]
+        lines.append(
+            Line(
+                label=arm.label,
+                colour=colours[arm.label],
+                path=_path(across, down),
+                band=band,
+                x=_rounded(across),
+                y=_rounded(down),
+                at=x.tolist(),
+                mean=[sign * float(v) for v in mean],
+                low=bounds[0] if sign > 0 else bounds[1],
+                high=bounds[1] if sign > 0 else bounds[0],
+                label_y=down[-1],
+            )
+        )
+    places = _spread([line.label_y for line in lines])
+    lines = [Line(**{**vars(line), "label_y": place}) for line, place in zip(lines, places, strict=True)]
+    level = sign * section.threshold
+    inside = math.isfinite(level) and bottom <= level <= top
+    return Chart(
+        axis=axis,
+        title=title,
+        lines=lines,
+        x_ticks=[(100 * v / right, f"{v:,.0f}") for v in _ticks(0, right, 6) if v <= right * 1.001],
+        y_ticks=[(from_top(v), _short(v, y_marks)) for v in y_marks],
+        threshold=from_top(level) if inside else None,
+        threshold_text=f"final level of {section.baseline.label}" if section.baseline else "",
+    )
+
+
+def _path(across: Sequence[float], down: Sequence[float]) -> str:
+    scale = SIDE / 100
+    points = (f"{x * scale:.1f},{y * scale:.1f}" for x, y in zip(across, down, strict=True))
+    return "M" + "L".join(points)
+
+
+def _ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers that cover a range: multiples of 1, 2 or 5 times a power of ten."""
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    raw = (high - low) / (about - 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
+def _short(value: float, marks: Sequence[float]) -> str:
+    decimals = max(0, -math.floor(math.log10(marks[1] - marks[0]) + 1e-9))
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def _spread(places: Sequence[float]) -> list[float]:
+    """Places moved apart until none is nearer than LABEL_GAP to its neighbour, in the same order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = [places[i] for i in order]
+    for _ in range(100):
+        for i in range(1, len(moved)):
+            short = LABEL_GAP - (moved[i] - moved[i - 1])
+            if short > 0.01:
+                moved[i - 1] -= short / 2
+                moved[i] += short / 2
+    found = [0.0] * len(places)
+    for i, place in zip(order, moved, strict=True):
+        found[i] = place
+    return found
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(v, 2) for v in values]

@@ -1,0 +1,64 @@
+"""How does the report read as Markdown?"""
+
+from __future__ import annotations
+
+from headstart.report import tables
+from headstart.report.definitions import definitions
+from headstart.report.study import Study
+from headstart.report.tables import Cell, Table
+from headstart.report.words import others_text, summary
+
+
+def markdown(study: Study, name: str, command: str | None) -> str:
+    """The report's sentences and tables, GitHub's flavour."""
+    parts = [f"# {_escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
+    if command:
+        parts.append(f"```\n{command}\n```")
+    for section in study.sections:
+        if section.setting:
+            parts.append(f"## {_escaped(' '.join(section.setting))}")
+        parts.append(
+            "\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints))
+        )
+        shown = [tables.verdicts(section, study.metric) if section.comparisons else None]
+        shown += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
+        parts += [_table(table) for table in shown if table]
+    for table in (
+        tables.settings(study),
+        tables.sources(study),
+        tables.run_list(study),
+        tables.left_out(study),
+    ):
+        if table:
+            parts.append(_table(table))
+    if study.others:
+        parts.append(others_text(study))
+    parts.append("### How the numbers are defined")
+    parts.append("\n".join(f"- **{term}**: {_escaped(meaning)}" for term, meaning in definitions(study)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> str:
+    lines = [f"### {_escaped(table.title)}", ""]
+    if table.note:
+        lines += [_escaped(table.note), ""]
+    lines.append(_row(table.head))
+    lines.append(_row(["---"] * len(table.head)))
+    lines += [_row([_cell(cell) for cell in row]) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(cell: Cell) -> str:
+    text = _escaped(cell.text)
+    return f"{text} ({_escaped(cell.below)})" if cell.below else text
+
+
+def _escaped(text: str) -> str:
+    """Text that a Markdown reader shows as it is: no cell, tag or emphasis begins in it."""
+    for mark in "\\|<>*_`":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

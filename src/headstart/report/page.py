@@ -1,0 +1,182 @@
+"""How does the report read as a page?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from headstart import __version__
+from headstart.report import tables
+from headstart.report.chart import Chart, charts
+from headstart.report.definitions import definitions
+from headstart.report.statistics import Interval, Verdict
+from headstart.report.study import Benefit, Comparison, Section, Study
+from headstart.report.tables import Table
+from headstart.report.words import ICONS, effect, others_text, p_text, question, summary
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+COLOURS = 8  # the page's palette; further arms repeat it with other dashes
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An interval on the scale that its benefit has in all cards; per cent of the width."""
+
+    zero: float
+    mean: float
+    low: float
+    high: float
+    known: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One cell of a card."""
+
+    question: str
+    word: Verdict
+    icon: str
+    effect: str
+    why: str
+    bar: Bar | None
+
+
+def page(study: Study, name: str, command: str | None, folder: Path) -> str:
+    """The page as HTML: self-contained, readable without JavaScript."""
+    colours = _colours(study)
+    sections = [_section(i, section, study, colours) for i, section in enumerate(study.sections)]
+    ending = [tables.settings(study), tables.sources(study), tables.run_list(study, folder)]
+    return _template().render(
+        name=name,
+        study=study,
+        command=command,
+        sections=sections,
+        overview=_overview(study) if len(study.sections) > 1 else None,
+        tables=[table for table in (*ending, tables.left_out(study, folder)) if table],
+        others=others_text(study) if study.others else "",
+        definitions=definitions(study),
+        version=__version__,
+    )
+
+
+def _section(index: int, section: Section, study: Study, colours: dict[str, int]) -> dict[str, Any]:
+    drawn = charts(section, study, colours)
+    found = [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
+    return {
+        "id": f"setting-{index}",
+        "setting": " ".join(section.setting),
+        "summary": summary(section, study),
+        "hints": section.hints,
+        "cards": _cards(section.comparisons, study.metric, colours),
+        "baseline": section.baseline.label if section.baseline else "",
+        "charts": drawn,
+        "readout": {chart.axis: _readout(chart) for chart in drawn},
+        "tables": [table for table in found if table],
+    }
+
+
+def _cards(comparisons: tuple[Comparison, ...], metric: str, colours: dict[str, int]) -> list[dict[str, Any]]:
+    """One card a mode, one answer a benefit."""
+    scales = {}
+    for i in range(len(comparisons[0].benefits) if comparisons else 0):
+        ours = [c.benefits[i].difference for c in comparisons]
+        limits = [x for d in ours for x in (d.mean, d.low, d.high) if math.isfinite(x)]
+        scales[i] = (min([*limits, 0.0]), max([*limits, 0.0]))
+    return [
+        {
+            "label": c.label,
+            "colour": colours[c.label],
+            "seeds": len(c.seeds),
+            "answers": [_answer(b, metric, scales[i]) for i, b in enumerate(c.benefits)],
+        }
+        for i_card, c in enumerate(comparisons)
+    ]
+
+
+def _answer(benefit: Benefit, metric: str, scale: tuple[float, float]) -> Answer:
+    shown = effect(benefit.measure, benefit.difference)
+    why = f"{benefit.why} ({p_text(benefit.corrected_p)})" if benefit.difference.known else benefit.why
+    return Answer(
+        question=question(benefit.name, metric),
+        word=benefit.verdict,
+        icon=ICONS[benefit.verdict],
+        effect="" if shown == "–" else shown,
+        why=why,
+        bar=_bar(benefit.difference, scale),
+    )
+
+
+def _bar(difference: Interval, scale: tuple[float, float]) -> Bar | None:
+    low, high = scale
+    if not math.isfinite(difference.mean) or high <= low:
+        return None
+    edge = 0.06 * (high - low)
+
+    def place(value: float) -> float:
+        return round(100 * (value - low + edge) / (high - low + 2 * edge), 2)
+
+    known = difference.known
+    ends = (difference.low, difference.high) if known else (difference.mean, difference.mean)
+    return Bar(place(0.0), place(difference.mean), place(ends[0]), place(ends[1]), known)
+
+
+def _overview(study: Study) -> Table:
+    """Settings and modes by benefits: the words alone."""
+    compared = [(section, c) for section in study.sections for c in section.comparisons]
+    names = [question(b.name, study.metric) for b in compared[0][1].benefits] if compared else []
+    rows = [
+        [
+            tables.Cell(" ".join(section.setting) or "all others"),
+            tables.Cell(c.label),
+            *(
+                tables.Cell(f"{ICONS[b.verdict]} {b.verdict}", effect(b.measure, b.difference))
+                for b in c.benefits
+            ),
+        ]
+        for section, c in compared
+    ]
+    return Table("Overview of the settings", ["setting", "mode", *names], rows)
+
+
+def _readout(chart: Chart) -> dict[str, Any]:
+    """What the script shows under the pointer."""
+    keys = ("label", "colour", "x", "y", "at", "mean", "low", "high")
+    lines = [{key: asdict(line)[key] for key in keys} for line in chart.lines]
+    for line in lines:
+        for key in ("mean", "low", "high"):
+            line[key] = [None if v is None else round(v, 4) for v in line[key]]
+    return {"title": chart.title, "lines": lines}
+
+
+def _colours(study: Study) -> dict[str, int]:
+    """Arm -> number of its colour; the same on the whole page, 0 for baselines."""
+    found: dict[str, int] = {}
+    for section in study.sections:
+        for arm in section.all_arms:
+            if section.baseline is not None and arm.label == section.baseline.label:
+                found[arm.label] = 0
+            elif arm.label not in found:
+                found[arm.label] = 1 + sum(colour > 0 for colour in found.values())
+    return found
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("headstart.report", "."),
+        autoescape=True,  # folder names and error lines are anybody's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["path"] = lambda text: quote(text + "/")
+    environment.globals["colours"] = COLOURS
+    return environment.get_template("page.html.jinja")

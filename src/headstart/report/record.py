@@ -1,0 +1,149 @@
+"""What does report.json hold?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from headstart.report.curves import lower_is_better
+from headstart.report.measures import MEASURES, Measured, median_reached
+from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
+from headstart.report.study import ArmSummary, Comparison, Section, Study
+from headstart.report.words import summary
+
+FORMAT = 1
+
+
+def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
+    """The whole report in plain values; None for what is not known.
+
+    Levels are as they were logged. Differences are improvements: above 0 is better, also where lower levels
+    are.
+    """
+    sign = -1.0 if lower_is_better(study.metric) else 1.0
+    found: dict[str, Any] = _plain(
+        {
+            "format": FORMAT,
+            "study": name,
+            "metric": study.metric,
+            "lower_is_better": sign < 0,
+            "baseline": study.baseline,
+            "command": command,
+            "common_overrides": study.common,
+            "interval_level": LEVEL,
+            "alpha": ALPHA,
+            "matters": {"level": MATTERS, "rate_ratio": MATTERS_RATE},
+            "verdicts": study.verdicts,
+            "settings": [_section(section, study, sign) for section in study.sections],
+            "left_out": [{"folder": o.folder.name, "state": o.state, "why": o.why} for o in study.others],
+        }
+    )
+    return found
+
+
+def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
+    best = section.best
+    return {
+        "overrides": section.setting,
+        "summary": summary(section, study),
+        "hints": section.hints,
+        "threshold": sign * section.threshold,
+        "best": None
+        if best is None
+        else {
+            "arm": best.label,
+            "against": best.against,
+            "difference": _interval(best.difference),
+            "holm_p": best.corrected_p,
+            "decided": best.decided,
+        },
+        "arms": [_arm(arm, sign) for arm in section.all_arms],
+        "comparisons": [_comparison(c) for c in section.comparisons],
+    }
+
+
+def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
+    levels = {m.key for m in MEASURES if m.compared == "difference" and not m.is_slope}
+    means = {
+        m.key: _interval(arm.means[m.key], sign if m.key in levels else 1.0)
+        for m in MEASURES
+        if m.compared != "relative"
+    }
+    reached = {key: [getattr(r, key) for r in arm.reach] for key in ("step", "examples", "wall_s")}
+    return {
+        "arm": arm.label,
+        "mode": arm.arm.mode,
+        "overrides": sorted(arm.arm.setting),
+        "seeds": arm.arm.seeds,
+        "rate_determined": arm.rate_known,
+        "measures": means,
+        "test": {tag: _interval(interval) for tag, interval in arm.tests.items()},
+        "threshold_reached": {
+            "runs": sum(step is not None for step in reached["step"]),
+            "of": len(arm.reach),
+            "by_seed": [vars(r) for r in arm.reach],
+            "median": {key: median_reached(values) for key, values in reached.items()},
+        },
+        "source": None if arm.source is None else vars(arm.source),
+        "runs": [_run(m, sign, levels) for m in arm.runs],
+    }
+
+
+def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
+    fit = one.fits["step"]
+    return {
+        "folder": one.run.folder.name,
+        "seed": one.run.seed,
+        "hash": one.run.result.get("hash"),
+        "measures": {key: (sign if key in levels else 1.0) * value for key, value in one.values.items()},
+        "fit_by_step": {
+            "ceiling": sign * fit.ceiling,
+            "rise": fit.rise,
+            "rate": fit.rate,
+            "error_of_ln_rate": fit.error,
+            "rmse": fit.rmse,
+        },
+        "final": one.run.result.get("metrics"),
+        "wall_s": one.run.result.get("wall_s"),
+        "versions": one.run.result.get("versions"),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    ratios = {m.key for m in MEASURES if m.compared == "ratio"}
+    return {
+        "arm": comparison.label,
+        "seeds": comparison.seeds,
+        "left_out_seeds": comparison.dropped,
+        "differences": {
+            key: _interval(value) | {"of_logarithms": key in ratios}
+            for key, value in comparison.differences.items()
+        },
+        "benefits": {
+            b.name: {"verdict": b.verdict.value, "measure": b.measure, "holm_p": b.corrected_p, "why": b.why}
+            for b in comparison.benefits
+        },
+    }
+
+
+def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    return {
+        "mean": sign * interval.mean,
+        "low": low,
+        "high": high,
+        "n": interval.n,
+        "p": interval.p,
+        "spread_below_one_image": interval.floored,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no nan and no tuples."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

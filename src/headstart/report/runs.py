@@ -1,0 +1,144 @@
+"""Which runs lie below a folder?"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1  # of result.json
+_MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what its folder says."""
+
+    folder: Path
+    mode: str
+    seed: int
+    overrides: tuple[str, ...]  # the job's own, as Hydra lists them
+    result: dict[str, Any] = field(hash=False)  # result.json as it stands
+    rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
+
+
+@dataclass(frozen=True)
+class Other:
+    """A folder that cannot be compared, and why."""
+
+    folder: Path
+    state: str  # failed, unfinished, damaged, replaced
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies below a folder."""
+
+    finished: tuple[Run, ...]
+    others: tuple[Other, ...]
+
+
+def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
+    """The finished runs below a folder in the order of their paths, and what is there besides.
+
+    `names`: only the runs whose folder is called so. What cannot be read is listed, never raised.
+    """
+    finished: list[Run] = []
+    others: list[Other] = []
+    for path in _run_folders(folder):
+        if names is not None and path.name not in names:
+            continue
+        found = run_in(path)
+        if isinstance(found, Run):
+            finished.append(found)
+        else:
+            others.append(found)
+    return Found(tuple(finished), tuple(others))
+
+
+def run_in(folder: Path) -> Run | Other:
+    """The run of one folder, or why it is none."""
+    result_file = folder / "result.json"
+    if not result_file.is_file():
+        error = folder / "error.txt"
+        if error.is_file():
+            return Other(folder, "failed", _last_line(error))
+        return Other(folder, "unfinished", "no result.json: still running, or stopped from outside")
+    try:
+        result = json.loads(result_file.read_text(encoding="utf-8"))
+        if not isinstance(result, dict):
+            raise ValueError(f"result.json must hold an object, got {type(result).__name__}")
+        if result.get("format") != FORMAT:
+            raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
+        mode, seed, overrides = result["mode"], result["seed"], result.get("overrides")
+        if not isinstance(mode, str) or isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"mode must be text and seed a whole number, got {mode!r} and {seed!r}")
+        if overrides is None:
+            overrides = _overrides_file(folder)
+        rows = _rows(folder / "metrics.csv")
+    except KeyError as error:
+        return Other(folder, "damaged", f"result.json lacks {error}")
+    except (OSError, ValueError, TypeError) as error:  # bad JSON, bad text and bad numbers are ValueErrors
+        return Other(folder, "damaged", f"{type(error).__name__}: {error}")
+    return Run(folder, mode, seed, tuple(str(o) for o in overrides), result, rows)
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """The run folders at or below a folder; what lies inside a run is not searched."""
+    if any((folder / mark).exists() for mark in _MARKS):
+        yield folder
+        return
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
+            try:
+                yield from _run_folders(child)
+            except OSError:  # a folder that may not be read holds no run that could be
+                continue
+
+
+def _rows(file: Path) -> dict[int, dict[str, float]]:
+    """Step -> column -> value of metrics.csv; several logging events of one step are one row, the last wins.
+
+    An empty cell is absent; a cell "nan" was measured and is kept.
+    """
+    rows: dict[int, dict[str, float]] = {}
+    with file.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream, restval=""):
+            if not (line.get("step") or "").strip():
+                continue
+            cells = ((key, cell) for key, cell in line.items() if key and isinstance(cell, str))
+            values = {key: float(cell) for key, cell in cells if cell.strip()}
+            if not math.isfinite(values["step"]):
+                raise ValueError(f"metrics.csv: step must be a number, got {line['step']!r}")
+            rows.setdefault(int(values["step"]), {}).update(values)
+    if not rows:
+        raise ValueError("metrics.csv holds no row with a step")
+    return dict(sorted(rows.items()))
+
+
+def _overrides_file(folder: Path) -> list[str]:
+    """The overrides of .hydra/overrides.yaml; none where there is no such file."""
+    import yaml  # type: ignore[import-untyped]  # here: not needed where result.json lists them
+
+    file = folder / ".hydra" / "overrides.yaml"
+    if not file.is_file():
+        return []
+    try:
+        listed = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"overrides.yaml cannot be read: {error}") from error
+    return [str(o) for o in listed] if isinstance(listed, list) else []
+
+
+def _last_line(file: Path) -> str:
+    """The last line of a trace that says something."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError as error:
+        return f"error.txt cannot be read: {error}"
+    return next((line for line in reversed(lines) if line), "error.txt is empty")

@@ -1,0 +1,107 @@
+"""Which differences do the seeds decide?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+LEVEL = 0.95  # of every interval
+ALPHA = 0.05  # of all verdicts of a study together
+MATTERS = 0.01  # the smallest difference of a share (accuracy, ...) that matters: one point
+MATTERS_RATE = 1.25  # the smallest ratio of two rates that matters: a quarter faster
+
+
+class Verdict(StrEnum):
+    """The word for a benefit."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+    NEGATIVE = "negative transfer"
+
+
+class Interval(NamedTuple):
+    """A mean over seeds and its two-sided 95 % t interval; nan where there is none."""
+
+    mean: float
+    low: float
+    high: float
+    n: int  # values that it is made of
+    p: float  # two-sided, of a mean of 0
+    floored: bool  # whether the spread was below what the measurement resolves
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
+    """Student's t interval of the mean; over paired differences it is the paired t interval.
+
+    Values that are nan are left out; below two there is no interval. resolution: the least standard deviation
+    that is believed. Seeds can agree to the last image by chance or because both curves are at the top, and a
+    spread of 0 would then make an interval of no width and a certainty that nobody has. One image of the
+    measured split is the least that such a figure can vary by; 0 means that it is not known, and
+    then values that do not vary have no interval.
+    A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
+    """
+    from scipy.special import stdtr, stdtrit  # here: it costs 0.1 s that `import headstart.report` needs not
+
+    kept = [value for value in values if math.isfinite(value)]
+    n = len(kept)
+    if n < 2:
+        return Interval(kept[0] if kept else math.nan, math.nan, math.nan, n, math.nan, False)
+    mean = math.fsum(kept) / n
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (n - 1))
+    rounding = 1e-12 * max(1.0, abs(mean))  # equal numbers can differ by this much after a subtraction
+    floored = spread < max(resolution, rounding)
+    if floored:
+        spread = resolution
+    if spread <= 0:
+        return Interval(mean, math.nan, math.nan, n, math.nan, True)
+    error = spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
+    return Interval(mean, mean - half, mean + half, n, 2 * float(stdtr(n - 1, -abs(mean) / error)), floored)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down corrected p-values, in the order given; nan counts as a test and stays nan.
+
+    Holm 1979, A simple sequentially rejective multiple test procedure. It holds the chance of any wrong
+    rejection below alpha however the tests depend on each other (they share the baseline).
+    """
+    order = sorted(range(len(p_values)), key=lambda i: math.inf if math.isnan(p_values[i]) else p_values[i])
+    corrected = [math.nan] * len(p_values)
+    worst = 0.0
+    for rank, i in enumerate(order):
+        if math.isnan(p_values[i]):
+            break
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = worst
+    return corrected
+
+
+def verdict(difference: Interval, corrected_p: float, margin: float | None) -> tuple[Verdict, str]:
+    """The word for one benefit, and the reason.
+
+    difference: mode minus baseline, higher is better. yes and negative transfer need the Holm-corrected test.
+    no needs the whole (uncorrected) interval within the smallest difference that matters, the margin: "not
+    significant" alone is no evidence of "no difference". All else is undecided. margin None: nobody has said
+    what matters for this measure, and no is never said.
+    """
+    if difference.n < 2:
+        seeds = "one pair of seeds gives" if difference.n == 1 else "no pair of seeds gives"
+        return Verdict.UNDECIDED, f"{seeds} no interval"
+    if not difference.known:
+        return Verdict.UNDECIDED, "the seeds do not vary and the measurement's resolution is not known"
+    if corrected_p < ALPHA:
+        small = margin is not None and abs(difference.mean) < margin
+        why = "equality is ruled out" + (", yet smaller than what matters" if small else "")
+        return (Verdict.YES if difference.mean > 0 else Verdict.NEGATIVE), why
+    if margin is not None and -margin < difference.low and difference.high < margin:
+        return Verdict.NO, "smaller than what matters"
+    if difference.low <= 0 <= difference.high:
+        return Verdict.UNDECIDED, "equality is possible"
+    return Verdict.UNDECIDED, "equality is ruled out by the interval, not by the corrected test"

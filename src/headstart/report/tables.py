@@ -1,0 +1,236 @@
+"""Which tables does a report show?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.report.curves import lower_is_better
+from headstart.report.measures import MEASURES, Measure, median_reached
+from headstart.report.statistics import Interval
+from headstart.report.study import ArmSummary, Section, Study
+from headstart.report.words import answer, effect, number, p_text, question, reach_text, significant, span
+
+_AXES = {"step": "steps", "examples": "images"}
+_UNITS = {"": "", "step": " per step", "examples": " per 1,000 images"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure."""
+
+    text: str
+    below: str = ""  # smaller, under it
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of figures; the first cell of a row names it."""
+
+    title: str
+    head: list[str]
+    rows: list[list[Cell]]
+    note: str = ""
+
+
+def verdicts(section: Section, metric: str) -> Table:
+    """Modes by benefits: the word, the difference and why."""
+    benefits = section.comparisons[0].benefits if section.comparisons else ()
+    rows = [
+        [Cell(c.label), *(Cell(answer(b), f"{b.why}, corrected {p_text(b.corrected_p)}") for b in c.benefits)]
+        for c in section.comparisons
+    ]
+    return Table("Verdicts", ["mode", *(question(b.name, metric) for b in benefits)], rows)
+
+
+def figures(section: Section, study: Study) -> Table:
+    """Measures by arms: the mean with its interval, below it the comparison with the baseline."""
+    compared = {c.label: c.differences for c in section.comparisons}
+    rows = []
+    for measure in MEASURES:
+        cells = [_figure(measure, arm, compared.get(arm.label), study.metric) for arm in section.all_arms]
+        if any(cell.text != "–" or cell.below for cell in cells):
+            rows.append([Cell(_title(measure), measure.what), *cells])
+    base = f"; below, the comparison with {section.baseline.label}" if section.baseline else ""
+    note = f"Mean over seeds with its 95 % interval{base}, paired by seed."
+    if lower_is_better(study.metric):
+        note += " Differences are improvements: lower levels of this metric are better."
+    return Table(
+        f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note
+    )
+
+
+def test_figures(section: Section) -> Table | None:
+    """Final figures on the test split by arm; None where there are none."""
+    tags = sorted({tag for arm in section.all_arms for tag in arm.tests})
+    if not tags:
+        return None
+    nothing = Interval(math.nan, math.nan, math.nan, 0, math.nan, False)
+    rows = [
+        [
+            Cell(a.label),
+            *(Cell(plus_minus(a.tests.get(tag, nothing))) for tag in tags),
+            Cell(str(len(a.runs))),
+        ]
+        for a in section.all_arms
+    ]
+    note = "Mean ± half of the 95 % interval over seeds. Chosen on val, looked at once, no part of a verdict."
+    return Table("Final figures on the test images", ["mode", *tags, "seeds"], rows, note)
+
+
+def costs(section: Section, study: Study) -> Table | None:
+    """What it took to reach the baseline's final level, without and with the source; None without one."""
+    if section.baseline is None or not math.isfinite(section.threshold):
+        return None
+    level = -section.threshold if lower_is_better(study.metric) else section.threshold
+    rows = [[Cell(arm.label), Cell(reach_text(arm)), *_cost(arm)] for arm in section.all_arms]
+    source = ["images with source", "seconds with source"]
+    head = ["mode", "runs that reached it", "steps", "images", "seconds", *source]
+    base = section.baseline.label
+    note = (
+        f"To reach {number(level)}, the mean final level of {base}: medians over seeds, runs that never "
+        "reached it counted as later than all others."
+    )
+    return Table(f"Cost of reaching the final level of {base}", head, rows, note)
+
+
+def settings(study: Study) -> Table:
+    """What all runs share, and what made them; several values where runs differ."""
+    results = [m.run.result for s in study.sections for arm in s.all_arms for m in arm.runs]
+    rows = [
+        [Cell("overrides of all runs"), Cell(" ".join(study.common) or "none but mode and seed")],
+        [Cell("classes"), Cell(_values(results, "num_classes"))],
+    ]
+    for group, word in (("sizes", "images"), ("versions", "version")):
+        keys = dict.fromkeys(key for r in results if isinstance(r.get(group), dict) for key in r[group])
+        parts = [f"{key} {_values([r.get(group) or {} for r in results], key)}" for key in keys]
+        rows.append(
+            [Cell(word + ("s" if word == "version" else "")), Cell(", ".join(parts) or "not recorded")]
+        )
+    return Table("Settings", ["what", "value"], rows)
+
+
+def sources(study: Study) -> Table | None:
+    """Each source model beside the naive models on its own held-out images; None without a source."""
+    found: dict[str, tuple[dict[str, Any], int]] = {}
+    for section in study.sections:
+        for arm in section.all_arms:
+            for m in arm.runs:
+                source = m.run.result.get("source")
+                if isinstance(source, dict):
+                    key = str(source.get("hash", source.get("folder")))
+                    found[key] = (source, found.get(key, (source, 0))[1] + 1)
+    if not found:
+        return None
+    naive = list(dict.fromkeys(n for source, _ in found.values() for n in (source.get("naive") or {})))
+    rows = []
+    for key, (source, users) in found.items():
+        accuracy = (source.get("metrics") or {}).get("test/accuracy")
+        limits = source.get("accuracy_interval")
+        inner = f"95 % {_number(limits[0])} to {_number(limits[1])}" if isinstance(limits, list) else ""
+        rows.append(
+            [
+                Cell(Path(str(source.get("folder", key))).name),
+                Cell(_number(accuracy), inner),
+                *(Cell(_number((source.get("naive") or {}).get(name))) for name in naive),
+                Cell(_number(source.get("wall_s"), 1)),
+                Cell(_number(source.get("examples"), 0)),
+                Cell(str(users)),
+            ]
+        )
+    names = [name.replace("_", " ") for name in naive]
+    head = ["source model", "accuracy", *names, "seconds", "images", "runs that use it"]
+    return Table(
+        "The source model against naive models", head, rows, "On held-out images of the source data."
+    )
+
+
+def run_list(study: Study, base: Path | None = None) -> Table:
+    """Every finished run: its folder, seed and figures. Links are relative to `base`."""
+    sign = -1.0 if lower_is_better(study.metric) else 1.0
+    rows = []
+    for section in study.sections:
+        for arm in section.all_arms:
+            for m in arm.runs:
+                final = m.run.result.get("metrics") or {}
+                link = _relative(m.run.folder, base)
+                rows.append(
+                    [
+                        Cell(m.run.folder.name, link=link),
+                        Cell(m.run.mode),
+                        Cell(str(m.run.seed)),
+                        Cell(number(sign * m.values["start"])),
+                        Cell(number(sign * m.values["asymptote"])),
+                        Cell(significant(m.fits["step"].rate)),
+                        Cell(_number(final.get("test/accuracy"))),
+                        Cell(_number(m.run.result.get("wall_s"), 1)),
+                    ]
+                )
+    head = ["folder", "mode", "seed", "start", "asymptote", "rate per step", "test/accuracy", "seconds"]
+    return Table("Runs", head, rows)
+
+
+def left_out(study: Study, base: Path | None = None) -> Table | None:
+    """Runs that failed, did not finish, cannot be read or were replaced; None where there are none."""
+    rows = [
+        [Cell(o.folder.name, link=_relative(o.folder, base)), Cell(o.state), Cell(o.why)]
+        for o in study.others
+    ]
+    return Table("Runs left out", ["folder", "state", "why"], rows) if rows else None
+
+
+def plus_minus(interval: Interval) -> str:
+    """0.941 ± 0.009."""
+    half = f" ± {number((interval.high - interval.low) / 2)}" if interval.known else ""
+    return number(interval.mean) + half
+
+
+def _figure(measure: Measure, arm: ArmSummary, compared: dict[str, Interval] | None, metric: str) -> Cell:
+    below = effect(measure, compared[measure.key]) if compared is not None else ""
+    if measure.compared == "relative":
+        return Cell("" if compared is None else below)
+    sign = (
+        -1.0 if lower_is_better(metric) and measure.compared == "difference" and not measure.is_slope else 1.0
+    )
+    text = span(measure, arm.means[measure.key], sign=sign)
+    if measure.compared == "ratio" and not arm.rate_known:
+        return Cell("not determined")
+    return Cell(text, "" if below == "–" else below)
+
+
+def _title(measure: Measure) -> str:
+    if measure.compared == "ratio" or measure.is_slope:
+        return measure.title + _UNITS[measure.axis]
+    return f"{measure.title}, by {_AXES[measure.axis]}" if measure.axis else measure.title
+
+
+def _cost(arm: ArmSummary) -> list[Cell]:
+    step, examples, wall = (
+        median_reached([getattr(r, key) for r in arm.reach]) for key in ("step", "examples", "wall_s")
+    )
+    source = arm.source
+    with_examples = examples + (source.examples or math.nan) if source and examples is not None else examples
+    with_wall = wall + (source.wall_s or math.nan) if source and wall is not None else wall
+    return [
+        Cell(_number(value, digits))
+        for value, digits in ((step, 0), (examples, 0), (wall, 1), (with_examples, 0), (with_wall, 1))
+    ]
+
+
+def _values(dicts: list[dict[str, Any]], key: str) -> str:
+    return " or ".join(dict.fromkeys(str(d[key]) for d in dicts if d.get(key) is not None)) or "not recorded"
+
+
+def _number(value: object, digits: int = 3) -> str:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def _relative(folder: Path, base: Path | None) -> str:
+    if base is None or not folder.is_relative_to(base):
+        return ""
+    return folder.relative_to(base).as_posix()

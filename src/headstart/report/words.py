@@ -1,0 +1,165 @@
+"""How are the figures and the verdicts said in words?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from headstart.report.curves import lower_is_better
+from headstart.report.measures import MEASURES, Measure
+from headstart.report.statistics import Interval, Verdict
+from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Section, Study
+
+_BY_KEY = {measure.key: measure for measure in MEASURES}
+ICONS = {Verdict.YES: "▲", Verdict.NO: "=", Verdict.UNDECIDED: "?", Verdict.NEGATIVE: "▼"}
+
+
+def question(benefit: str, metric: str) -> str:
+    """The benefit as a question's subject: higher start; where lower is better, better start."""
+    better = "better" if lower_is_better(metric) and benefit != "slope" else "higher"
+    return f"{better} {benefit}"
+
+
+def number(value: float, decimals: int = 3) -> str:
+    """A level with this many decimals; – for none."""
+    return "–" if not math.isfinite(value) else f"{value:z,.{decimals}f}".replace("-", "−")  # z: no −0.000
+
+
+def significant(value: float) -> str:
+    """A rate or a slope, whose size is not known beforehand, with three significant digits."""
+    return "–" if not math.isfinite(value) else f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
+def signed(value: float, decimals: int | None = 3) -> str:
+    """A difference with its sign; decimals None: three significant digits."""
+    text = significant(value) if decimals is None else number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.") else text  # no +0.000 either
+
+
+def span(measure: Measure, interval: Interval, *, sign: float = 1.0) -> str:
+    """mean [low, high], or the mean alone where there is no interval."""
+    shown = significant if measure.compared == "ratio" or measure.is_slope else number
+    factor = sign * measure.scale
+    low, high = sorted((factor * interval.low, factor * interval.high))
+    inner = f" [{shown(low)}, {shown(high)}]" if interval.known else ""
+    return f"{shown(factor * interval.mean)}{inner}"
+
+
+def effect(measure: str | Measure, difference: Interval) -> str:
+    """A comparison with its interval: +0.31 [+0.27, +0.35], or for rates 1.8× [1.2, 2.7]; - for none."""
+    known = measure if isinstance(measure, Measure) else _BY_KEY[measure]
+    if not math.isfinite(difference.mean):
+        return "–"
+    if known.compared == "ratio":
+        mean, low, high = (number(_exp(x), 2) for x in difference[:3])
+        return f"{mean}×" + (f" [{low}, {high}]" if difference.known else "")
+    if known.compared == "relative":
+        mean, low, high = (f"{signed(100 * x, 1)} %" for x in difference[:3])
+    else:
+        mean, low, high = (signed(known.scale * x, None if known.is_slope else 3) for x in difference[:3])
+    return mean + (f" [{low}, {high}]" if difference.known else "")
+
+
+def answer(benefit: Benefit) -> str:
+    """yes +0.31 [+0.27, +0.35]."""
+    return f"{benefit.verdict} {effect(benefit.measure, benefit.difference)}".removesuffix(" –")
+
+
+def p_text(p: float) -> str:
+    return "no test" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def summary(section: Section, study: Study) -> list[str]:
+    """What a person takes home from a section, in sentences: what helped, what harmed, what is best."""
+    if section.baseline is None:
+        return ["Nothing to compare with: no baseline in this setting."]
+    if not section.comparisons:
+        return ["Nothing to compare: only the baseline has finished runs."]
+    base = section.baseline.label
+    metric = study.metric
+    said = [(c.label, b) for c in section.comparisons for b in c.benefits]
+    helped = _listed(said, Verdict.YES, metric, len(section.comparisons))
+    harmed = _listed(said, Verdict.NEGATIVE, metric, len(section.comparisons))
+    none = _listed(said, Verdict.NO, metric, len(section.comparisons))
+    sentences = []
+    if helped:
+        sentences.append(f"Starting from the source helped: {helped}.")
+    if harmed:
+        harmed = harmed.replace("higher ", "lower ").replace("better ", "worse ")
+        sentences.append(f"Negative transfer, worse than {base} beyond chance: {harmed}.")
+    if none:
+        sentences.append(f"No difference that matters: {none}.")
+    if not (helped or harmed or none):
+        seeds = max(len(c.seeds) for c in section.comparisons)
+        more = "one seed cannot decide anything" if seeds < 2 else f"{seeds} seeds do not suffice"
+        sentences.append(f"Whether starting from the source helped is undecided: {more}.")
+    if section.best:
+        sentences.append(_best(section, section.best, metric))
+    return sentences
+
+
+def _listed(said: Sequence[tuple[str, Benefit]], word: Verdict, metric: str, modes: int) -> str:
+    """higher start (all 3 modes), higher asymptote (fine_tuning, gradual)."""
+    parts = []
+    for name in dict.fromkeys(benefit.name for _, benefit in said):
+        labels = [label for label, benefit in said if benefit.name == name and benefit.verdict is word]
+        if labels:
+            who = f"all {modes} modes" if len(labels) == modes > 1 else ", ".join(labels)
+            parts.append(f"{question(name, metric)} ({who})")
+    return ", ".join(parts)
+
+
+def _best(section: Section, best: Best, metric: str) -> str:
+    arm = next(arm for arm in section.all_arms if arm.label == best.label)
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    level = number(sign * arm.means["asymptote"].mean)
+    gap = effect("asymptote", best.difference)
+    if best.decided:
+        return (
+            f"{best.label} ends best, at {level}: decided against every other arm ({gap} to {best.against})."
+        )
+    return (
+        f"{best.label} has the best mean level at the end, {level}; "
+        f"whether it is better than {best.against} is undecided ({gap})."
+    )
+
+
+def reach_text(arm: ArmSummary) -> str:
+    """4 of 5, or not reached."""
+    count = sum(reach.step is not None for reach in arm.reach)
+    return f"{count} of {len(arm.reach)}" if count else "not reached"
+
+
+def verdict_text(study: Study, name: str) -> str:
+    """The verdicts for a terminal: modes by benefits, then the sentences; plain characters."""
+    lines = [f"{name}: {study.metric} against {study.baseline}"]
+    for section in study.sections:
+        lines.append("")
+        if section.setting:
+            lines.append(f"  {' '.join(section.setting)}")
+        if section.comparisons:
+            lines += _aligned(section.comparisons, study.metric)
+        lines += [f"  {sentence}" for sentence in (*summary(section, study), *section.hints)]
+    if study.others:
+        lines.append(f"  {others_text(study)}")
+    return "\n".join(lines).translate({ord("−"): "-", ord("×"): "x", ord("–"): "-"})
+
+
+def others_text(study: Study) -> str:
+    """1 run failed, 2 are unfinished."""
+    states = [other.state for other in study.others]
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    return f"Runs left out: {', '.join(counts)}."
+
+
+def _aligned(comparisons: Sequence[Comparison], metric: str) -> list[str]:
+    head = ["", *(question(b.name, metric) for b in comparisons[0].benefits)]
+    rows = [head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if math.isfinite(value) else math.nan

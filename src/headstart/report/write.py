@@ -1,0 +1,113 @@
+"""What does the report of a folder say, and where does it lie?"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.report.command import command
+from headstart.report.compare import study_of
+from headstart.report.runs import Found, Other, runs_below
+from headstart.report.study import Study
+from headstart.report.words import verdict_text
+from headstart.types import UserError
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that lies on disk."""
+
+    page: Path  # report.html; report.md and report.json beside it
+    study: Study
+    text: str  # the verdicts, for a terminal
+
+
+def write_report(
+    folder: Path,
+    *,
+    baseline: str = "scratch",
+    metric: str = "val/accuracy",
+    runs: Collection[str] | None = None,
+) -> Written:
+    """report.html, report.md and report.json of the runs below a folder, written into it.
+
+    baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured
+    at each evaluation. runs: only the run folders of these names. Raises UserError where there is no such
+    folder, no finished run or no such metric.
+    """
+    from headstart.report.markdown import markdown  # here: jinja2 only where a page is written
+    from headstart.report.page import page
+    from headstart.report.record import record
+
+    found = _found(folder, runs)
+    usable = _with_metric(found, metric)
+    study = study_of(usable, baseline=baseline, metric=metric)
+    name = folder.resolve().name
+    how = command(folder, usable.finished)
+    texts = {
+        "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n",
+        "report.md": markdown(study, name, how),
+        "report.html": page(study, name, how, folder),
+    }
+    for file, text in texts.items():  # only when all of them could be made, so that they agree
+        _write(folder / file, text)
+    return Written(folder / "report.html", study, verdict_text(study, name))
+
+
+def _found(folder: Path, runs: Collection[str] | None) -> Found:
+    if not folder.is_dir():
+        beside = (
+            sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
+        )
+        there = (
+            f"{folder.parent} holds {', '.join(beside[:20])}"
+            if beside
+            else f"{folder.parent} holds no folder"
+        )
+        raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
+    found = runs_below(folder, runs)
+    if not found.finished:
+        states = [f"{o.folder.name}: {o.state}, {o.why}" for o in found.others[:5]]
+        there = f"{len(found.others)} others ({'; '.join(states)})" if states else "no run at all"
+        raise UserError(
+            f"expected finished runs (folders with a result.json) below {folder}, found {there}; "
+            "try: headstart -m mode=scratch,fine_tuning seed=0,1,2,3,4"
+        )
+    return found
+
+
+def _with_metric(found: Found, metric: str) -> Found:
+    """The runs that measured the metric; the others are listed as damaged."""
+    having = tuple(run for run in found.finished if any(metric in row for row in run.rows.values()))
+    if not having:
+        columns = sorted({key for run in found.finished for row in run.rows.values() for key in row})
+        valid = [key for key in columns if key.startswith("val/")] or columns
+        raise UserError(
+            f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
+        )
+    lacking = tuple(
+        Other(run.folder, "damaged", f"metrics.csv has no {metric}")
+        for run in found.finished
+        if run not in having
+    )
+    return Found(having, found.others + lacking)
+
+
+def _write(file: Path, text: str) -> None:
+    """The file whole or not at all: a reader never sees half a page."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)  # mkstemp's own 0600 would hide the page from others
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,51 @@
+"""What lies in a run's folder, and when is the run finished?"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+RESULT = "result.json"  # written last: where it is, the run is finished
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, None where there is none (a damaged one counts as none)."""
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return result
+
+
+def cleared(folder: Path) -> Path:
+    """The folder without what an earlier run of the same hash left: it would mix with the new run's curves."""
+    for leftover in ("checkpoints", "metrics.csv", RESULT, "error.txt"):
+        path = folder / leftover
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    (folder / "checkpoints").mkdir(parents=True)
+    return folder
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write so that whoever reads sees all of it or nothing; floats that are no number become null."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    return value

@@ -1,0 +1,1 @@
+from headstart.cli.names import config_hash, safe as safe_name

@@ -1,0 +1,55 @@
+"""What came out of a run?"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning
+import torch
+import torchvision
+
+import headstart
+
+
+@functools.cache
+def versions() -> dict[str, str | None]:
+    """What made the figures; git is None where the package does not lie in a checkout."""
+    return {
+        "headstart": headstart.__version__,
+        "git": _git_version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": pytorch_lightning.__version__,
+        "torchvision": torchvision.__version__,
+    }
+
+
+def peak_memory_mib() -> float:
+    """The most memory that was in use, in MiB: of the GPU where one was used, else of this process (all its runs)."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def figures(logged: dict[str, Any], split: str) -> dict[str, float]:
+    """The figures of one split among those that Lightning has logged."""
+    return {name: float(value) for name, value in logged.items() if name.startswith(f"{split}/")}
+
+
+def _git_version() -> str | None:
+    package = Path(headstart.__file__).parent
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*"]
+    if "site-packages" in package.parts:  # installed: a checkout around it would be somebody else's
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,25 @@
+"""What may stand at the top of the config, beside the groups?"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # what numpy and torch both take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The schema of the config's top level; the command line reads it, without importing, as any target's.
+
+    The values stand in conf/config.yaml, conf/task/ and conf/mode/. Groups are not listed: the composed config says
+    where each of them is mounted.
+    """
+
+    task: str
+    mode: str
+    reuse: bool
+    open: Literal["all", "none", "schedule"]
+    seed: Seed
+    rerun: bool
+    run_dir: str

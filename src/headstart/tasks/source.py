@@ -1,0 +1,197 @@
+"""Which source model is there to reuse, and is it any good?"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Interval
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from headstart.backbones.weights import Weights
+from headstart.scores.naive import wilson_interval
+from headstart.scores.naive import naive_accuracies
+from headstart.tasks.folders import cleared, finished
+from headstart.tasks.names import config_hash, safe_name
+from headstart.tasks.parts import assembled
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+SOURCES = Path("outputs/source")  # shared by all studies
+
+
+def source_weights(
+    *,
+    cfg: DictConfig,
+    seed: Annotated[int, Interval(ge=0, lt=2**32)],
+    max_epochs: Annotated[int, Ge(1)],
+    batch_size: Annotated[int, Ge(1)],
+    optimizer: DictConfig,
+    scheduler: DictConfig,
+    require_better: bool,
+    reset_from: Annotated[int, Ge(0)] | None,
+) -> Weights:
+    """The weights of the source model of this configuration, which is trained now if no finished one is there.
+
+    The source run is a run like any other: its own folder below outputs/source, found by the hash of what it was trained
+    on and how. Runs that want the same one wait while it is trained. seed, max_epochs, batch_size, optimizer,
+    scheduler: of its training. Raises UserError where it does not beat naive models and require_better is set.
+    """
+    recipe = source_config(
+        cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
+    )
+    digest = config_hash(recipe)
+    folder = SOURCES / f"{safe_name(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}"
+    result = dict(_developed(recipe, folder, digest, cfg))
+    tested = result["sizes"]["test"]
+    result["accuracy_interval"] = wilson_interval(round(result["metrics"]["test/accuracy"] * tested), tested)
+    if result["accuracy_interval"][0] <= max(result["naive"].values()):
+        table = _table(result)
+        if require_better:
+            raise UserError(
+                f"the source model is not better than naive models on its own held-out data:\n{table}\n"
+                f"its accuracy's lower end must be above all of them; it lies in {folder}; train it longer "
+                "(weights.max_epochs), give it more images, or go on all the same with weights.require_better=false"
+            )
+        log.warning("the source model is not better than naive models:\n%s", table)
+    state = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)[
+        "state_dict"
+    ]
+    facts = {
+        "hash": digest,
+        "folder": folder.as_posix(),
+        **{
+            key: result[key]
+            for key in ("wall_s", "examples", "metrics", "accuracy_interval", "naive", "weights_hash")
+        },
+    }
+    return Weights(
+        backbone={
+            key.removeprefix("backbone."): t for key, t in state.items() if key.startswith("backbone.")
+        },
+        head={key.removeprefix("head."): t for key, t in state.items() if key.startswith("head.")},
+        class_names=tuple(result["class_names"]),
+        reset_from=reset_from,
+        facts=facts,
+    )
+
+
+def source_config(
+    cfg: DictConfig, *, seed: int, max_epochs: int, batch_size: int, optimizer: Any, scheduler: Any
+) -> DictConfig:
+    """The config of the source's own run: from scratch on cfg.source, the backbone whole, nothing that is the target's.
+
+    It holds what the source model depends on and no more, so that runs which differ elsewhere share it.
+    """
+    if not cfg.get("source"):
+        raise UserError("weights=source needs source data, got none; try data@source=printed")
+    trainer = {
+        key: cfg.trainer[key] for key in ("_target_", "precision", "deterministic") if key in cfg.trainer
+    }
+    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    return OmegaConf.create(
+        {
+            "mode": "scratch",
+            "reuse": False,
+            "open": "all",
+            "seed": seed,
+            "target": plain["source"] | {"batch_size": batch_size},
+            "backbone": plain["backbone"] | {"keep": None},
+            "head": plain["head"] | {"init": "random"},
+            "module": plain["module"] | {"stage_decay": 1.0, "scheduler_interval": "step"},
+            "optimizer": optimizer,
+            "scheduler": scheduler,
+            "trainer": trainer | {"max_epochs": max_epochs},
+        }
+    )
+
+
+def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
+    """The result of the source run in the folder, trained now if it is not there; one trainer at a time."""
+    if result := finished(folder):
+        return result
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f"{digest}.lock")  # the system lets go of it when its holder dies
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for the source model %s, which another run is training", folder.name)
+        lock.acquire()
+    try:
+        return finished(folder) or _trained(recipe, folder, digest, cfg)
+    finally:
+        lock.release()
+
+
+def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
+    """Train the source model; the naive models are measured first, so that its result can name them."""
+    from headstart.tasks.train import train  # here, since train asks a config's weights for their source
+
+    log.info("training the source model %s", folder.name)
+    runnable = _runnable(recipe, folder, cfg)
+    OmegaConf.save(runnable, cleared(folder) / "config.yaml")
+    about = {
+        "study": "source",
+        "name": folder.name,
+        "hash": digest,
+        "overrides": [],
+        "naive": _naive(runnable),
+    }
+    return train(runnable, folder, about=about)
+
+
+def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
+    """The recipe with what does not change its result: where it runs, what it logs, where to."""
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    seen = ("accelerator", "log_every_n_steps", "num_sanity_val_steps")
+    trainer = {
+        key: plain["trainer"][key] for key in plain["trainer"] if key in seen or key.startswith("enable_")
+    }
+    checkpoint = {
+        "_target_": "headstart.callbacks.checkpoint.BestAndLast",
+        "folder": "${run_dir}/checkpoints",
+        "monitor": "val/accuracy",
+        "mode": "max",
+    }
+    others = {
+        key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]
+    }
+    extra = {
+        "run_dir": folder.as_posix(),
+        "trainer": trainer | {"devices": 1},
+        "logger": plain["logger"],
+        "callbacks": {"checkpoint": checkpoint, **others},
+    }
+    merged = OmegaConf.merge(recipe, extra)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _naive(runnable: DictConfig) -> dict[str, float]:
+    """The accuracies of the naive models on the source's test images, trained on its training images."""
+    data = assembled(runnable).data
+    data.setup("fit")
+    images = {
+        split: [torch.cat(part).numpy() for part in zip(*data.plain_dataloader(split), strict=True)]
+        for split in ("train", "test")
+    }
+    return naive_accuracies(*images["train"], *images["test"])
+
+
+def _table(result: dict[str, Any]) -> str:
+    """The source model beside the naive ones, a line each."""
+    low, high = result["accuracy_interval"]
+    rows = [(name.replace("_", " "), f"{accuracy:.3f}") for name, accuracy in result["naive"].items()]
+    rows.append(
+        ("source model", f"{result['metrics']['test/accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}")
+    )
+    return "\n".join(f"  {name:<22}{figures}" for name, figures in rows)
+
+
+def _last_part(node: DictConfig) -> str:
+    return str(node["_target_"]).rpartition(".")[2].lower()

@@ -1,0 +1,137 @@
+"""How does a config become a trained model with its figures?"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from headstart.backbones.weights import Weights, load, weights_hash
+from headstart.callbacks.checkpoint import BestAndLast
+from headstart.callbacks.start import Start
+from headstart.callbacks.timeline import Timeline
+from headstart.callbacks.unfreeze import Unfreeze
+from headstart.tasks.folders import RESULT, cleared, write_json
+from headstart.tasks.parts import assembled
+from headstart.tasks.result import figures, peak_memory_mib, versions
+
+
+def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
+    """Train on cfg.target from step 0, test the best weights once -> what stands in the folder's result.json.
+
+    about: what the result says besides of where it comes from (study, name, hash, overrides).
+    """
+    quieten()
+    weights = _source_weights(cfg)  # may train a source model first
+    pl.seed_everything(cfg.seed, verbose=False)
+    parts = assembled(cfg)
+    load(parts.backbone, weights)
+    if (
+        parts.head.init == "source" and weights.backbone
+    ):  # from scratch there is none, and the head starts random too
+        parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
+    parts.data.setup("fit")
+    cleared(folder)
+
+    timeline = Timeline()
+    start = Start(train=parts.data.plain_dataloader("train"), val=parts.data.plain_dataloader("val"))
+    chosen: list[pl.Callback] = [instantiate(node) for node in cfg.callbacks.values() if node]
+    checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
+    loggers = [instantiate(node) for node in cfg.logger.values() if node]
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer,
+        default_root_dir=str(folder),
+        logger=loggers,
+        # opened before it is measured, timed before it is saved
+        callbacks=[_schedule(cfg), start, timeline, *chosen],
+    )
+    trainer.fit(parts.module, datamodule=parts.data)
+    best = dict(checkpoint.best) if checkpoint else {}
+    if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
+        kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+        parts.module.load_state_dict(kept["state_dict"])
+    trainer.test(parts.module, datamodule=parts.data, verbose=False)
+
+    final = figures(best or trainer.callback_metrics, "val") | figures(trainer.callback_metrics, "test")
+    result = {
+        "format": 1,
+        **about,
+        "mode": cfg.mode,
+        "seed": cfg.seed,
+        "metrics": final,
+        "best": best,
+        "evaluations": timeline.evaluations,
+        "start_class_means": start.class_means_accuracy,
+        "sizes": parts.data.sizes,
+        "num_classes": parts.data.num_classes,
+        "class_names": list(parts.data.class_names),
+        "steps": trainer.global_step,
+        "examples": timeline.examples,
+        "wall_s": timeline.wall_s,
+        "peak_memory_mib": peak_memory_mib(),
+        "source": dict(weights.facts) or None,
+        "weights_hash": weights_hash(parts.module.state_dict()),
+        "versions": versions(),
+    }
+    _log_hyperparameters(loggers, cfg, final)
+    for logger in loggers:
+        logger.finalize("success")
+    write_json(folder / RESULT, result)
+    return result
+
+
+def quieten() -> None:
+    """Leave the terminal to headstart's own lines: Lightning's tips and warnings that do not fit are not shown."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's, of torch's
+        r".*does not have many workers.*",  # the images lie in memory: workers would only copy them
+        r".*in eval mode at the start of training.*",  # frozen stages are, on purpose
+        r".*number of training batches.*smaller than the logging interval.*",
+        r"Experiment logs directory .* exists and is not empty.*",
+        r"Checkpoint directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _source_weights(cfg: DictConfig) -> Weights:
+    """The weights that the mode starts from: those of the source, or none."""
+    if not cfg.reuse:
+        return Weights()
+    # a partial, since instantiate would hand on a copy of cfg with all interpolations resolved for this run
+    weights: Weights = instantiate(cfg.weights, _partial_=True, _recursive_=False)(cfg=cfg)
+    return weights
+
+
+def _schedule(cfg: DictConfig) -> pl.Callback:
+    """What opens stages: the schedule where the mode follows it, else all of them or none for the whole run."""
+    if cfg.open == "schedule":
+        schedule: pl.Callback = instantiate(cfg.unfreeze)
+        return schedule
+    return Unfreeze(first_epoch=0 if cfg.open == "all" else None, every_epochs=0)
+
+
+def _log_hyperparameters(loggers: list[Any], cfg: DictConfig, final: dict[str, float]) -> None:
+    """Fill TensorBoard's HPARAMS with the config's leaves and the final figures."""
+    flat = _leaves(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(flat, {f"final/{name}": value for name, value in final.items()})
+
+
+def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree if isinstance(tree, bool | int | float | str) else str(tree)}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key != "run_dir":
+            found |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    return found

@@ -1,0 +1,115 @@
+"""What do the command's tests start from?"""
+
+from pathlib import Path
+
+import pytest
+import stub_jobs
+
+from headstart.cli import main
+
+CONF = {
+    "config.yaml": """
+defaults: [_self_, {task: fit}, {model: small}, {mode: a}, {experiment: null}, {study: null},
+           override hydra/job_logging: none, override hydra/hydra_logging: none]
+seed: 0
+rerun: false
+hydra:
+  job: {name: headstart, chdir: false}
+  run: {dir: "outputs/${study_name:}/${run_name:}"}
+  sweep: {dir: "outputs/${study_name:}", subdir: "${run_name:}"}
+""",
+    "task/fit.yaml": """# @package _global_
+task: fit
+fit: {_target_: stub_jobs.fit}
+""",
+    "task/stopped.yaml": """# @package _global_
+task: stopped
+stopped: {_target_: stub_jobs.interrupted}
+""",
+    "task/closed.yaml": """# @package _global_
+task: closed
+closed: {_target_: stub_jobs.closed_by_lightning}
+""",
+    "task/read.yaml": """# @package _global_
+task: read
+read:
+  _target_: stub_jobs.read
+  folder: ???   # where to read
+hydra: {output_subdir: null, run: {dir: .}}
+""",
+    "model/small.yaml": "_target_: stub_jobs.Model\ndepth: 1\nroot: null\n",
+    "model/large.yaml": "_target_: stub_jobs.Model\ndepth: 9\nroot: null\n",
+    "mode/a.yaml": "# @package _global_\nmode: a\n",
+    "mode/b.yaml": "# @package _global_\nmode: b\n",
+    "experiment/deep.yaml": "# @package _global_\nmodel: {depth: 7}\n",
+    "study/two.yaml": """# @package _global_
+hydra: {mode: MULTIRUN, sweeper: {params: {mode: "a,b", seed: "0,1"}}}
+""",
+}
+
+
+class Command:
+    """The command over a small conf/ in a folder of its own, its tasks stubs."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capsys = folder, capsys
+        self.conf = folder / "conf"
+        for name, text in CONF.items():
+            self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        file = self.conf / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def __call__(self, *argv: str) -> int:
+        stub_jobs.CALLS.clear()
+        self.capsys.readouterr()
+        code = main(["--config-path", str(self.conf), *argv])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    @property
+    def cfg(self):
+        """The config that the one job got."""
+        (cfg,) = stub_jobs.CALLS
+        return cfg
+
+    @property
+    def made(self) -> list[str]:
+        """What lies in the working folder beside conf/."""
+        return sorted(
+            str(path.relative_to(self.folder)) for path in self.folder.iterdir() if path != self.conf
+        )
+
+    @property
+    def runs(self) -> list[str]:
+        """The folders below outputs/<study>/."""
+        return sorted(
+            str(path.parent.relative_to(self.folder / "outputs"))
+            for path in self.folder.glob("outputs/*/*/.hydra")
+        )
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    return Command(folder, capsys)
+
+
+@pytest.fixture
+def real(tmp_path, monkeypatch, capsys):
+    """The command over the shipped conf/, showing the config instead of running it: (exit code, out, err)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        shows = [] if {"-m", "--multirun", "-h", "--help"} & set(argv) else ["--cfg", "job"]
+        code = main([*shows, *argv])
+        assert list(tmp_path.glob("outputs*")) == [], "a command line that is checked leaves nothing behind"
+        return code, *capsys.readouterr()
+
+    return run

@@ -1,0 +1,225 @@
+"""Is a wrong command line one clear line, and a right one accepted?"""
+
+import pytest
+
+from headstart.cli import main
+
+WRONG = [
+    # a group, an option, a mount
+    ("backbne=resnet18", "backbne", "did you mean backbone"),
+    ("+backbne=x", "backbne", "did you mean backbone"),
+    ("backbne@source=printed", "backbne", "did you mean backbone"),
+    ("data@taget=digits", "data@taget", "did you mean data@target=digits"),
+    ("data=digits", "data@source, data@target", "try: data@target=digits"),
+    ("data@source=prnted", "data@source has no option prnted", "did you mean data@source=printed"),
+    ("mode=graduall", "feature_extraction, fine_tuning, gradual, scratch", "did you mean mode=gradual"),
+    ("mode=[scratch,graduall]", "graduall", "did you mean mode=gradual"),
+    ("experiment=digits_with_hed", "digits_with_head", "did you mean"),
+    ("+mode=gradual", "drop the +", "mode=gradual"),
+    ("+experiment=digits_with_head", "drop the +", "experiment=digits_with_head"),
+    ("experiment=null", "got null", "~experiment"),
+    ("~debg", "debg", "did you mean debug"),
+    ("~optimizer.lrr", "lrr", "did you mean optimizer.lr"),
+    # a key
+    ("optimizer.lrr=1", "optimizer (torch.optim.AdamW) has no lrr", "did you mean optimizer.lr?"),
+    ("+optimizer.lrr=1", "optimizer (torch.optim.AdamW) has no lrr", "did you mean optimizer.lr?"),
+    ("++optimizer.lrr=1", "optimizer (torch.optim.AdamW) has no lrr", "did you mean optimizer.lr?"),
+    ("taget.shots=5", "there is no taget", "did you mean target"),
+    ("sede=1", "there is no sede", "did you mean seed"),
+    ("optimizer.amsgrad=true", "torch.optim.AdamW takes it", "+optimizer.amsgrad=true"),
+    ("+optimizer.lr=1", "is there already", "drop the +: optimizer.lr=1"),
+    ("trainer.devices.x=3", "trainer.devices", "without keys"),
+    (
+        "+callbacks.chekpoint.monitor=x",
+        "callbacks.chekpoint needs a _target_",
+        "did you mean callbacks.checkpoint",
+    ),
+    (
+        "+callbacks.mine={_target_: no_such_module.Mine}",
+        "callbacks.mine._target_",
+        "there is no no_such_module",
+    ),
+    ("+callbacks.mine={_target_: headstart.types.Bach}", "there is no headstart.types.Bach", "spelt"),
+    ("hydra.run.dirr=x", "hydra.run.dirr", "dirr"),
+    # a type, a range, a choice
+    ("optimizer.lr=abc", "optimizer.lr must be a number, got abc", "optimizer.lr=0.002"),
+    ("optimizer.lr='1'", "optimizer.lr must be a number, got 1", "optimizer.lr=0.002"),
+    ("optimizer.lr=true", "optimizer.lr must be a number, got true", "torch.optim.AdamW"),
+    ("seed=x", "seed must be a whole number", "got x"),
+    ("seed=-1", "at least 0", "got -1"),
+    ("seed=4294967296", "below 4294967296", "got 4294967296"),
+    ("seed=true", "seed must be a whole number", "got true"),
+    ("rerun=1", "rerun must be true or false", "got 1"),
+    ("trainer.max_epochs=2.5", "trainer.max_epochs must be a whole number or null", "got 2.5"),
+    ("unfreeze.first_epoch=often", "unfreeze.first_epoch must be a whole number", "got often"),
+    ("target.shots=0", "target.shots must be a whole number", "got 0"),
+    ("module.label_smoothing=2", "module.label_smoothing must be a number", "got 2"),
+    ("head.init=randm", "random", "did you mean head.init=random"),
+    ("source.characters=letter", "letters, digits", "did you mean source.characters=letters"),
+    ("trainer.deterministic=wran", "warn", "did you mean trainer.deterministic=warn"),
+    ("target=x", "target must be a mapping", "target.<key>"),
+    ("weights.optimizer.lr=x", "weights.optimizer.lr must be a number", "got x"),
+    ("optimizer.lr=${no.such}", "optimizer.lr refers to a key that is not there", "no.such"),
+    # not an override
+    ("report", "key=value", "did you mean task=report"),
+    ("repor", "key=value", "did you mean task=report"),
+    ("nonsense", "key=value", "headstart --help"),
+    ("--multirn", "there is no flag --multirn", "did you mean --multirun"),
+    ("--help=x", "--help takes no value", "--help"),
+    ("mode=scratch,gradual", "several values", "add -m"),
+]
+
+
+@pytest.mark.parametrize(("override", "said", "tried"), WRONG, ids=[row[0] for row in WRONG])
+def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said, tried):
+    code, out, err = real(override)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("headstart: error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert tried in err
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+optimizer.amsgrad=true",
+        "+trainer.overfit_batches=2",
+        "+trainer.plugins=null",
+        "optimizer.lr=1e-3",
+        "optimizer.lr=1",
+        "trainer.max_epochs=null",
+        "trainer.precision=16-mixed",
+        "trainer.limit_train_batches=2",
+        "+callbacks.mine={_target_: headstart.callbacks.rates.Rates}",
+        "~callbacks.figures",
+        "~debug",
+        "callbacks.figures=null",
+        "scheduler=constant",
+        "experiment=digits_with_head",
+        "debug=fast",
+        "optimizer.weight_decay=${optimizer.lr}",
+        "optimizer.weight_decay=${oc.env:NO_SUCH_VARIABLE}",
+        "task=evaluate",
+        "study=demo",
+        "hydra.verbose=true",
+    ],
+)
+def test_a_right_override_is_accepted(real, override):
+    code, _, err = real(override)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["mode=scratch,graduall"], "graduall"),
+        (["mode=choice(scratch,graduall)"], "graduall"),
+        (["mode=glob(gradu*l,exclude=gradual)"], "goes through no value"),
+        (["seed=0,-1"], "got -1"),
+        (["seed=range(5,-2,-1)"], "got -1"),
+        (["optimizer.lr=0.1,abc"], "got abc"),
+        (["study=demo", "backbone=resnet19"], "did you mean backbone=resnet18"),
+        (["study=demo", "seed=0,x"], "got x"),
+        (["+backbne=x,y"], "did you mean backbone"),
+        (["hydra.job.name=a,b"], "hydra.job.name"),
+    ],
+)
+def test_each_value_of_a_sweep_is_checked_and_a_bad_one_leaves_nothing_behind(real, argv, said):
+    code, _, err = real("-m", *argv)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_the_parameters_of_a_study_are_checked_too(command):
+    command.write(
+        "study/bad.yaml", "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {mode: 'a,c'}}}\n"
+    )
+    assert command("study=bad") == 2
+    assert "mode has no option c; it has a, b" in command.err
+    assert command.made == []
+
+
+def test_a_combination_without_a_config_leaves_nothing_behind(command):
+    command.write(
+        "mode/b.yaml", "# @package _global_\nmode: b\nmodel: {_target_: stub_jobs.Model, depth: 0}\n"
+    )
+    assert command("-m", "model=small,large", "mode=a,b") == 2
+    assert "model.depth" in command.err
+    assert command.made == []
+
+
+def test_a_misspelt_key_in_the_users_yaml_is_found(command, tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "experiment").mkdir(parents=True)
+    (mine / "experiment" / "wide.yaml").write_text("# @package _global_\nmodel: {dept: 3}\n")
+    (mine / "experiment" / "top.yaml").write_text("# @package _global_\nmodle: {depth: 3}\n")
+    assert command("--config-dir", str(mine), "experiment=wide") == 2
+    assert "model (stub_jobs.Model) has no dept" in command.err
+    assert "did you mean model.depth" in command.err
+    assert command("--config-dir", str(mine), "experiment=top") == 2
+    assert "did you mean model" in command.err
+
+
+def test_broken_yaml_is_one_line_with_its_place(command):
+    command.write("mode/b.yaml", "mode: [b\n")
+    assert command("mode=b") == 2
+    assert command.err.count("\n") == 1
+    assert "b.yaml" in command.err
+
+
+def test_a_value_of_the_users_own_that_others_refer_to_is_accepted(command):
+    command.write("experiment/own.yaml", "# @package _global_\nbase: 3\nmodel: {depth: '${base}'}\n")
+    assert command("experiment=own") == 0
+    command.write("experiment/own.yaml", "# @package _global_\nbase: 3\n")
+    assert command("experiment=own") == 2
+
+
+def test_an_interpolation_is_checked_by_what_it_resolves_to(command):
+    assert command("model.depth=${seed}", "seed=0") == 2
+    assert "model.depth must be a whole number at least 1, got 0" in command.err
+    assert command("model.depth=${seed}", "seed=2") == 0
+
+
+def test_what_the_wiring_passes_need_not_stand_in_yaml(command):
+    assert command() == 0  # Model needs pixels
+
+
+def test_an_open_dict_takes_any_key_of_its_type(command):
+    assert command("+model.table={a: 1}") == 0
+    assert command("+model.table={a: x}") == 2
+
+
+def test_a_value_that_is_needed_is_named_with_what_it_is(command):
+    assert command("task=read") == 2
+    line = "headstart: error: read.folder is needed: where to read; try: headstart task=read read.folder=..."
+    assert command.err == line + "\n"
+    assert command.made == []
+
+
+def test_the_shipped_tasks_name_what_they_need(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["task=evaluate"]) == 2
+    assert "evaluate.run_dir is needed: the folder of a finished run" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_of_ones_own_is_found_in_the_config_dir(command, tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "model").mkdir(parents=True)
+    (mine / "model" / "mine.yaml").write_text("_target_: my_own_model.Mine\nwidth: 3\n")
+    (command.folder / "my_own_model.py").write_text("class Mine:\n    def __init__(self, width: int): ...\n")
+    assert command("--config-dir", str(mine), "model=mine") == 0
+    assert command("--config-dir", str(mine), "model=mine", "model.width=x") == 2
+    assert "model.width must be a whole number, got x (my_own_model.Mine)" in command.err
+    assert command("--config-dir", str(mine), "model=mien") == 2
+    assert "did you mean model=mine" in command.err
+
+
+def test_trace_shows_the_trace(real, monkeypatch):
+    assert "Traceback" not in real("optimizer.lrr=1")[2]
+    assert "Traceback" in real("optimizer.lrr=1", "--trace")[2]
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert "Traceback" in real("optimizer.lrr=1")[2]

@@ -1,0 +1,31 @@
+"""How does a test get a run's config, or a run?"""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+CONF = Path(__file__).parents[1] / "conf"
+TINY = [  # a run of a second
+    "backbone.width=4",
+    "trainer.max_epochs=4",
+    "trainer.accelerator=cpu",
+    "source.per_class=8",
+    "source.val_per_class=3",
+    "source.test_per_class=3",
+    "weights.max_epochs=2",
+    "weights.require_better=false",
+]
+
+
+def composed(*overrides, folder=Path("run")):
+    """The config of a command line with these overrides."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[*TINY, *overrides, f"run_dir='{folder}'"])
+
+
+def trained(*overrides, folder):
+    """The result of training with these overrides in the folder."""
+    from headstart.tasks.train import train
+
+    about = {"study": "test", "name": folder.name, "hash": "00000000", "overrides": list(overrides)}
+    return train(composed(*overrides, folder=folder), folder, about=about)

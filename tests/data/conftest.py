@@ -1,0 +1,57 @@
+"""Which embedded data do the tests look at?"""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from headstart.data.digits import Digits
+from headstart.data.memory import InMemory
+from headstart.data.printed import Printed
+from headstart.types import Pixels
+
+GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))
+
+
+@pytest.fixture(scope="session")
+def printed() -> Callable[..., Printed]:
+    def build(characters="letters", per_class=12, held_out=6, seed=0, pixels=GREY) -> Printed:
+        return Printed(
+            characters=characters,
+            per_class=per_class,
+            val_per_class=held_out,
+            test_per_class=held_out,
+            batch_size=64,
+            num_workers=0,
+            pixels=pixels,
+            seed=seed,
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def digits() -> Callable[..., Digits]:
+    def build(shots: int | None = 5, seed=0, pixels=GREY) -> Digits:
+        return Digits(shots=shots, batch_size=32, num_workers=0, pixels=pixels, seed=seed)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def hashes() -> Callable[[NDArray[np.uint8]], list[str]]:
+    """The content of each image, to compare splits by."""
+    return lambda image: [sha256(one.tobytes()).hexdigest() for one in image]
+
+
+@pytest.fixture(scope="session")
+def digest() -> Callable[[InMemory], str]:
+    """The content of all splits: images, labels and their order."""
+
+    def of(data: InMemory) -> str:
+        parts = [part.tobytes() for name in ("train", "val", "test") for part in data.splits[name]]
+        return sha256(b"".join(parts)).hexdigest()
+
+    return of

@@ -1,0 +1,82 @@
+"""Are the handwritten digits divided fairly, and the same way each time?"""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from headstart.data.digits import LARGEST_SHOTS, handwritten
+from headstart.types import Pixels, UserError
+
+
+def test_classes_are_the_ten_digits(digits):
+    assert digits().class_names == tuple("0123456789")
+    assert digits().num_classes == 10
+
+
+@pytest.mark.parametrize("shots", [1, 5, 10, LARGEST_SHOTS])
+def test_the_splits_are_stratified_and_their_sizes_known(digits, shots):
+    data = digits(shots)
+    assert data.sizes == {"train": 10 * shots, "val": 500, "test": 720}
+    for name, count in (("train", shots), ("val", 50), ("test", 72)):
+        assert np.bincount(data.splits[name].label).tolist() == [count] * 10
+
+
+def test_null_shots_are_all_that_val_and_test_leave(digits):
+    data = digits(None)
+    assert data.sizes == {"train": 1797 - 500 - 720, "val": 500, "test": 720}
+    assert np.bincount(data.splits["train"].label).tolist() == [
+        count - 50 - 72 for count in np.bincount(load_digits().target)
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_no_image_lies_in_two_splits_or_twice_in_one(digits, hashes, seed):
+    data = digits(None, seed=seed)
+    contents = [one for name in ("train", "val", "test") for one in hashes(data.splits[name].image)]
+    assert len(contents) == len(set(contents)) == 1797
+
+
+def test_ten_shots_contain_the_five_of_the_same_seed(digits, hashes):
+    five, ten, every = (set(hashes(digits(shots, seed=3).splits["train"].image)) for shots in (5, 10, None))
+    assert five < ten < every
+
+
+def test_val_is_the_same_for_every_number_of_shots_and_test_for_every_seed_too(digits):
+    few, many, other = digits(5), digits(LARGEST_SHOTS), digits(5, seed=1)
+    assert np.array_equal(few.splits["val"].image, many.splits["val"].image)
+    assert not np.array_equal(few.splits["val"].image, other.splits["val"].image)
+    for data in (many, other):
+        assert np.array_equal(few.splits["test"].image, data.splits["test"].image)
+        assert np.array_equal(few.splits["test"].label, data.splits["test"].label)
+
+
+def test_another_seed_chooses_other_shots(digits, hashes):
+    chosen = [set(hashes(digits(5, seed=seed).splits["train"].image)) for seed in range(4)]
+    assert all(len(a & b) < 20 for i, a in enumerate(chosen) for b in chosen[:i])  # of 50
+
+
+def test_an_enlarged_digit_is_the_small_one_smoothed():
+    image, label = handwritten()
+    small = load_digits()
+    assert image.shape == (1797, 32, 32)
+    assert image.dtype == np.uint8
+    assert label.tolist() == small.target.tolist()
+    blocks = image.reshape(1797, 8, 4, 8, 4).mean((2, 4)) / 255  # each small pixel is a block of 4x4
+    assert np.corrcoef(blocks.ravel(), small.images.ravel())[0, 1] > 0.98
+    assert image.mean() / 255 == pytest.approx(small.images.mean() / 16, rel=0.05)
+
+
+def test_the_images_come_as_the_backbone_asks(digits):
+    data = digits(pixels=Pixels(size=64, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    batch = next(iter(data.train_dataloader()))
+    assert batch.image.shape == (32, 3, 64, 64)
+
+
+@pytest.mark.parametrize("shots", [LARGEST_SHOTS + 1, 178, 0])
+def test_an_impossible_number_of_shots_names_the_largest(digits, shots):
+    with pytest.raises(UserError, match=rf"between 1 and 52 .* got {shots}; try shots=(52|1)$"):
+        digits(shots)
+
+
+def test_the_largest_number_of_shots_is_what_the_rarest_digit_has_left():
+    assert np.bincount(load_digits().target).min() - 72 - 50 == LARGEST_SHOTS

@@ -1,0 +1,161 @@
+"""Which studies can be planted, on disk and in memory?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from headstart.report.runs import Run
+
+STEPS_AN_EPOCH = 2
+BATCH = 25
+
+
+def planted(start: float, ceiling: float, rate: float, epochs: int = 30) -> list[float]:
+    """y = a - b exp(-c t) at step 0 and after each epoch, t in epochs."""
+    return [ceiling - (ceiling - start) * float(np.exp(-rate * t)) for t in range(epochs + 1)]
+
+
+def result_of(
+    mode: str, seed: int, levels: Sequence[float], overrides: Sequence[str], **more: Any
+) -> dict[str, Any]:
+    """result.json as ARCHITECTURE.md has it."""
+    steps = [STEPS_AN_EPOCH * epoch for epoch in range(len(levels))]
+    best = int(np.argmax(levels))
+    source = None if mode == "scratch" else {
+        "hash": "5ca1ab1e", "folder": "outputs/source/printed-5ca1ab1e", "wall_s": 21.5, "examples": 26000,
+        "metrics": {"test/accuracy": 0.93}, "accuracy_interval": [0.905, 0.949],
+        "naive": {"majority": 0.038, "class_means": 0.61, "logistic_regression": 0.79}, "weights_hash": "abc",
+    }  # fmt: skip
+    return {
+        "format": 1, "study": "demo", "name": f"mode={mode},seed={seed}", "hash": f"{seed:08x}", "mode": mode,
+        "seed": seed, "overrides": list(overrides),
+        "metrics": {
+            "val/accuracy": levels[best],
+            "test/accuracy": levels[best] - 0.005,
+            "test/loss": 1 - levels[best],
+        },
+        "best": {"epoch": best, "step": steps[best], "val/accuracy": levels[best]},
+        "evaluations": [
+            {"epoch": epoch, "step": step, "examples": step * BATCH, "wall_s": 0.1 * epoch}
+            for epoch, step in enumerate(steps)
+        ],
+        "start_class_means": levels[0] + 0.02, "sizes": {"train": 50, "val": 700, "test": 1047},
+        "num_classes": 10,
+        "steps": steps[-1], "examples": steps[-1] * BATCH, "wall_s": 3.2, "peak_memory_mib": 410.0,
+        "source": source, "weights_hash": "ffff",
+        "versions": {"headstart": "0.1.0", "git": "c3569ae", "python": "3.11.7", "torch": "2.15.0"},
+    } | more  # fmt: skip
+
+
+def run_of(
+    mode: str, seed: int, levels: Sequence[float], overrides: Iterable[str] | None = None, **more: Any
+) -> Run:
+    """A run that never was on disk."""
+    listed = tuple(overrides if overrides is not None else (f"mode={mode}", f"seed={seed}"))
+    rows = {
+        STEPS_AN_EPOCH * epoch: {
+            "val/accuracy": level,
+            "examples": STEPS_AN_EPOCH * BATCH * epoch,
+            "epoch": epoch,
+        }
+        for epoch, level in enumerate(levels)
+    }
+    result = result_of(mode, seed, levels, listed, **more)
+    return Run(Path(f"{mode}-{seed}-{crc32(repr(listed).encode()):08x}"), mode, seed, listed, result, rows)
+
+
+def write_run(
+    study: Path,
+    mode: str,
+    seed: int,
+    levels: Sequence[float],
+    overrides: Sequence[str] | None = None,
+    **more: Any,
+) -> Path:
+    """A finished run's folder."""
+    listed = list(overrides if overrides is not None else (f"mode={mode}", f"seed={seed}"))
+    folder = study / f"{','.join(listed)}-{crc32(repr(listed).encode()):08x}"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {o}\n" for o in listed))
+    with (folder / "metrics.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["epoch", "examples", "lr/head", "step", "train/loss", "val/accuracy", "val/loss"])
+        for epoch, level in enumerate(levels):
+            step = STEPS_AN_EPOCH * epoch
+            if epoch:
+                writer.writerow([epoch - 1, step * BATCH, 0.002, step - 1, 1 - level, "", ""])
+            writer.writerow([epoch, step * BATCH, "", step, "", level, 1 - level])
+    (folder / "result.json").write_text(json.dumps(result_of(mode, seed, levels, listed, **more)))
+    return folder
+
+
+def write_failed(study: Path, name: str, error: str) -> Path:
+    """A failed run's folder."""
+    (study / name / ".hydra").mkdir(parents=True)
+    (study / name / "error.txt").write_text(f"Traceback (most recent call last):\n  File x\n{error}\n\n")
+    return study / name
+
+
+DEMO = {  # mode -> start, ceiling, rate
+    "scratch": (0.42, 0.89, 0.16),
+    "feature_extraction": (0.80, 0.90, 0.25),
+    "fine_tuning": (0.80, 0.945, 0.30),
+    "gradual": (0.80, 0.93, 0.12),
+}
+
+
+def write_demo(study: Path, seeds: int = 5, images: int = 700) -> Path:
+    """A study like the demo: four modes, curves with noise between seeds and binomial noise of the images."""
+    rng = np.random.default_rng(3)
+    for mode, (start, ceiling, rate) in DEMO.items():
+        for seed in range(seeds):
+            shift, factor = 0.012 * rng.standard_normal(2), np.exp(0.15 * rng.standard_normal())
+            truth = np.clip(planted(start + shift[0], ceiling + 0.5 * shift[1], rate * factor), 0, 1)
+            write_run(study, mode, seed, list(rng.binomial(images, truth) / images))
+    (study / "multirun.yaml").write_text(
+        "hydra:\n  job: {name: headstart}\n  mode: MULTIRUN\n  overrides:\n"
+        "    hydra: [hydra.mode=MULTIRUN]\n    task: [study=demo]\n"
+    )
+    return study
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """A demo study's folder, with a failed and an unfinished run."""
+    study = write_demo(tmp_path / "demo")
+    write_failed(study, "mode=gradual,seed=7-deadbeef", "RuntimeError: loss is nan <at step 12>")
+    (study / "mode=gradual,seed=8-00c0ffee" / ".hydra").mkdir(parents=True)
+    return study
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    return run_of
+
+
+@pytest.fixture
+def curve() -> Callable[..., list[float]]:
+    return planted
+
+
+@pytest.fixture
+def save_run() -> Callable[..., Path]:
+    return write_run
+
+
+@pytest.fixture
+def save_failed() -> Callable[..., Path]:
+    return write_failed
+
+
+@pytest.fixture
+def save_demo() -> Callable[..., Path]:
+    return write_demo

@@ -1,0 +1,86 @@
+"""Does a real browser show the report's curves and rows, without a complaint?"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from headstart.report.write import write_report
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+)
+NAMES = ("chromium", "google-chrome", "chromium-browser")
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def browse(tmp_path: Path):
+    """Run the browser with further arguments -> (what it printed, what it logged)."""
+    found = next((p for n in NAMES if (p := shutil.which(n))), None)
+    if found is None:
+        pytest.skip("there is none of " + ", ".join(NAMES))
+
+    def run(*arguments: str) -> tuple[str, str]:
+        command = [found, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, done.stderr
+
+    return run
+
+
+def test_curves_and_rows_are_in_the_dom_and_the_console_is_clean(demo: Path, browse):
+    page = write_report(demo).page
+    dom, log = browse("--dump-dom", page.as_uri())
+    assert [line for line in log.splitlines() if "CONSOLE" in line] == []
+    for arm in ("scratch", "feature_extraction", "fine_tuning", "gradual"):
+        assert dom.count(f'data-arm="{arm}" d="M') == 2, "a line by steps and one by images"
+    assert dom.count('class="band') == 8
+    assert dom.count('class="dot') == 8, "the script has run"
+    assert dom.count("<article") == 3
+    assert dom.count('<a href="mode%3D') == 22
+    assert "headstart -m study=demo" in dom
+
+
+def test_the_keyboard_reads_the_curves(demo: Path, browse, tmp_path: Path):
+    page = write_report(demo).page.read_text()
+    press = (
+        "<script>const p = document.querySelector('.plot');"
+        "for (const key of ['Home', 'ArrowRight']) p.dispatchEvent(new KeyboardEvent('keydown', {key}));"
+        "</script>"
+    )
+    (tmp_path / "pressed.html").write_text(page.replace("</body>", press + "</body>"))
+    dom, log = browse("--dump-dom", (tmp_path / "pressed.html").as_uri())
+    assert "CONSOLE" not in log
+    assert "<b>2 optimizer steps</b>" in dom
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(
+    demo: Path, browse, tmp_path, width: int
+):
+    page = write_report(demo).page
+    target = Path(os.environ.get("HEADSTART_SCREENSHOT") or tmp_path / "report.png")
+    if width == 1200:
+        browse(f"--window-size={width},1560", f"--screenshot={target}", page.as_uri())
+        assert target.read_bytes().startswith(b"\x89PNG")
+    frame = f'<iframe src="{page.as_uri()}" width="{width}" height="900"></iframe>'
+    probe = (
+        "<script>onload = () => { const d = frames[0].document.documentElement;"
+        "document.title = d.scrollWidth <= d.clientWidth ? 'fits' : `wide ${d.scrollWidth}`; }</script>"
+    )
+    (tmp_path / "frame.html").write_text(frame + probe)
+    dom, _ = browse("--allow-file-access-from-files", "--dump-dom", (tmp_path / "frame.html").as_uri())
+    assert "<title>fits</title>" in dom

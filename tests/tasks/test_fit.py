@@ -1,0 +1,136 @@
+"""What does a user find after headstart has run?"""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from composed import TINY
+
+from headstart.cli import main
+
+FAST = [*TINY, "trainer.max_epochs=3"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def folders(study):
+    return sorted(path for path in Path("outputs", study).iterdir() if (path / "result.json").exists())
+
+
+def test_a_run_leaves_its_config_curves_checkpoints_and_result_in_a_folder_of_its_name(capfd):
+    assert main([*FAST, "mode=scratch", "seed=1"]) == 0
+    (folder,) = folders("runs")
+    result = json.loads((folder / "result.json").read_text())
+    assert {path.name for path in folder.iterdir()} >= {".hydra", "metrics.csv", "checkpoints", "result.json"}
+    assert list(folder.glob("events.out.tfevents.*"))
+    assert folder.name == result["name"]
+    assert folder.name.endswith(f"-{result['hash']}")
+    assert "mode=scratch,seed=1" in folder.name
+    assert result["overrides"] == yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+    assert result["study"] == "runs"
+    assert "val/accuracy" in capfd.readouterr().err
+
+
+def test_a_finished_run_is_skipped_and_said_so_unless_rerun(capfd):
+    main([*FAST, "mode=scratch"])
+    (folder,) = folders("runs")
+    made = (folder / "result.json").stat().st_mtime_ns
+    capfd.readouterr()
+    assert main([*FAST, "mode=scratch"]) == 0
+    assert "is finished" in capfd.readouterr().err
+    assert (folder / "result.json").stat().st_mtime_ns == made
+    assert main([*FAST, "mode=scratch", "rerun=true"]) == 0
+    assert folders("runs") == [folder]
+    assert (folder / "result.json").stat().st_mtime_ns > made
+
+
+def test_a_multirun_gives_a_folder_a_job_one_source_model_and_one_report(capfd):
+    sweep = ["-m", *FAST, "mode=scratch,gradual", "seed=0,1", "target.shots=2,4", "+weights.x=1"]
+    assert main(sweep) == 2  # a key that does not exist, found before anything is made
+    assert not Path("outputs").exists()
+    for number in (1, 2):  # the second time all runs are there already
+        assert main(["-m", *FAST, "mode=scratch,fine_tuning", "seed=0,1", "target.shots=2,4"]) == 0
+        (study,) = [path for path in Path("outputs").iterdir() if path.name != "source"]
+        assert study.name.startswith("sweep-mode,seed,target.shots-")
+        assert len(folders(study.name)) == 8, number
+    assert len(folders("source")) == 1
+    report = json.loads((study / "report.json").read_text())
+    assert report["format"]
+    assert (study / "report.html").exists()
+    assert (study / "report.md").exists()
+    assert "higher start" in capfd.readouterr().out
+
+
+def test_one_failed_job_leaves_the_others_their_results_a_report_and_a_trace(capfd):
+    # there are four stages
+    code = main(["-m", *FAST, "mode=scratch", "seed=0,1", "backbone.keep=2,9"])
+    said = capfd.readouterr()
+    (study,) = Path("outputs").iterdir()
+    assert code == 1
+    assert len(folders(study.name)) == 2
+    failed = [path for path in study.iterdir() if (path / "error.txt").exists()]
+    assert len(failed) == 2
+    assert all("UserError" in (path / "error.txt").read_text() for path in failed)
+    assert (study / "report.html").exists()
+    assert "Traceback" not in said.err
+    assert "2 jobs failed" in said.err
+
+
+def test_a_user_s_mistake_is_one_line_and_code_2_and_the_trace_is_one_flag_away(capfd):
+    assert main([*FAST, "mode=scratch", "backbone.keep=9"]) == 2
+    said = capfd.readouterr().err
+    assert "backbone.keep must be 1 to 4, got 9; the stages are stage1" in said
+    assert "Traceback" not in said
+    assert "Instantiation" not in said
+    assert main(["--trace", *FAST, "mode=scratch", "backbone.keep=9"]) == 2
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_evaluate_gives_the_run_s_own_test_figures_again(capsys):
+    main([*FAST, "mode=scratch"])
+    (folder,) = folders("runs")
+    result = json.loads((folder / "result.json").read_text())
+    capsys.readouterr()
+    assert main(["task=evaluate", f"evaluate.run_dir={folder}"]) == 0
+    measured = json.loads((folder / "evaluate-test.json").read_text())
+    assert measured["images"] == 720
+    for name, value in measured["metrics"].items():
+        assert value == pytest.approx(result["metrics"][name], abs=1e-6)
+    assert f"{result['metrics']['test/accuracy']:.4f}" in capsys.readouterr().out
+
+    assert main(["task=evaluate", f"evaluate.run_dir={folder}", "evaluate.split=val"]) == 0
+    on_val = json.loads((folder / "evaluate-val.json").read_text())["metrics"]
+    assert on_val["val/accuracy"] == pytest.approx(result["best"]["val/accuracy"], abs=1e-6)
+    assert [path.name for path in Path("outputs").iterdir()] == ["runs"]  # evaluating makes no run
+
+
+def test_evaluate_on_other_data_needs_the_same_classes(capsys):
+    main([*FAST, "mode=scratch"])
+    (folder,) = folders("runs")
+    other = ["task=evaluate", f"evaluate.run_dir={folder}", "data@evaluate.data=printed"]
+    assert main([*other, "evaluate.data.characters=letters"]) == 2
+    assert "the run's classes are 0, 1, 2" in capsys.readouterr().err
+    assert main([*other, "evaluate.data.characters=digits"]) == 0
+    assert json.loads((folder / "evaluate-test-other.json").read_text())["images"] == 200
+
+
+def test_evaluate_without_a_finished_run_says_what_it_needs(capsys):
+    assert main(["task=evaluate", "evaluate.run_dir=nowhere"]) == 2
+    assert "the folder of a finished run" in capsys.readouterr().err
+
+
+def test_metrics_csv_is_the_same_for_the_same_command(tmp_path, monkeypatch):
+    files = []
+    for clone in ("one", "two"):
+        (tmp_path / clone).mkdir()
+        monkeypatch.chdir(tmp_path / clone)
+        main([*FAST, "mode=gradual"])
+        (folder,) = folders("runs")
+        files.append((folder.name, (folder / "metrics.csv").read_bytes()))
+    assert files[0] == files[1]
+    assert list(csv.DictReader(files[0][1].decode().splitlines()))
