@@ -50,9 +50,7 @@ def test_hydra_is_known_only_to_the_command_the_tasks_and_the_hook(path):
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("report/*.py")), ids=lambda path: path.name)
 def test_the_report_imports_no_torch(path):
-    assert not {
-        name for name in imported(path) if name.split(".")[0] in ("torch", "pytorch_lightning", "torchvision")
-    }
+    assert not {name for name in imported(path) if name.split(".")[0] in ("torch", "pytorch_lightning", "torchvision")}
 
 
 def test_every_room_is_named_here():

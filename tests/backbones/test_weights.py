@@ -14,9 +14,7 @@ def cnn(seed, keep=None, width=4):
 def same(a, b, stage):
     return all(
         torch.equal(p, q)
-        for p, q in zip(
-            a.stages[stage].state_dict().values(), b.stages[stage].state_dict().values(), strict=True
-        )
+        for p, q in zip(a.stages[stage].state_dict().values(), b.stages[stage].state_dict().values(), strict=True)
     )
 
 

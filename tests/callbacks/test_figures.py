@@ -18,9 +18,7 @@ def test_the_confusion_matrix_has_the_true_classes_in_rows():
 
 
 def test_wrong_predictions_stand_with_their_images_the_surest_first():
-    images = torch.stack(
-        [torch.full((1, 2, 2), 0.25), torch.full((1, 2, 2), 0.75)]
-    )  # of the third and the fourth
+    images = torch.stack([torch.full((1, 2, 2), 0.25), torch.full((1, 2, 2), 0.75)])  # of the third and the fourth
     figure = wrong_figure(images, LOGITS, LABELS, NAMES, count=5)
     titles = [axes.get_title() for axes in figure.axes]
     sure = [LOGITS[2].softmax(0).max().item(), LOGITS[3].softmax(0).max().item()]

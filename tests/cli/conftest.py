@@ -26,6 +26,11 @@ fit: {_target_: stub_jobs.fit}
 task: stopped
 stopped: {_target_: stub_jobs.interrupted}
 """,
+    "task/builds.yaml": """# @package _global_
+task: builds
+builds: {_target_: stub_jobs.builds}
+""",
+    "model/strict.yaml": "_target_: stub_jobs.Strict\nwhy: user\n",
     "task/closed.yaml": """# @package _global_
 task: closed
 closed: {_target_: stub_jobs.closed_by_lightning}
@@ -78,16 +83,13 @@ class Command:
     @property
     def made(self) -> list[str]:
         """What lies in the working folder beside conf/."""
-        return sorted(
-            str(path.relative_to(self.folder)) for path in self.folder.iterdir() if path != self.conf
-        )
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.iterdir() if path != self.conf)
 
     @property
     def runs(self) -> list[str]:
         """The folders below outputs/<study>/."""
         return sorted(
-            str(path.parent.relative_to(self.folder / "outputs"))
-            for path in self.folder.glob("outputs/*/*/.hydra")
+            str(path.parent.relative_to(self.folder / "outputs")) for path in self.folder.glob("outputs/*/*/.hydra")
         )
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.types import UserError
@@ -54,3 +55,15 @@ def closed_by_lightning(**_: object) -> None:
         raise KeyboardInterrupt
     except KeyboardInterrupt:
         exit(1)
+
+
+class Strict:
+    """A target that refuses to be made."""
+
+    def __init__(self, why: str) -> None:
+        raise UserError(why) if why == "user" else ValueError(why)
+
+
+def builds(*, cfg: DictConfig) -> None:
+    """A task that makes what the config names."""
+    instantiate(cfg.model)

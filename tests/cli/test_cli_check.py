@@ -18,6 +18,7 @@ WRONG = [
     ("+mode=gradual", "drop the +", "mode=gradual"),
     ("+experiment=digits_with_head", "drop the +", "experiment=digits_with_head"),
     ("experiment=null", "got null", "~experiment"),
+    ("+data@evaluate.data=printed", "data@evaluate.data has an option already", "data@evaluate.data=printed"),
     ("~debg", "debg", "did you mean debug"),
     ("~optimizer.lrr", "lrr", "did you mean optimizer.lr"),
     # a key
@@ -72,7 +73,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("override", "said", "tried"), WRONG, ids=[row[0] for row in WRONG])
 def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said, tried):
-    code, out, err = real(override)
+    task = ["task=evaluate"] if "evaluate" in override else []
+    code, out, err = real(override, *task)
     assert code == 2
     assert out == ""
     assert err.startswith("headstart: error: ")
@@ -134,18 +136,14 @@ def test_each_value_of_a_sweep_is_checked_and_a_bad_one_leaves_nothing_behind(re
 
 
 def test_the_parameters_of_a_study_are_checked_too(command):
-    command.write(
-        "study/bad.yaml", "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {mode: 'a,c'}}}\n"
-    )
+    command.write("study/bad.yaml", "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {mode: 'a,c'}}}\n")
     assert command("study=bad") == 2
     assert "mode has no option c; it has a, b" in command.err
     assert command.made == []
 
 
 def test_a_combination_without_a_config_leaves_nothing_behind(command):
-    command.write(
-        "mode/b.yaml", "# @package _global_\nmode: b\nmodel: {_target_: stub_jobs.Model, depth: 0}\n"
-    )
+    command.write("mode/b.yaml", "# @package _global_\nmode: b\nmodel: {_target_: stub_jobs.Model, depth: 0}\n")
     assert command("-m", "model=small,large", "mode=a,b") == 2
     assert "model.depth" in command.err
     assert command.made == []

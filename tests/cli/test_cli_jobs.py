@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import stub_jobs
 
 from headstart.cli import main
+from headstart.cli.jobs import FAILURES, failures_elsewhere
 from headstart.report import hook
 
 
@@ -21,9 +23,7 @@ def test_a_bug_is_one_line_and_its_trace_a_file(command):
     first, second = command.err.splitlines()
     (file,) = error_files(command)
     assert first == "headstart: error: RuntimeError: boom"
-    assert (
-        second == f"headstart: the full trace is in {file.relative_to(command.folder)}; or run with --trace"
-    )
+    assert second == f"headstart: the full trace is in {file.relative_to(command.folder)}; or run with --trace"
     assert "Traceback" in file.read_text()
     assert "in fit" in file.read_text()
 
@@ -32,6 +32,25 @@ def test_a_users_mistake_is_its_message_alone(command):
     assert command("+fit.fails_at=0", "+fit.how=user") == 2
     assert command.err == "headstart: error: expected rain, got sun; try tomorrow\n"
     assert len(error_files(command)) == 1
+
+
+def test_what_a_constructor_says_is_told_without_hydras_wrapping(command):
+    assert command("task=builds", "model=strict") == 2
+    assert command.err == "headstart: error: user\n"
+    assert command("task=builds", "model=strict", "model.why=rust") == 1
+    assert command.err.startswith("headstart: error: ValueError: rust (while making model)\n")
+
+
+def test_jobs_that_failed_in_other_processes_are_seen_from_their_files(tmp_path):
+    FAILURES.clear()
+    since_ns = time.time_ns()
+    for name, age_s in (("old", 60), ("new", 0)):
+        file = tmp_path / name / "error.txt"
+        file.parent.mkdir()
+        file.write_text("Traceback ...\nRuntimeError: boom\n")
+        os.utime(file, ns=(since_ns - age_s * 10**9,) * 2)
+    (failure,) = failures_elsewhere(tmp_path, since_ns)
+    assert (failure.folder, failure.message) == (tmp_path / "new", "RuntimeError: boom")
 
 
 def test_trace_shows_a_jobs_trace(command):
@@ -74,9 +93,7 @@ REPORTING = "+hydra.callbacks.report={_target_: headstart.report.hook.ReportAtEn
 @pytest.mark.parametrize("fails_at", [None, 1])
 def test_a_sweep_is_reported_once_whether_or_not_a_job_failed(command, monkeypatch, fails_at):
     folders = []
-    monkeypatch.setattr(
-        hook, "report_at_end", lambda folder: (folders.append(folder), hook.written.append(folder))
-    )
+    monkeypatch.setattr(hook, "report_at_end", lambda folder: (folders.append(folder), hook.written.append(folder)))
     code = command("-m", "seed=0,1", REPORTING, *([f"+fit.fails_at={fails_at}"] if fails_at else []))
     assert code == (1 if fails_at else 0), command.err
     (folder,) = folders
@@ -128,9 +145,7 @@ def test_hydras_own_flags_work(command, argv, shown):
 
 
 def test_another_config_name_works(command):
-    command.write(
-        "other.yaml", command.conf.joinpath("config.yaml").read_text().replace("seed: 0", "seed: 7")
-    )
+    command.write("other.yaml", command.conf.joinpath("config.yaml").read_text().replace("seed: 0", "seed: 7"))
     assert command("--config-name", "other") == 0
     assert command.cfg.seed == 7
 

@@ -90,9 +90,7 @@ def test_setup_reads_once_however_often_it_is_called():
 
 def test_a_batch_is_float_images_and_integer_labels_that_belong_together():
     data = numbered()
-    of = dict(
-        zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True)
-    )
+    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
     for batch in data.train_dataloader():
         assert isinstance(batch, Batch)
         assert batch.image.shape[1:] == (1, 2, 2)
@@ -198,7 +196,5 @@ def test_overfitting_sees_the_same_few_images_of_all_classes_each_epoch(tmp_path
     trainer(tmp_path, max_epochs=3, overfit_batches=1).fit(witness, datamodule=data)
     assert witness.seen[0] == witness.seen[1] == witness.seen[2]
     assert len(witness.seen[0]) == 1
-    of = dict(
-        zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True)
-    )
+    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
     assert {of[number] for number in witness.seen[0][0]} == {0, 1, 2}

@@ -24,6 +24,4 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(digits, printed, 
 
 def test_another_seed_gives_other_bytes(digits, printed, digest):
     assert digest(digits(5, seed=4)) != digest(digits(5, seed=5))
-    assert digest(printed(per_class=4, held_out=2, seed=4)) != digest(
-        printed(per_class=4, held_out=2, seed=5)
-    )
+    assert digest(printed(per_class=4, held_out=2, seed=4)) != digest(printed(per_class=4, held_out=2, seed=5))

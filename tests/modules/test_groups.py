@@ -14,7 +14,7 @@ def test_each_stage_learns_at_a_fixed_fraction_of_the_one_above(parts):
     rates = {group["name"]: group["lr"] for group in parameter_groups(*parts, lr=1.0, stage_decay=0.5)}
     assert rates["head"] == rates["head/no_decay"] == 1.0
     assert [rates[f"stage{n}"] for n in (4, 3, 2, 1)] == [0.5, 0.25, 0.125, 0.0625]
-    assert list(rates)[0].startswith("stage1")  # from the input to the head
+    assert next(iter(rates)).startswith("stage1")  # from the input to the head
 
 
 def test_every_parameter_is_in_exactly_one_group_whether_it_is_open_or_not(parts):

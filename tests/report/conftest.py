@@ -23,9 +23,7 @@ def planted(start: float, ceiling: float, rate: float, epochs: int = 30) -> list
     return [ceiling - (ceiling - start) * float(np.exp(-rate * t)) for t in range(epochs + 1)]
 
 
-def result_of(
-    mode: str, seed: int, levels: Sequence[float], overrides: Sequence[str], **more: Any
-) -> dict[str, Any]:
+def result_of(mode: str, seed: int, levels: Sequence[float], overrides: Sequence[str], **more: Any) -> dict[str, Any]:
     """result.json as ARCHITECTURE.md has it."""
     steps = [STEPS_AN_EPOCH * epoch for epoch in range(len(levels))]
     best = int(np.argmax(levels))
@@ -55,9 +53,7 @@ def result_of(
     } | more  # fmt: skip
 
 
-def run_of(
-    mode: str, seed: int, levels: Sequence[float], overrides: Iterable[str] | None = None, **more: Any
-) -> Run:
+def run_of(mode: str, seed: int, levels: Sequence[float], overrides: Iterable[str] | None = None, **more: Any) -> Run:
     """A run that never was on disk."""
     listed = tuple(overrides if overrides is not None else (f"mode={mode}", f"seed={seed}"))
     rows = {

@@ -68,9 +68,7 @@ def test_the_keyboard_reads_the_curves(demo: Path, browse, tmp_path: Path):
 
 
 @pytest.mark.parametrize("width", [390, 1200])
-def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(
-    demo: Path, browse, tmp_path, width: int
-):
+def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(demo: Path, browse, tmp_path, width: int):
     page = write_report(demo).page
     target = Path(os.environ.get("HEADSTART_SCREENSHOT") or tmp_path / "report.png")
     if width == 1200:

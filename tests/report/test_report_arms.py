@@ -62,11 +62,7 @@ def test_arms_without_a_baseline_are_shown_with_a_hint(make_run):
 
 
 def test_seeds_of_one_arm_alone_are_left_out_and_said_so(make_run):
-    runs = [
-        make_run(m, s, [0.1, 0.5, 0.6, 0.7, 0.8])
-        for m, n in (("scratch", 3), ("gradual", 4))
-        for s in range(n)
-    ]
+    runs = [make_run(m, s, [0.1, 0.5, 0.6, 0.7, 0.8]) for m, n in (("scratch", 3), ("gradual", 4)) for s in range(n)]
     section = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
     assert section.comparisons[0].seeds == (0, 1, 2)
     assert section.comparisons[0].dropped == (3,)

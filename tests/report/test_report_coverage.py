@@ -57,9 +57,7 @@ def coverage(make_run: Callable[..., Run], scratch, transfer, *, studies: int, s
             interval = differences[key]
             known[key] += interval.known
             held[key] += interval.low <= value <= interval.high
-    return {key: held[key] / max(1, known[key]) for key in truth}, {
-        key: known[key] / studies for key in truth
-    }
+    return {key: held[key] / max(1, known[key]) for key in truth}, {key: known[key] / studies for key in truth}
 
 
 @pytest.mark.parametrize(
@@ -97,9 +95,7 @@ def test_null_studies_of_three_modes_hold_a_wrong_verdict_in_at_most_6_5_percent
     wrong = 0
     words: dict[Verdict, int] = {}
     for _ in range(STUDIES):
-        runs = [
-            make_run(mode, seed, y) for mode in modes for seed, y in enumerate(drawn(rng, 0.5, 0.93, 0.25)[1])
-        ]
+        runs = [make_run(mode, seed, y) for mode in modes for seed, y in enumerate(drawn(rng, 0.5, 0.93, 0.25)[1])]
         study = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy")
         said = [b.verdict for c in study.sections[0].comparisons for b in c.benefits]
         assert len(said) == 9

@@ -15,9 +15,7 @@ from headstart.report.runs import Found
 @pytest.fixture
 def by_hand(make_run):
     """Twelve evaluations, 2 steps and 50 images apart."""
-    return curves.curve_of(
-        make_run("scratch", 0, [0.1, 0.3, 0.5, 0.6, *[0.7] * 5, 0.8, 0.9, 0.7]), "val/accuracy"
-    )
+    return curves.curve_of(make_run("scratch", 0, [0.1, 0.3, 0.5, 0.6, *[0.7] * 5, 0.8, 0.9, 0.7]), "val/accuracy")
 
 
 def test_start_is_the_level_before_the_first_step(by_hand, make_run):
@@ -72,9 +70,7 @@ def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
     assert not curves.lower_is_better("val/accuracy")
 
 
-@pytest.mark.parametrize(
-    ("start", "ceiling", "rate"), [(0.1, 0.91, 0.05), (0.5, 0.91, 0.3), (0.9, 0.95, 1.0)]
-)
+@pytest.mark.parametrize(("start", "ceiling", "rate"), [(0.1, 0.91, 0.05), (0.5, 0.91, 0.3), (0.9, 0.95, 1.0)])
 def test_fit_recovers_a_planted_exponential(start: float, ceiling: float, rate: float):
     x = np.arange(31.0) * 2
     fit = exponential_fit(x, ceiling - (ceiling - start) * np.exp(-rate / 2 * x), resolution=1 / 700)
@@ -114,9 +110,7 @@ def test_report_recovers_planted_start_slope_and_asymptote(make_run, curve):
     assert differences["slope_step"].mean == pytest.approx((0.25 * 0.75 - 0.6 * 0.5) / 2, rel=1e-4)
     assert differences["slope_examples"].mean == pytest.approx((0.25 * 0.75 - 0.6 * 0.5) / 50, rel=1e-4)
     assert differences["asymptote"].mean == pytest.approx(0.05, abs=1e-5)
-    s, t = (
-        np.interp(np.arange(0, 60.5, 0.5), np.arange(0, 61, 2), curve(*plan[mode])).tolist() for mode in plan
-    )
+    s, t = (np.interp(np.arange(0, 60.5, 0.5), np.arange(0, 61, 2), curve(*plan[mode])).tolist() for mode in plan)
     area = [sum((a + b) / 2 for a, b in itertools.pairwise(y)) / 120 for y in (s, t)]
     assert differences["transfer_ratio_step"].mean == pytest.approx(area[1] / area[0] - 1, rel=1e-6)
     assert all(interval.known for interval in differences.values()), "no noise, yet no false certainty"

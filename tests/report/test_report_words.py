@@ -35,8 +35,5 @@ def test_differences_show_their_sign():
 def test_a_rate_is_compared_as_a_ratio_and_a_transfer_ratio_in_per_cent():
     interval = Interval(math.log(2), 0.0, math.log(4), 5, 0.05, False)
     assert words.effect("rate_step", interval) == "2.00× [1.00, 4.00]"
-    assert (
-        words.effect("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False))
-        == "+10.0 % [+5.0 %, +15.0 %]"
-    )
+    assert words.effect("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False)) == "+10.0 % [+5.0 %, +15.0 %]"
     assert words.effect("start", Interval(0.1, math.nan, math.nan, 1, math.nan, False)) == "+0.100"

@@ -26,9 +26,7 @@ class Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.void:
             self.open.append(tag)
-        self.outside += [
-            v for k, v in attrs if k in ("src", "href", "srcset") and v and ("//" in v or k != "href")
-        ]
+        self.outside += [v for k, v in attrs if k in ("src", "href", "srcset") and v and ("//" in v or k != "href")]
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.void:
@@ -119,9 +117,7 @@ def test_levels_never_reached_are_counted_not_dropped(tmp_path: Path, save_run, 
     (setting,) = json.loads((tmp_path / "s" / "report.json").read_text())["settings"]
     reached = {a["arm"]: a["threshold_reached"] for a in setting["arms"]}
     assert (reached["gradual"]["runs"], reached["gradual"]["of"]) == (3, 5)
-    assert reached["gradual"]["median"]["step"] == max(
-        r["step"] for r in reached["gradual"]["by_seed"] if r["step"]
-    )
+    assert reached["gradual"]["median"]["step"] == max(r["step"] for r in reached["gradual"]["by_seed"] if r["step"])
     assert (reached["fine_tuning"]["runs"], reached["fine_tuning"]["median"]["step"]) == (0, None)
     assert "not reached" in (tmp_path / "s" / "report.md").read_text()
 
@@ -154,11 +150,7 @@ def test_two_settings_have_a_section_each_and_an_overview(tmp_path: Path, save_r
                 save_run(tmp_path / "s", mode, seed, levels, overrides)
     written = write_report(tmp_path / "s")
     words = " ".join(shown(written.page).words)
-    assert (
-        words.index("Overview of the settings")
-        < words.index("target.shots=5")
-        < words.index("target.shots=20")
-    )
+    assert words.index("Overview of the settings") < words.index("target.shots=5") < words.index("target.shots=20")
     assert "target.shots=5" in written.text
 
 

@@ -43,9 +43,7 @@ def test_class_means_match_numpy_in_the_plain_form():
     (train, labels), (test, truth) = clouds(80, 0), clouds(300, 1)
     means = {label: train[labels == label].mean(0) for label in set(labels.tolist())}
     nearest = [min(means, key=lambda label: np.linalg.norm(image - means[label])) for image in test]
-    assert class_means_accuracy(train, labels, test, truth) == pytest.approx(
-        np.mean(np.array(nearest) == truth)
-    )
+    assert class_means_accuracy(train, labels, test, truth) == pytest.approx(np.mean(np.array(nearest) == truth))
 
 
 def test_logistic_regression_matches_its_own_likelihood_minimised_elsewhere():
@@ -94,9 +92,7 @@ def test_the_scale_and_the_type_of_the_pixels_do_not_matter():
     )
 
 
-@pytest.mark.parametrize(
-    ("correct", "total"), [(0, 1), (1, 1), (0, 20), (20, 20), (7, 20), (655, 740), (1, 9999)]
-)
+@pytest.mark.parametrize(("correct", "total"), [(0, 1), (1, 1), (0, 20), (20, 20), (7, 20), (655, 740), (1, 9999)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_wilson_matches_scipy(correct, total, confidence):
     want = binomtest(correct, total).proportion_ci(confidence, method="wilson")

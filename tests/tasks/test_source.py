@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import composed
 
+from composed import composed
 from headstart.tasks import source
 from headstart.tasks.source import source_config, source_weights
 from headstart.types import UserError
@@ -111,9 +111,7 @@ def test_the_gate_is_the_lower_end_of_the_interval_against_the_best_naive_model(
 
     monkeypatch.setattr(source.torch, "load", lambda *_, **__: {"state_dict": {}})
     monkeypatch.setattr(source, "_developed", lambda *_: result(0.711))
-    assert developed("weights.require_better=true").facts["accuracy_interval"][0] == pytest.approx(
-        0.7112, abs=1e-4
-    )
+    assert developed("weights.require_better=true").facts["accuracy_interval"][0] == pytest.approx(0.7112, abs=1e-4)
     monkeypatch.setattr(source, "_developed", lambda *_: result(0.712))
     with pytest.raises(UserError, match="not better"):
         developed("weights.require_better=true")

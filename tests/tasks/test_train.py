@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from composed import composed, trained
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from composed import composed, trained
 from headstart.tasks.parts import assembled
 from headstart.tasks.source import source_weights
 
@@ -60,9 +60,7 @@ def source_state(cfg):
         ("gradual", {"stage1", "stage2"}),  # 4 epochs: stage4 opens in epoch 1, stage3 in epoch 3
     ],
 )
-def test_what_a_mode_freezes_is_the_source_s_to_the_bit_and_all_that_it_opens_has_moved(
-    runs, place, mode, frozen
-):
+def test_what_a_mode_freezes_is_the_source_s_to_the_bit_and_all_that_it_opens_has_moved(runs, place, mode, frozen):
     last = weights(place / mode, "last.ckpt")
     cfg = composed(f"mode={mode}")
     if mode == "scratch":
@@ -168,16 +166,12 @@ def test_tensorboard_has_curves_rates_open_stages_pictures_and_hparams(runs, pla
     assert trainable[0] == head
     assert trainable[4] == head + 16 * 32 * 9 + 2 * 32
     assert "_hparams_/session_start_info" in seen.summary_metadata
-    assert seen.Scalars("final/test/accuracy")[0].value == pytest.approx(
-        runs["gradual"]["metrics"]["test/accuracy"]
-    )
+    assert seen.Scalars("final/test/accuracy")[0].value == pytest.approx(runs["gradual"]["metrics"]["test/accuracy"])
 
 
 def test_the_rates_of_the_stages_follow_the_decay_the_cosine_and_what_is_open(runs, place):
     seen = board(place / "gradual")
-    lr = {
-        part: {e.step: e.value for e in seen.Scalars(f"lr/{part}")} for part in ("head", "stage4", "stage3")
-    }
+    lr = {part: {e.step: e.value for e in seen.Scalars(f"lr/{part}")} for part in ("head", "stage4", "stage3")}
     for step in (4, 8, 12):
         assert lr["head"][step] == pytest.approx(2e-3 * (1 + math.cos(math.pi * step / 16)) / 2, rel=1e-5)
         assert lr["stage4"][step] == pytest.approx(lr["head"][step] / 2, rel=1e-5)
@@ -202,10 +196,7 @@ def test_the_first_stages_alone_can_be_reused(place):
     last = weights(place / "keep", "last.ckpt")
     assert {key.split(".")[2] for key in last if key.startswith("backbone.")} == {"stage1", "stage2"}
     assert last["head.linear.weight"].shape == (10, 8)
-    assert (
-        result["source"]["hash"]
-        == json.loads((place / "gradual" / "result.json").read_text())["source"]["hash"]
-    )
+    assert result["source"]["hash"] == json.loads((place / "gradual" / "result.json").read_text())["source"]["hash"]
 
 
 def test_the_source_s_head_comes_along_where_the_classes_are_the_same(place):
@@ -227,7 +218,5 @@ def test_the_source_s_head_comes_along_where_the_classes_are_the_same(place):
 
 
 def test_from_scratch_there_is_no_source_head_and_the_head_starts_random(place):
-    result = trained(
-        "experiment=digits_with_head", "mode=scratch", "trainer.max_epochs=1", folder=place / "none"
-    )
+    result = trained("experiment=digits_with_head", "mode=scratch", "trainer.max_epochs=1", folder=place / "none")
     assert result["source"] is None

@@ -22,13 +22,11 @@ class Backbone(nn.Module):
         super().__init__()
         names = list(stages)
         if keep is not None and not 1 <= keep <= len(names):
-            raise UserError(
-                f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}"
-            )
+            raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")
         self.stages = nn.ModuleDict({name: stages[name] for name in names[:keep]})
         self.pixels = pixels
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
         self._frozen: frozenset[str] = frozenset()
         self.width = self._measured_width()
 

@@ -18,8 +18,8 @@ from headstart.types import UserError
 class Weights:
     """The numbers of a trained model, and what a run has to know of where they come from.
 
-    backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its order.
-    reset_from: keep the first n stages, the rest stays fresh; None keeps all. facts: for result.json.
+    backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its
+    order. reset_from: keep the first n stages, the rest stays fresh; None keeps all. facts: for result.json.
     """
 
     backbone: Mapping[str, Tensor] = field(default_factory=dict)
@@ -45,9 +45,7 @@ def load(backbone: Backbone, weights: Weights) -> tuple[str, ...]:
         )
     for name in backbone.names[:n]:
         prefix = f"stages.{name}."
-        numbers = {
-            key.removeprefix(prefix): t for key, t in weights.backbone.items() if key.startswith(prefix)
-        }
+        numbers = {key.removeprefix(prefix): t for key, t in weights.backbone.items() if key.startswith(prefix)}
         try:
             backbone.stages[name].load_state_dict(numbers, strict=True)
         except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +13,9 @@ from headstart.types import UserError
 class BestAndLast(Callback):
     """Keeps best.ckpt (by a monitored val figure, the first one of equals) and last.ckpt, each written atomically.
 
-    folder: where. monitor: a logged figure; mode: whether more of it is better. The weights before the first step count too.
-    best: {epoch, step, and all val figures} of best.ckpt. Raises UserError where nothing is logged as monitor.
+    folder: where. monitor: a logged figure; mode: whether more of it is better. The weights before the first
+    step count too. best: {epoch, step, and all val figures} of best.ckpt. Raises UserError where nothing is
+    logged as monitor.
     """
 
     def __init__(self, *, folder: str | Path, monitor: str, mode: Literal["max", "min"]) -> None:
@@ -25,12 +25,11 @@ class BestAndLast(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        figures = {
-            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
-        }
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         if self.monitor not in figures:
             raise UserError(
-                f"callbacks.checkpoint.monitor={self.monitor} is not measured; measured are {', '.join(sorted(figures))}"
+                f"callbacks.checkpoint.monitor={self.monitor} is not measured; "
+                f"measured are {', '.join(sorted(figures))}"
             )
         sign = 1 if self.mode == "max" else -1
         if not self.best or sign * figures[self.monitor] > sign * self.best[self.monitor]:
@@ -54,6 +53,4 @@ class BestAndLast(Callback):
         partial = self.folder / f"{name}.partial"
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
-            os.replace(
-                partial, self.folder / name
-            )  # whoever reads sees the old file or the new one, never half of it
+            partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it

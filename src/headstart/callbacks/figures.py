@@ -62,7 +62,7 @@ class Figures(Callback):
 
 
 def confusion_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> Figure:
-    """Logits (N, C) and labels (N,) -> a picture: rows are the true classes, columns the predicted ones, numbers counts."""
+    """Logits (N, C), labels (N,) -> a picture: true classes in rows, predicted ones in columns, counts as numbers."""
     counts = multiclass_confusion_matrix(logits, labels, num_classes=len(names))
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     side = max(4.0, 0.32 * len(names) + 1.5)
@@ -78,17 +78,22 @@ def confusion_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> 
                 if counts[row, column]:
                     colour = "white" if shares[row, column] > 0.5 else "black"
                     axes.text(
-                        column, row, int(counts[row, column]), ha="center", va="center", color=colour, size=8
+                        column,
+                        row,
+                        str(int(counts[row, column])),
+                        ha="center",
+                        va="center",
+                        color=colour,
+                        size=8,
                     )
     return figure
 
 
-def wrong_figure(
-    images: Tensor, logits: Tensor, labels: Tensor, names: tuple[str, ...], count: int
-) -> Figure:
+def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[str, ...], count: int) -> Figure:
     """The surest wrong predictions, the surest first.
 
-    images (M, channels, H, W) in [0, 1]: those of the wrong ones among logits (N, C) and labels (N,), in their order.
+    images (M, channels, H, W) in [0, 1]: those of the wrong ones among logits (N, C) and labels (N,), in
+    their order.
     """
     probability, predicted = logits.softmax(dim=1).max(dim=1)
     wrong = predicted != labels
@@ -100,11 +105,7 @@ def wrong_figure(
     for place, index in enumerate(order.tolist()):
         axes = figure.add_subplot(rows, columns, place + 1)
         image = images[index].permute(1, 2, 0).numpy()
-        axes.imshow(
-            image if image.shape[2] == 3 else image[:, :, 0], cmap=None if image.shape[2] == 3 else "gray"
-        )
-        axes.set_title(
-            f"{names[labels[index]]} as {names[predicted[index]]} {probability[index]:.2f}", size=8
-        )
+        axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap=None if image.shape[2] == 3 else "gray")
+        axes.set_title(f"{names[labels[index]]} as {names[predicted[index]]} {probability[index]:.2f}", size=8)
         axes.axis("off")
     return figure

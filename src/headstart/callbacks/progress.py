@@ -13,8 +13,8 @@ from tqdm import tqdm
 class Progress(Callback):
     """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
 
-    Before it stands the name of the run's folder. Where the output is no terminal, one line at the end is all.
-    monitor: the figure.
+    Before it stands the name of the run's folder. Where the output is no terminal, one line at the end is
+    all. monitor: the figure.
     """
 
     def __init__(self, *, monitor: str) -> None:

@@ -16,9 +16,9 @@ from headstart.types import Batch
 class Start(Callback):
     """Sets a closed-form head, then validates before the first optimizer step.
 
-    train, val: loaders in order, without augmentation. class_means_accuracy: of val, with the head set in closed form on the
-    train features, whatever head the run itself starts with: so that starts can be compared that a random head
-    would leave at chance.
+    train, val: loaders in order, without augmentation. class_means_accuracy: of val, with the head set in
+    closed form on the train features, whatever head the run itself starts with: so that starts can be
+    compared that a random head would leave at chance.
     """
 
     def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch]) -> None:

@@ -13,8 +13,8 @@ from headstart.types import Batch
 class Timeline(Callback):
     """Counts training images, logs them as `examples` with each validation, keeps the wall time of each.
 
-    evaluations: one {epoch, step, examples, wall_s} a validation; wall_s counts from the beginning of fit. The clock stays
-    out of the logs, so that the same seed gives the same metrics.csv.
+    evaluations: one {epoch, step, examples, wall_s} a validation; wall_s counts from the beginning of fit.
+    The clock stays out of the logs, so that the same seed gives the same metrics.csv.
     """
 
     def __init__(self) -> None:

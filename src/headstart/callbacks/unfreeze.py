@@ -14,14 +14,13 @@ from headstart.types import UserError
 class Unfreeze(Callback):
     """Opens a backbone's stages from the head towards the input; the head itself is always open.
 
-    first_epoch: when the stage next to the head opens, None for never. every_epochs: from one stage to the next,
-    0 opens all at first_epoch. A closed stage does not change: no gradient, no weight decay, no BatchNorm statistics.
-    Which stages are open is a function of the epoch alone, so a resumed run has the same ones.
+    first_epoch: when the stage next to the head opens, None for never. every_epochs: from one stage to the
+    next, 0 opens all at first_epoch. A closed stage does not change: no gradient, no weight decay, no
+    BatchNorm statistics. Which stages are open is a function of the epoch alone, so a resumed run has the
+    same ones.
     """
 
-    def __init__(
-        self, *, first_epoch: Annotated[int, Ge(0)] | None, every_epochs: Annotated[int, Ge(0)]
-    ) -> None:
+    def __init__(self, *, first_epoch: Annotated[int, Ge(0)] | None, every_epochs: Annotated[int, Ge(0)]) -> None:
         self.first_epoch, self.every_epochs = first_epoch, every_epochs
 
     def open_count(self, epoch: int, stages: int) -> int:

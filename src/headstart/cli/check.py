@@ -14,11 +14,11 @@ from headstart.cli.closest import hint, listed
 from headstart.cli.composition import Composed, Composer, plain
 from headstart.cli.explanation import explanation, override_keys
 from headstart.cli.failures import hydras_reason
-from headstart.cli.names import study_folder
 from headstart.cli.nodes import MisfitError, check_nodes
 from headstart.cli.paths import shell_like
 from headstart.cli.sweeps import Axis, axis
 from headstart.cli.value_types import fits
+from headstart.tasks.names import study_folder
 from headstart.types import UserError
 
 
@@ -75,10 +75,7 @@ def _parsed(composer: Composer, override: str) -> Override:
 
 
 def _first_values(composer: Composer, parsed: list[Override]) -> list[str]:
-    return [
-        axis(composer, one).overrides[0] if one.is_sweep_override() else one.input_line or ""
-        for one in parsed
-    ]
+    return [axis(composer, one).overrides[0] if one.is_sweep_override() else one.input_line or "" for one in parsed]
 
 
 def _check_single(parsed: list[Override]) -> None:
@@ -108,9 +105,7 @@ def _composed(composer: Composer, overrides: list[str]) -> Composed:
         raise explanation(composer, overrides, error) from error
 
 
-def _check_value(
-    composer: Composer, base: Composed, one: Axis, override: str, others: list[str], runs: bool
-) -> None:
+def _check_value(composer: Composer, base: Composed, one: Axis, override: str, others: list[str], runs: bool) -> None:
     if composer.is_group(one.group_or_key) or "@" in one.key or one.key.startswith("~"):
         _check_config(composer, _composed(composer, [*others, override]), others, runs)
         return
@@ -137,11 +132,7 @@ def _default(composer: Composer, misfit: MisfitError, fixed: list[str]) -> str:
         value = OmegaConf.select(composer.composed(groups).cfg, misfit.path)
     except Exception:  # the command line has a second mistake; one at a time
         return ""
-    usual = (
-        isinstance(value, str | int | float)
-        and fits(value, misfit.kind)
-        and "did you mean" not in str(misfit)
-    )
+    usual = isinstance(value, str | int | float) and fits(value, misfit.kind) and "did you mean" not in str(misfit)
     shown = str(value).lower() if isinstance(value, bool) else value
     return f"; the default is {misfit.path}={shown}" if usual else ""
 

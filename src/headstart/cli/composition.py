@@ -27,9 +27,7 @@ from headstart.cli.value_types import UNKNOWN
 from headstart.types import UserError
 
 VERSION_BASE = "1.3"
-INTERPOLATION = re.compile(
-    r"\$\{\.*([A-Za-z_]\w*)[^:{}]*\}"
-)  # ${seed}, ${optimizer.lr}; a resolver has a colon
+INTERPOLATION = re.compile(r"\$\{\.*([A-Za-z_]\w*)[^:{}]*\}")  # ${seed}, ${optimizer.lr}; a resolver has a colon
 
 
 class _Loader(ConfigLoaderImpl):
@@ -37,9 +35,7 @@ class _Loader(ConfigLoaderImpl):
 
     defaults: tuple[ResultDefault, ...] = ()
 
-    def _compose_config_from_defaults_list(
-        self, defaults: list[ResultDefault], repo: IConfigRepository
-    ) -> DictConfig:
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         self.defaults = tuple(defaults)
         return super()._compose_config_from_defaults_list(defaults, repo)
 
@@ -73,9 +69,7 @@ class Composer:
     def __init__(self, flags: dict[str, str]) -> None:
         version.setbase(VERSION_BASE)
         setup_globals()  # the resolvers ${hydra:} and ${now:}
-        HydraConfig.instance().cfg = (
-            None  # of an earlier command in this process: ${hydra:} would tell its folder
-        )
+        HydraConfig.instance().cfg = None  # of an earlier command in this process: ${hydra:} would tell its folder
         search_path = create_config_search_path(flags.get("--config-path", str(conf_dir())))
         if "--config-dir" in flags:
             search_path.prepend("command-line", f"file://{flags['--config-dir']}", SearchPathQuery("schema"))
@@ -150,9 +144,7 @@ def plain(composed: Composed) -> Plain:
         try:
             value = node[key]
         except InterpolationKeyError as error:
-            raise UserError(
-                f"{path} refers to a key that is not there: {str(error).splitlines()[0]}"
-            ) from error
+            raise UserError(f"{path} refers to a key that is not there: {str(error).splitlines()[0]}") from error
         except Exception:  # a resolver of the run, of an environment variable, of the user: the run will tell
             return UNKNOWN
         return of(value, path) if isinstance(value, DictConfig | ListConfig) else value

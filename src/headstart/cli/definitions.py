@@ -120,9 +120,7 @@ def _looked_up(dotted: str, seen: set[str]) -> Definition | Module | None:
     return _member(module, rest, seen) if module else None
 
 
-def _member(
-    module: Module, path: list[str], seen: set[str], inside: bool = False
-) -> Definition | Module | None:
+def _member(module: Module, path: list[str], seen: set[str], inside: bool = False) -> Definition | Module | None:
     if not path:
         return module
     name, *rest = path

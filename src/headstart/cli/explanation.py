@@ -32,6 +32,7 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
     try:
         chosen = composer.composed([*hydras, *(one.input_line or "" for one in groups)])
     except Exception as cause:
+        bare = _without_additions(composer, hydras, groups) or bare  # task=evaluate brings a group of its own
         problems = [_mount_problem(composer, one, bare) for one in groups]
         return UserError(next((problem for problem in problems if problem), hydras_reason(cause)))
     for one in own:
@@ -39,6 +40,13 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
         if problem:
             return UserError(problem)
     return UserError(hydras_reason(error))
+
+
+def _without_additions(composer: Composer, hydras: list[str], groups: list[Override]) -> Composed | None:
+    try:
+        return composer.composed([*hydras, *(one.input_line or "" for one in groups if not one.is_add())])
+    except Exception:
+        return None
 
 
 def override_keys(composer: Composer, composed: Composed) -> list[str]:
@@ -49,9 +57,7 @@ def override_keys(composer: Composer, composed: Composed) -> list[str]:
 
 def _names_group(composer: Composer, one: Override) -> bool:
     is_node = isinstance(one.value(), dict)
-    return not is_node and (
-        one.package is not None or "/" in one.key_or_group or composer.is_group(one.key_or_group)
-    )
+    return not is_node and (one.package is not None or "/" in one.key_or_group or composer.is_group(one.key_or_group))
 
 
 def _option_problem(composer: Composer, one: Override, bare: Composed) -> str | None:
@@ -115,9 +121,7 @@ def _key_problem(composer: Composer, one: Override, chosen: Composed) -> str | N
     return None
 
 
-def _absent(
-    composer: Composer, one: Override, where: str, key: str, node: Any, chosen: Composed
-) -> str | None:
+def _absent(composer: Composer, one: Override, where: str, key: str, node: Any, chosen: Composed) -> str | None:
     if one.is_add() or one.is_force_add():
         return None
     path = f"{where}.{key}" if where else key
@@ -128,18 +132,11 @@ def _absent(
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     known = signature(target) if isinstance(target, str) else None
     is_whole = path == one.key_or_group
-    if (
-        known is not None
-        and is_whole
-        and (key in known.parameters or known.takes_others)
-        and not one.is_delete()
-    ):
+    if known is not None and is_whole and (key in known.parameters or known.takes_others) and not one.is_delete():
         return f"{path} is not set yet, and {target} takes it; add it with a +: +{one.input_line}"
     if isinstance(node, DictConfig) and known is None and is_whole and not one.is_delete():
         near = unknown_key(path, "", [str(name) for name in node])
-        return (
-            f"{near}; a new key is added with a +: +{one.input_line}" if "did you mean" not in near else near
-        )
+        return f"{near}; a new key is added with a +: +{one.input_line}" if "did you mean" not in near else near
     content = {str(name): None for name in node} if isinstance(node, DictConfig) else {}
     return unknown_key(path, target if isinstance(target, str) else "", names_of(content, known))
 
@@ -155,6 +152,4 @@ def _child(node: DictConfig | ListConfig, key: str) -> Any:
 
 
 def _is_leaf(node: Any, key: str) -> bool:
-    return isinstance(node, DictConfig) and (
-        OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
-    )
+    return isinstance(node, DictConfig) and (OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key))

@@ -7,13 +7,22 @@ import re
 from headstart.types import UserError
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """The exception of the callable itself, where Hydra's instantiate has wrapped it."""
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
-    if isinstance(error, UserError):
-        return str(error)
-    name = type(error).__name__
-    text = _flat(str(error))
-    return f"{name}: {text}" if text else name
+    cause = root_cause(error)
+    if isinstance(cause, UserError):
+        return str(cause)
+    text = _flat(str(cause))
+    key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
+    made = f" (while making {key[1]})" if key else ""
+    return f"{type(cause).__name__}: {text}{made}" if text else f"{type(cause).__name__}{made}"
 
 
 def hydras_reason(error: BaseException) -> str:

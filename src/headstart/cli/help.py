@@ -58,10 +58,7 @@ def _listed(group: Group) -> str:
         for key, default in zip(group.keys, group.defaults, strict=True)
     ]
     usual = group.defaults if len(group.keys) == 1 else ()  # used twice: each key says its own default
-    rows = [
-        _row(f"  {'*' if option.name in usual else ' '} {option.name}", option.about)
-        for option in group.options
-    ]
+    rows = [_row(f"  {'*' if option.name in usual else ' '} {option.name}", option.about) for option in group.options]
     return "\n".join(["  " + ",  ".join(heads), *rows])
 
 
@@ -70,6 +67,4 @@ def _row(name: str, about: str) -> str:
     head = f"  {name}"
     if len(head) >= INDENT:
         lines = ["", *lines]
-    return "\n".join(
-        [f"{head:<{INDENT}}{lines[0]}".rstrip(), *(f"{'':<{INDENT}}{line}" for line in lines[1:])]
-    )
+    return "\n".join([f"{head:<{INDENT}}{lines[0]}".rstrip(), *(f"{'':<{INDENT}}{line}" for line in lines[1:])])

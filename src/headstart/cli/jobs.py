@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.cli.failures import one_line
-from headstart.cli.names import register
+from headstart.tasks.names import register
 
 ERROR_FILE = "error.txt"
 

@@ -43,9 +43,7 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
             _check_inside(key, value)
         else:
             raise UserError(unknown_top(key, [*mounts, *parameters], groups))
-    if isinstance(task, str) and not (
-        isinstance(node := config.values.get(task), dict) and "_target_" in node
-    ):
+    if isinstance(task, str) and not (isinstance(node := config.values.get(task), dict) and "_target_" in node):
         raise UserError(
             f"task={task} needs a node {task} with the _target_ of its function, got none; "
             f"try: conf/task/fit.yaml shows how"

@@ -18,9 +18,9 @@ from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
-from headstart.cli.failures import hydras_reason, one_line
+from headstart.cli.failures import hydras_reason, one_line, root_cause
 from headstart.cli.jobs import ERROR_FILE, FAILURES, Failure, failures_elsewhere, job, shown
-from headstart.cli.names import STUDY
+from headstart.tasks.names import STUDY
 from headstart.types import UserError
 
 
@@ -61,7 +61,7 @@ def _code_of_single(error: Exception | None, trace: bool) -> int:
         return 2
     failure = FAILURES[-1]
     _say(f"error: {failure.message}")
-    if isinstance(failure.error, UserError):
+    if failure.error is not None and isinstance(root_cause(failure.error), UserError):
         return 2
     if failure.folder is not None:
         _say(f"the full trace is in {_error_file(failure)}; or run with --trace")
@@ -70,9 +70,7 @@ def _code_of_single(error: Exception | None, trace: bool) -> int:
     return 1
 
 
-def _code_of_multirun(
-    found: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool
-) -> int:
+def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool) -> int:
     failures = [*FAILURES, *failures_elsewhere(sweep, started_ns)]
     if trace:
         for failure in failures:
@@ -152,9 +150,7 @@ def _working_folder_importable() -> Iterator[None]:
 def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[None]:
     overrides = arguments.overrides if found is None else found.overrides
     argv, stderr = sys.argv, sys.stderr
-    variables = {
-        "HYDRA_FULL_ERROR": "1"
-    }  # or Hydra prints its own text and exits, and no exception comes here
+    variables = {"HYDRA_FULL_ERROR": "1"}  # or Hydra prints its own text and exits, and no exception comes here
     if found is not None:
         variables[STUDY] = found.study
     before = {name: os.environ.get(name) for name in variables}

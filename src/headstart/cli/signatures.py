@@ -70,9 +70,7 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module, i
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults)) + [*args.defaults]
     pairs = list(zip(positional, defaults, strict=True))
     static = any(dotted_name(mark) == "staticmethod" for mark in node.decorator_list)
-    skipped = max(
-        len(args.posonlyargs), 1 if in_class and not static else 0
-    )  # self, cls; what has no keyword
+    skipped = max(len(args.posonlyargs), 1 if in_class and not static else 0)  # self, cls; what has no keyword
     pairs = [*pairs[skipped:], *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
     return Signature(
         {arg.arg: Parameter(arg.arg, arg.annotation, default, module) for arg, default in pairs},

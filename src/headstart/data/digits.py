@@ -77,9 +77,7 @@ def handwritten() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     # smooth, as nearest neighbours would draw edges that no pen and no font has
-    enlarged = [
-        np.asarray(Image.fromarray(small).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for small in grey
-    ]
+    enlarged = [np.asarray(Image.fromarray(small).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for small in grey]
     return np.stack(enlarged), bunch.target.astype(np.int64)
 
 

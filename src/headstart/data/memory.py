@@ -97,12 +97,8 @@ class InMemory(LightningDataModule, ABC):
         data = Batches(split=self.splits["train"], pixels=self.pixels)
         sampler: Sampler[int] = EpochOrder(length=len(data), seed=self.seed, epoch=self._epoch())
         if getattr(self.trainer, "overfit_batches", 0):
-            sampler = SequentialSampler(
-                data
-            )  # the same few images each epoch; Lightning sees only plain samplers
-        return DataLoader(
-            data, batch_sampler=NoLoneImage(sampler, self.batch_size, drop_last=False), **self._loading()
-        )
+            sampler = SequentialSampler(data)  # the same few images each epoch; Lightning sees only plain samplers
+        return DataLoader(data, batch_sampler=NoLoneImage(sampler, self.batch_size, drop_last=False), **self._loading())
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self.plain_dataloader("val")

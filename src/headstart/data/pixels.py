@@ -24,8 +24,6 @@ def normalised(stored: Tensor, pixels: Pixels) -> Tensor:
     if image.shape[2:] != (pixels.size, pixels.size):
         size = (pixels.size, pixels.size)
         image = interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
-    image = image.expand(
-        -1, pixels.channels, -1, -1
-    )  # after the resize: one channel to resize instead of three
+    image = image.expand(-1, pixels.channels, -1, -1)  # after the resize: one channel to resize instead of three
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (pixels.mean, pixels.std))
     return (image - mean) / std

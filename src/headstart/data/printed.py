@@ -125,9 +125,7 @@ def picture(character: str, font: str, chance: np.random.Generator) -> NDArray[n
         for row in range(CELLS)
         for column in range(CELLS)
     ]
-    drawn = shape.transform(
-        (CANVAS, CANVAS), Image.Transform.MESH, data=cells, resample=Image.Resampling.BICUBIC
-    )
+    drawn = shape.transform((CANVAS, CANVAS), Image.Transform.MESH, data=cells, resample=Image.Resampling.BICUBIC)
     small = np.asarray(drawn.filter(ImageFilter.GaussianBlur(blurred)).reduce(CANVAS // SIZE), np.float64)
     small *= 255 * ink / max(small.max(), 1)  # a thin line stays as bright as a thick one after the blur
     small += chance.normal(0, 1, small.shape) * chance.random() * 0.05 * 255
@@ -156,8 +154,7 @@ def typeface(font: str, em: int) -> ImageFont.FreeTypeFont:
     path = font_folder() / f"{font}.ttf"
     if not path.is_file():
         raise UserError(
-            f"matplotlib should ship the font {path}, but it is missing: "
-            "try `pip install --force-reinstall matplotlib`"
+            f"matplotlib should ship the font {path}, but it is missing: try `pip install --force-reinstall matplotlib`"
         )
     # basic layout: the other engine, if installed at all, differs between machines
     return ImageFont.truetype(str(path), em, layout_engine=ImageFont.Layout.BASIC)

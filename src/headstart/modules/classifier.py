@@ -27,10 +27,10 @@ LENGTHS = ("T_max", "total_steps", "total_iters")  # what torch's schedulers cal
 class Classifier(LightningModule):
     """A backbone and a head that learn by cross-entropy.
 
-    optimizer: called with parameter groups; its `lr` is the head's. scheduler: called with the optimizer; a length
-    (T_max, total_steps, total_iters) that is None becomes that of the run, in units of scheduler_interval.
-    Logs <split>/loss and <split>/accuracy for train, val and test, and f1 (macro) and calibration_error (15 bins, L1) for
-    val and test.
+    optimizer: called with parameter groups; its `lr` is the head's. scheduler: called with the optimizer; a
+    length (T_max, total_steps, total_iters) that is None becomes that of the run, in units of
+    scheduler_interval. Logs <split>/loss and <split>/accuracy for train, val and test, and f1 (macro) and
+    calibration_error (15 bins, L1) for val and test.
     """
 
     def __init__(

@@ -9,15 +9,14 @@ from torch import nn
 from headstart.backbones.stages import Backbone
 
 
-def parameter_groups(
-    backbone: Backbone, head: nn.Module, *, lr: float, stage_decay: float
-) -> list[dict[str, Any]]:
+def parameter_groups(backbone: Backbone, head: nn.Module, *, lr: float, stage_decay: float) -> list[dict[str, Any]]:
     """Optimizer groups for all stages and the head, open or not, from the input to the head.
 
-    The head learns at lr, the stage next to it at lr * stage_decay, each further one at stage_decay times the one
-    above (Howard & Ruder 2018 take 1/2.6). One or two groups a stage, named `<stage>` and `<stage>/no_decay`: norms and
-    biases (all that has fewer than two dimensions) have no weight decay. All groups are there from the first step:
-    optimizers skip a parameter without a gradient, and groups that come later break schedulers and resuming.
+    The head learns at lr, the stage next to it at lr * stage_decay, each further one at stage_decay times the
+    one above (Howard & Ruder 2018 take 1/2.6). One or two groups a stage, named `<stage>` and
+    `<stage>/no_decay`: norms and biases (all that has fewer than two dimensions) have no weight decay. All
+    groups are there from the first step: optimizers skip a parameter without a gradient, and groups that come
+    later break schedulers and resuming.
     """
     parts = [*backbone.stages.items(), ("head", head)]
     groups: list[dict[str, Any]] = []

@@ -36,9 +36,7 @@ class LinearHead(nn.Module):
         self.linear.bias.copy_(bias)
 
     @torch.no_grad()
-    def set_source(
-        self, state: Mapping[str, Tensor], names: tuple[str, ...], wanted: tuple[str, ...]
-    ) -> None:
+    def set_source(self, state: Mapping[str, Tensor], names: tuple[str, ...], wanted: tuple[str, ...]) -> None:
         """Take the rows of a source's head, whose classes are `names`, in the order of the classes `wanted`.
 
         Raises UserError where there is no such head, or its classes or its width are others.
@@ -70,11 +68,12 @@ class Linear(NamedTuple):
 def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Linear:
     """The linear layer whose argmax is the nearest class mean.
 
-    features (N, d), labels (N,) -> logits s * (|x - m|^2 - |x - m_c|^2), linear in x, m the mean of the class means m_c: the
-    softmax of -s |x - m_c|^2 (prototypes of Snell et al. 2017, arXiv:1703.05175, section 2.4) with weights as small as they
-    can be. argmax does not depend on s > 0; it is the smallest of a grid at which the mean cross-entropy of these
-    images is half that of a guess, so that there is something left to learn from them (a likelier s left their loss
-    at nothing, and fine-tuning ended lower). Raises ValueError on an empty class.
+    features (N, d), labels (N,) -> logits s * (|x - m|^2 - |x - m_c|^2), linear in x, m the mean of the class
+    means m_c: the softmax of -s |x - m_c|^2 (prototypes of Snell et al. 2017, arXiv:1703.05175, section 2.4)
+    with weights as small as they can be. argmax does not depend on s > 0; it is the smallest of a grid at
+    which the mean cross-entropy of these images is half that of a guess, so that there is something left to
+    learn from them (a likelier s left their loss at nothing, and fine-tuning ended lower). Raises ValueError
+    on an empty class.
     """
     counts = torch.bincount(labels, minlength=num_classes)
     if (counts == 0).any():

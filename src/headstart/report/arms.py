@@ -51,8 +51,7 @@ def arms_of(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
             replaced.append(Other(seeds[run.seed].folder, "replaced", why))
         seeds[run.seed] = run
     arms = (
-        Arm(mode, setting, tuple(seeds[seed] for seed in sorted(seeds)))
-        for (mode, setting), seeds in by_arm.items()
+        Arm(mode, setting, tuple(seeds[seed] for seed in sorted(seeds))) for (mode, setting), seeds in by_arm.items()
     )
     return tuple(sorted(arms, key=lambda arm: (sorted(arm.setting), arm.mode))), tuple(replaced)
 

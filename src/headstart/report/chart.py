@@ -73,9 +73,7 @@ def mean_and_band(arm: ArmSummary, axis: str, resolution: float) -> tuple[Floats
     return grid, mean, low, high
 
 
-def _chart(
-    section: Section, study: Study, axis: str, title: str, sign: float, colours: dict[str, int]
-) -> Chart | None:
+def _chart(section: Section, study: Study, axis: str, title: str, sign: float, colours: dict[str, int]) -> Chart | None:
     drawn = [(arm, *mean_and_band(arm, axis, study.resolution)) for arm in section.all_arms]
     drawn = [one for one in drawn if len(one[1])]
     if not drawn:

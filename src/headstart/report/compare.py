@@ -126,20 +126,14 @@ def _mean_interval(measure: Measure, runs: Sequence[Measured], resolution: float
         least = _mean(m.fits["step"].least_error for m in runs)
         logs = t_interval([_ln(value) for value in values], resolution=_known(least))
         return logs._replace(mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
-    least = (
-        _mean(abs(m.values[measure.key]) * m.fits["step"].least_error for m in runs)
-        if measure.is_slope
-        else 0
-    )
+    least = _mean(abs(m.values[measure.key]) * m.fits["step"].least_error for m in runs) if measure.is_slope else 0
     return t_interval(values, resolution=_known(least) if measure.is_slope else resolution)
 
 
 def _comparison(base: ArmSummary, arm: ArmSummary, resolution: float) -> Comparison:
     pairs, dropped = paired(base.runs, arm.runs)
     differences = {measure.key: _difference(measure, pairs, resolution) for measure in MEASURES}
-    unknown = "; ".join(
-        measures.why_no_rate(one.label, one.runs) for one in (base, arm) if not one.rate_known
-    )
+    unknown = "; ".join(measures.why_no_rate(one.label, one.runs) for one in (base, arm) if not one.rate_known)
     if unknown:
         for key in ("rate_step", "rate_examples"):
             differences[key] = t_interval([], resolution=0.0)
@@ -181,9 +175,7 @@ def _decided(section: Section, corrected: Iterator[float], metric: str) -> Secti
         benefits = []
         for benefit in comparison.benefits:
             p = next(corrected)
-            margin = (
-                math.log(MATTERS_RATE) if benefit.name == "slope" else MATTERS if is_share(metric) else None
-            )
+            margin = math.log(MATTERS_RATE) if benefit.name == "slope" else MATTERS if is_share(metric) else None
             word, why = verdict(benefit.difference, p, margin)
             measured, pairs = benefit.difference.n, len(comparison.seeds)
             if 0 < measured < pairs:

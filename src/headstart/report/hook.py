@@ -11,9 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.report.write import write_report
 
 written: list[Path] = []  # the pages of this process, so that the command knows what Hydra has not called for
-failures: list[
-    Exception
-] = []  # Hydra turns an exception of a callback into a warning: the exit code needs it
+failures: list[Exception] = []  # Hydra turns an exception of a callback into a warning: the exit code needs it
 
 
 class ReportAtEnd(Callback):

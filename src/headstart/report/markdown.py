@@ -17,9 +17,7 @@ def markdown(study: Study, name: str, command: str | None) -> str:
     for section in study.sections:
         if section.setting:
             parts.append(f"## {_escaped(' '.join(section.setting))}")
-        parts.append(
-            "\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints))
-        )
+        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints)))
         shown = [tables.verdicts(section, study.metric) if section.comparisons else None]
         shown += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
         parts += [_table(table) for table in shown if table]

@@ -134,10 +134,7 @@ def _overview(study: Study) -> Table:
         [
             tables.Cell(" ".join(section.setting) or "all others"),
             tables.Cell(c.label),
-            *(
-                tables.Cell(f"{ICONS[b.verdict]} {b.verdict}", effect(b.measure, b.difference))
-                for b in c.benefits
-            ),
+            *(tables.Cell(f"{ICONS[b.verdict]} {b.verdict}", effect(b.measure, b.difference)) for b in c.benefits),
         ]
         for section, c in compared
     ]

@@ -116,8 +116,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "seeds": comparison.seeds,
         "left_out_seeds": comparison.dropped,
         "differences": {
-            key: _interval(value) | {"of_logarithms": key in ratios}
-            for key, value in comparison.differences.items()
+            key: _interval(value) | {"of_logarithms": key in ratios} for key, value in comparison.differences.items()
         },
         "benefits": {
             b.name: {"verdict": b.verdict.value, "measure": b.measure, "holm_p": b.corrected_p, "why": b.why}

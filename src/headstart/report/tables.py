@@ -58,9 +58,7 @@ def figures(section: Section, study: Study) -> Table:
     note = f"Mean over seeds with its 95 % interval{base}, paired by seed."
     if lower_is_better(study.metric):
         note += " Differences are improvements: lower levels of this metric are better."
-    return Table(
-        f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note
-    )
+    return Table(f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note)
 
 
 def test_figures(section: Section) -> Table | None:
@@ -107,9 +105,7 @@ def settings(study: Study) -> Table:
     for group, word in (("sizes", "images"), ("versions", "version")):
         keys = dict.fromkeys(key for r in results if isinstance(r.get(group), dict) for key in r[group])
         parts = [f"{key} {_values([r.get(group) or {} for r in results], key)}" for key in keys]
-        rows.append(
-            [Cell(word + ("s" if word == "version" else "")), Cell(", ".join(parts) or "not recorded")]
-        )
+        rows.append([Cell(word + ("s" if word == "version" else "")), Cell(", ".join(parts) or "not recorded")])
     return Table("Settings", ["what", "value"], rows)
 
 
@@ -143,9 +139,7 @@ def sources(study: Study) -> Table | None:
         )
     names = [name.replace("_", " ") for name in naive]
     head = ["source model", "accuracy", *names, "seconds", "images", "runs that use it"]
-    return Table(
-        "The source model against naive models", head, rows, "On held-out images of the source data."
-    )
+    return Table("The source model against naive models", head, rows, "On held-out images of the source data.")
 
 
 def run_list(study: Study, base: Path | None = None) -> Table:
@@ -175,10 +169,7 @@ def run_list(study: Study, base: Path | None = None) -> Table:
 
 def left_out(study: Study, base: Path | None = None) -> Table | None:
     """Runs that failed, did not finish, cannot be read or were replaced; None where there are none."""
-    rows = [
-        [Cell(o.folder.name, link=_relative(o.folder, base)), Cell(o.state), Cell(o.why)]
-        for o in study.others
-    ]
+    rows = [[Cell(o.folder.name, link=_relative(o.folder, base)), Cell(o.state), Cell(o.why)] for o in study.others]
     return Table("Runs left out", ["folder", "state", "why"], rows) if rows else None
 
 
@@ -192,9 +183,7 @@ def _figure(measure: Measure, arm: ArmSummary, compared: dict[str, Interval] | N
     below = effect(measure, compared[measure.key]) if compared is not None else ""
     if measure.compared == "relative":
         return Cell("" if compared is None else below)
-    sign = (
-        -1.0 if lower_is_better(metric) and measure.compared == "difference" and not measure.is_slope else 1.0
-    )
+    sign = -1.0 if lower_is_better(metric) and measure.compared == "difference" and not measure.is_slope else 1.0
     text = span(measure, arm.means[measure.key], sign=sign)
     if measure.compared == "ratio" and not arm.rate_known:
         return Cell("not determined")

@@ -115,9 +115,7 @@ def _best(section: Section, best: Best, metric: str) -> str:
     level = number(sign * arm.means["asymptote"].mean)
     gap = effect("asymptote", best.difference)
     if best.decided:
-        return (
-            f"{best.label} ends best, at {level}: decided against every other arm ({gap} to {best.against})."
-        )
+        return f"{best.label} ends best, at {level}: decided against every other arm ({gap} to {best.against})."
     return (
         f"{best.label} has the best mean level at the end, {level}; "
         f"whether it is better than {best.against} is undecided ({gap})."
@@ -156,9 +154,7 @@ def _aligned(comparisons: Sequence[Comparison], metric: str) -> list[str]:
     head = ["", *(question(b.name, metric) for b in comparisons[0].benefits)]
     rows = [head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return [
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _exp(value: float) -> float:

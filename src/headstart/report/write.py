@@ -49,8 +49,7 @@ def write_report(
     name = folder.resolve().name
     how = command(folder, usable.finished)
     texts = {
-        "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False)
-        + "\n",
+        "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "report.md": markdown(study, name, how),
         "report.html": page(study, name, how, folder),
     }
@@ -61,14 +60,8 @@ def write_report(
 
 def _found(folder: Path, runs: Collection[str] | None) -> Found:
     if not folder.is_dir():
-        beside = (
-            sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
-        )
-        there = (
-            f"{folder.parent} holds {', '.join(beside[:20])}"
-            if beside
-            else f"{folder.parent} holds no folder"
-        )
+        beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
+        there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
         raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
     found = runs_below(folder, runs)
     if not found.finished:
@@ -91,9 +84,7 @@ def _with_metric(found: Found, metric: str) -> Found:
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
         )
     lacking = tuple(
-        Other(run.folder, "damaged", f"metrics.csv has no {metric}")
-        for run in found.finished
-        if run not in having
+        Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in found.finished if run not in having
     )
     return Found(having, found.others + lacking)
 

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 Images = NDArray[Any]  # (N, ...): pixels of any shape, of any scale
 Labels = NDArray[np.integer[Any]]  # (N,)
 
-STRENGTH = (
-    0.01  # scikit-learn's C: of 1, 0.1, 0.01 and 0.001 the best on printed letters (0.66 where 1 has 0.62)
-)
+STRENGTH = 0.01  # scikit-learn's C: of 1, 0.1, 0.01 and 0.001 the best on printed letters (0.66 where 1 has 0.62)
 ITERATIONS = 1000  # enough to converge: 200 to 300 were needed
 
 
@@ -36,9 +34,7 @@ def majority_accuracy(train_label: Labels, test_label: Labels) -> float:
     return float(np.mean(test_label == values[counts.argmax()]))
 
 
-def class_means_accuracy(
-    train_image: Images, train_label: Labels, test_image: Images, test_label: Labels
-) -> float:
+def class_means_accuracy(train_image: Images, train_label: Labels, test_image: Images, test_label: Labels) -> float:
     """The share of test images whose nearest mean of a class of training images is of their own class."""
     train, test = _flat(train_image), _flat(test_image)
     classes = np.unique(train_label)
@@ -69,9 +65,7 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     correction for continuity.
     """
     if not 0 <= correct <= total or total < 1:
-        raise ValueError(
-            f"correct must be between 0 and total, and total at least 1, got {correct} of {total}"
-        )
+        raise ValueError(f"correct must be between 0 and total, and total at least 1, got {correct} of {total}")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / total
     centre = share + z**2 / (2 * total)

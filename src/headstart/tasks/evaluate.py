@@ -27,16 +27,15 @@ def evaluate(
 ) -> dict[str, float]:
     """Print the figures of a run's model on a split, write them to <run_dir>/evaluate-<split>.json, and give them.
 
-    data: other data than the run's target; its classes must be the same. Of this command's config only the trainer's device
-    and precision count, the rest is the run's own. Raises UserError where the run is not finished or the classes differ.
+    data: other data than the run's target; its classes must be the same. Of this command's config only the
+    trainer's device and precision count, the rest is the run's own. Raises UserError where the run is not
+    finished or the classes differ.
     """
     quieten()
     folder = Path(run_dir)
     result = finished(folder)
     if result is None:
-        raise UserError(
-            f"evaluate.run_dir must be the folder of a finished run (one with result.json), got {folder}"
-        )
+        raise UserError(f"evaluate.run_dir must be the folder of a finished run (one with result.json), got {folder}")
     own = run_config(folder)
     parts = assembled(own, data)
     if (names := list(parts.data.class_names)) != result["class_names"]:
@@ -55,10 +54,9 @@ def evaluate(
     loader = parts.data.plain_dataloader(split)
     trainer.test(parts.module, dataloaders=loader, verbose=False)
     measured = {
-        name.replace("test/", f"{split}/"): value
-        for name, value in figures(trainer.callback_metrics, "test").items()
+        name.replace("test/", f"{split}/"): value for name, value in figures(trainer.callback_metrics, "test").items()
     }
-    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "images": len(loader.dataset)}  # type: ignore[arg-type]
+    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "images": len(loader.dataset)}
     write_json(folder / f"evaluate-{split}{'-other' if data else ''}.json", about | {"metrics": measured})
     for name, value in sorted(measured.items()):
         print(f"{name:<26}{value:.4f}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write so that whoever reads sees all of it or nothing; floats that are no number become null."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -1,1 +1,141 @@
-from headstart.cli.names import config_hash, safe as safe_name
+"""What are the folders of studies and runs called?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too
+ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
+LONGEST = 120  # of a name without its hash; file systems take 255 bytes
+OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
+NO_NAME = (
+    "study",
+    "experiment",
+    "rerun",
+)  # the folder above says the first two; the third makes no other run
+
+
+def register() -> None:
+    """Make ${study_name:}, ${run_name:} and ${run_dir:} known to OmegaConf."""
+    for resolver in (study_name, run_name, run_dir):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+
+
+def study_name(*, _root_: DictConfig) -> str:
+    """The folder above the run's: what the command found out before Hydra ran, else by the choices alone."""
+    hydra = _hydra_node(_root_)
+    return os.environ.get(STUDY) or study_folder({} if hydra is None else hydra.runtime.choices, [], [])
+
+
+def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterable[str]) -> str:
+    """The study's name, else the experiment's, else that of the sweep, else `runs`.
+
+    choices: the option of each group. swept: the keys that vary from job to job. fixed: the other overrides.
+    Swept keys and fixed overrides tell one sweep from another; the swept values do not, so that seeds can be
+    added to a sweep.
+    """
+    varying = sorted(set(swept))
+    for group in ("study", "experiment"):
+        chosen = choices.get(group)
+        if chosen and group not in varying:
+            text = chosen if isinstance(chosen, str) else ",".join(map(str, chosen))
+            name = safe(text)
+            return name if name == text else f"{name}-{_hex(text)}"  # two names may differ in odd letters alone
+    if not varying:
+        return "runs"
+    keys = ",".join(key.lstrip("+") for key in varying)
+    kept = sorted(_without_machine(override) for override in fixed if not _is_left_out(override))
+    return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, kept]))}"
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own."""
+    hydra = _hydra_node(_root_)
+    overrides = [] if hydra is None else [str(override) for override in hydra.overrides.task]
+    # sorted: the order of overrides changes no config, and so should find the same folder again
+    kept = sorted(_without_machine(override) for override in overrides if not _is_left_out(override))
+    return f"{safe(','.join(kept) or 'default')}-{config_hash(_root_)}"
+
+
+def run_dir(*, _root_: DictConfig) -> str:
+    """The folder of this run; before it is known, the one that it would have."""
+    hydra = _hydra_node(_root_)
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        try:
+            return str(hydra.runtime.output_dir)
+        except OmegaConfBaseException:  # only shown, not run: --cfg job --resolve
+            pass
+    return "." if hydra is None else str(hydra.run.dir)
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """8 hex digits of what a run computes: its config without its folder, `rerun` and this machine's paths.
+
+    cfg: the job's, with or without the hydra node. The working folder counts as `.`, the home folder as `~`.
+    """
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
+    kept = {key: value for key, value in raw.items() if key not in ("hydra", "rerun")}
+    if "run_dir" in kept:
+        kept["run_dir"] = "."
+    loggers = kept.get("logger")
+    for logger in loggers.values() if isinstance(loggers, dict) else ():
+        if isinstance(logger, dict):
+            logger.pop("save_dir", None)
+    resolved = OmegaConf.to_container(OmegaConf.create(_without_run(kept)), resolve=True)
+    return _hex(json.dumps(_canonical(resolved), sort_keys=True, default=str))
+
+
+def safe(text: str) -> str:
+    """The text as the name of a folder: odd characters replaced, cut, no leading dot or dash."""
+    name = ODD.sub("_", text)[:LONGEST]
+    return "_" + name[1:] if name[:1] in (".", "-", "") else name  # a dot hides or climbs, a dash reads as a flag
+
+
+def _is_left_out(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0]
+    return key in NO_NAME or override == "task=fit" or key.startswith(("hydra.", "hydra/"))
+
+
+def _hydra_node(root: DictConfig) -> Any:
+    if "hydra" in root:
+        return root.hydra
+    return HydraConfig.get() if HydraConfig.initialized() else None
+
+
+def _without_run(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_run(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_without_run(child) for child in value]
+    return OF_THE_RUN.sub(".", value) if isinstance(value, str) else value
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _canonical(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_canonical(child) for child in value]
+    return _without_machine(value) if isinstance(value, str) else value
+
+
+def _without_machine(text: str) -> str:
+    for folder, sign in ((os.getcwd(), "."), (str(Path.home()), "~")):  # noqa: PTH109 - text is wanted
+        if folder != "/":
+            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])", sign, text)
+    return text
+
+
+def _hex(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

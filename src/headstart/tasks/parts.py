@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning import LightningModule
 
 from headstart.backbones.stages import Backbone
 
@@ -28,11 +28,10 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
     data_node: other data than cfg.target.
     """
     backbone: Backbone = instantiate(cfg.backbone)
-    data: LightningDataModule = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=cfg.seed)
-    num_classes: int = data.num_classes
-    head = instantiate(cfg.head, width=backbone.width, num_classes=num_classes)
+    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=cfg.seed)
+    head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module: LightningModule = instantiate(
-        cfg.module, backbone=backbone, head=head, num_classes=num_classes,
+        cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
         optimizer=instantiate(cfg.optimizer), scheduler=instantiate(cfg.scheduler),
     )  # fmt: skip
     return Parts(backbone, data, head, module)

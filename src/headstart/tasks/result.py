@@ -7,10 +7,10 @@ import platform
 import resource
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning
 import torch
 import torchvision
 
@@ -25,7 +25,7 @@ def versions() -> dict[str, str | None]:
         "git": _git_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "pytorch_lightning": pytorch_lightning.__version__,
+        "pytorch_lightning": version("pytorch_lightning"),
         "torchvision": torchvision.__version__,
     }
 

@@ -12,8 +12,8 @@ Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # what numpy and torch both tak
 class Settings:
     """The schema of the config's top level; the command line reads it, without importing, as any target's.
 
-    The values stand in conf/config.yaml, conf/task/ and conf/mode/. Groups are not listed: the composed config says
-    where each of them is mounted.
+    The values stand in conf/config.yaml, conf/task/ and conf/mode/. Groups are not listed: the composed
+    config says where each of them is mounted.
     """
 
     task: str

@@ -12,10 +12,9 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
-from headstart.scores.naive import wilson_interval
-from headstart.scores.naive import naive_accuracies
+from headstart.scores.naive import naive_accuracies, wilson_interval
 from headstart.tasks.folders import cleared, finished
-from headstart.tasks.names import config_hash, safe_name
+from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import assembled
 from headstart.types import UserError
 
@@ -36,15 +35,16 @@ def source_weights(
 ) -> Weights:
     """The weights of the source model of this configuration, which is trained now if no finished one is there.
 
-    The source run is a run like any other: its own folder below outputs/source, found by the hash of what it was trained
-    on and how. Runs that want the same one wait while it is trained. seed, max_epochs, batch_size, optimizer,
-    scheduler: of its training. Raises UserError where it does not beat naive models and require_better is set.
+    The source run is a run like any other: its own folder below outputs/source, found by the hash of what it
+    was trained on and how. Runs that want the same one wait while it is trained. seed, max_epochs,
+    batch_size, optimizer, scheduler: of its training. Raises UserError where it does not beat naive models
+    and require_better is set.
     """
     recipe = source_config(
         cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
     )
     digest = config_hash(recipe)
-    folder = SOURCES / f"{safe_name(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}"
+    folder = SOURCES / f"{safe(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}"
     result = dict(_developed(recipe, folder, digest, cfg))
     tested = result["sizes"]["test"]
     result["accuracy_interval"] = wilson_interval(round(result["metrics"]["test/accuracy"] * tested), tested)
@@ -57,21 +57,14 @@ def source_weights(
                 "(weights.max_epochs), give it more images, or go on all the same with weights.require_better=false"
             )
         log.warning("the source model is not better than naive models:\n%s", table)
-    state = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)[
-        "state_dict"
-    ]
+    state = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     facts = {
         "hash": digest,
         "folder": folder.as_posix(),
-        **{
-            key: result[key]
-            for key in ("wall_s", "examples", "metrics", "accuracy_interval", "naive", "weights_hash")
-        },
+        **{key: result[key] for key in ("wall_s", "examples", "metrics", "accuracy_interval", "naive", "weights_hash")},
     }
     return Weights(
-        backbone={
-            key.removeprefix("backbone."): t for key, t in state.items() if key.startswith("backbone.")
-        },
+        backbone={key.removeprefix("backbone."): t for key, t in state.items() if key.startswith("backbone.")},
         head={key.removeprefix("head."): t for key, t in state.items() if key.startswith("head.")},
         class_names=tuple(result["class_names"]),
         reset_from=reset_from,
@@ -88,9 +81,7 @@ def source_config(
     """
     if not cfg.get("source"):
         raise UserError("weights=source needs source data, got none; try data@source=printed")
-    trainer = {
-        key: cfg.trainer[key] for key in ("_target_", "precision", "deterministic") if key in cfg.trainer
-    }
+    trainer = {key: cfg.trainer[key] for key in ("_target_", "precision", "deterministic") if key in cfg.trainer}
     plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
     return OmegaConf.create(
@@ -149,18 +140,14 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
     plain = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(plain, dict)
     seen = ("accelerator", "log_every_n_steps", "num_sanity_val_steps")
-    trainer = {
-        key: plain["trainer"][key] for key in plain["trainer"] if key in seen or key.startswith("enable_")
-    }
+    trainer = {key: plain["trainer"][key] for key in plain["trainer"] if key in seen or key.startswith("enable_")}
     checkpoint = {
         "_target_": "headstart.callbacks.checkpoint.BestAndLast",
         "folder": "${run_dir}/checkpoints",
         "monitor": "val/accuracy",
         "mode": "max",
     }
-    others = {
-        key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]
-    }
+    others = {key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]}
     extra = {
         "run_dir": folder.as_posix(),
         "trainer": trainer | {"devices": 1},
@@ -187,9 +174,7 @@ def _table(result: dict[str, Any]) -> str:
     """The source model beside the naive ones, a line each."""
     low, high = result["accuracy_interval"]
     rows = [(name.replace("_", " "), f"{accuracy:.3f}") for name, accuracy in result["naive"].items()]
-    rows.append(
-        ("source model", f"{result['metrics']['test/accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}")
-    )
+    rows.append(("source model", f"{result['metrics']['test/accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}"))
     return "\n".join(f"  {name:<22}{figures}" for name, figures in rows)
 
 

@@ -33,9 +33,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg)
     load(parts.backbone, weights)
-    if (
-        parts.head.init == "source" and weights.backbone
-    ):  # from scratch there is none, and the head starts random too
+    if parts.head.init == "source" and weights.backbone:  # from scratch there is none, and the head starts random too
         parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
     parts.data.setup("fit")
     cleared(folder)

@@ -1,0 +1,93 @@
+"""Is every option of conf/ one that works?"""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from composed import CONF, TINY, composed, trained
+from headstart.cli import main
+
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+OPTIONS = [(path.parent.name, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+MOUNTED = {"data": ["data@source", "data@target"]}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_groups_are_those_that_the_architecture_names():
+    assert set(GROUPS) == {
+        "task", "module", "head", "data", "backbone", "weights", "mode", "unfreeze", "optimizer", "scheduler",
+        "trainer", "logger", "callbacks", "experiment", "study", "debug",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_passes_the_check_of_the_command_line(group, option, capsys):
+    for key in MOUNTED.get(group, [group]):
+        needed = {"evaluate": ["evaluate.run_dir=x"], "report": ["report.dir=x"]}.get(option, [])
+        assert main(["--cfg", "job", f"{key}={option}", *needed]) == 0, capsys.readouterr().err
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_file_begins_by_saying_what_it_is(group, option):
+    lines = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8").splitlines()
+    said = [line for line in lines[:2] if line.startswith("# ") and not line.startswith("# @package")]
+    assert said
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "experiment"])
+@pytest.mark.parametrize("mode", ["scratch", "gradual"])
+def test_every_experiment_runs(option, mode, tmp_path):
+    result = trained(f"experiment={option}", f"mode={mode}", "trainer.max_epochs=1", folder=tmp_path / "run")
+    assert result["steps"] > 0
+    assert 0 <= result["metrics"]["test/accuracy"] <= 1
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "debug"])
+def test_every_debug_preset_runs(option, tmp_path):
+    result = trained(f"debug={option}", "mode=scratch", folder=tmp_path / "run")
+    want = {"fast": 8, "overfit": 8, "anomaly": 16}  # optimizer steps of 4 epochs: of 2, 2 and all 4 batches
+    assert result["steps"] == want[option]
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "study"])
+def test_every_study_runs_all_its_jobs_and_ends_in_a_report(option, capsys):
+    assert main([f"study={option}", *TINY, "trainer.max_epochs=1"]) == 0
+    study = Path("outputs", option)
+    params = yaml.safe_load((CONF / "study" / f"{option}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    jobs = 1
+    for values in params.values():
+        jobs *= len(values.split(","))
+    assert len(list(study.glob("*/result.json"))) == jobs
+    assert json.loads((study / "report.json").read_text())
+    assert str(study / "report.html") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("mode", "reuse", "opened", "decay", "init"),
+    [
+        ("scratch", False, "all", 1.0, "random"),
+        ("feature_extraction", True, "none", 1.0, "class_means"),
+        ("fine_tuning", True, "all", 0.5, "class_means"),
+        ("gradual", True, "schedule", 0.5, "class_means"),
+    ],
+)
+def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, init):
+    cfg = composed(f"mode={mode}")
+    assert (cfg.mode, cfg.reuse, cfg.open, cfg.module.stage_decay, cfg.head.init) == (mode, reuse, opened, decay, init)
+
+
+def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():
+    """So that `-m mode=scratch,gradual unfreeze.every_epochs=1 weights.max_epochs=3` compares with a true scratch."""
+    from headstart.tasks.train import _schedule, _source_weights
+
+    for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):
+        cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1", "unfreeze.first_epoch=0")
+        assert _schedule(cfg).open_count(0, 4) == count
+    assert not _source_weights(composed("mode=scratch", "weights.reset_from=2")).backbone
