@@ -42,7 +42,7 @@ def test_runs_that_differ_in_the_target_or_in_how_they_reuse_share_one_source_mo
 
 @pytest.mark.parametrize(
     "override",
-    ["source.per_class=9", "source.characters=all", "backbone.width=5", "weights.seed=1", "weights.max_epochs=3",
+    ["source.per_class=9", "source.characters=letters", "backbone.width=5", "weights.seed=1", "weights.max_epochs=3",
      "weights.optimizer.lr=1e-4", "weights.batch_size=32", "module.label_smoothing=0.1"],
 )  # fmt: skip
 def test_whatever_the_source_model_depends_on_makes_another_one(override):

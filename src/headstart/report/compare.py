@@ -23,6 +23,7 @@ from headstart.report.statistics import (
     verdict,
 )
 from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Section, SourceCost, Study
+from headstart.report.words import effect
 
 BENEFITS = (("start", "start"), ("slope", "rate_step"), ("asymptote", "asymptote"))  # and what decides each
 _MODES = (
@@ -180,6 +181,9 @@ def _decided(section: Section, corrected: Iterator[float], metric: str) -> Secti
             measured, pairs = benefit.difference.n, len(comparison.seeds)
             if 0 < measured < pairs:
                 why += f"; measured in {measured} of {pairs} pairs"
+            if benefit.name == "start" and comparison.differences["start_class_means"].n:
+                fair = effect("start_class_means", comparison.differences["start_class_means"])
+                benefit = replace(benefit, note=f"with every head in closed form {fair}")
             benefits.append(replace(benefit, corrected_p=p, verdict=word, why=benefit.why or why))
         comparisons.append(replace(comparison, benefits=tuple(benefits)))
     return replace(section, comparisons=tuple(comparisons))

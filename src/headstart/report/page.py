@@ -16,7 +16,7 @@ from headstart.report.definitions import definitions
 from headstart.report.statistics import Interval, Verdict
 from headstart.report.study import Benefit, Comparison, Section, Study
 from headstart.report.tables import Table
-from headstart.report.words import ICONS, effect, others_text, p_text, question, summary
+from headstart.report.words import ICONS, effect, others_text, question, reason, summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -101,13 +101,12 @@ def _cards(comparisons: tuple[Comparison, ...], metric: str, colours: dict[str, 
 
 def _answer(benefit: Benefit, metric: str, scale: tuple[float, float]) -> Answer:
     shown = effect(benefit.measure, benefit.difference)
-    why = f"{benefit.why} ({p_text(benefit.corrected_p)})" if benefit.difference.known else benefit.why
     return Answer(
         question=question(benefit.name, metric),
         word=benefit.verdict,
         icon=ICONS[benefit.verdict],
         effect="" if shown == "–" else shown,
-        why=why,
+        why=reason(benefit),
         bar=_bar(benefit.difference, scale),
     )
 

@@ -25,6 +25,16 @@ class Run:
     result: dict[str, Any] = field(hash=False)  # result.json as it stands
     rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
 
+    def config(self) -> dict[str, Any]:
+        """The composed config, interpolations as they stand; empty where the file is not there or damaged."""
+        import yaml  # type: ignore[import-untyped]  # here: only the page's settings need it
+
+        try:
+            found = yaml.safe_load((self.folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
 
 @dataclass(frozen=True)
 class Other:
@@ -123,7 +133,7 @@ def _rows(file: Path) -> dict[int, dict[str, float]]:
 
 def _overrides_file(folder: Path) -> list[str]:
     """The overrides of .hydra/overrides.yaml; none where there is no such file."""
-    import yaml  # type: ignore[import-untyped]  # here: not needed where result.json lists them
+    import yaml  # here: not needed where result.json lists them
 
     file = folder / ".hydra" / "overrides.yaml"
     if not file.is_file():

@@ -42,6 +42,7 @@ class Benefit:
     corrected_p: float  # Holm, over all verdicts of the study
     verdict: Verdict
     why: str
+    note: str = ""  # what else to know before believing it
 
 
 @dataclass(frozen=True)

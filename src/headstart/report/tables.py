@@ -14,6 +14,7 @@ from headstart.report.study import ArmSummary, Section, Study
 from headstart.report.words import answer, effect, number, p_text, question, reach_text, significant, span
 
 _AXES = {"step": "steps", "examples": "images"}
+_ELSEWHERE = ("logger", "callbacks", "fit")  # groups that change no figure
 _UNITS = {"": "", "step": " per step", "examples": " per 1,000 images"}
 
 
@@ -40,7 +41,13 @@ def verdicts(section: Section, metric: str) -> Table:
     """Modes by benefits: the word, the difference and why."""
     benefits = section.comparisons[0].benefits if section.comparisons else ()
     rows = [
-        [Cell(c.label), *(Cell(answer(b), f"{b.why}, corrected {p_text(b.corrected_p)}") for b in c.benefits)]
+        [
+            Cell(c.label),
+            *(
+                Cell(answer(b), "; ".join(filter(None, [f"{b.why}, corrected {p_text(b.corrected_p)}", b.note])))
+                for b in c.benefits
+            ),
+        ]
         for c in section.comparisons
     ]
     return Table("Verdicts", ["mode", *(question(b.name, metric) for b in benefits)], rows)
@@ -106,7 +113,40 @@ def settings(study: Study) -> Table:
         keys = dict.fromkeys(key for r in results if isinstance(r.get(group), dict) for key in r[group])
         parts = [f"{key} {_values([r.get(group) or {} for r in results], key)}" for key in keys]
         rows.append([Cell(word + ("s" if word == "version" else "")), Cell(", ".join(parts) or "not recorded")])
+    configs = [config for s in study.sections for arm in s.all_arms for m in arm.runs if (config := m.run.config())]
+    groups = dict.fromkeys(key for config in configs for key, node in config.items() if isinstance(node, dict))
+    rows += [
+        [Cell(group), Cell(_group([_leaves(config.get(group)) for config in configs]))]
+        for group in groups
+        if group not in _ELSEWHERE
+    ]
     return Table("Settings", ["what", "value"], rows)
+
+
+def _group(nodes: list[dict[str, Any]]) -> str:
+    """What a group's target is called, then its values; several where runs differ."""
+    keys = dict.fromkeys(key for node in nodes for key in node)
+    names = _values([{"name": str(node.get("_target_", "")).rpartition(".")[2]} for node in nodes], "name")
+    shown = (
+        f"{key}={' or '.join(dict.fromkeys(_plain(node[key]) for node in nodes if key in node))}"
+        for key in keys
+        if not key.rpartition(".")[2].startswith("_")
+    )
+    return f"{names} {' '.join(shown)}".strip()
+
+
+def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a config's node by their dotted keys."""
+    if not isinstance(node, dict):
+        return {prefix: node} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, child in node.items():
+        found |= _leaves(child, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _plain(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def sources(study: Study) -> Table | None:

@@ -65,6 +65,12 @@ def answer(benefit: Benefit) -> str:
     return f"{benefit.verdict} {effect(benefit.measure, benefit.difference)}".removesuffix(" –")
 
 
+def reason(benefit: Benefit) -> str:
+    """Why the answer is what it is, with the corrected p-value, and what else to know."""
+    p = f" ({p_text(benefit.corrected_p)})" if benefit.difference.known else ""
+    return f"{benefit.why}{p}" + (f"; {benefit.note}" if benefit.note else "")
+
+
 def p_text(p: float) -> str:
     return "no test" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
