@@ -11,7 +11,7 @@ from headstart.report.curves import lower_is_better
 from headstart.report.measures import MEASURES, Measure, median_reached
 from headstart.report.statistics import Interval
 from headstart.report.study import ArmSummary, Section, Study
-from headstart.report.words import answer, effect, number, p_text, question, reach_text, significant, span
+from headstart.report.words import answer, effect, number, question, reach_text, reason, significant, span
 
 _AXES = {"step": "steps", "examples": "images"}
 _ELSEWHERE = ("logger", "callbacks", "fit")  # groups that change no figure
@@ -40,16 +40,7 @@ class Table:
 def verdicts(section: Section, metric: str) -> Table:
     """Modes by benefits: the word, the difference and why."""
     benefits = section.comparisons[0].benefits if section.comparisons else ()
-    rows = [
-        [
-            Cell(c.label),
-            *(
-                Cell(answer(b), "; ".join(filter(None, [f"{b.why}, corrected {p_text(b.corrected_p)}", b.note])))
-                for b in c.benefits
-            ),
-        ]
-        for c in section.comparisons
-    ]
+    rows = [[Cell(c.label), *(Cell(answer(b), reason(b)) for b in c.benefits)] for c in section.comparisons]
     return Table("Verdicts", ["mode", *(question(b.name, metric) for b in benefits)], rows)
 
 
