@@ -16,9 +16,10 @@ def test_classes_are_the_ten_digits(digits):
 @pytest.mark.parametrize("shots", [1, 5, 10, LARGEST_SHOTS])
 def test_the_splits_are_stratified_and_their_sizes_known(digits, shots):
     data = digits(shots)
-    assert data.sizes == {"train": 10 * shots, "val": 500, "test": 720}
-    for name, count in (("train", shots), ("val", 50), ("test", 72)):
-        assert np.bincount(data.splits[name].label).tolist() == [count] * 10
+    assert data.sizes == {"train": 10 * shots, "val": 1797 - 720 - 10 * shots, "test": 720}
+    of_class = np.bincount(load_digits().target)
+    for name, counts in (("train", [shots] * 10), ("val", of_class - 72 - shots), ("test", [72] * 10)):
+        assert np.bincount(data.splits[name].label).tolist() == list(counts)
 
 
 def test_null_shots_are_all_that_val_and_test_leave(digits):
@@ -30,8 +31,9 @@ def test_null_shots_are_all_that_val_and_test_leave(digits):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
-def test_no_image_lies_in_two_splits_or_twice_in_one(digits, hashes, seed):
-    data = digits(None, seed=seed)
+@pytest.mark.parametrize("shots", [5, LARGEST_SHOTS, None])
+def test_every_image_lies_in_one_split_and_once(digits, hashes, seed, shots):
+    data = digits(shots, seed=seed)
     contents = [one for name in ("train", "val", "test") for one in hashes(data.splits[name].image)]
     assert len(contents) == len(set(contents)) == 1797
 
@@ -41,9 +43,8 @@ def test_ten_shots_contain_the_five_of_the_same_seed(digits, hashes):
     assert five < ten < every
 
 
-def test_val_is_the_same_for_every_number_of_shots_and_test_for_every_seed_too(digits):
+def test_val_differs_by_seed_and_test_is_the_same_for_every_number_of_shots_and_every_seed(digits):
     few, many, other = digits(5), digits(LARGEST_SHOTS), digits(5, seed=1)
-    assert np.array_equal(few.splits["val"].image, many.splits["val"].image)
     assert not np.array_equal(few.splits["val"].image, other.splits["val"].image)
     for data in (many, other):
         assert np.array_equal(few.splits["test"].image, data.splits["test"].image)

@@ -185,7 +185,7 @@ def test_result_json_is_what_train_returns_and_names_its_source(runs, place):
     assert written == json.loads(json.dumps(runs["gradual"]))
     assert written["mode"] == "gradual"
     assert written["seed"] == 0
-    assert written["sizes"] == {"train": 50, "val": 500, "test": 720}
+    assert written["sizes"] == {"train": 50, "val": 1027, "test": 720}
     assert written["source"]["naive"].keys() == {"majority", "class_means", "logistic_regression"}
     assert runs["scratch"]["source"] is None
     assert written["versions"]["torch"] == torch.__version__

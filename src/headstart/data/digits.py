@@ -14,7 +14,7 @@ from headstart.data.memory import InMemory, Labelled
 from headstart.types import Pixels, UserError
 
 TEST = 72  # images a class: 40 % of the 1,797
-VAL = 50
+VAL = 50  # at least
 LARGEST_SHOTS = 52  # of the rarest digit, 8, there are 174 images
 SIZE = 32
 
@@ -22,10 +22,9 @@ SIZE = 32
 class Digits(InMemory):
     """The 1,797 digits of 8x8 pixels from scikit-learn, at 32x32, `shots` of each class to train on.
 
-    The 720 test images are the same for every seed. The seed divides the others: 500 to validate, the same
-    for every number of shots, and of the rest the first `shots` of each class to train (a seed's 5 shots are
-    among its 10); null = all the rest. What lies between stays unused: added to validation, it would make
-    that differ with `shots`, and no two curves could be compared.
+    The 720 test images are the same for every seed. The seed orders the others: the first `shots` of each
+    class are for training (a seed's 5 shots are among its 10), the rest for validation, 50 of each class at
+    least; null = all but those 50 for training.
 
     Raises UserError where there are not so many shots.
     Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits (UCI), its test part.
@@ -61,18 +60,16 @@ class Digits(InMemory):
         for digit in range(10):
             test = [i for i in fixed if label[i] == digit][:TEST]
             pool = [i for i in seeded if label[i] == digit and i not in set(test)]
-            rest = pool[:-VAL]
-            parts["train"] += rest if self.shots is None else rest[: self.shots]
-            parts["val"] += pool[-VAL:]
+            shots = len(pool) - VAL if self.shots is None else self.shots
+            parts["train"] += pool[:shots]
+            parts["val"] += pool[shots:]
             parts["test"] += test
         return {name: Labelled(image[part], label[part]) for name, part in parts.items()}
 
 
 def handwritten() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All images, white on black, and their digits: (1797, 32, 32) and (1797,)."""
-    from sklearn.datasets import (
-        load_digits,
-    )  # here: a second to import, which a run without digits need not wait
+    from sklearn.datasets import load_digits  # here: a second to import, which a run without digits need not wait
 
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
