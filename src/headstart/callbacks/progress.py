@@ -13,8 +13,8 @@ from tqdm import tqdm
 class Progress(Callback):
     """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
 
-    Before it stands the name of the run's folder. Where the output is no terminal, one line at the end is
-    all. monitor: the figure.
+    Before it stands the name of the run's folder. One line stays at the end, which is all where the output is no terminal.
+    monitor: the figure.
     """
 
     def __init__(self, *, monitor: str) -> None:
@@ -32,6 +32,7 @@ class Progress(Callback):
                 unit="batch",
                 dynamic_ncols=True,
                 mininterval=0.2,
+                leave=False,
                 disable=not sys.stderr.isatty(),
             )
 
@@ -48,9 +49,8 @@ class Progress(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
             self._bar.close()
-            if self._bar.disable:
-                print(f"{self.title}: {self._figures(trainer)}", file=sys.stderr, flush=True)
             self._bar = None
+            print(f"{self.title}: {self._figures(trainer)}", file=sys.stderr, flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._bar is not None:
