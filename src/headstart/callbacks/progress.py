@@ -13,7 +13,7 @@ from tqdm import tqdm
 class Progress(Callback):
     """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
 
-    Before it stands the name of the run's folder. One line stays at the end, which is all where the output is no terminal.
+    Before it stands the name of the run's folder. One line stays at the end, and is all where there is no terminal.
     monitor: the figure.
     """
 
