@@ -58,7 +58,7 @@ def job(cfg: DictConfig) -> object:
 
 def shown(failure: Failure) -> str:
     """Folder and message."""
-    return f"{_relative(failure.folder)}: {failure.message}" if failure.folder else failure.message
+    return f"{relative(failure.folder)}: {failure.message}" if failure.folder else failure.message
 
 
 def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
@@ -77,5 +77,6 @@ def _run_folder() -> Path | None:
     return Path(hydra.runtime.output_dir) if hydra.output_subdir is not None else None
 
 
-def _relative(folder: Path) -> Path:
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+def relative(path: Path) -> Path:
+    """From the working folder on, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -19,7 +19,7 @@ from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason, one_line, root_cause
-from headstart.cli.jobs import ERROR_FILE, FAILURES, Failure, failures_elsewhere, job, shown
+from headstart.cli.jobs import ERROR_FILE, FAILURES, failures_elsewhere, job, relative, shown
 from headstart.tasks.names import STUDY
 from headstart.types import UserError
 
@@ -64,7 +64,7 @@ def _code_of_single(error: Exception | None, trace: bool) -> int:
     if failure.error is not None and isinstance(root_cause(failure.error), UserError):
         return 2
     if failure.folder is not None:
-        _say(f"the full trace is in {_error_file(failure)}; or run with --trace")
+        _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
     elif not trace:
         _say("for the full trace run with --trace")
     return 1
@@ -122,11 +122,6 @@ def _remove_leftover(sweep: Path, started_ns: int) -> None:
     if file.exists() and file.stat().st_mtime_ns >= started_ns and [*sweep.iterdir()] == [file]:
         file.unlink()
         sweep.rmdir()
-
-
-def _error_file(failure: Failure) -> Path:
-    file = cast(Path, failure.folder) / ERROR_FILE
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _say(text: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from headstart.report.curves import lower_is_better
+from headstart.report.files import plain
 from headstart.report.measures import MEASURES, Measured, median_reached
 from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.report.study import ArmSummary, Comparison, Section, Study
@@ -21,7 +21,7 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
     are.
     """
     sign = -1.0 if lower_is_better(study.metric) else 1.0
-    found: dict[str, Any] = _plain(
+    found: dict[str, Any] = plain(
         {
             "format": FORMAT,
             "study": name,
@@ -135,14 +135,3 @@ def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
         "p": interval.p,
         "spread_below_one_image": interval.floored,
     }
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no nan and no tuples."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.report.curves import lower_is_better
+from headstart.report.leaves import leaves
 from headstart.report.measures import MEASURES, Measure, median_reached
 from headstart.report.statistics import Interval
 from headstart.report.study import ArmSummary, Section, Study
@@ -107,7 +108,7 @@ def settings(study: Study) -> Table:
     configs = [config for s in study.sections for arm in s.all_arms for m in arm.runs if (config := m.run.config())]
     groups = dict.fromkeys(key for config in configs for key, node in config.items() if isinstance(node, dict))
     rows += [
-        [Cell(group), Cell(_group([_leaves(config.get(group)) for config in configs]))]
+        [Cell(group), Cell(_group([leaves(config.get(group)) for config in configs]))]
         for group in groups
         if group not in _ELSEWHERE
     ]
@@ -124,16 +125,6 @@ def _group(nodes: list[dict[str, Any]]) -> str:
         if not key.rpartition(".")[2].startswith("_")
     )
     return f"{names} {' '.join(shown)}".strip()
-
-
-def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of a config's node by their dotted keys."""
-    if not isinstance(node, dict):
-        return {prefix: node} if prefix else {}
-    found: dict[str, Any] = {}
-    for key, child in node.items():
-        found |= _leaves(child, f"{prefix}.{key}" if prefix else str(key))
-    return found
 
 
 def _plain(value: Any) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.report.command import command
 from headstart.report.compare import study_of
+from headstart.report.files import write_whole
 from headstart.report.runs import Found, Other, runs_below
 from headstart.report.study import Study
 from headstart.report.words import verdict_text
@@ -54,7 +53,7 @@ def write_report(
         "report.html": page(study, name, how, folder),
     }
     for file, text in texts.items():  # only when all of them could be made, so that they agree
-        _write(folder / file, text)
+        write_whole(folder / file, text)
     return Written(folder / "report.html", study, verdict_text(study, name))
 
 
@@ -87,18 +86,3 @@ def _with_metric(found: Found, metric: str) -> Found:
         Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in found.finished if run not in having
     )
     return Found(having, found.others + lacking)
-
-
-def _write(file: Path, text: str) -> None:
-    """The file whole or not at all: a reader never sees half a page."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)  # mkstemp's own 0600 would hide the page from others
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from headstart.report.files import plain, write_whole
+
 RESULT = "result.json"  # written last: where it is, the run is finished
 
 
@@ -35,16 +37,4 @@ def cleared(folder: Path) -> Path:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write so that whoever reads sees all of it or nothing; floats that are no number become null."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value
+    write_whole(path, json.dumps(plain(content), indent=2, allow_nan=False) + "\n")

@@ -18,6 +18,7 @@ from headstart.callbacks.checkpoint import BestAndLast
 from headstart.callbacks.start import Start
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
+from headstart.report.leaves import leaves
 from headstart.tasks.folders import RESULT, cleared, write_json
 from headstart.tasks.parts import assembled
 from headstart.tasks.result import figures, peak_memory_mib, versions
@@ -119,17 +120,12 @@ def _schedule(cfg: DictConfig) -> pl.Callback:
 
 def _log_hyperparameters(loggers: list[Any], cfg: DictConfig, final: dict[str, float]) -> None:
     """Fill TensorBoard's HPARAMS with the config's leaves and the final figures."""
-    flat = _leaves(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))
+    found = leaves(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))
+    flat = {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in found.items()
+        if key != "run_dir"
+    }
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(flat, {f"final/{name}": value for name, value in final.items()})
-
-
-def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree if isinstance(tree, bool | int | float | str) else str(tree)}
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key != "run_dir":
-            found |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
