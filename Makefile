@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel clean
+.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench-ddp clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,5 +48,14 @@ tensorboard: $(READY)  ## the curves of all runs
 wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --installer uv
 
+# the peers are in a .venv of their own: what `make check` runs in does not depend on them
+.venv-bench/.ready: $(READY) pyproject.toml constraints.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench
+	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: benchmarks/RESULTS-ddp.md
+	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/ddp.py
+
 clean:  ## remove what was built; outputs/ stays
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
-ROOMS = {"backbones", "callbacks", "cli", "data", "modules", "report", "scores", "tasks"}
+ROOMS = {"backbones", "callbacks", "cli", "data", "modules", "regularizers", "report", "scores", "tasks", "unfreeze"}
 ALLOWED = {
     "backbones": set(),
     "data": set(),
     "scores": set(),
+    "unfreeze": set(),
     "report": set(),
-    "modules": {"backbones"},
-    "callbacks": {"modules"},
+    "regularizers": set(),
+    "modules": {"backbones", "regularizers", "unfreeze"},
+    "callbacks": {"modules", "unfreeze"},
     "tasks": ROOMS - {"cli"},
     "cli": ROOMS,
 }
@@ -55,3 +57,8 @@ def test_the_report_imports_no_torch(path):
 
 def test_every_room_is_named_here():
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == ROOMS
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("unfreeze/*.py")), ids=lambda path: path.name)
+def test_a_schedule_needs_no_lightning(path):
+    assert not {name for name in imported(path) if name.split(".")[0] == "pytorch_lightning"}

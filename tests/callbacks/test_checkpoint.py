@@ -21,15 +21,13 @@ class StandIn:
 
 
 def best_step(tmp_path, values, mode="max"):
-    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/x", mode=mode)
+    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/x", mode=mode, every_steps=None)
     for step, value in enumerate(values):
         trainer.global_step = step
         trainer.callback_metrics = {"val/x": torch.tensor(value), "train/loss": torch.tensor(0.0)}
         callback.on_validation_end(trainer, None)
-    callback.on_train_end(trainer, None)
-    assert torch.load(tmp_path / "last.ckpt")["step"] == len(values) - 1
     assert callback.best["step"] == torch.load(tmp_path / "best.ckpt")["step"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
     return callback.best["step"]
 
 
@@ -46,7 +44,7 @@ def test_the_best_is_the_first_best_of_all_measurements(tmp_path, values, mode, 
 
 
 def test_a_figure_that_nobody_measures_is_an_error_that_names_those_that_there_are(tmp_path):
-    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/acc", mode="max")
+    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/acc", mode="max", every_steps=None)
     trainer.callback_metrics = {"val/accuracy": torch.tensor(1.0)}
     with pytest.raises(UserError, match="val/acc is not measured; measured are val/accuracy"):
         callback.on_validation_end(trainer, None)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from headstart.callbacks.figures import confusion_figure, wrong_figure
+from headstart.callbacks.figures import _surest, _Wrong, confusion_figure, wrong_figure
 
 NAMES = ("ant", "bee", "cat")
 LOGITS = torch.tensor([[5.0, 0, 0], [0, 1, 0], [0, 4, 0], [3, 0, 0], [0, 0, 2]])
@@ -25,3 +25,15 @@ def test_wrong_predictions_stand_with_their_images_the_surest_first():
     assert titles == [f"cat as bee {sure[0]:.2f}", f"bee as ant {sure[1]:.2f}"]
     assert [float(axes.images[0].get_array().mean()) for axes in figure.axes] == [0.25, 0.75]
     assert len(wrong_figure(images, LOGITS, LABELS, NAMES, count=1).axes) == 1
+
+
+def test_the_surest_wrong_predictions_of_all_ranks_keep_their_images():
+    def of_rank(*logits):
+        logits = torch.tensor(logits)
+        return _Wrong(torch.stack([logits, -logits], dim=1), torch.arange(len(logits)), logits[:, None, None, None])
+
+    ranks = [of_rank(1.0, 5.0), _Wrong.none(), of_rank(3.0, 0.5, 4.0)]
+    kept = _surest(ranks, 3)
+    assert kept.images.flatten().tolist() == [5, 4, 3]
+    assert kept.labels.tolist() == [1, 2, 0]
+    assert len(_surest(ranks, 0).images) == 0

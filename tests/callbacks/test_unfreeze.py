@@ -1,19 +1,156 @@
+"""Does the callback do in a plain Lightning run what its schedule says, after a resume too?"""
+
 import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from headstart.callbacks.unfreeze import Unfreeze
+import rank_scenarios
+from headstart import EMA, Explicit, Gradual, Plateau, Unfreeze, parameter_groups
+from headstart.types import UserError
+
+SCHEDULES = rank_scenarios.SCHEDULES
 
 
-@pytest.mark.parametrize(
-    ("first_epoch", "every_epochs", "want"),
-    [
-        (0, 0, [4, 4, 4, 4, 4, 4, 4, 4]),  # all
-        (None, 0, [0, 0, 0, 0, 0, 0, 0, 0]),  # never
-        (None, 2, [0, 0, 0, 0, 0, 0, 0, 0]),
-        (1, 2, [0, 1, 1, 2, 2, 3, 3, 4]),  # gradual
-        (2, 1, [0, 0, 1, 2, 3, 4, 4, 4]),
-        (3, 0, [0, 0, 0, 4, 4, 4, 4, 4]),  # the head first, then all at once
-    ],
-)
-def test_stages_open_from_the_head_at_the_epochs_of_the_schedule(first_epoch, every_epochs, want):
-    schedule = Unfreeze(first_epoch=first_epoch, every_epochs=every_epochs)
-    assert [schedule.open_count(epoch, 4) for epoch in range(8)] == want
+def fit(module, schedule, *, epochs=5, more=(), resume=None, stages=rank_scenarios.STAGES):
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(64, 1, 8, 8, generator=generator), torch.randint(0, 3, (64,), generator=generator)
+    data = TensorDataset(images, labels)
+    trainer = pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, callbacks=[Unfreeze(schedule, stages=stages), *more], use_distributed_sampler=False,
+        enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in more),
+    )  # fmt: skip
+    loader = DataLoader(data, batch_sampler=rank_scenarios.Shares(0, 1))
+    trainer.fit(module, loader, DataLoader(data, batch_size=32), ckpt_path=resume)
+    return module
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_resumed_run_is_the_uninterrupted_one_under_lightnings_own_checkpoints(name, tmp_path):
+    schedule = SCHEDULES[name]
+    keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True)
+    whole = fit(rank_scenarios.of_seed(batch_norm=True, schedule=schedule), schedule, more=[keep])
+    for epoch in (0, 1, 2, 3):
+        started_anew = rank_scenarios.of_seed(seed=5, batch_norm=True, schedule=schedule)
+        again = fit(started_anew, schedule, resume=tmp_path / f"epoch={epoch}.ckpt")
+        for key, tensor in whole.state_dict().items():
+            assert torch.equal(tensor, again.state_dict()[key]), (epoch, key)
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
+    keep = ModelCheckpoint(tmp_path, filename="kept")
+    fit(rank_scenarios.of_seed(batch_norm=True), SCHEDULES["gradual"], epochs=2, more=[keep])
+    with pytest.raises(
+        UserError, match="the checkpoint's phases are head, second and above, all, those of the schedule"
+    ):
+        fit(rank_scenarios.of_seed(batch_norm=True), SCHEDULES["chain_thaw"], resume=tmp_path / "kept.ckpt")
+
+
+class Filtered(rank_scenarios.Small):
+    def configure_optimizers(self):
+        return torch.optim.SGD([p for p in self.parameters() if p.requires_grad], lr=0.1)
+
+
+def test_an_optimizer_without_what_opens_later_is_an_error_that_names_the_helper():
+    with pytest.raises(UserError, match=r"8 parameters are in none.*headstart\.parameter_groups"):
+        fit(Filtered(batch_norm=True), SCHEDULES["gradual"])
+
+
+def test_rates_for_less_than_the_optimizers_groups_are_an_error_before_the_first_step():
+    schedule = Explicit(phases=[{"open": ["head"], "epochs": 1, "lr": {"head.1.weight": 0.1}}, {"open": "all"}])
+
+    class Coarse(rank_scenarios.Small):
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    with pytest.raises(UserError, match=r"sets different rates in the optimizer group.*schedule="):
+        fit(Coarse(batch_norm=True), schedule)
+
+
+def test_a_figure_that_nobody_measures_is_an_error_that_lists_those_that_there_are():
+    from headstart import GradualByPlateau
+
+    schedule = GradualByPlateau(until=Plateau(monitor="val/f1", mode="max"))
+    with pytest.raises(UserError, match="waits for val/f1, which is not measured; measured are val/loss"):
+        fit(rank_scenarios.of_seed(batch_norm=True), schedule)
+
+
+def test_a_strategy_of_which_nothing_is_known_is_an_error_that_says_which_are():
+    class Odd(pl.strategies.ParallelStrategy):
+        root_device = torch.device("cpu")
+        broadcast = barrier = all_gather = reduce = is_global_zero = None
+
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert isinstance(trainer.strategy, SingleDeviceStrategy)
+    trainer.strategy.__class__ = Odd
+    with pytest.raises(UserError, match=r"on one device, with DDP and with fully_shard.*got Odd; try trainer=ddp"):
+        Unfreeze(SCHEDULES["gradual"], stages=rank_scenarios.STAGES).setup(
+            trainer, rank_scenarios.of_seed(batch_norm=True), "fit"
+        )
+
+
+def test_a_model_is_left_as_it_was_found_so_that_it_can_be_trained_again():
+    module = fit(rank_scenarios.of_seed(batch_norm=False), Gradual(first_epoch=None, every_epochs=1), epochs=1)
+    assert all(p.requires_grad for p in module.parameters())
+    before = {name: p.clone() for name, p in module.named_parameters()}
+    fit(module, Gradual(first_epoch=0, every_epochs=0), epochs=1)
+    assert all(not torch.equal(p, before[name]) for name, p in module.named_parameters())
+
+
+def test_two_optimizers_rates_are_those_of_their_own_groups():
+    class Two(rank_scenarios.Small):
+        def __init__(self):
+            super().__init__(batch_norm=True)
+            self.automatic_optimization = False
+
+        def configure_optimizers(self):
+            groups = parameter_groups(self, lr=0.1, stage_decay=0.5, stages=rank_scenarios.STAGES)
+            heads = [group for group in groups if group["name"].startswith("head")]
+            return torch.optim.SGD(heads), torch.optim.SGD([group for group in groups if group not in heads])
+
+        def training_step(self, batch, _):
+            for optimizer in self.optimizers():
+                optimizer.zero_grad()
+            self.manual_backward(nn.functional.cross_entropy(self(batch[0]), batch[1]))
+            for optimizer in self.optimizers():
+                optimizer.step()
+
+    seen = []
+
+    class Seen(pl.Callback):
+        def on_train_epoch_end(self, trainer, module):
+            rates = trainer.callbacks[0].rates(trainer.global_step)
+            seen.append([rates["first"], rates["second"], rates["head"]])
+
+    fit(Two(), Gradual(first_epoch=1, every_epochs=1), epochs=3, more=[Seen()])
+    assert seen == [[0, 0, 0.1], [0, 0.05, 0.1], [0.025, 0.05, 0.1]]
+
+
+def test_a_phase_that_only_got_worse_ends_with_the_averages_that_were_measured_before_it():
+    figures = iter([5.0, 1.0, 2.0, 3.0, 4.0])  # the head's phase ends with 1.0, which the next one never beats
+
+    class Told(rank_scenarios.Small):
+        def on_validation_epoch_end(self):
+            self.log("val/told", next(figures))
+
+    measured, begun = [], []
+
+    class Seen(pl.Callback):
+        def on_validation_end(self, trainer, module):
+            measured.append({name: p.detach().clone() for name, p in module.named_parameters()})
+
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            if batch_idx == 0:
+                begun.append({name: p.detach().clone() for name, p in module.named_parameters()})
+
+    until = Plateau(monitor="val/told", mode="min", max_epochs=2, return_to_best=True)
+    schedule = Explicit(phases=[{"open": "head", "epochs": 2}, {"open": "all", "until": until}, {"open": "all"}])
+    torch.manual_seed(0)
+    fit(Told(batch_norm=False), schedule, more=[Seen(), EMA(decay=0.9, warmup=False)])
+    for name, weight in measured[1].items():
+        assert torch.equal(begun[4][name], weight), name
+    assert not torch.equal(begun[2]["head.1.weight"], measured[1]["head.1.weight"])  # the averages were not trained on

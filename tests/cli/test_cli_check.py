@@ -52,6 +52,8 @@ WRONG = [
     ("seed=true", "seed must be a whole number", "got true"),
     ("rerun=1", "rerun must be true or false", "got 1"),
     ("trainer.max_epochs=2.5", "trainer.max_epochs must be a whole number or null", "got 2.5"),
+    ("scheduler.T_max=1.5", "scheduler.T_max must be a whole number", "got 1.5"),
+    ("trainer.max_epochs=0.5", "trainer.max_epochs must be a whole number or null", "got 0.5"),
     ("unfreeze.first_epoch=often", "unfreeze.first_epoch must be a whole number", "got often"),
     ("target.shots=0", "target.shots must be a whole number", "got 0"),
     ("module.label_smoothing=2", "module.label_smoothing must be a number", "got 2"),
@@ -99,6 +101,7 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said
         "~debug",
         "callbacks.figures=null",
         "scheduler=constant",
+        "scheduler.T_max=0.5",  # half of the run
         "experiment=digits_with_head",
         "debug=fast",
         "optimizer.weight_decay=${optimizer.lr}",

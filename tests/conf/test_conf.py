@@ -11,7 +11,10 @@ from headstart.cli import main
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 OPTIONS = [(path.parent.name, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-MOUNTED = {"data": ["data@source", "data@target"]}
+MOUNTED = {
+    "data": ["data@source", "data@target"],
+    "augment": ["augment@source.augment", "augment@target.augment"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +24,8 @@ def here(tmp_path, monkeypatch):
 
 def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
-        "task", "module", "head", "data", "backbone", "weights", "mode", "unfreeze", "optimizer", "scheduler",
-        "trainer", "logger", "callbacks", "experiment", "study", "debug",
+        "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
+        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug",
     }  # fmt: skip
 
 
@@ -85,9 +88,10 @@ def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, in
 
 def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():
     """So that `-m mode=scratch,gradual unfreeze.every_epochs=1 weights.max_epochs=3` compares with a true scratch."""
-    from headstart.tasks.train import _schedule, _source_weights
+    from headstart.tasks.parts import schedule_of
+    from headstart.tasks.train import _source_weights
 
     for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):
         cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1", "unfreeze.first_epoch=0")
-        assert _schedule(cfg).open_count(0, 4) == count
+        assert len(schedule_of(cfg).phases(("s1", "s2", "s3", "s4", "head"))[0].open) == count + 1
     assert not _source_weights(composed("mode=scratch", "weights.reset_from=2")).backbone

@@ -25,6 +25,7 @@ def printed() -> Callable[..., Printed]:
             test_per_class=held_out,
             batch_size=64,
             num_workers=0,
+            augment=None,
             pixels=pixels,
             seed=seed,
         )
@@ -35,7 +36,7 @@ def printed() -> Callable[..., Printed]:
 @pytest.fixture(scope="session")
 def digits() -> Callable[..., Digits]:
     def build(shots: int | None = 5, seed=0, pixels=GREY) -> Digits:
-        return Digits(shots=shots, batch_size=32, num_workers=0, pixels=pixels, seed=seed)
+        return Digits(shots=shots, batch_size=32, num_workers=0, augment=None, pixels=pixels, seed=seed)
 
     return build
 

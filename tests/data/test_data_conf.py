@@ -1,16 +1,20 @@
-"""Does each file of conf/data name exactly what its data module wants to be told?"""
+"""Does each file of conf/data and conf/augment name exactly what its target wants to be told?"""
 
 import inspect
 from pathlib import Path
 from pydoc import locate
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+from headstart.data.chance import Chance
 from headstart.data.memory import InMemory
 from headstart.types import Pixels
 
-FILES = sorted((Path(__file__).parents[2] / "conf" / "data").glob("*.yaml"))
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted((CONF / "data").glob("*.yaml"))
+AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
 WIRED = {"pixels", "seed"}  # from the backbone and the run
 
 
@@ -25,3 +29,14 @@ def test_a_yaml_is_the_call(file):
     data = target(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
     assert isinstance(data, InMemory)
     assert data.num_classes == len(data.class_names)
+
+
+@pytest.mark.parametrize("file", AUGMENTATIONS, ids=lambda file: file.stem)
+def test_an_augmentation_is_the_call_and_gives_images_of_the_same_shape(file):
+    conf = OmegaConf.to_container(OmegaConf.load(file))
+    target = locate(conf.pop("_target_"))
+    assert set(conf) == set(inspect.signature(target).parameters)
+    image = torch.rand(3, 1, 32, 32)
+    made = target(**conf)(image, Chance(seed=0, epoch=[0] * 3, position=range(3)))
+    assert made.shape == image.shape
+    assert not torch.equal(made, image)

@@ -1,76 +1,15 @@
 """Do a data module's loaders give each image once, in an order that only seed and epoch decide?"""
 
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from headstart.data.memory import InMemory, Labelled, by_turns
-from headstart.types import Batch, Pixels, UserError
-
-SIZES = {"train": 21, "val": 10, "test": 6}
-
-
-class Numbered(InMemory):
-    """Plain images of one pixel value each, its number; the classes in blocks, as files often lie."""
-
-    def load(self) -> dict[str, Labelled]:
-        self.loads = getattr(self, "loads", 0) + 1
-        return {
-            name: Labelled(
-                np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 2, 2)).copy(),
-                np.sort(np.arange(count) % 3),
-            )
-            for name, count in SIZES.items()
-        }
-
-
-def numbered(*, seed: int = 0, batch_size: int = 4, num_workers: int = 0) -> Numbered:
-    pixels = Pixels(size=2, channels=1, mean=(0.0,), std=(1 / 255,))  # the image's number comes back
-    return Numbered(
-        class_names=("a", "b", "c"), batch_size=batch_size, num_workers=num_workers, pixels=pixels, seed=seed
-    )
-
-
-def numbers(batch: Batch) -> list[int]:
-    return batch.image[:, 0, 0, 0].round().int().tolist()
-
-
-def passed(loader: DataLoader[Batch], epoch: int = 0) -> list[list[int]]:
-    sampler = loader.batch_sampler.sampler
-    if hasattr(sampler, "set_epoch"):
-        sampler.set_epoch(epoch)
-    return [numbers(batch) for batch in loader]
-
-
-class Witness(LightningModule):
-    """Notes which images each training step sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(()))
-        self.seen: dict[int, list[list[int]]] = {}
-        self.validated: list[list[int]] = []
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        self.seen.setdefault(self.current_epoch, []).append(numbers(batch))
-        return self.weight * batch.image.mean()
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        self.validated.append(numbers(batch))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def trainer(tmp_path, **settings) -> Trainer:
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "num_sanity_val_steps": 0, "enable_checkpointing": False}
-    return Trainer(default_root_dir=tmp_path, **quiet | settings)
+from headstart.data.memory import Labelled, by_turns
+from headstart.types import Batch, UserError
+from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 
 
 def test_classes_are_known_before_any_image_is_read():
@@ -168,20 +107,9 @@ def test_lightning_trains_in_the_order_of_seed_and_epoch(tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one(tmp_path, num_workers):
-    first = trainer(tmp_path, max_epochs=2)
-    first.fit(Witness(), datamodule=numbered(num_workers=num_workers))
-    first.save_checkpoint(tmp_path / "last.ckpt")
-    resumed = Witness()
-    data = numbered(num_workers=num_workers)
-    trainer(tmp_path, max_epochs=4).fit(resumed, datamodule=data, ckpt_path=tmp_path / "last.ckpt")
-    loader = numbered().train_dataloader()
-    assert resumed.seen == {epoch: passed(loader, epoch) for epoch in (2, 3)}
-
-
-def test_limited_batches_are_the_first_of_each_epoch_and_hold_all_classes(tmp_path):
+def test_limited_batches_are_the_first_of_each_epoch_and_hold_all_classes(tmp_path, num_workers):
     witness = Witness()
-    data = numbered(seed=7)
+    data = numbered(seed=7, num_workers=num_workers)
     trainer(tmp_path, max_epochs=2, limit_train_batches=2, limit_val_batches=1).fit(witness, datamodule=data)
     loader = numbered(seed=7).train_dataloader()
     assert witness.seen == {epoch: passed(loader, epoch)[:2] for epoch in range(2)}
@@ -198,3 +126,62 @@ def test_overfitting_sees_the_same_few_images_of_all_classes_each_epoch(tmp_path
     assert len(witness.seen[0]) == 1
     of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
     assert {of[number] for number in witness.seen[0][0]} == {0, 1, 2}
+
+
+def of_device(data, rank: int, world_size: int, *, overfit_batches=0, lightning_shares_out=False):
+    """The data as the process of this rank has it."""
+    connector = SimpleNamespace(use_distributed_sampler=lightning_shares_out)
+    data.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world_size, overfit_batches=overfit_batches, _accelerator_connector=connector
+    )
+    return data
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+def test_devices_share_out_a_split_each_image_once(split, world_size):
+    whole = list(chain(*passed(numbered().plain_dataloader(split))))
+    seen = []
+    for rank in range(world_size):
+        data = of_device(numbered(), rank, world_size)
+        loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+        mine = list(chain(*passed(loader)))
+        assert mine == whole[rank::world_size]
+        seen += mine
+    assert sorted(seen) == sorted(whole)
+
+
+def test_devices_share_out_the_training_images_of_each_epoch():
+    for epoch in range(3):
+        devices = [passed(of_device(numbered(), rank, 2).train_dataloader(), epoch) for rank in range(2)]
+        alone = passed(numbered(batch_size=8).train_dataloader(), epoch)
+        assert [list(chain(*zip(*two, strict=True))) for two in zip(*devices, strict=True)][:2] == alone[:2]
+        assert [[len(batch) for batch in device] for device in devices] == [[4, 4, 2]] * 2  # the 21st is lost
+
+
+def test_who_only_looks_at_a_split_sees_all_of_it_on_every_device():
+    for name, size in SIZES.items():
+        for rank in range(3):
+            assert len(list(chain(*passed(of_device(numbered(), rank, 3).plain_dataloader(name))))) == size
+
+
+def test_devices_overfit_the_same_first_images_together():
+    first = numbered().splits["train"].image[:8, 0, 0].tolist()
+    for epoch in range(2):
+        devices = [
+            passed(of_device(numbered(), rank, 2, overfit_batches=1).train_dataloader(), epoch)[0] for rank in range(2)
+        ]
+        assert list(chain(*zip(*devices, strict=True))) == first
+
+
+def test_fewer_images_than_devices_are_an_error_with_both_numbers():
+    with pytest.raises(UserError, match=r"got 21 images for 22 devices; try trainer\.devices=21"):
+        of_device(numbered(), 0, 22).train_dataloader()
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_lightning_may_not_share_out_what_is_shared_out(split):
+    data = of_device(numbered(), 0, 2, lightning_shares_out=True)
+    with pytest.raises(UserError, match=r"trainer\.use_distributed_sampler=false"):
+        getattr(data, f"{split}_dataloader")()
+    of_device(numbered(), 0, 1, lightning_shares_out=True).train_dataloader()  # with one device, it does not

@@ -1,8 +1,8 @@
-"""What is a backbone: which stages lead from an image to its features, and which of them are open?"""
+"""What is a backbone: which stages lead from an image to its features?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from headstart.types import Pixels, UserError
 
 
 class Backbone(nn.Module):
-    """An ordered chain of named stages; a stage is open (learns) or frozen (does not change at all).
+    """An ordered chain of named stages.
 
     stages: name -> module, from input to head. keep: the first n of them, None for all.
     After construction `width` is the number of features D that one image gives.
@@ -27,7 +27,6 @@ class Backbone(nn.Module):
         self.pixels = pixels
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
         self.to(memory_format=torch.channels_last)
-        self._frozen: frozenset[str] = frozenset()
         self.width = self._measured_width()
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
@@ -40,34 +39,6 @@ class Backbone(nn.Module):
     def names(self) -> tuple[str, ...]:
         """The stages' names, from input to head."""
         return tuple(self.stages)
-
-    @property
-    def open_names(self) -> tuple[str, ...]:
-        """The names of the stages that learn, from input to head."""
-        return tuple(name for name in self.names if name not in self._frozen)
-
-    def open_only(self, names: Iterable[str]) -> None:
-        """Let exactly these stages learn; the others neither get gradients nor change a buffer.
-
-        Raises UserError on a name that is none of the stages.
-        """
-        wanted = set(names)
-        if unknown := wanted - set(self.names):
-            raise UserError(f"no stage {', '.join(sorted(unknown))}; the stages are {', '.join(self.names)}")
-        self._frozen = frozenset(self.names) - wanted
-        for name, stage in self.stages.items():
-            stage.requires_grad_(name in wanted)
-            if name in self._frozen:
-                for parameter in stage.parameters():
-                    parameter.grad = None  # a gradient that is kept still moves the weight at the next step
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Backbone:
-        """As nn.Module's, but a frozen stage stays in eval(): its BatchNorm must not drift."""
-        super().train(mode)
-        for name in self._frozen:
-            self.stages[name].eval()
-        return self
 
     def _measured_width(self) -> int:
         """The width of the features, seen on one black image: no architecture has to be asked."""

@@ -1,26 +1,52 @@
-"""Which weights are kept?"""
+"""Which checkpoints does a run leave?"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import torch
+from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.types import UserError
 
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+
 
 class BestAndLast(Callback):
-    """Keeps best.ckpt (by a monitored val figure, the first one of equals) and last.ckpt, each written atomically.
+    """Keeps best.ckpt (by a monitored val figure, the first one of equals), and last.ckpt to go on from.
 
     folder: where. monitor: a logged figure; mode: whether more of it is better. The weights before the first
-    step count too. best: {epoch, step, and all val figures} of best.ckpt. Raises UserError where nothing is
-    logged as monitor.
+    step count too. best: {epoch, step, and all val figures} of best.ckpt. every_steps: last.ckpt is written
+    after each epoch, and after so many optimizer steps inside of one; None: after epochs only. Each file is
+    there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where nothing
+    is logged as monitor.
     """
 
-    def __init__(self, *, folder: str | Path, monitor: str, mode: Literal["max", "min"]) -> None:
-        self.folder, self.monitor, self.mode = Path(folder), monitor, mode
+    def __init__(
+        self,
+        *,
+        folder: str | Path,
+        monitor: str,
+        mode: Literal["max", "min"],
+        every_steps: Annotated[int, Ge(1)] | None,
+    ) -> None:
+        self.folder, self.monitor, self.mode, self.every_steps = Path(folder), monitor, mode, every_steps
         self.best: dict[str, float] = {}
+        self.run_hash = ""  # of the config whose checkpoints these are; tasks/train.py sets it
+        self._saved_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
+        _go_on_exactly(trainer)
+        # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
+        # step of a plateau scheduler: a run that goes on from there lacks them. So after these acts, not in a hook
+        fit.on_advance_end = _then(fit.on_advance_end, lambda: self._save_last(trainer))  # type: ignore[method-assign]
+        epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
@@ -38,19 +64,92 @@ class BestAndLast(Callback):
                 "step": trainer.global_step,
                 **figures,
             }
-            self._save(trainer, "best.ckpt")
+            self._save(trainer, BEST)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer, "last.ckpt")
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
+            vars(loop).pop("on_advance_end", None)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["run_hash"], checkpoint["should_stop"] = self.run_hash, trainer.should_stop
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        trainer.should_stop = checkpoint.get("should_stop", False)  # or one that was stopped early would go on
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
+        if self.best:
+            # younger than this state, where the run was killed between the two files: then what that file holds is
+            # the best one, and equals what this run finds at the same step (but for a GPU's rounding)
+            kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True, mmap=True)
+            self.best = kept["callbacks"][self.state_key]["best"]
+
+    def _after_batch(self, trainer: Trainer) -> Callable[..., None]:
+        loop = trainer.fit_loop.epoch_loop
+
+        def save_if_due(data_fetcher: Any) -> None:
+            if self.every_steps is None or trainer.global_step // self.every_steps == (
+                self._saved_step // self.every_steps
+            ):
+                return
+            epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
+            # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
+            # resumed batch twice: the next batch will do
+            if not (epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher)):
+                self._save_last(trainer)
+
+        return save_if_due
+
+    def _save_last(self, trainer: Trainer) -> None:
+        self._save(trainer, LAST)
+        self._saved_step = trainer.global_step
 
     def _save(self, trainer: Trainer, name: str) -> None:
         partial = self.folder / f"{name}.partial"
         trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it
+        if not trainer.is_global_zero:
+            return
+        _on_disk(partial)
+        if name == LAST and (self.folder / LAST).exists():
+            (self.folder / LAST).replace(self.folder / PREVIOUS)
+        partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it
+        _on_disk(self.folder)
+
+
+def _go_on_exactly(trainer: Trainer) -> None:
+    """Undo what Lightning 2.6 does otherwise in the first epoch of a resumed run than in one that was not stopped.
+
+    It leaves out the step of a plateau scheduler at the epoch's end, as its figure is missing (here it is not:
+    callbacks/so_far.py). With max_steps it takes the epoch that is over for one that it is inside of, and ends it
+    once more. Where the length of the run was asked for (trainer.estimated_stepping_batches, for a scheduler), it
+    has made the loader before it knows its position, and begins the epoch anew.
+    """
+    fit = trainer.fit_loop
+    if fit.restarting and fit._combined_loader_states_to_load:
+        fit._load_combined_loader_states()
+        assert fit._data_fetcher is not None  # as there is a loader
+        iter(fit._data_fetcher)
+    fit._restarting = False
+    epochs: Any = fit.epoch_progress.current
+    if epochs.processed == epochs.ready:
+        fit.epoch_loop.restarting = False
+
+
+def _then(act: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
+    def both(*arguments: Any) -> None:
+        act(*arguments)
+        then(*arguments)
+
+    return both
+
+
+def _on_disk(path: Path) -> None:
+    """Wait until the system has written a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from annotated_types import Ge
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -16,19 +17,39 @@ from headstart.modules.classifier import Classifier
 from headstart.types import Batch
 
 
+class _Seen(NamedTuple):
+    """What was said of some images, and what was true."""
+
+    logits: Tensor  # (N, classes)
+    labels: Tensor  # (N,)
+
+
+class _Wrong(NamedTuple):
+    """The same of images that were predicted wrong, and the images."""
+
+    logits: Tensor
+    labels: Tensor
+    images: Tensor  # (N, channels, H, W)
+
+    @classmethod
+    def none(cls) -> _Wrong:
+        return cls(torch.empty(0), torch.empty(0), torch.empty(0))
+
+
 class Figures(Callback):
     """At the end of the test: test/confusion and test/wrong (the surest wrong predictions) as TensorBoard images.
 
+    Of the images of all ranks together.
     wrong: how many wrong predictions to show, 0 for none. The datamodule's class_names stand beside them.
     """
 
     def __init__(self, *, wrong: Annotated[int, Ge(0)]) -> None:
         self.wrong = wrong
-        self._seen: list[tuple[Tensor, Tensor]] = []  # logits, labels
-        self._images: list[Tensor] = []  # those that were predicted wrong
+        self._seen: list[_Seen] = []
+        self._wrong = _Wrong.none()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seen, self._images = [], []
+        self._seen, self._wrong = [], _Wrong.none()
 
     def on_test_batch_end(
         self,
@@ -39,26 +60,52 @@ class Figures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        logits = outputs.float()
-        self._seen.append((logits.cpu(), batch.label.cpu()))
-        self._images.append(batch.image[logits.argmax(dim=1) != batch.label].cpu())
+        logits, labels = outputs.float().cpu(), batch.label.cpu()
+        self._seen.append(_Seen(logits, labels))
+        missed = logits.argmax(dim=1) != labels
+        missed_images = batch.image[missed.to(batch.image.device)].cpu()
+        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], missed_images)], self.wrong)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not boards or not self._seen or not trainer.is_global_zero:
+        if not boards:
             return
-        logits, labels = (torch.cat(part) for part in zip(*self._seen, strict=True))
+        everywhere = _gathered((self._seen, self._wrong), trainer)
+        seen = [part for of_rank, _ in everywhere for part in of_rank]
+        if not trainer.is_global_zero or not seen:
+            return
+        logits, labels = (torch.cat(part) for part in zip(*seen, strict=True))
+        wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
         names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
-        pixels = pl_module.backbone.pixels
-        std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-        images = (torch.cat(self._images) * std + mean).clamp(0, 1)
         figures = {"test/confusion": confusion_figure(logits, labels, names)}
-        if self.wrong and len(images):
-            figures["test/wrong"] = wrong_figure(images, logits, labels, names, self.wrong)
+        if len(wrong.images):
+            pixels = pl_module.backbone.pixels
+            std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
+            images = (wrong.images * std + mean).clamp(0, 1)
+            figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         for board in boards:
             for tag, figure in figures.items():
                 board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+
+
+def _surest(parts: list[_Wrong], count: int) -> _Wrong:
+    """The `count` surest wrong predictions of several lists, the surest first."""
+    kept = [part for part in parts if len(part.labels)]
+    if not kept:
+        return _Wrong.none()
+    logits, labels, images = (torch.cat(part) for part in zip(*kept, strict=True))
+    order = logits.softmax(dim=1).amax(dim=1).argsort(descending=True, stable=True)[:count]
+    return _Wrong(logits[order], labels[order], images[order])
+
+
+def _gathered(own: Any, trainer: Trainer) -> list[Any]:
+    """What every rank has, in their order, on rank 0; elsewhere this rank's own."""
+    if trainer.world_size == 1:
+        return [own]
+    everywhere: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
+    dist.gather_object(own, everywhere)
+    return [own] if everywhere is None else everywhere
 
 
 def confusion_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> Figure:

@@ -36,6 +36,10 @@ class Progress(Callback):
                 disable=not sys.stderr.isatty(),
             )
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.update(trainer.fit_loop.total_batch_idx + 1)  # those that a resumed run has behind it
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

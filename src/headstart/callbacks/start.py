@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from headstart.modules.classifier import Classifier
+from headstart.modules.head import LinearHead
+from headstart.sharding import load_whole
 from headstart.types import Batch
 
 
 class Start(Callback):
     """Sets a closed-form head, then validates before the first optimizer step.
 
-    train, val: loaders in order, without augmentation. class_means_accuracy: of val, with the head set in
+    train, val: loaders in order, without augmentation, of all images on every rank: each measures the same.
+    head: a head like the module's, for the measurement alone. class_means_accuracy: of val, with the head set in
     closed form on the train features, whatever head the run itself starts with: so that starts can be
     compared that a random head would leave at chance.
     """
 
-    def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch]) -> None:
-        self.train, self.val = train, val
+    def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch], head: LinearHead) -> None:
+        self.train, self.val, self.head = train, val, head
         self.class_means_accuracy = float("nan")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,13 +33,21 @@ class Start(Callback):
         self._measure_class_means(trainer, pl_module)
         _validate(trainer)
 
+    def state_dict(self) -> dict[str, float]:
+        return {"class_means_accuracy": self.class_means_accuracy}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.class_means_accuracy = state_dict["class_means_accuracy"]
+
     def _measure_class_means(self, trainer: Trainer, module: Classifier) -> None:
-        head = copy.deepcopy(module.head)
+        head = self.head.to(module.device)
         head.set_class_means(*_features(module, self.train))
         features, labels = _features(module, self.val)
         self.class_means_accuracy = float((head(features).argmax(dim=1) == labels).float().mean())
         if module.head.init == "class_means":
-            module.head.load_state_dict(head.state_dict())
+            own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
+            state = trainer.strategy.broadcast(own)  # two GPUs may round differently
+            load_whole(module.head, state)
         for logger in trainer.loggers:
             logger.log_metrics({"start/class_means": self.class_means_accuracy}, step=0)
 

@@ -13,7 +13,8 @@ from headstart.types import Batch
 class Timeline(Callback):
     """Counts training images, logs them as `examples` with each validation, keeps the wall time of each.
 
-    evaluations: one {epoch, step, examples, wall_s} a validation; wall_s counts from the beginning of fit.
+    evaluations: one {epoch, step, examples, wall_s} a validation; wall_s counts from the beginning of fit, in a
+    resumed run without the time between the checkpoint and the new beginning.
     The clock stays out of the logs, so that the same seed gives the same metrics.csv.
     """
 
@@ -22,6 +23,7 @@ class Timeline(Callback):
         self.evaluations: list[dict[str, float]] = []
         self.wall_s = 0.0
         self._began = time.perf_counter()
+        self._earlier_s = 0.0  # of the run before it was resumed
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
@@ -44,12 +46,15 @@ class Timeline(Callback):
                 {
                     **self._place(trainer),
                     "examples": self.examples,
-                    "wall_s": round(time.perf_counter() - self._began, 4),
+                    "wall_s": self._elapsed_s(),
                 }
             )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.wall_s = round(time.perf_counter() - self._began, 4)
+        self.wall_s = self._elapsed_s()
+
+    def _elapsed_s(self) -> float:
+        return round(self._earlier_s + time.perf_counter() - self._began, 4)
 
     @staticmethod
     def _place(trainer: Trainer) -> dict[str, float]:
@@ -60,7 +65,8 @@ class Timeline(Callback):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"examples": self.examples, "evaluations": self.evaluations}
+        return {"examples": self.examples, "evaluations": list(self.evaluations), "wall_s": self._elapsed_s()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.examples, self.evaluations = state_dict["examples"], state_dict["evaluations"]
+        self.examples, self.evaluations = state_dict["examples"], list(state_dict["evaluations"])
+        self._earlier_s = state_dict["wall_s"]

@@ -50,6 +50,11 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
         print(f"headstart {headstart.__version__}")
         return 0
+    from headstart.cli.resume import exit_code_of_resumed, folder_to_resume
+
+    folder = folder_to_resume(found)
+    if folder is not None:
+        return exit_code_of_resumed(folder, trace)
     from headstart.cli.run import exit_code
 
     return exit_code(found, trace)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from headstart.cli.failures import one_line
+from headstart import launch
+from headstart.cli.failures import one_line, root_cause
 from headstart.tasks.names import register
+from headstart.types import UserError
 
 ERROR_FILE = "error.txt"
 
@@ -35,11 +39,13 @@ FAILURES: list[Failure] = []  # of this process, since the command began
 def job(cfg: DictConfig) -> object:
     """What the chosen task returns: the function that `cfg.<task>._target_` names, called with the config.
 
-    Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra.
+    Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra. A rank
+    that torchrun or SLURM has started ends there.
     """
     folder = _run_folder()
+    file = ERROR_FILE if launch.rank() == 0 else f"error-rank{launch.rank()}.txt"
     if folder is not None:
-        (folder / ERROR_FILE).unlink(missing_ok=True)
+        (folder / file).unlink(missing_ok=True)
     try:
         # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
@@ -49,11 +55,26 @@ def job(cfg: DictConfig) -> object:
         FAILURES.append(failure)
         if folder is not None:
             text = "".join(traceback.format_exception(error))
-            (folder / ERROR_FILE).write_text(text, encoding="utf-8")
+            (folder / file).write_text(text, encoding="utf-8")
+        if launch.launcher() is not None:
+            _leave_the_other_ranks(failure)
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # the others go on; the list comes at the end
             print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
         raise
     return result
+
+
+def _leave_the_other_ranks(failure: Failure) -> NoReturn:
+    """End this process at once, so that its launcher ends the other ranks.
+
+    They wait for it in the middle of this job: were it to go on to the next one, they would answer each other
+    about different jobs. Python's own end may wait for them, too.
+    """
+    assert failure.error is not None
+    print(f"headstart: error: rank {launch.rank()}: {shown(failure)}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(2 if isinstance(root_cause(failure.error), UserError) else 1)
 
 
 def shown(failure: Failure) -> str:

@@ -118,12 +118,18 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
         if key in HYDRAS_KEYS:
             continue
         if known is not None and key in known.parameters:
-            # null in a call that the wiring completes: the wiring will say (T_max of the cosine)
-            if not (value is None and node.get("_partial_") is True):
+            if not (node.get("_partial_") is True and _is_completed(value, known.parameters[key].kind)):
                 _check_value(name, value, known.parameters[key].kind, target)
         elif known is not None and not known.takes_others:
             raise UserError(unknown_key(name, target, names_of(node, known)))
         _check_inside(name, value)
+
+
+def _is_completed(value: Any, kind: ValueType) -> bool:
+    """Whether the wiring makes something else of it in a partial call: of null, or of a share of the run."""
+    values = value if isinstance(value, list) else [value]
+    whole = [1 if isinstance(one, float) and 0 < one < 1 else one for one in values]
+    return value is None or (whole != values and fits(whole if isinstance(value, list) else whole[0], kind))
 
 
 def _check_value(path: str, value: Any, kind: ValueType, target: str) -> None:

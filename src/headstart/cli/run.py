@@ -14,6 +14,7 @@ from typing import TextIO, cast
 import hydra
 from omegaconf import OmegaConf
 
+from headstart import launch
 from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
@@ -29,7 +30,7 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
 
     Raises UserError where the command line is wrong, before anything is made.
     """
-    with _working_folder_importable():
+    with working_folder_importable():
         found = checked(arguments) if arguments.composes else None
         started_ns = time.time_ns()
         FAILURES.clear()
@@ -38,7 +39,7 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
             sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
             error = _error_of_hydra()
         if found is None or not found.multirun or not arguments.runs:
-            return _code_of_single(error, trace)
+            return code_of_single(error, trace)
         return _code_of_multirun(found, sweep, started_ns, error, trace)
 
 
@@ -51,7 +52,7 @@ def _error_of_hydra() -> Exception | None:
     return None
 
 
-def _code_of_single(error: Exception | None, trace: bool) -> int:
+def code_of_single(error: Exception | None, trace: bool) -> int:
     if error is None:
         return 0
     if trace:
@@ -96,6 +97,8 @@ def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
 
     Hydra asks for it only where no job failed, and turns its errors into warnings.
     """
+    if launch.rank() > 0:  # rank 0 writes it
+        return True
     if found.cfg.get("task") != "fit" or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None:
         return True
     from headstart.report import hook  # here, as what it needs would slow every other command
@@ -119,7 +122,7 @@ def _forget_reports() -> None:
 def _remove_leftover(sweep: Path, started_ns: int) -> None:
     """Take away what Hydra made before it found that a combination of values gives no config."""
     file = sweep / "multirun.yaml"
-    if file.exists() and file.stat().st_mtime_ns >= started_ns and [*sweep.iterdir()] == [file]:
+    if launch.rank() == 0 and file.exists() and file.stat().st_mtime_ns >= started_ns and [*sweep.iterdir()] == [file]:
         file.unlink()
         sweep.rmdir()
 
@@ -129,7 +132,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _working_folder_importable() -> Iterator[None]:
+def working_folder_importable() -> Iterator[None]:
     # a console script does not have the working folder on its path, so `_target_: my_module.MyBackbone` would
     # not be found; at the end, so that a file there hides no installed module
     here, before = str(Path.cwd()), list(sys.path)
@@ -141,6 +144,17 @@ def _working_folder_importable() -> Iterator[None]:
         sys.path[:] = before
 
 
+def _of_later_rank(overrides: list[str], found: Checked | None) -> list[str]:
+    """What keeps a rank that torchrun or SLURM has started out of the way of rank 0: no lines, files of its own."""
+    if launch.rank() == 0 or found is None:
+        return []
+    quiet = [f"hydra/{name}=disabled" for name in ("job_logging", "hydra_logging")]
+    folder = OmegaConf.select(found.cfg, "hydra.output_subdir")
+    own = [] if folder is None else [f"hydra.output_subdir={folder}/rank{launch.rank()}"]
+    given = {override.partition("=")[0] for override in overrides}
+    return [override for override in [*quiet, *own] if override.partition("=")[0] not in given]
+
+
 @contextmanager
 def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[None]:
     overrides = arguments.overrides if found is None else found.overrides
@@ -150,7 +164,7 @@ def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[N
         variables[STUDY] = found.study
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
-    sys.argv = [argv[0], *arguments.for_hydra(overrides)]
+    sys.argv = [argv[0], *arguments.for_hydra([*overrides, *_of_later_rank(overrides, found)])]
     sys.stderr = cast(TextIO, _WithoutHydrasLine(stderr))
     try:
         yield

@@ -10,6 +10,7 @@ from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.data.augment import Augmentation
 from headstart.data.memory import InMemory, Labelled
 from headstart.types import Pixels, UserError
 
@@ -36,6 +37,7 @@ class Digits(InMemory):
         shots: Annotated[int, Interval(ge=1, le=52)] | None,
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)],
+        augment: Augmentation | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
@@ -43,6 +45,7 @@ class Digits(InMemory):
             class_names=tuple("0123456789"),
             batch_size=batch_size,
             num_workers=num_workers,
+            augment=augment,
             pixels=pixels,
             seed=seed,
         )

@@ -1,11 +1,12 @@
-"""In which batches does an epoch pass through the training images?"""
+"""Which images make up a training batch of one of several devices?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import BatchSampler, Sampler
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
 
 
 class EpochOrder(Sampler[int]):
@@ -15,42 +16,62 @@ class EpochOrder(Sampler[int]):
     the order of the images, and a resumed run would see another one. Lightning calls `set_epoch`.
     """
 
-    def __init__(self, *, length: int, seed: int, epoch: int) -> None:
+    def __init__(self, *, length: int, seed: int) -> None:
         self.length = length
         self.seed = seed
-        self.epoch = epoch
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
+    def positions(self) -> NDArray[np.int64]:
+        """The order of this epoch (n,)."""
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+
     def __iter__(self) -> Iterator[int]:
-        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist()
+        yield from self.positions().tolist()
 
     def __len__(self) -> int:
         return self.length
 
 
-class NoLoneImage(BatchSampler):
-    """Batches of `batch_size` positions; a last batch of one joins the batch before it.
+class StoredOrder(EpochOrder):
+    """The positions as they are stored, in every epoch: to learn the first few by heart."""
 
-    BatchNorm refuses to train on a single image whose map is 1x1, and learns nonsense from a larger one.
-    The signature is BatchSampler's, which Lightning needs to put a distributed sampler inside.
+    def positions(self) -> NDArray[np.int64]:
+        return np.arange(self.length)
+
+
+class Shares(Sampler[list[tuple[int, int]]]):
+    """One device's batches of an epoch, each image as (epoch, position), from batch `first` on.
+
+    The order is cut into global batches of `batch_size * world_size`, of which the device takes every
+    `world_size`-th image from its rank on: the global batches are those of one process with as large a batch.
+    All devices have equally many batches, equally large ones: fewer than `world_size` images at the end of the
+    order are lost. Where a last batch would hold a single image, it joins the one before it, as BatchNorm
+    refuses to train on one image whose map is 1x1, and learns nonsense from a larger one.
     """
 
-    def __iter__(self) -> Iterator[list[int]]:
-        waiting: list[int] = []
-        for batch in super().__iter__():
-            if waiting and len(batch) == 1 < self.batch_size:
-                waiting = waiting + batch
-                continue
-            if waiting:
-                yield waiting
-            waiting = batch
-        if waiting:
-            yield waiting
+    def __init__(self, order: EpochOrder, *, batch_size: int, rank: int, world_size: int) -> None:
+        self.sampler = order  # where Lightning looks for set_epoch
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+        self.first = 0
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, positions, edges = self.sampler.epoch, self.sampler.positions(), self._edges()
+        for begin, end in zip(edges[self.first : -1], edges[self.first + 1 :], strict=True):
+            yield [(epoch, position) for position in positions[begin + self.rank : end : self.world_size].tolist()]
 
     def __len__(self) -> int:
-        count = super().__len__()
-        images = len(self.sampler)  # type: ignore[arg-type]  # torch types it as any iterable; ours have a length
-        joined = not self.drop_last and count > 1 and images % self.batch_size == 1 < self.batch_size
-        return count - joined
+        """Batches of the whole epoch, wherever this pass begins."""
+        return len(self._edges()) - 1
+
+    def _edges(self) -> list[int]:
+        """Where in the order each global batch begins, and where the last one ends."""
+        end = len(self.sampler) - len(self.sampler) % self.world_size
+        edges = [*range(0, end, self.batch_size * self.world_size), end]
+        if len(edges) > 2 and self.batch_size > 1 and edges[-1] - edges[-2] == self.world_size:
+            del edges[-2]
+        return edges

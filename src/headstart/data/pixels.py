@@ -15,6 +15,14 @@ def normalised(stored: Tensor, pixels: Pixels) -> Tensor:
     """Values in [0, 1], resized without aliasing, less the mean, over the standard deviation of each channel.
 
     stored (N, H, W) grey or (N, H, W, 3) RGB, uint8 -> (N, channels, size, size), float32.
+    """
+    return standardised(resized(stored, pixels), pixels)
+
+
+def resized(stored: Tensor, pixels: Pixels) -> Tensor:
+    """Values in [0, 1], resized without aliasing.
+
+    stored (N, H, W) grey or (N, H, W, 3) RGB, uint8 -> (N, channels, size, size), float32.
     Grey becomes RGB by repetition, RGB becomes grey by BT.601's luma.
     """
     image = stored.unsqueeze(1) if stored.ndim == 3 else stored.permute(0, 3, 1, 2)
@@ -24,6 +32,10 @@ def normalised(stored: Tensor, pixels: Pixels) -> Tensor:
     if image.shape[2:] != (pixels.size, pixels.size):
         size = (pixels.size, pixels.size)
         image = interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
-    image = image.expand(-1, pixels.channels, -1, -1)  # after the resize: one channel to resize instead of three
+    return image.expand(-1, pixels.channels, -1, -1)  # after the resize: one channel to resize instead of three
+
+
+def standardised(image: Tensor, pixels: Pixels) -> Tensor:
+    """Less the mean, over the standard deviation of each channel; (N, channels, H, W) -> the same."""
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (pixels.mean, pixels.std))
     return (image - mean) / std

@@ -14,6 +14,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from headstart.data.augment import Augmentation
 from headstart.data.memory import InMemory, Labelled
 from headstart.types import SPLITS, Pixels, UserError
 
@@ -61,6 +62,7 @@ class Printed(InMemory):
         test_per_class: Annotated[int, Ge(1)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)],
+        augment: Augmentation | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
@@ -70,6 +72,7 @@ class Printed(InMemory):
             class_names=tuple(CHARACTERS[characters]),
             batch_size=batch_size,
             num_workers=num_workers,
+            augment=augment,
             pixels=pixels,
             seed=seed,
         )

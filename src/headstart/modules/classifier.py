@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
 from headstart.backbones.stages import Backbone
-from headstart.modules.groups import parameter_groups
 from headstart.modules.head import LinearHead
-from headstart.types import SPLITS, Batch
-
-LENGTHS = ("T_max", "total_steps", "total_iters")  # what torch's schedulers call the length of the run
+from headstart.modules.optimizers import learning_rate, optimizer_of
+from headstart.modules.schedulers import scheduler_of
+from headstart.regularizers.regularizer import Regularizer
+from headstart.types import SPLITS, Batch, UserError
+from headstart.unfreeze.groups import parameter_groups
+from headstart.unfreeze.phases import Schedule
 
 
 class Classifier(LightningModule):
     """A backbone and a head that learn by cross-entropy.
 
-    optimizer: called with parameter groups; its `lr` is the head's. scheduler: called with the optimizer; a
-    length (T_max, total_steps, total_iters) that is None becomes that of the run, in units of
-    scheduler_interval. Logs <split>/loss and <split>/accuracy for train, val and test, and f1 (macro) and
-    calibration_error (15 bins, L1) for val and test.
+    optimizer: called with parameter groups (headstart.unfreeze.groups, which explains both decays); its `lr` is the
+    head's. scheduler: called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in
+    units of scheduler_interval. scheduler_monitor: the logged figure that ReduceLROnPlateau waits for, after each
+    validation, whatever scheduler_interval says. regularizer: a term added to the loss.
+
+    Logs <split>/loss (the cross-entropy alone) and <split>/accuracy for train, val and test, f1 (macro) and
+    calibration_error (15 bins, L1) for val and test, and train/regularizer where there is one.
     """
 
     def __init__(
@@ -42,14 +46,18 @@ class Classifier(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         stage_decay: Annotated[float, Interval(gt=0, le=1)],
+        layer_decay: Annotated[float, Interval(gt=0, le=1)],
         label_smoothing: Annotated[float, Interval(ge=0, lt=1)],
         scheduler_interval: Literal["step", "epoch"],
+        scheduler_monitor: str,
+        regularizer: Regularizer | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.regularizer = backbone, head, regularizer
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.stage_decay, self.label_smoothing = stage_decay, label_smoothing
-        self.scheduler_interval = scheduler_interval
+        self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
+        self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
+        self.schedule: Schedule | None = None  # of the run: where it opens less than a stage, groups must be as fine
         accuracy = {"accuracy": MulticlassAccuracy(num_classes, average="micro")}
         fuller = accuracy | {
             "f1": MulticlassF1Score(num_classes, average="macro"),
@@ -61,6 +69,19 @@ class Classifier(LightningModule):
         self.test_metrics = MetricCollection(dict(fuller), prefix="test/").clone()
         for split in SPLITS:
             setattr(self, f"{split}_loss", MeanMetric())
+        if regularizer is not None:
+            self.train_regularizer = MeanMetric()
+            regularizer.prepare(self.stages)
+
+    @property
+    def stages(self) -> dict[str, nn.Module]:
+        """The parts that a schedule opens and closes, from the input to the head."""
+        return {**self.backbone.stages, "head": self.head}
+
+    def begin(self, from_source: Collection[str]) -> None:
+        """Take note of the weights that a run starts with; from_source: the stages that have the source's."""
+        if self.regularizer is not None:
+            self.regularizer.begin(self.stages, from_source)
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (B, channels, H, W) -> logits (B, num_classes)."""
@@ -68,10 +89,16 @@ class Classifier(LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        logits = self(batch.image)
+        features = self.backbone(batch.image)  # (B, D)
+        logits = self.head(features)
         loss = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
         self._measure("train", logits, batch.label, loss)
-        return loss
+        if self.regularizer is None:
+            return loss
+        term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features)
+        self.train_regularizer.update(term.detach())
+        self.log("train/regularizer", self.train_regularizer, on_step=False, on_epoch=True)
+        return loss + term
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate("val", batch)
@@ -81,14 +108,43 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(
-            self.backbone, self.head, lr=_learning_rate(self.make_optimizer), stage_decay=self.stage_decay
+            self,
+            lr=learning_rate(self.make_optimizer),
+            stage_decay=self.stage_decay,
+            layer_decay=self.layer_decay,
+            schedule=self.schedule,
         )
-        optimizer = self.make_optimizer(groups)
-        scheduler = self._with_length(self.make_scheduler)(optimizer)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
-        }
+        if self.regularizer is not None and self.regularizer.replaces_weight_decay:
+            groups = [group | {"weight_decay": 0.0} for group in groups]
+        optimizer = optimizer_of(self.make_optimizer, groups)
+        scheduler = scheduler_of(self.make_scheduler, optimizer, length=self._length())
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
+            }
+        self._check_monitor()
+        # where no validation was, the figure would be the old one, and count as no improvement
+        every = self.trainer.check_val_every_n_epoch or 1
+        plateau = {"scheduler": scheduler, "interval": "epoch", "frequency": every, "monitor": self.scheduler_monitor}
+        return {"optimizer": optimizer, "lr_scheduler": plateau}
+
+    def _length(self) -> float:
+        """Of the run, in the scheduler's steps; math.inf where it has no end."""
+        if self.scheduler_interval == "epoch":
+            epochs = self.trainer.max_epochs
+            return math.inf if epochs is None or epochs < 0 else max(1, epochs)
+        return max(1, self.trainer.estimated_stepping_batches)
+
+    def _check_monitor(self) -> None:
+        figures = [
+            *("train/loss", *self.train_metrics.keys()), *("val/loss", *self.val_metrics.keys())
+        ]  # fmt: skip
+        if self.scheduler_monitor not in figures:
+            raise UserError(
+                f"module.scheduler_monitor must be a figure that is logged in training, got {self.scheduler_monitor}; "
+                f"there are {', '.join(map(str, figures))}"
+            )
 
     def _evaluate(self, split: str, batch: Batch) -> Tensor:
         logits: Tensor = self(batch.image)
@@ -101,17 +157,3 @@ class Classifier(LightningModule):
         mean_loss.update(loss.detach(), weight=len(label))
         self.log_dict(metrics, on_step=False, on_epoch=True)
         self.log(f"{split}/loss", mean_loss, on_step=False, on_epoch=True)
-
-    def _with_length(self, make: Callable[..., LRScheduler]) -> Callable[..., LRScheduler]:
-        open_ends = [key for key in LENGTHS if getattr(make, "keywords", {}).get(key, ...) is None]
-        if not open_ends:
-            return make
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        length = steps if self.scheduler_interval == "step" else max(1, self.trainer.max_epochs or 1)
-        return functools.partial(make, **dict.fromkeys(open_ends, length))
-
-
-def _learning_rate(make_optimizer: Callable[..., Optimizer]) -> float:
-    """The `lr` that an optimizer is to be made with: the one given, else its own default."""
-    given = getattr(make_optimizer, "keywords", {})
-    return float(given["lr"] if "lr" in given else inspect.signature(make_optimizer).parameters["lr"].default)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from headstart.report.runs import Other, Run
 
-_NOT_AN_ARM = ("seed", "mode", "study", "rerun", "task", "hydra", "report")  # of an override's first word
+_NOT_AN_ARM = ("seed", "mode", "study", "rerun", "resume", "task", "hydra", "report")  # of an override's first word
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def command(folder: Path, runs: Sequence[Run]) -> str | None:
 
 
 def _of_multirun(file: Path) -> list[str] | None:
-    import yaml  # type: ignore[import-untyped]  # here: only a sweep's folder needs it
+    import yaml  # here: only a sweep's folder needs it
 
     try:
         read = yaml.safe_load(file.read_text(encoding="utf-8"))

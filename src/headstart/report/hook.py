@@ -8,6 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from headstart import launch
 from headstart.report.write import write_report
 
 written: list[Path] = []  # the pages of this process, so that the command knows what Hydra has not called for
@@ -21,7 +22,7 @@ class ReportAtEnd(Callback):
     """
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        if OmegaConf.select(config, "task") == "fit":
+        if OmegaConf.select(config, "task") == "fit" and launch.rank() == 0:
             report_at_end(Path(str(config.hydra.sweep.dir)))
 
 

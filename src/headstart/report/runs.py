@@ -27,7 +27,7 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """The composed config, interpolations as they stand; empty where the file is not there or damaged."""
-        import yaml  # type: ignore[import-untyped]  # here: only the page's settings need it
+        import yaml  # here: only the page's settings need it
 
         try:
             found = yaml.safe_load((self.folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))

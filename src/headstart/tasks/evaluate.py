@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +11,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from headstart import launch
 from headstart.tasks.folders import finished, write_json
 from headstart.tasks.parts import assembled
 from headstart.tasks.result import figures
 from headstart.tasks.train import quieten
 from headstart.types import UserError
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -28,10 +32,15 @@ def evaluate(
     """Print the figures of a run's model on a split, write them to <run_dir>/evaluate-<split>.json, and give them.
 
     data: other data than the run's target; its classes must be the same. Of this command's config only the
-    trainer's device and precision count, the rest is the run's own. Raises UserError where the run is not
-    finished or the classes differ.
+    trainer's accelerator and precision count, the rest is the run's own. Always on one device, so that each
+    image counts once; of the ranks of torchrun or SLURM the first does it, the others return nothing.
+    Raises UserError where the run is not finished or the classes differ.
     """
     quieten()
+    if launch.rank() > 0:
+        return {}
+    if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
+        log.info("evaluating on one device: each image counts once")
     folder = Path(run_dir)
     result = finished(folder)
     if result is None:
@@ -44,8 +53,8 @@ def evaluate(
         )
     parts.data.setup("test")
     trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "devices", "precision")},
-        logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
     path = folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not path.is_file():

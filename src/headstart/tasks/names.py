@@ -18,11 +18,8 @@ STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
-NO_NAME = (
-    "study",
-    "experiment",
-    "rerun",
-)  # the folder above says the first two; the third makes no other run
+OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
+NO_NAME = ("study", "experiment", *OF_THE_COMMAND)  # the folder above says the first two
 
 
 def register() -> None:
@@ -80,13 +77,13 @@ def run_dir(*, _root_: DictConfig) -> str:
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """8 hex digits of what a run computes: its config without its folder, `rerun` and this machine's paths.
+    """8 hex digits of what a run computes: its config without its folder, `rerun`, `resume`, this machine's paths.
 
     cfg: the job's, with or without the hydra node. The working folder counts as `.`, the home folder as `~`.
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept = {key: value for key, value in raw.items() if key not in ("hydra", "rerun")}
+    kept = {key: value for key, value in raw.items() if key not in ("hydra", *OF_THE_COMMAND)}
     if "run_dir" in kept:
         kept["run_dir"] = "."
     loggers = kept.get("logger")

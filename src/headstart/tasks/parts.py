@@ -7,9 +7,10 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning import LightningModule
 
 from headstart.backbones.stages import Backbone
+from headstart.unfreeze.phases import Schedule
+from headstart.unfreeze.whole import Whole
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Parts:
     backbone: Backbone
     data: Any  # a LightningDataModule with class_names, num_classes, sizes, plain_dataloader
     head: Any
-    module: LightningModule
+    module: Any  # a LightningModule that says its stages
+    schedule: Schedule  # of what is open when
 
 
 def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
@@ -30,8 +32,20 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
     backbone: Backbone = instantiate(cfg.backbone)
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=cfg.seed)
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
-    module: LightningModule = instantiate(
+    module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
-        optimizer=instantiate(cfg.optimizer), scheduler=instantiate(cfg.scheduler),
+        # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        scheduler=instantiate(cfg.scheduler, _convert_="all"),
+        regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
     )  # fmt: skip
-    return Parts(backbone, data, head, module)
+    module.schedule = schedule = schedule_of(cfg)  # its parameter groups are as fine as what the schedule opens
+    return Parts(backbone, data, head, module, schedule)
+
+
+def schedule_of(cfg: DictConfig) -> Schedule:
+    """What is open when: as `unfreeze` says where the mode follows it, else all or the head alone for the whole run."""
+    if cfg.open != "schedule":
+        return Whole(head_only=cfg.open == "none")
+    schedule: Schedule = instantiate(cfg.unfreeze, _convert_="all")
+    return schedule

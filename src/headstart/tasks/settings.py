@@ -21,5 +21,7 @@ class Settings:
     reuse: bool
     open: Literal["all", "none", "schedule"]
     seed: Seed
+    compile: bool
     rerun: bool
+    resume: Literal["auto"] | None
     run_dir: str

@@ -13,13 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
 from headstart.scores.naive import naive_accuracies, wilson_interval
-from headstart.tasks.folders import cleared, finished
+from headstart.tasks.folders import finished
 from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import assembled
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 SOURCES = Path("outputs/source")  # shared by all studies
+# of a module's settings, those that are the target run's alone
+OWN_MODULE = {
+    "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
+}  # fmt: skip
 
 
 def source_weights(
@@ -43,8 +47,7 @@ def source_weights(
     recipe = source_config(
         cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
     )
-    digest = config_hash(recipe)
-    folder = SOURCES / f"{safe(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}"
+    folder, digest = _place(cfg, recipe)
     result = dict(_developed(recipe, folder, digest, cfg))
     tested = result["sizes"]["test"]
     result["accuracy_interval"] = wilson_interval(round(result["metrics"]["test/accuracy"] * tested), tested)
@@ -72,6 +75,24 @@ def source_weights(
     )
 
 
+def waits_for_source(cfg: DictConfig) -> bool:
+    """Whether the job would train a source model first."""
+    if not cfg.reuse or cfg.weights.get("_target_") != f"{__name__}.{source_weights.__name__}":
+        return False
+    return finished(_place(cfg, _recipe(cfg))[0]) is None
+
+
+def developed(cfg: DictConfig) -> dict[str, Any]:
+    """The result of the job's source run, trained now if it is not there; it may be no good."""
+    recipe = _recipe(cfg)
+    return _developed(recipe, *_place(cfg, recipe), cfg)
+
+
+def _recipe(cfg: DictConfig) -> DictConfig:
+    names = ("seed", "max_epochs", "batch_size", "optimizer", "scheduler")
+    return source_config(cfg, **{name: cfg.weights[name] for name in names})
+
+
 def source_config(
     cfg: DictConfig, *, seed: int, max_epochs: int, batch_size: int, optimizer: Any, scheduler: Any
 ) -> DictConfig:
@@ -93,12 +114,18 @@ def source_config(
             "target": plain["source"] | {"batch_size": batch_size},
             "backbone": plain["backbone"] | {"keep": None},
             "head": plain["head"] | {"init": "random"},
-            "module": plain["module"] | {"stage_decay": 1.0, "scheduler_interval": "step"},
+            "module": plain["module"] | OWN_MODULE,
             "optimizer": optimizer,
             "scheduler": scheduler,
             "trainer": trainer | {"max_epochs": max_epochs},
         }
     )
+
+
+def _place(cfg: DictConfig, recipe: DictConfig) -> tuple[Path, str]:
+    """The folder of a source's own run, and its hash."""
+    digest = config_hash(recipe)
+    return SOURCES / f"{safe(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}", digest
 
 
 def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
@@ -124,7 +151,8 @@ def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> 
 
     log.info("training the source model %s", folder.name)
     runnable = _runnable(recipe, folder, cfg)
-    OmegaConf.save(runnable, cleared(folder) / "config.yaml")
+    folder.mkdir(exist_ok=True)
+    OmegaConf.save(runnable, folder / "config.yaml")
     about = {
         "study": "source",
         "name": folder.name,
@@ -146,10 +174,12 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
         "folder": "${run_dir}/checkpoints",
         "monitor": "val/accuracy",
         "mode": "max",
+        "every_steps": (cfg.callbacks.get("checkpoint") or {}).get("every_steps"),
     }
     others = {key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]}
     extra = {
         "run_dir": folder.as_posix(),
+        "resume": cfg.get("resume"),
         "trainer": trainer | {"devices": 1},
         "logger": plain["logger"],
         "callbacks": {"checkpoint": checkpoint, **others},

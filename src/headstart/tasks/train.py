@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -13,49 +14,79 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from headstart import launch
 from headstart.backbones.weights import Weights, load, weights_hash
-from headstart.callbacks.checkpoint import BestAndLast
+from headstart.callbacks.chance import OwnChance
+from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
+from headstart.callbacks.logs import Logs
+from headstart.callbacks.random_states import RandomStates
+from headstart.callbacks.so_far import SoFar
 from headstart.callbacks.start import Start
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
+from headstart.modules.compilation import compile_in_place
 from headstart.report.leaves import leaves
+from headstart.sharding import load_whole, whole_state
+from headstart.tasks.agreement import largest, of_first, wait_for_all
+from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import RESULT, cleared, write_json
 from headstart.tasks.parts import assembled
+from headstart.tasks.plan import log_plan, run_plan
 from headstart.tasks.result import figures, peak_memory_mib, versions
+from headstart.tasks.resume import resume_point
 
 
 def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
     """Train on cfg.target from step 0, test the best weights once -> what stands in the folder's result.json.
 
+    With resume=auto an unfinished run in the folder goes on from its last checkpoint, and ends as it would have.
     about: what the result says besides of where it comes from (study, name, hash, overrides).
     """
     quieten()
     weights = _source_weights(cfg)  # may train a source model first
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg)
-    load(parts.backbone, weights)
+    from_source = load(parts.backbone, weights)
     if parts.head.init == "source" and weights.backbone:  # from scratch there is none, and the head starts random too
         parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
+        from_source += ("head",)
+    parts.module.begin(from_source)
     parts.data.setup("fit")
-    cleared(folder)
+    resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
+    if launch.rank() == 0 and resumed is None:
+        cleared(folder)
+    wait_for_all()
 
     timeline = Timeline()
-    start = Start(train=parts.data.plain_dataloader("train"), val=parts.data.plain_dataloader("val"))
+    start = Start(
+        train=parts.data.plain_dataloader("train"),
+        val=parts.data.plain_dataloader("val"),
+        head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
+    )
     chosen: list[pl.Callback] = [instantiate(node) for node in cfg.callbacks.values() if node]
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
+    if checkpoint:
+        checkpoint.run_hash = about["hash"]
+    keeping = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
     loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    trainer: pl.Trainer = instantiate(
+    trainer = made_trainer(
         cfg.trainer,
         default_root_dir=str(folder),
         logger=loggers,
         # opened before it is measured, timed before it is saved
-        callbacks=[_schedule(cfg), start, timeline, *chosen],
+        callbacks=[Unfreeze(parts.schedule), start, timeline, *chosen, *keeping],
     )
-    trainer.fit(parts.module, datamodule=parts.data)
+    if launch.rank() == 0:
+        processes = trainer.num_devices * trainer.num_nodes
+        log_plan(run_plan(parts, trainer, processes=processes), [] if resumed else loggers)
+    if cfg.get("compile"):  # after the plan, which counts what each layer does
+        compile_in_place(parts.module.stages)
+    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
     best = dict(checkpoint.best) if checkpoint else {}
+    wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
         kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
-        parts.module.load_state_dict(kept["state_dict"])
+        load_whole(parts.module, kept["state_dict"])
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
 
     final = figures(best or trainer.callback_metrics, "val") | figures(trainer.callback_metrics, "test")
@@ -74,15 +105,19 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "steps": trainer.global_step,
         "examples": timeline.examples,
         "wall_s": timeline.wall_s,
-        "peak_memory_mib": peak_memory_mib(),
+        "processes": trainer.world_size,
+        "peak_memory_mib": largest(peak_memory_mib()),
         "source": dict(weights.facts) or None,
-        "weights_hash": weights_hash(parts.module.state_dict()),
+        "weights_hash": weights_hash(whole_state(parts.module)),
         "versions": versions(),
     }
     _log_hyperparameters(loggers, cfg, final)
     for logger in loggers:
         logger.finalize("success")
-    write_json(folder / RESULT, result)
+    if trainer.is_global_zero:
+        write_json(folder / RESULT, result)
+        (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
+    wait_for_all()  # or another rank would look for the result too early
     return result
 
 
@@ -95,6 +130,8 @@ def quieten() -> None:
         r".*does not have many workers.*",  # the images lie in memory: workers would only copy them
         r".*in eval mode at the start of training.*",  # frozen stages are, on purpose
         r".*number of training batches.*smaller than the logging interval.*",
+        r".*`broadcast_buffers` is deprecated.*",  # what follows it is not in torch 2.6
+        r".*self.log\('(epoch|step|examples)', ..., sync_dist=True\).*",  # all ranks log the same
         r"Experiment logs directory .* exists and is not empty.*",
         r"Checkpoint directory .* exists and is not empty.*",
     ):
@@ -108,14 +145,6 @@ def _source_weights(cfg: DictConfig) -> Weights:
     # a partial, since instantiate would hand on a copy of cfg with all interpolations resolved for this run
     weights: Weights = instantiate(cfg.weights, _partial_=True, _recursive_=False)(cfg=cfg)
     return weights
-
-
-def _schedule(cfg: DictConfig) -> pl.Callback:
-    """What opens stages: the schedule where the mode follows it, else all of them or none for the whole run."""
-    if cfg.open == "schedule":
-        schedule: pl.Callback = instantiate(cfg.unfreeze)
-        return schedule
-    return Unfreeze(first_epoch=0 if cfg.open == "all" else None, every_epochs=0)
 
 
 def _log_hyperparameters(loggers: list[Any], cfg: DictConfig, final: dict[str, float]) -> None:

@@ -1,0 +1,31 @@
+"""How does one checkpoint hold what each rank has by itself?"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+from pytorch_lightning import Trainer
+
+from headstart.types import UserError
+
+T = TypeVar("T")
+
+
+def of_each_rank(own: T) -> list[T]:
+    """What every rank has, in the order of the ranks; all of them must ask for it."""
+    if not dist.is_initialized():
+        return [own]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
+
+
+def of_this_rank(kept: list[T], trainer: Trainer) -> T:
+    """This rank's own of what a checkpoint holds. Raises UserError where there are more or fewer ranks than then."""
+    if len(kept) != trainer.world_size:
+        raise UserError(
+            f"the checkpoint was written by {len(kept)} process(es), and each has its own random numbers in it; this "
+            f"run has {trainer.world_size}; resume with trainer.devices such that there are {len(kept)} again"
+        )
+    return kept[trainer.global_rank]

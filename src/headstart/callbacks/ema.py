@@ -1,0 +1,166 @@
+"""Which weights does a run have on average?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from annotated_types import Interval
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from headstart.types import UserError
+
+
+class _Buffer(NamedTuple):
+    """Where a buffer lies; its module is in train mode where training changes it."""
+
+    name: str
+    owner: nn.Module
+    key: str
+
+
+class EMA(Callback):
+    """Keeps an exponential moving average of the weights; validation, best.ckpt and the end of fit have it.
+
+    decay: what stays of the average in an optimizer step. warmup: less stays at first, 1 - n^(-2/3) at the n-th
+    update of a weight, as in timm's ModelEmaV3 (gamma 1, power 2/3). Running statistics and other buffers of
+    floating type are averaged alike, numbers that count are the model's.
+
+    The average of a weight begins with its first step after it has opened, at what it is after that step, and
+    has a count of its own; what is closed has none, so that the validated model has it to the bit. A checkpoint
+    made during validation holds the averages as weights and the trained weights here, others the other way
+    round; a run goes on exactly from each. Moves itself to the end of the trainer's callbacks, so that others
+    see the averages at the end of a validation. Averages are at least float32. Raises UserError where the weights
+    lie in shards.
+    """
+
+    def __init__(self, *, decay: Annotated[float, Interval(ge=0, lt=1)] = 0.999, warmup: bool = True) -> None:
+        if not 0 <= decay < 1:
+            raise UserError(f"an average's decay is at least 0 and below 1, got {decay}; try 0.999")
+        self.decay, self.warmup = decay, warmup
+        self.averages: dict[str, Tensor] = {}  # of what is open
+        self._updates: dict[str, int] = {}  # of each average
+        self._trained: dict[str, Tensor] = {}  # while the module has the averages, what it had before
+        self._hooks: list[Any] = []
+
+    def restart(self, names: Collection[str]) -> None:
+        """Begin the averages of these parameters and buffers anew: until their next step they are as they are now."""
+        for name in names:
+            self.averages.pop(name, None)
+            self._updates.pop(name, None)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        self.averages, self._updates, self._trained = {}, {}, {}
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        # a new list: Lightning is going through the old one
+        trainer.callbacks = [*(one for one in callbacks if one is not self), self]  # type: ignore[attr-defined]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        tensors = _tensors(pl_module)
+        if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
+            raise UserError("an average needs whole weights on each device; with trainer=fsdp leave callbacks=ema out")
+        self.averages = {name: average.to(tensors[name].device) for name, average in self.averages.items()}
+        self._put_back(pl_module)  # of a checkpoint that was made during validation
+        buffers = _buffers(pl_module)
+        for optimizer in trainer.optimizers:
+            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            parameters = {name: p for name, p in pl_module.named_parameters() if id(p) in held}
+            # after the step, not at the batch's end: once in an accumulation, and before anybody saves a checkpoint
+            self._hooks.append(optimizer.register_step_post_hook(self._after_step(parameters, buffers)))
+            buffers = []  # the first optimizer's step counts for them
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._put_in(pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._put_back(pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._put_in(pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"averages": self.averages, "updates": self._updates, "trained": self._trained}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.averages, self._updates = dict(state_dict["averages"]), dict(state_dict["updates"])
+        self._trained = dict(state_dict["trained"])
+
+    def _after_step(self, parameters: dict[str, nn.Parameter], buffers: list[_Buffer]) -> Callable[..., None]:
+        def update(*_: Any) -> None:
+            # on all devices in the same order, as they broadcast in this order
+            now: dict[str, Tensor] = {name: p for name, p in parameters.items() if p.requires_grad}
+            now |= {buffer.name: getattr(buffer.owner, buffer.key) for buffer in buffers if buffer.owner.training}
+            self.restart([name for name in (*parameters, *(buffer.name for buffer in buffers)) if name not in now])
+            self._update(now)
+
+        return update
+
+    @torch.no_grad()
+    def _update(self, now: dict[str, Tensor]) -> None:
+        by_decay: dict[tuple[float, torch.dtype, torch.device], list[str]] = {}
+        for name, tensor in now.items():
+            count = self._updates[name] = self._updates.get(name, 0) + 1
+            if count == 1:
+                self.averages[name] = tensor.detach().to(_wide(tensor.dtype), copy=True)
+            else:
+                average = self.averages[name]
+                by_decay.setdefault((self._decay_at(count), average.dtype, average.device), []).append(name)
+        for (decay, dtype, _), names in by_decay.items():
+            averages = [self.averages[name] for name in names]
+            get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
+                averages, [now[name].detach().to(dtype) for name in names], 0
+            )
+
+    def _decay_at(self, count: int) -> float:
+        return min(self.decay, 1 - count ** (-2 / 3)) if self.warmup else self.decay
+
+    @torch.no_grad()
+    def _put_in(self, module: LightningModule) -> None:
+        """Give the module the averages, on every device those of rank 0, whose running statistics are its own."""
+        tensors = _tensors(module)
+        parameters = dict(module.named_parameters())
+        for name, average in self.averages.items():
+            self._trained[name] = tensors[name].detach().clone()
+            tensors[name].copy_(average)
+            if name not in parameters and dist.is_initialized():
+                dist.broadcast(tensors[name].detach(), src=0)
+
+    @torch.no_grad()
+    def _put_back(self, module: LightningModule) -> None:
+        tensors = _tensors(module)
+        for name, trained in self._trained.items():
+            tensors[name].copy_(trained)
+        self._trained = {}
+
+
+def _tensors(module: LightningModule) -> dict[str, Tensor]:
+    """The parameters, and the buffers that a checkpoint has."""
+    kept = module.state_dict(keep_vars=True)
+    return {name: tensor for name, tensor in kept.items() if isinstance(tensor, Tensor)}
+
+
+def _buffers(module: LightningModule) -> list[_Buffer]:
+    """The buffers that training may change: of floating type, in a child of the module that has parameters."""
+    trained = tuple(f"{name}." for name, child in module.named_children() if list(child.parameters()))
+    places = [name.rpartition(".") for name in _tensors(module).keys() - dict(module.named_parameters()).keys()]
+    found = [_Buffer(f"{path}.{key}", module.get_submodule(path), key) for path, _, key in sorted(places)]
+    return [one for one in found if one.name.startswith(trained) and getattr(one.owner, one.key).is_floating_point()]
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """The type that an average of such weights needs: a step of a half-precision one would round to nothing."""
+    return torch.promote_types(dtype, torch.float32)

@@ -1,0 +1,161 @@
+"""Which scheduler does a config make for an optimizer's groups?"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, SequentialLR
+
+from headstart.types import UserError
+
+# what torch's schedulers call a length, and how much of the run it is where it is null
+LENGTHS = {
+    "T_0": 1.0, "T_max": 1.0, "anneal_epochs": 1.0, "step_size": 1.0, "step_size_up": 0.5, "total_iters": 1.0,
+    "total_steps": 1.0,
+}  # fmt: skip
+RATES = ("max_lr", "base_lr", "swa_lr", "min_lr")  # what they call a rate that is a group's own
+Make = Callable[..., LRScheduler]
+
+
+def scheduler_of(make: Make, optimizer: Optimizer, *, length: float) -> LRScheduler:
+    """The scheduler of all groups of an optimizer, which keep the ratios of their rates.
+
+    make: a partial of any torch scheduler (or of one's own); its `schedulers`, where it has them, are partials too.
+    length: of the run, in the scheduler's own steps, math.inf where nobody knows.
+
+    A length that is null is that of the run (`step_size_up`: half of it), or between 0 and 1 that share of it, also
+    in a list of milestones; within SequentialLR both are of the part between two milestones. A rate (`max_lr`,
+    `base_lr`, `swa_lr`, `min_lr`) is the head's, that is the last group's: each other group gets its share of it,
+    where torch would give all the same. null = as the optimizer has them, of `base_lr` a tenth of `max_lr`.
+
+    Raises UserError where torch does not take what is given, a length of the run is asked that has none, OneCycleLR
+    is shorter than the run, or is one of several schedulers.
+    """
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    return _Maker(optimizer, rates).made(make, length, "scheduler", nested=False)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """What all schedulers of a nest share: the optimizer, and the rates before the first scheduler changes them."""
+
+    optimizer: Optimizer
+    rates: Sequence[float]
+
+    def made(self, make: Make, length: float, path: str, *, nested: bool) -> LRScheduler:
+        if not callable(make):
+            raise UserError(f"{path} must be a mapping with _target_ and _partial_: true, got {make!r}")
+        target = getattr(make, "func", make)
+        given = dict(getattr(make, "keywords", {}))
+        known = inspect.signature(target).parameters
+        if nested and target is OneCycleLR:
+            raise UserError(
+                f"{path} is OneCycleLR, which has a warm-up and an end of its own and cannot be one of several; "
+                "try it alone (scheduler=one_cycle), or LinearLR and CosineAnnealingLR (scheduler=warmup_cosine)"
+            )
+        self._fill_lengths(given, known, length, path)
+        self._fill_rates(given, known, path, cycles=target is CyclicLR)
+        if "schedulers" in given:
+            for group in self.optimizer.param_groups:  # or CyclicLR, as the first, would leave its lowest rate here
+                group.setdefault("initial_lr", group["lr"])
+            lengths = self._lengths_of_parts(given, target, length, path)
+            given["schedulers"] = [
+                self.made(part, own, f"{path}.schedulers[{place}]", nested=True)
+                for place, (part, own) in enumerate(zip(given["schedulers"], lengths, strict=True))
+            ]
+        scheduler = self._called(target, given, known, path)
+        if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < length:
+            raise UserError(
+                f"{path} (OneCycleLR) must be at least as long as the run's {_shown(length)} steps, got "
+                f"{scheduler.total_steps}; try {path}.total_steps=null, which is the run's length"
+            )
+        return scheduler
+
+    def _fill_lengths(self, given: dict[str, Any], known: Mapping[str, Any], length: float, path: str) -> None:
+        for key, share in LENGTHS.items():
+            if key not in known or (key == "total_steps" and given.get("epochs") is not None):
+                continue
+            value = given.get(key, known[key].default)
+            if value is None or value is inspect.Parameter.empty:
+                given[key] = max(1, round(share * _known(length, f"{path}.{key}")))
+            elif _is_share(value):
+                given[key] = max(1, round(value * _known(length, f"{path}.{key}")))
+        if _is_share(given.get("step_size_down")):  # null is torch's own: as long as up
+            given["step_size_down"] = max(1, round(given["step_size_down"] * _known(length, f"{path}.step_size_down")))
+        if given.get("milestones") is not None:
+            given["milestones"] = [
+                round(place * _known(length, f"{path}.milestones")) if _is_share(place) else place
+                for place in given["milestones"]
+            ]
+
+    def _fill_rates(self, given: dict[str, Any], known: Mapping[str, Any], path: str, *, cycles: bool) -> None:
+        for key in RATES:
+            if key not in known:
+                continue
+            value = given.get(key, known[key].default)
+            if key == "min_lr" and not value:
+                given.pop(key, None)
+            elif value is None or value is inspect.Parameter.empty:
+                tenth = key == "base_lr" and cycles
+                given[key] = [0.1 * rate for rate in given["max_lr"]] if tenth else list(self.rates)
+            elif isinstance(value, int | float):
+                given[key] = [value * rate / self.rates[-1] for rate in self.rates]
+            elif len(value) != len(self.rates):
+                names = [str(group.get("name", place)) for place, group in enumerate(self.optimizer.param_groups)]
+                raise UserError(
+                    f"{path}.{key} must be one rate, the head's, or one for each of the {len(names)} groups "
+                    f"({', '.join(names)}), got {len(value)}"
+                )
+
+    def _lengths_of_parts(
+        self, given: Mapping[str, Any], target: Callable[..., Any], length: float, path: str
+    ) -> Sequence[float]:
+        """How long each of several schedulers is."""
+        count = len(given["schedulers"])
+        if target is not SequentialLR:
+            return [length] * count
+        milestones = list(given.get("milestones") or [])
+        if len(milestones) != count - 1 or milestones != sorted(milestones):
+            raise UserError(
+                f"{path}.milestones must be {count - 1} rising places for {count} schedulers, got {milestones}"
+            )
+        return [end - begin for begin, end in pairwise([0, *milestones, max(length, *milestones, 0)])]
+
+    def _called(
+        self, target: Callable[..., LRScheduler], given: dict[str, Any], known: Mapping[str, Any], path: str
+    ) -> LRScheduler:
+        try:
+            if "optimizer" in known:  # ChainedScheduler has it second
+                return target(optimizer=self.optimizer, **given)
+            return target(self.optimizer, **given)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            name = getattr(target, "__name__", str(target))
+            steps = {key: given[key] for key in LENGTHS if key in given}
+            about = f" (with {', '.join(f'{key}={value}' for key, value in steps.items())})" if steps else ""
+            raise UserError(
+                f"{path}: {name}{about} cannot be made: {error}; it takes "
+                f"{', '.join(key for key in known if key not in ('optimizer', 'last_epoch'))}"
+            ) from error
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and 0 < value < 1
+
+
+def _known(length: float, path: str) -> float:
+    if math.isinf(length):
+        raise UserError(
+            f"{path} is to be the run's length or a share of it, but the run has none; set trainer.max_epochs or "
+            f"trainer.max_steps, or {path} to a whole number"
+        )
+    return length
+
+
+def _shown(length: float) -> str:
+    return "endless" if math.isinf(length) else str(int(length))

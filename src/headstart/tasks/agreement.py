@@ -1,0 +1,78 @@
+"""Do all ranks run the same job?"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+from omegaconf import DictConfig
+
+from headstart import launch
+from headstart.tasks.devices import made_trainer
+from headstart.tasks.names import config_hash
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+PATIENCE = timedelta(days=7)  # for what one rank does while the others wait, as a source model's training
+
+
+def agree(cfg: DictConfig) -> None:
+    """Join this process to the other ranks of its job; Lightning then trains in the group of processes made here.
+
+    Raises UserError on every rank where their configs differ.
+    """
+    strategy = made_trainer(cfg.trainer, logger=False).strategy
+    strategy.connect(pl.LightningModule())  # a strategy wants a model before it joins anything
+    strategy.setup_environment()
+    own = config_hash(cfg)
+    if launch.rank() > 0:  # rank 0 has it in the name of its folder
+        log.info("rank %d of %d, hash %s", launch.rank(), launch.world_size(), own)
+    hashes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(hashes, own)
+    if len(set(hashes)) > 1:
+        table = ", ".join(f"rank {number}: {one}" for number, one in enumerate(hashes))
+        by = launch.launcher()
+        reason = (
+            f"does each rank run a sweeper that draws its own values? Start the sweep without {by} (headstart starts "
+            "the ranks of each job itself), or give the sweeper a seed"
+            if by != "headstart"
+            else "does the config ask for the time (${now:...}) or the environment? Give it a value of its own"
+        )
+        raise UserError(
+            f"the ranks of this job have different configs (hashes: {table}), so they would train different models "
+            f"together; {reason}"
+        )
+
+
+def of_first(value: Any) -> Any:
+    """What rank 0 has; the value itself where there is one process."""
+    if not dist.is_initialized():
+        return value
+    held = [value]
+    dist.broadcast_object_list(held, src=0)
+    return held[0]
+
+
+def largest(value: float) -> float:
+    """The largest of all ranks' values."""
+    if not dist.is_initialized():
+        return value
+    held = [value] * dist.get_world_size()
+    dist.all_gather_object(held, value)
+    return max(held)
+
+
+def wait_for_all(*, long: bool = False) -> None:
+    """Return when every rank has come here. long: also after hours."""
+    if not dist.is_initialized():
+        return
+    if long:
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        assert isinstance(patient, dist.ProcessGroup)  # else this rank would not be in it, but all are
+        dist.barrier(group=patient)
+        dist.destroy_process_group(patient)
+    else:
+        dist.barrier()

@@ -1,0 +1,79 @@
+"""How many processes does a job need, and can it run on them?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+
+from headstart import launch
+from headstart.sharding import Sharded
+from headstart.types import UserError
+
+KNOWN = "trainer=ddp, trainer=ddp_cpu or trainer=fsdp"
+
+
+def needed_processes(node: DictConfig) -> int:
+    """How many processes a job with this trainer takes, over all nodes; no GPU is started to find out.
+
+    Raises UserError where the trainer cannot be, where several nodes are wanted and nobody has started their
+    processes, or where not as many were started as are wanted.
+    """
+    trainer = made_trainer(node, logger=False)
+    wanted = trainer.num_devices * trainer.num_nodes
+    started, by = launch.world_size(), launch.launcher()
+    if by is None and trainer.num_nodes > 1:
+        raise UserError(
+            f"trainer.num_nodes={trainer.num_nodes} needs a process for each device of each node, which nobody has "
+            f"started; on each node: torchrun --nnodes={trainer.num_nodes} --nproc-per-node={trainer.num_devices} "
+            "--rdzv-backend=c10d --rdzv-endpoint=<the first node>:29500 -m headstart ...; or srun under SLURM"
+        )
+    if by is not None and started != wanted:
+        raise UserError(
+            f"{by} has started {started} processes, trainer.devices x trainer.num_nodes is "
+            f"{trainer.num_devices} x {trainer.num_nodes}; try trainer=ddp with trainer.devices=<processes on a node> "
+            "and trainer.num_nodes=<nodes>"
+        )
+    return wanted
+
+
+def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
+    """The trainer of a config, on several devices with a strategy under which unfreezing is right.
+
+    Raises UserError for another strategy, for SyncBatchNorm on the CPU, and for a GPU where there is none.
+    """
+    if node.get("accelerator") in ("gpu", "cuda") and not (
+        CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+    ):
+        raise UserError(
+            f"trainer.accelerator={node.accelerator} needs a GPU, and torch finds none on this machine; "
+            "try trainer=cpu, or trainer=ddp_cpu for several processes"
+        )
+    strategy = node.get("strategy") or "auto"
+    if isinstance(strategy, str):
+        if strategy not in ("auto", "ddp"):
+            raise _unknown(strategy)
+        if isinstance(instantiate(node, logger=False).strategy, DDPStrategy):
+            more["strategy"] = DDPStrategy(broadcast_buffers=False)  # as conf/trainer/ddp.yaml says it, and why
+    elif not issubclass(get_class(strategy["_target_"]), DDPStrategy | Sharded | SingleDeviceStrategy):
+        raise _unknown(strategy["_target_"])
+    elif strategy.get("start_method", "popen") != "popen":
+        raise _unknown(f"DDPStrategy with start_method={strategy['start_method']}")
+    trainer: pl.Trainer = instantiate(node, **more)
+    if node.get("sync_batchnorm") and isinstance(trainer.accelerator, CPUAccelerator):
+        raise UserError(
+            "trainer.sync_batchnorm=true works on GPUs only, as torch has it for no other device; this run would be "
+            "on the CPU: leave it false there, the running statistics of rank 0 are then those that count"
+        )
+    return trainer
+
+
+def _unknown(strategy: str) -> UserError:
+    return UserError(
+        f"trainer.strategy={strategy}: that stages can be opened and closed under it is not known; it is under "
+        f"pytorch_lightning.strategies.DDPStrategy and headstart.sharding.Sharded: try {KNOWN}"
+    )

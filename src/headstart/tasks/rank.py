@@ -1,0 +1,118 @@
+"""What does the process of one rank do?
+
+`python -m headstart.tasks.rank train <run folder>`; tasks/ranks.py starts it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from headstart import launch
+
+# the imports of torch and Hydra stand where they are needed: they take seconds, and the parent may die meanwhile
+DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+
+
+def main(what: str, folder: Path) -> int:
+    """The exit code of this rank's part of the folder's job; why it failed goes to the parent's report file.
+
+    what: `train` as a rank of several, or `source`, its source model on one device.
+    """
+    place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[launch.OWN])
+    _end_with(place["parent"], place["lifeline"])
+    try:
+        _do(what, folder, place["changes"])
+    except BaseException as error:
+        _report(error, Path(place["report"]))
+        # at once: the usual end of a process waits for collectives that the others have left
+        os._exit(1)
+    return 0
+
+
+def _do(what: str, folder: Path, changes: dict[str, Any]) -> None:
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from headstart.tasks.saved import saved_job
+
+    cfg = saved_job(folder)
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key, value)
+    _log_as_the_job()
+    if what == "source":
+        from headstart.tasks.source import developed
+        from headstart.tasks.train import quieten
+
+        quieten()
+        developed(cfg)
+        return
+    instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)(cfg=cfg)
+    if "torch" in sys.modules:  # else there is no group of processes to leave
+        import torch
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _log_as_the_job() -> None:
+    if launch.rank() > 0:  # the lines of rank 0 are on the terminal and in headstart.log
+        logging.basicConfig(
+            level=logging.INFO, stream=sys.stderr, format="[%(asctime)s][%(name)s][%(levelname)s] %(message)s"
+        )
+        return
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import configure_log
+
+    hydra = HydraConfig.get()
+    configure_log(hydra.job_logging, hydra.verbose)  # type: ignore[arg-type]  # typed as the schema, not as the node
+
+
+def _report(error: BaseException, path: Path) -> None:
+    """Tell the parent, in a file that is there whole or not at all; the trace goes to this rank's output too."""
+    from headstart.types import UserError
+
+    when_ns = time.time_ns()
+    cause = error
+    while type(cause).__name__ == "InstantiationException" and cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    trace = "".join(traceback.format_exception(error))
+    about = {"text": text, "is_user_error": isinstance(cause, UserError), "trace": trace, "when_ns": when_ns}
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(about), encoding="utf-8")
+        partial.replace(path)
+    except OSError:  # the parent is gone, and its folder with it
+        pass
+    if launch.rank() > 0:
+        print(trace, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def _end_with(parent: int, lifeline: int) -> None:
+    """See to it that this process and its workers end when the parent does, however it ends."""
+
+    def watch() -> None:
+        os.read(lifeline, 1)  # returns when the parent's end is closed
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+    if sys.platform == "linux":  # also where this process holds on to Python's lock and no thread runs
+        ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the system was asked
+        os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,82 @@
+"""Does every optimizer of torch move what is open, and nothing of what is closed?"""
+
+import functools
+import inspect
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import optim
+
+from headstart.modules.optimizers import learning_rate, optimizer_of
+from headstart.types import UserError
+from headstart.unfreeze.explicit import Explicit
+from three_parts import ThreeParts, fitted, part, state
+
+REFUSED = (optim.LBFGS, optim.SparseAdam, optim.Muon) if hasattr(optim, "Muon") else (optim.LBFGS, optim.SparseAdam)
+FOUND = [one for _, one in inspect.getmembers(optim, inspect.isclass) if issubclass(one, optim.Optimizer)]
+FIT = [one for one in FOUND if one not in (*REFUSED, optim.Optimizer)]
+
+
+def made(kind):
+    """With all that would move a closed weight: weight decay, momentum."""
+    known = inspect.signature(kind).parameters
+    given = {key: value for key, value in {"weight_decay": 0.1, "momentum": 0.9}.items() if key in known}
+    return functools.partial(kind, **given)
+
+
+class States(pl.Callback):
+    def __init__(self):
+        self.states = []
+
+    def on_train_epoch_start(self, trainer, module):
+        self.states.append(state(module))
+
+    def on_train_end(self, trainer, module):
+        self.states.append(state(module))
+
+
+# head; second and head; first alone, the others closed again; all
+SANDWICH = Explicit(
+    phases=[
+        {"open": ["head"], "epochs": 1},
+        {"open": ["second", "head"], "epochs": 1},
+        {"open": ["first"], "epochs": 1},
+        {"open": "all"},
+    ]
+)
+OPENED = [{"head"}, {"second", "head"}, {"first"}, {"first", "second", "head"}]
+
+
+@pytest.mark.parametrize("kind", FIT, ids=lambda kind: kind.__name__)
+def test_closed_parts_stay_equal_to_the_bit_and_every_open_weight_moves_also_with_accumulation_and_clipping(kind):
+    def configure(groups, trainer):
+        return optimizer_of(made(kind), groups)
+
+    seen = States()
+    module = ThreeParts(configure, rate=0.05)
+    fitted(module, seen, epochs=4, schedule=SANDWICH, accumulate_grad_batches=2, gradient_clip_val=0.1)
+    assert len(seen.states) == 5
+    for before, after, opened in zip(seen.states[:-1], seen.states[1:], OPENED, strict=True):
+        for name, tensor in before.items():
+            if tensor.is_floating_point():  # the count of BatchNorm's batches is an integer
+                assert torch.equal(tensor, after[name]) == (part(name) not in opened), name
+
+
+def test_the_list_is_that_of_torch_but_for_the_base_class():
+    assert set(FIT) | set(REFUSED) == set(FOUND) - {optim.Optimizer}
+    assert optim.AdamW in FIT
+
+
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.__name__)
+def test_what_takes_no_groups_no_vectors_or_no_dense_gradients_is_said_before_training(kind):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(shape))]} for shape in ((2, 2), (2,))]
+    with pytest.raises(UserError, match=rf"optimizer must take .*{kind.__name__}.*try optimizer=adamw"):
+        optimizer_of(kind, groups)
+
+
+def test_the_rate_is_the_one_given_else_the_optimizers_own():
+    assert learning_rate(functools.partial(optim.AdamW, lr=0.25)) == 0.25
+    assert learning_rate(optim.AdamW) == 1e-3
+    with pytest.raises(UserError, match=r"optimizer\.lr"):
+        learning_rate(functools.partial(optim.AdamW, lr=None))

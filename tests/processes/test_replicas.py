@@ -1,0 +1,102 @@
+"""Do two processes train one model, under every schedule?"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import rank_scenarios
+
+SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """The folder that two processes have left after all scenarios."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, rank_scenarios.__file__, str(folder), *SCENARIOS],
+            env=os.environ | shared | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(rank_scenarios.__file__).parent,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)[-4000:]
+    return folder
+
+
+def both(folder, scenario):
+    return [torch.load(folder / f"{scenario}-{rank}") for rank in range(2)]
+
+
+def test_the_weights_of_the_ranks_are_equal_to_the_bit_after_every_epoch(ranks):
+    one, other = both(ranks, "everything_at_once")
+    assert len(one["epochs"]) == 5
+    for epoch, (a, b) in enumerate(zip(one["epochs"], other["epochs"], strict=True)):
+        for name, weight in a.items():
+            assert torch.equal(weight, b[name]), (epoch, name)
+
+
+def test_every_stage_moves_once_it_is_open_and_not_before(ranks):
+    epochs = both(ranks, "everything_at_once")[0]["epochs"]
+    for stage, first in (("head", 0), ("second", 1), ("first", 2)):
+        for epoch in range(1, 5):
+            for name in epochs[0]:
+                if name.startswith(stage):
+                    moved = not torch.equal(epochs[epoch][name], epochs[epoch - 1][name])
+                    assert moved == (epoch >= first), (epoch, name)
+
+
+def test_running_statistics_are_one_models_at_each_validation_and_move_only_where_open(ranks):
+    one, other = (part["buffers"] for part in both(ranks, "everything_at_once"))
+    for a, b in zip(one, other, strict=True):
+        assert all(torch.equal(buffer, b[name]) for name, buffer in a.items())
+    assert torch.equal(one[0]["second.1.running_mean"], torch.zeros(8))  # closed in the first epoch
+    assert not torch.equal(one[1]["second.1.running_mean"], torch.zeros(8))
+    assert torch.equal(one[1]["first.1.running_mean"], torch.zeros(4))
+
+
+@pytest.mark.parametrize("name", rank_scenarios.SCHEDULES)
+def test_two_processes_equal_one_with_the_same_global_batches(ranks, name):
+    of_ranks = [part[name] for part in both(ranks, "each_schedule")]
+    schedule = rank_scenarios.SCHEDULES[name]
+    alone = rank_scenarios.fitted(
+        rank_scenarios.of_seed(batch_norm=False, schedule=schedule), schedule, epochs=5, world=1
+    )
+    for epoch, (a, b, want) in enumerate(zip(*of_ranks, alone.epochs, strict=True)):
+        for parameter, weight in want.items():
+            assert torch.equal(a[parameter], b[parameter]), (epoch, parameter)
+            torch.testing.assert_close(a[parameter], weight, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gradual", "steps", "explicit"])
+def test_the_bytes_reduced_are_those_of_what_is_open(ranks, name):
+    for rank in range(2):
+        seen = json.loads((ranks / f"bytes_on_the_wire-{rank}").read_text())[name]
+        assert seen["reduced"] == seen["open"]
+        assert len(set(seen["open"])) >= 3  # phases that differ
+
+
+def test_one_bit_on_one_rank_stops_both_with_the_name_of_the_weight(ranks):
+    for rank in range(2):
+        message = (ranks / f"planted_drift-{rank}").read_text()
+        assert message.startswith("ReplicasDifferError: in epoch 1 the weights of the 2 devices are no longer equal: ")
+        assert "second.0.weight" in message
+
+
+def test_the_drift_under_lightnings_own_callback_is_found_in_the_epoch_in_which_it_unfreezes(ranks):
+    for rank in range(2):
+        message = (ranks / f"lightnings_own_callback-{rank}").read_text()
+        assert message.startswith("ReplicasDifferError: in epoch 1 ")
+        assert "backbone.0.0.weight" in message

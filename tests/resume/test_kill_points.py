@@ -1,0 +1,131 @@
+"""Is a run that was killed, wherever, and went on the same run as one that was not?"""
+
+import json
+import random
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from composed import TINY
+from killed import command, said
+
+RUN = [  # 20 steps in 5 epochs; dropout, BatchNorm, augmentation, OneCycle
+    *TINY, "trainer.max_epochs=5", "mode=scratch", "open=schedule", "target.shots=6", "scheduler=one_cycle",
+    "backbone._target_=resume_plugins.dropout_cnn", "augment@target.augment=affine", "callbacks=ema",
+    "trainer.limit_val_batches=3", "trainer.limit_test_batches=2", "callbacks.figures=null",
+    "callbacks.checkpoint.every_steps=3", "+callbacks.stop._target_=resume_plugins.Stop",
+]  # fmt: skip
+GRADUAL = ["unfreeze=gradual", "unfreeze.first_epoch=1", "unfreeze.every_epochs=1"]
+STEPS = ["unfreeze=steps", "unfreeze.first_step=3", "unfreeze.every_steps=5"]  # in mid-epoch, but for one
+TWO = ["trainer=ddp_cpu", "target.batch_size=8"]
+KINDS = {  # (ranks, workers)
+    (1, 0): GRADUAL,
+    (1, 2): [*STEPS, "target.num_workers=2"],
+    (2, 0): [*STEPS, *TWO],
+    (2, 2): [*GRADUAL, *TWO, "target.num_workers=2"],
+}
+BEGINS = {"gradual": (0, 4, 8, 12, 16), "steps": (0, 3, 8, 13, 18)}  # the phases' first steps
+INSIDE = ("on_train_batch_start", "on_before_optimizer_step", "on_train_batch_end", "on_save_checkpoint")
+ENDS = ("on_validation_batch_end", "on_validation_end", "on_train_epoch_end", "on_train_epoch_start")
+
+
+def points():
+    """20 of them: where each of five phases begins, and at a random step inside of it, for two kinds of run each."""
+    chance = random.Random(3)
+    found = []
+    for phase in range(5):
+        for number, (kind, overrides) in enumerate(KINDS.items()):
+            begins = (*BEGINS["gradual" if overrides[0] == "unfreeze=gradual" else "steps"], 20)
+            first, end = begins[phase : phase + 2]
+            if (phase + number) % 2 == 0:
+                at_epoch = first % 4 == 0 and first > 0
+                found.append((*kind, chance.choice(ENDS) if at_epoch else "on_train_batch_start", first))
+            else:
+                step = chance.randrange(first + 1, end)
+                hook = chance.choice(INSIDE)
+                saved = [one for one in range(first + 1, end + 1) if one % 3 == 0 or one % 4 == 0]
+                found.append((*kind, hook, saved[0] if hook == "on_save_checkpoint" else step))
+    return found
+
+
+QUICK = {(1, 0): 1, (1, 2): 2, (2, 0): 2}  # of each of these kinds, the phase whose point is in `make test`
+PARAMS = [
+    pytest.param(*point, marks=[] if QUICK.get(point[:2]) == number // 4 else pytest.mark.slow)
+    for number, point in enumerate(points())
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of the run that nobody kills, by its kind."""
+    made = {}
+
+    def of(*kind):
+        if kind not in made:
+            place = tmp_path_factory.mktemp("whole")
+            assert command(place, *RUN, *KINDS[kind]) == 0, said(place)
+            made[kind] = run_of(place)
+        return made[kind]
+
+    return of
+
+
+def run_of(place):
+    (found,) = [path.parent for path in place.glob("outputs/*/*/.hydra")]
+    return found
+
+
+def figures(folder):
+    """result.json without what time and memory it took."""
+    result = json.loads((folder / "result.json").read_text())
+    for key in ("wall_s", "peak_memory_mib"):
+        del result[key]
+    for point in result["evaluations"]:
+        del point["wall_s"]
+    return result
+
+
+def curves(folder):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def assert_same(folder, want):
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (folder, want))
+        assert one["global_step"] == other["global_step"]
+        assert one["state_dict"].keys() == other["state_dict"].keys()
+        for key, tensor in one["state_dict"].items():
+            assert torch.equal(tensor, other["state_dict"][key]), (name, key)
+    assert (folder / "metrics.csv").read_bytes() == (want / "metrics.csv").read_bytes()
+    assert figures(folder) == figures(want)
+    times = [point["wall_s"] for point in json.loads((folder / "result.json").read_text())["evaluations"]]
+    assert times == sorted(times)
+    one, other = curves(folder), curves(want)
+    assert one == other
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize(("ranks", "workers", "hook", "step"), PARAMS)
+def test_a_killed_run_that_goes_on_ends_as_one_that_was_not_killed(whole, tmp_path, ranks, workers, hook, step):
+    overrides = [*RUN, *KINDS[ranks, workers]]
+    assert command(tmp_path, *overrides, stop=(hook, step)) == -9
+    folder = run_of(tmp_path)
+    has_checkpoint = (folder / "checkpoints" / "last.ckpt").exists()
+    again = [f"resume={folder.relative_to(tmp_path)}"] if step % 2 and has_checkpoint else [*overrides, "resume=auto"]
+    assert command(tmp_path, *again) == 0, said(tmp_path)
+    assert run_of(tmp_path) == folder
+    assert ("going on from" in said(tmp_path)) == has_checkpoint
+    assert_same(folder, whole(ranks, workers))
+
+
+@pytest.mark.slow
+def test_a_run_may_be_killed_again_and_again(whole, tmp_path):
+    overrides = [*RUN, *KINDS[1, 0], "resume=auto"]
+    stops = {"on_train_batch_end": 4, "on_validation_end": 8, "on_train_batch_start": 11, "on_save_checkpoint": 12}
+    for stop in (stops | dict.fromkeys(("on_train_end", "on_fit_end", "on_test_end"), 20)).items():
+        assert command(tmp_path, *overrides, stop=stop) == -9
+    assert command(tmp_path, *overrides) == 0
+    assert_same(run_of(tmp_path), whole(1, 0))

@@ -1,0 +1,123 @@
+import pytest
+
+from headstart.types import UserError
+from headstart.unfreeze.chain_thaw import ChainThaw
+from headstart.unfreeze.explicit import Explicit
+from headstart.unfreeze.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
+from headstart.unfreeze.lp_ft import LpFt
+from headstart.unfreeze.phases import Phase, Plateau, checked
+from headstart.unfreeze.whole import Whole
+
+PARTS = ("s1", "s2", "s3", "s4", "head")
+STALL = Plateau(monitor="val/loss", mode="min")
+
+
+def opened(schedule):
+    return ["+".join(phase.open) for phase in checked(schedule.phases(PARTS))]
+
+
+def open_counts(schedule, epochs=8):
+    """How many stages are open in each epoch, told from the phases' lengths alone."""
+    counts = []
+    for phase in checked(schedule.phases(PARTS)):
+        counts += [len(phase.open) - 1] * (epochs if phase.epochs is None else phase.epochs)
+    return counts[:epochs]
+
+
+@pytest.mark.parametrize(
+    ("first_epoch", "every_epochs", "want"),
+    [
+        (0, 0, [4, 4, 4, 4, 4, 4, 4, 4]),  # all
+        (None, 0, [0, 0, 0, 0, 0, 0, 0, 0]),  # never
+        (None, 2, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (1, 2, [0, 1, 1, 2, 2, 3, 3, 4]),
+        (0, 2, [1, 1, 2, 2, 3, 3, 4, 4]),
+        (2, 1, [0, 0, 1, 2, 3, 4, 4, 4]),
+        (3, 0, [0, 0, 0, 4, 4, 4, 4, 4]),  # the head first, then all at once
+    ],
+)
+def test_gradual_opens_from_the_head_at_its_epochs(first_epoch, every_epochs, want):
+    assert open_counts(Gradual(first_epoch=first_epoch, every_epochs=every_epochs)) == want
+
+
+def test_steps_and_fractions_are_the_lengths_of_the_same_phases():
+    by_steps = GradualBySteps(first_step=5, every_steps=7).phases(PARTS)
+    by_fraction = GradualByFraction(first=0.2, every=0.1).phases(PARTS)
+    assert [phase.steps for phase in by_steps] == [5, 7, 7, 7, None]
+    assert [phase.fraction for phase in by_fraction] == [0.2, 0.1, 0.1, 0.1, None]
+    assert [phase.open for phase in by_steps] == [phase.open for phase in by_fraction]
+
+
+def test_a_plateau_opens_one_stage_more_each_time():
+    assert opened(GradualByPlateau(until=STALL)) == [
+        "head", "s4+head", "s3+s4+head", "s2+s3+s4+head", "s1+s2+s3+s4+head",
+    ]  # fmt: skip
+
+
+def test_lp_ft_probes_the_head_and_then_tunes_everything():
+    assert opened(LpFt(until=STALL)) == ["head", "s1+s2+s3+s4+head"]
+
+
+def test_chain_thaw_takes_the_head_each_stage_from_the_input_and_then_everything():
+    assert opened(ChainThaw(until=STALL)) == ["head", "s1", "s2", "s3", "s4", "s1+s2+s3+s4+head"]
+
+
+def test_the_whole_is_one_phase():
+    assert opened(Whole()) == ["s1+s2+s3+s4+head"]
+    assert opened(Whole(head_only=True)) == ["head"]
+
+
+def test_a_file_of_phases_says_the_same_as_python(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "phases:\n"
+        "- {open: [head], epochs: 2, lr: 1e-3}\n"  # YAML 1.1 reads 1e-3 as text
+        "- {open: s4, until: {monitor: val/loss, mode: min, patience: 3}, lr: {s4: 1e-4}, warmup_steps: 5}\n"
+        "- {open: all}\n"
+    )
+    assert Explicit.from_file(file).phases(PARTS) == (
+        Phase(open=("head",), epochs=2, lr=0.001),
+        Phase(
+            open=("s4",),
+            until=Plateau(monitor="val/loss", mode="min", patience=3),
+            lr={"s4": 0.0001},
+            warmup_steps=5,
+        ),
+        Phase(open=("all",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "min_delta", "value", "best", "want"),
+    [
+        ("max", 0.0, 0.5, 0.4, True), ("max", 0.0, 0.4, 0.4, False), ("max", 0.1, 0.45, 0.4, False),
+        ("min", 0.0, 0.3, 0.4, True), ("min", 0.1, 0.35, 0.4, False), ("max", 0.0, float("nan"), 0.4, False),
+        ("min", 0.0, 0.4, None, True), ("min", 0.0, float("nan"), None, False),
+    ],
+)  # fmt: skip
+def test_an_improvement_is_more_than_min_delta_in_the_right_direction(mode, min_delta, value, best, want):
+    assert Plateau(monitor="x", mode=mode, min_delta=min_delta).is_better(value, best) is want
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Explicit(phases=[]), "a schedule needs a phase"),
+        (lambda: Explicit(phases=[{"open": "all"}] * 2), r"phase 1 \(all\) has no length, so those after it never"),
+        (lambda: Explicit(phases=[{"open": "all", "epochs": 3}]), "the last phase lasts to the end of the run"),
+        (lambda: Explicit(phases=[{"open": "s1", "epochs": 3, "steps": 4}]), "one length, s1 has epochs and steps"),
+        (lambda: Explicit(phases=[{"open": []}]), "needs something open"),
+        (lambda: Explicit(phases=[{"epochs": 3}]), "a phase needs `open`"),
+        (lambda: Explicit(phases=[{"open": "all", "length": 3}]), "a phase has open, name.*got length"),
+        (lambda: Explicit(phases=[{"open": "all", "until": {"monitor": "x"}}]), "until needs mode"),
+        (lambda: Explicit(phases=[{"open": "all", "until": {"metric": "x"}}]), "until has monitor.*got metric"),
+        (lambda: Explicit(phases=[{"open": "all", "lr": 0}]), "a learning rate is more than 0"),
+        (lambda: Explicit(phases=[{"open": "all", "epochs": -1}]), "a length is 0 or more"),
+        (lambda: LpFt(until=Plateau(monitor="x", mode="most")), "max or min, got 'most'"),
+        (lambda: LpFt(until=Plateau(monitor="x", mode="max", min_epochs=3, max_epochs=2)), "not less than min_epochs"),
+        (lambda: Explicit.from_file("/nowhere.yaml"), "cannot read the phases in /nowhere.yaml"),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_cannot_be_is_an_error(make, message):
+    with pytest.raises(UserError, match=message):
+        checked(make().phases(PARTS))
