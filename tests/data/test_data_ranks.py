@@ -1,37 +1,20 @@
 """Do two processes under Lightning see each image once, and go on in mid-epoch with the right ones?"""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
 import numbered as room
 from numbered import SIZES, numbered, passed
+from two_processes import run_both
 
 
 @pytest.fixture(scope="module")
 def saw(tmp_path_factory):
     """What each of two processes saw, by run and rank."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, room.__file__, str(folder)],
-            env=os.environ | shared | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(room.__file__).parent,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)[-4000:]
+    run_both(room.__file__, folder, seconds=120)
     return {run: [json.loads((folder / f"{run}-{rank}.json").read_text()) for rank in range(2)]
             for run in ("whole", "resumed")}  # fmt: skip
 

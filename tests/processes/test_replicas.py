@@ -1,16 +1,12 @@
 """Do two processes train one model, under every schedule?"""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 import rank_scenarios
+from two_processes import run_both
 
 SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]
 
@@ -19,20 +15,7 @@ SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "plante
 def ranks(tmp_path_factory):
     """The folder that two processes have left after all scenarios."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, rank_scenarios.__file__, str(folder), *SCENARIOS],
-            env=os.environ | shared | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(rank_scenarios.__file__).parent,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    outputs = [process.communicate(timeout=240)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)[-4000:]
+    run_both(rank_scenarios.__file__, folder, *SCENARIOS, seconds=240)
     return folder
 
 

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from omegaconf import DictConfig
 
 from headstart import launch
+from headstart.callbacks.each_rank import of_each_rank
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.names import config_hash
 from headstart.types import UserError
@@ -30,8 +31,7 @@ def agree(cfg: DictConfig) -> None:
     own = config_hash(cfg)
     if launch.rank() > 0:  # rank 0 has it in the name of its folder
         log.info("rank %d of %d, hash %s", launch.rank(), launch.world_size(), own)
-    hashes: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(hashes, own)
+    hashes = of_each_rank(own)
     if len(set(hashes)) > 1:
         table = ", ".join(f"rank {number}: {one}" for number, one in enumerate(hashes))
         by = launch.launcher()
@@ -58,11 +58,7 @@ def of_first(value: Any) -> Any:
 
 def largest(value: float) -> float:
     """The largest of all ranks' values."""
-    if not dist.is_initialized():
-        return value
-    held = [value] * dist.get_world_size()
-    dist.all_gather_object(held, value)
-    return max(held)
+    return max(of_each_rank(value))
 
 
 def wait_for_all(*, long: bool = False) -> None:
