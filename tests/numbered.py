@@ -41,11 +41,11 @@ def numbered(*, seed: int = 0, batch_size: int = 4, num_workers: int = 0) -> Num
 
 
 def numbers(batch: Batch) -> list[int]:
-    return batch.image[:, 0, 0, 0].round().int().tolist()
+    return batch.image[:, 0, 0, 0].float().round().int().tolist()
 
 
 def passed(loader: DataLoader[Batch], epoch: int = 0) -> list[list[int]]:
-    sampler = loader.batch_sampler.sampler
+    sampler = getattr(loader.batch_sampler, "sampler", None)
     if hasattr(sampler, "set_epoch"):
         sampler.set_epoch(epoch)
     return [numbers(batch) for batch in loader]
@@ -63,7 +63,7 @@ class Witness(LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         self.seen.setdefault(self.current_epoch, []).append(numbers(batch))
-        return self.weight * batch.image.mean()
+        return self.weight * batch.image.float().mean()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self.validated.append(numbers(batch))

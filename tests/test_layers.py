@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
-ROOMS = {"backbones", "callbacks", "cli", "data", "modules", "regularizers", "report", "scores", "tasks", "unfreeze"}
+ROOMS = {
+    *("backbones", "callbacks", "cli", "data", "features", "modules", "regularizers", "report", "scores", "tasks"),
+    "unfreeze",
+}
 ALLOWED = {
     "backbones": set(),
     "data": set(),
@@ -15,7 +18,8 @@ ALLOWED = {
     "report": set(),
     "regularizers": set(),
     "modules": {"backbones", "regularizers", "unfreeze"},
-    "callbacks": {"modules", "unfreeze"},
+    "features": {"backbones", "data"},
+    "callbacks": {"backbones", "features", "modules", "unfreeze"},
     "tasks": ROOMS - {"cli"},
     "cli": ROOMS,
 }

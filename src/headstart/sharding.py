@@ -8,7 +8,6 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
@@ -57,6 +56,8 @@ def whole_state(module: nn.Module) -> dict[str, Any]:
     """The state dict with whole tensors; of a sharded module on the CPU, and a collective: all ranks ask for it."""
     if not is_sharded(module):
         return module.state_dict()
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict  # few runs are sharded
+
     state = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
     return {name: tensor.cpu() for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
@@ -64,6 +65,8 @@ def whole_state(module: nn.Module) -> dict[str, Any]:
 def load_whole(module: nn.Module, state: dict[str, Any]) -> None:
     """Put a state dict of whole tensors, the same on every rank, into a module, sharded or not."""
     if is_sharded(module):
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
         set_model_state_dict(module, state, options=StateDictOptions(full_state_dict=True))
     else:
         module.load_state_dict(state)

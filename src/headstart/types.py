@@ -15,10 +15,14 @@ class UserError(Exception):
 
 
 class Batch(NamedTuple):
-    """Images and their classes."""
+    """Images and their classes, or what the first stages make of these images."""
 
-    image: Tensor  # (B, channels, H, W), float32, normalised as the backbone's pixels say
+    # what enters the backbone's stage `start`; at 0 (B, channels, H, W), uint8 as they are or float32 normalised as
+    # the backbone's pixels say, else what the stage before gave
+    image: Tensor
     label: Tensor  # (B,), int64
+    start: int = 0
+    position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known
 
 
 class Pixels(NamedTuple):

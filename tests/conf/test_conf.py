@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
 def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
-        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug",
+        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store",
     }  # fmt: skip
 
 
@@ -89,9 +89,9 @@ def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, in
 def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():
     """So that `-m mode=scratch,gradual unfreeze.every_epochs=1 weights.max_epochs=3` compares with a true scratch."""
     from headstart.tasks.parts import schedule_of
-    from headstart.tasks.train import _source_weights
+    from headstart.tasks.train import weights_of
 
     for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):
         cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1", "unfreeze.first_epoch=0")
         assert len(schedule_of(cfg).phases(("s1", "s2", "s3", "s4", "head"))[0].open) == count + 1
-    assert not _source_weights(composed("mode=scratch", "weights.reset_from=2")).backbone
+    assert not weights_of(composed("mode=scratch", "weights.reset_from=2")).backbone

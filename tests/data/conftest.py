@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from headstart.data.digits import Digits
 from headstart.data.memory import InMemory
@@ -56,3 +58,18 @@ def digest() -> Callable[[InMemory], str]:
         return sha256(b"".join(parts)).hexdigest()
 
     return of
+
+
+@pytest.fixture
+def class_folders(tmp_path) -> Callable[..., Path]:
+    """Makes a folder of class folders with plain PNG files, each of a colour of its own."""
+
+    def build(counts: dict[str, int] | None = None, *, size=(8, 8), below: str = "photos") -> Path:
+        root = tmp_path / below
+        for label, (name, count) in enumerate((counts or {"ants": 10, "bees": 10}).items()):
+            (root / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", size, (10 * number, 50 * label, 0)).save(root / name / f"{number:02}.png")
+        return root
+
+    return build

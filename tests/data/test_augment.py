@@ -10,6 +10,7 @@ from torch import Tensor
 from headstart.data.augment import RandomAffine
 from headstart.data.chance import Chance
 from headstart.data.digits import Digits
+from headstart.data.pixels import standardised
 from headstart.types import Pixels, UserError
 
 GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))
@@ -39,12 +40,15 @@ def digits(*, augment=MOVED, seed=3, **changes) -> Digits:
 
 
 def seen(data: Digits, epoch: int) -> dict[int, Tensor]:
-    """The training images of an epoch, by their position."""
+    """The training images of an epoch, normalised, by their position."""
     loader = data.train_dataloader()
     loader.batch_sampler.sampler.set_epoch(epoch)
     places = list(chain(*loader.batch_sampler))
     assert {at for at, _ in places} == {epoch}
-    return dict(zip([at for _, at in places], torch.cat([batch.image for batch in loader]), strict=True))
+    image = torch.cat([batch.image for batch in loader])
+    if image.dtype == torch.uint8:  # nothing is left to do but what the backbone does
+        image = standardised(image / 255, data.pixels)
+    return dict(zip([at for _, at in places], image, strict=True))
 
 
 def same(one: dict[int, Tensor], two: dict[int, Tensor]) -> bool:

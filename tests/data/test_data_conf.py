@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from headstart.data.chance import Chance
-from headstart.data.memory import InMemory
+from headstart.data.images import Images
 from headstart.types import Pixels
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -19,15 +19,17 @@ WIRED = {"pixels", "seed"}  # from the backbone and the run
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_yaml_is_the_call(file):
+def test_a_yaml_is_the_call(file, class_folders):
     conf = OmegaConf.to_container(OmegaConf.load(file))
+    if conf.get("root") == "???":
+        conf["root"] = str(class_folders())
     target = locate(conf.pop("_target_"))
     parameters = inspect.signature(target).parameters
     assert set(conf) == set(parameters) - WIRED
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
     assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}
     data = target(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
-    assert isinstance(data, InMemory)
+    assert isinstance(data, Images)
     assert data.num_classes == len(data.class_names)
 
 

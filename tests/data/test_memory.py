@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.data.memory import Labelled, by_turns
+from headstart.data.images import by_turns
+from headstart.data.memory import Labelled
 from headstart.types import Batch, UserError
 from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 
@@ -27,13 +28,14 @@ def test_setup_reads_once_however_often_it_is_called():
     assert data.sizes == SIZES
 
 
-def test_a_batch_is_float_images_and_integer_labels_that_belong_together():
+def test_a_batch_is_images_labels_and_positions_that_belong_together():
     data = numbered()
     of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
     for batch in data.train_dataloader():
         assert isinstance(batch, Batch)
         assert batch.image.shape[1:] == (1, 2, 2)
-        assert (batch.image.dtype, batch.label.dtype) == (torch.float32, torch.int64)
+        assert (batch.image.dtype, batch.label.dtype, batch.position.dtype) == (torch.uint8, torch.int64, torch.int64)
+        assert data.splits["train"].image[batch.position, 0, 0].tolist() == numbers(batch)
         assert batch.label.tolist() == [of[number] for number in numbers(batch)]
 
 
@@ -94,7 +96,8 @@ def test_an_unknown_split_names_the_valid_ones_and_the_closest():
 
 def test_classes_take_turns_and_keep_their_own_order():
     image = np.arange(6, dtype=np.uint8)[:, None, None]
-    split = by_turns(Labelled(image, np.array([2, 2, 2, 0, 0, 1])))
+    split = Labelled(image, np.array([2, 2, 2, 0, 0, 1]))
+    split = split.taken(by_turns(split.label))
     assert split.label.tolist() == [0, 1, 2, 0, 2, 2]
     assert split.image.flatten().tolist() == [3, 5, 0, 4, 1, 2]
 

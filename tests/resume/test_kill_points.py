@@ -83,6 +83,9 @@ def figures(folder):
         del result[key]
     for point in result["evaluations"]:
         del point["wall_s"]
+    for phase in result["phases"]:
+        for key in [key for key in phase if key.endswith("_s") or key in ("wait_share", "peak_memory_mib")]:
+            del phase[key]
     return result
 
 

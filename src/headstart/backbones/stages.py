@@ -13,27 +13,62 @@ from headstart.types import Pixels, UserError
 class Backbone(nn.Module):
     """An ordered chain of named stages.
 
-    stages: name -> module, from input to head. keep: the first n of them, None for all.
-    After construction `width` is the number of features D that one image gives.
+    stages: name -> module, from input to head. keep: the first n of them, None for all. net: the network that they
+    were cut from, so that files of its weights can be read.
+    After construction `width` is the number of features D that one image gives, and `original` has each tensor's
+    name in that network -> its name here (of the stages that are not kept, too).
     Raises UserError where keep is not one of 1..number of stages.
     """
 
-    def __init__(self, stages: Mapping[str, nn.Module], *, pixels: Pixels, keep: int | None) -> None:
+    def __init__(
+        self, stages: Mapping[str, nn.Module], *, pixels: Pixels, keep: int | None, net: nn.Module | None = None
+    ) -> None:
         super().__init__()
         names = list(stages)
         if keep is not None and not 1 <= keep <= len(names):
             raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")
+        self.original = {} if net is None else _original_names(net, stages)  # before .to() makes buffers anew
         self.stages = nn.ModuleDict({name: stages[name] for name in names[:keep]})
         self.pixels = pixels
+        self._rows: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # see _mean_and_std
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
         self.to(memory_format=torch.channels_last)
         self.width = self._measured_width()
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """Images (B, channels, H, W), or what stage start-1 gave -> features (B, width), pooled over space."""
+        """Images (B, channels, H, W), or what stage start-1 gave -> features (B, width), pooled over space.
+
+        Images are uint8, or float32 and normalised as pixels says.
+        """
+        x = self.entering(x) if start == 0 else x
         for stage in list(self.stages.values())[start:]:
             x = stage(x)
         return pooled(x)
+
+    def entering(self, image: Tensor) -> Tensor:
+        """Images as the first stage takes them: uint8 (B, channels, H, W) -> normalised, of the weights' type.
+
+        (x / 255 - mean) / std, in float32; others as they are.
+        """
+        if image.dtype != torch.uint8:
+            return image
+        mean, std = self._mean_and_std(image.shape[-1], image.device)
+        normalised = image.to(torch.float32).div_(255).sub_(mean).div_(std)
+        return normalised.to(next((weight.dtype for weight in self.parameters()), torch.float32))
+
+    def _mean_and_std(self, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Two times (1, channels, 1, width), in memory as a row of channels_last images.
+
+        One value a channel would do, in ten times the time on a CPU. No buffers: bf16-true would round them.
+        """
+        key = (width, device)
+        if key not in self._rows:
+            with torch.inference_mode(False):  # what is made in that mode cannot be used in training
+                values = torch.tensor([self.pixels.mean, self.pixels.std], dtype=torch.float32, device=device)
+                rows = values[:, None, None, :].repeat(1, 1, width, 1).permute(0, 3, 1, 2)
+                self._rows[key] = (rows[:1], rows[1:])
+        mean, std = self._rows[key]
+        return mean, std
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,6 +82,18 @@ class Backbone(nn.Module):
             width = self.eval()(torch.zeros(1, self.pixels.channels, self.pixels.size, self.pixels.size))
         self.train(training)
         return int(width.shape[1])
+
+
+def _original_names(net: nn.Module, stages: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Each tensor's name in the network -> its name in the stages cut from it: the same tensor, however it was cut."""
+    here = {
+        f"stages.{stage}.{name}": tensor
+        for stage, module in stages.items()
+        for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+    names = {id(tensor): name for name, tensor in here.items()}
+    there = net.state_dict(keep_vars=True)
+    return {name: names[id(tensor)] for name, tensor in there.items() if id(tensor) in names}
 
 
 def pooled(x: Tensor) -> Tensor:

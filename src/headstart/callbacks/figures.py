@@ -29,7 +29,7 @@ class _Wrong(NamedTuple):
 
     logits: Tensor
     labels: Tensor
-    images: Tensor  # (N, channels, H, W)
+    images: Tensor  # (N,) their positions in the split, or (N, channels, H, W) where these are not known
 
     @classmethod
     def none(cls) -> _Wrong:
@@ -63,8 +63,9 @@ class Figures(Callback):
         logits, labels = outputs.float().cpu(), batch.label.cpu()
         self._seen.append(_Seen(logits, labels))
         missed = logits.argmax(dim=1) != labels
-        missed_images = batch.image[missed.to(batch.image.device)].cpu()
-        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], missed_images)], self.wrong)
+        shown = batch.image if batch.position is None else batch.position
+        kept = shown[missed.to(shown.device)].cpu()
+        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], kept)], self.wrong)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
@@ -80,13 +81,27 @@ class Figures(Callback):
         names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
         figures = {"test/confusion": confusion_figure(logits, labels, names)}
         if len(wrong.images):
-            pixels = pl_module.backbone.pixels
-            std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-            images = (wrong.images * std + mean).clamp(0, 1)
+            images = _visible(_images(wrong.images, trainer.datamodule), pl_module)  # type: ignore[attr-defined]
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         for board in boards:
             for tag, figure in figures.items():
                 board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+
+
+def _images(found: Tensor, data: Any) -> Tensor:
+    """The images themselves (N, channels, H, W), of the test split where these are positions (N,)."""
+    if found.ndim > 1:
+        return found
+    return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=found.numpy())])
+
+
+def _visible(images: Tensor, module: Classifier) -> Tensor:
+    """Images (N, channels, H, W) as batches have them -> with values in [0, 1]."""
+    if images.dtype == torch.uint8:
+        return images / 255
+    pixels = module.backbone.pixels
+    std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
+    return (images * std + mean).clamp(0, 1)
 
 
 def _surest(parts: list[_Wrong], count: int) -> _Wrong:

@@ -57,10 +57,12 @@ def _features(module: Classifier, loader: DataLoader[Batch]) -> tuple[Tensor, Te
     """Features (N, D) and labels (N,) of all images of a loader, the model in eval()."""
     training = module.training
     module.eval()
-    batches = [Batch(image.to(module.device), label.to(module.device)) for image, label in loader]
-    features = torch.cat([module.backbone(batch.image) for batch in batches])
+    features, labels = [], []
+    for batch in loader:
+        features.append(module.backbone(batch.image.to(module.device), start=batch.start))
+        labels.append(batch.label.to(module.device))
     module.train(training)
-    return features, torch.cat([batch.label for batch in batches])
+    return torch.cat(features), torch.cat(labels)
 
 
 def _validate(trainer: Trainer) -> None:

@@ -85,6 +85,17 @@ class Unfreeze(Callback):
         """The names of the parameters that learn now."""
         return self._open[self.phase]
 
+    def opened(self, phase: int) -> frozenset[str]:
+        """The names of the parameters that learn in a phase."""
+        return self._open[phase]
+
+    def upcoming(self, trainer: Trainer) -> int:
+        """The phase that the next batch is trained in, asked between two batches of an epoch."""
+        phase, began = self.phase, self._began["step"]
+        while phase < len(self.phases) - 1 and self._is_over(phase, began, trainer, epoch_starts=False):
+            phase, began = phase + 1, trainer.global_step
+        return phase
+
     @property
     def open_parts(self) -> tuple[str, ...]:
         """The parts of which something learns now, from the input to the head."""
@@ -218,7 +229,9 @@ class Unfreeze(Callback):
 
     def _advance(self, trainer: Trainer, *, epoch_starts: bool) -> None:
         before = self.phase
-        while self.phase < len(self.phases) - 1 and self._is_over(trainer, epoch_starts):
+        while self.phase < len(self.phases) - 1 and self._is_over(
+            self.phase, self._began["step"], trainer, epoch_starts=epoch_starts
+        ):
             self._next(trainer)
         if self.phase == before:
             return
@@ -227,9 +240,9 @@ class Unfreeze(Callback):
         self._factors.clear()
         _wrap_anew(trainer)
 
-    def _is_over(self, trainer: Trainer, epoch_starts: bool) -> bool:
-        phase = self.phases[self.phase]
-        steps = trainer.global_step - self._began["step"]
+    def _is_over(self, number: int, began: int, trainer: Trainer, *, epoch_starts: bool) -> bool:
+        """Whether a phase that began at a step is over; at an epoch's start it is the one that runs now."""
+        phase, steps = self.phases[number], trainer.global_step - began
         if phase.steps is not None:
             return steps >= phase.steps
         if phase.fraction is not None:

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from headstart.cli import collector
 from headstart.types import UserError
 
 
@@ -18,7 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        return _exit_code(given, trace)
+        with collector.resting():
+            return _exit_code(given, trace)
     except UserError as error:
         return _told(error, str(error), 2, trace)
     except KeyboardInterrupt:

@@ -30,6 +30,7 @@ class Checked:
     multirun: bool
     study: str  # the name of the folder that its runs lie in
     cfg: DictConfig  # of the first job, with the hydra node
+    composer: Composer  # that has composed it
 
 
 def checked(arguments: Arguments) -> Checked:
@@ -58,7 +59,7 @@ def checked(arguments: Arguments) -> Checked:
         for override in one.overrides[1:]:
             _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
     swept = [one.key for one in axes]
-    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg)
+    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer)
 
 
 def _parsed(composer: Composer, override: str) -> Override:

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import setup_globals
+from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
@@ -30,10 +30,27 @@ VERSION_BASE = "1.3"
 INTERPOLATION = re.compile(r"\$\{\.*([A-Za-z_]\w*)[^:{}]*\}")  # ${seed}, ${optimizer.lr}; a resolver has a colon
 
 
-class _Loader(ConfigLoaderImpl):
-    """Hydra's loader, which also tells the defaults list that it composed from, at no further cost."""
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, which also tells the defaults list that it composed from, at no further cost.
+
+    ready: a config of one job with the overrides that it was composed from: it is given once, not composed again.
+    """
 
     defaults: tuple[ResultDefault, ...] = ()
+    ready: tuple[list[str], DictConfig] | None = None
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        ready, self.ready = self.ready, None
+        if ready is not None and run_mode == RunMode.RUN and overrides == ready[0]:
+            return ready[1]
+        return super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         self.defaults = tuple(defaults)
@@ -69,12 +86,13 @@ class Composer:
     def __init__(self, flags: dict[str, str]) -> None:
         version.setbase(VERSION_BASE)
         setup_globals()  # the resolvers ${hydra:} and ${now:}
+        JobRuntime().set("name", "headstart")  # what ${hydra:job.name} is, where a config does not say it
         HydraConfig.instance().cfg = None  # of an earlier command in this process: ${hydra:} would tell its folder
         search_path = create_config_search_path(flags.get("--config-path", str(conf_dir())))
         if "--config-dir" in flags:
             search_path.prepend("command-line", f"file://{flags['--config-dir']}", SearchPathQuery("schema"))
         self.config_name = flags.get("--config-name", "config").removesuffix(".yaml")
-        self.loader = _Loader(search_path)
+        self.loader = Loader(search_path)
         self.parser = OverridesParser.create(config_loader=self.loader)
 
     def composed(self, overrides: list[str]) -> Composed:

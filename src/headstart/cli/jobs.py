@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart import launch
+from headstart.cli import collector
 from headstart.cli.failures import one_line, root_cause
 from headstart.tasks.names import register
 from headstart.types import UserError
@@ -49,6 +50,7 @@ def job(cfg: DictConfig) -> object:
     try:
         # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
+        collector.look_again()
         result: object = task(cfg=cfg)
     except Exception as error:
         failure = Failure(folder, one_line(error), error)

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from headstart import launch
@@ -37,19 +40,43 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
         _forget_reports()
         with _as_hydra_expects(arguments, found):
             sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
-            error = _error_of_hydra()
+            error = _error_of_hydra(arguments, found)
         if found is None or not found.multirun or not arguments.runs:
             return code_of_single(error, trace)
         return _code_of_multirun(found, sweep, started_ns, error, trace)
 
 
-def _error_of_hydra() -> Exception | None:
+def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | None:
     """The exception that ended the run, None where there was none."""
     try:
-        hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
+        if found is not None and arguments.runs:
+            _run(found, [*found.overrides, *_of_later_rank(found)])
+        else:
+            hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
     except Exception as error:
         return error
     return None
+
+
+def _run(found: Checked, overrides: list[str]) -> None:
+    """Do what hydra.main does with a command that runs, but for composing the config twice more.
+
+    It does so to learn the mode, and for the job: of a single run, the check has composed it already.
+    """
+    composer = found.composer
+    own = Hydra.create_main_hydra2("headstart", composer.loader.get_search_path())
+    try:
+        own.config_loader = composer.loader
+        if found.multirun:
+            # as Hydra has it: who asks for a multirun gets one, whatever the config says
+            mode = OmegaConf.select(found.cfg, "hydra.mode")
+            asked = [] if mode == RunMode.MULTIRUN else ["hydra.mode=MULTIRUN"]
+            own.multirun(composer.config_name, job, [*overrides, *asked])
+        else:
+            composer.loader.ready = (found.overrides, found.cfg)
+            own.run(composer.config_name, job, overrides)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def code_of_single(error: Exception | None, trace: bool) -> int:
@@ -144,14 +171,14 @@ def working_folder_importable() -> Iterator[None]:
         sys.path[:] = before
 
 
-def _of_later_rank(overrides: list[str], found: Checked | None) -> list[str]:
+def _of_later_rank(found: Checked) -> list[str]:
     """What keeps a rank that torchrun or SLURM has started out of the way of rank 0: no lines, files of its own."""
-    if launch.rank() == 0 or found is None:
+    if launch.rank() == 0:
         return []
     quiet = [f"hydra/{name}=disabled" for name in ("job_logging", "hydra_logging")]
     folder = OmegaConf.select(found.cfg, "hydra.output_subdir")
     own = [] if folder is None else [f"hydra.output_subdir={folder}/rank{launch.rank()}"]
-    given = {override.partition("=")[0] for override in overrides}
+    given = {override.partition("=")[0] for override in found.overrides}
     return [override for override in [*quiet, *own] if override.partition("=")[0] not in given]
 
 
@@ -164,7 +191,8 @@ def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[N
         variables[STUDY] = found.study
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
-    sys.argv = [argv[0], *arguments.for_hydra([*overrides, *_of_later_rank(overrides, found)])]
+    later = [] if found is None else _of_later_rank(found)
+    sys.argv = [argv[0], *arguments.for_hydra([*overrides, *later])]
     sys.stderr = cast(TextIO, _WithoutHydrasLine(stderr))
     try:
         yield

@@ -60,9 +60,15 @@ class Shares(Sampler[list[tuple[int, int]]]):
         self.first = 0
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, positions, edges = self.sampler.epoch, self.sampler.positions(), self._edges()
+        epoch = self.sampler.epoch
+        for share in self.positions():
+            yield [(epoch, position) for position in share.tolist()]
+
+    def positions(self) -> Iterator[NDArray[np.int64]]:
+        """The device's batches of the epoch as positions (B,), from batch `first` on."""
+        positions, edges = self.sampler.positions(), self._edges()
         for begin, end in zip(edges[self.first : -1], edges[self.first + 1 :], strict=True):
-            yield [(epoch, position) for position in positions[begin + self.rank : end : self.world_size].tolist()]
+            yield positions[begin + self.rank : end : self.world_size]
 
     def __len__(self) -> int:
         """Batches of the whole epoch, wherever this pass begins."""

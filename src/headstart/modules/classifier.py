@@ -83,13 +83,13 @@ class Classifier(LightningModule):
         if self.regularizer is not None:
             self.regularizer.begin(self.stages, from_source)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Images (B, channels, H, W) -> logits (B, num_classes)."""
-        logits: Tensor = self.head(self.backbone(image))
+    def forward(self, image: Tensor, start: int = 0) -> Tensor:
+        """Images (B, channels, H, W), or what enters stage `start` -> logits (B, num_classes)."""
+        logits: Tensor = self.head(self.backbone(image, start=start))
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        features = self.backbone(batch.image)  # (B, D)
+        features = self.backbone(batch.image, start=batch.start)  # (B, D)
         logits = self.head(features)
         loss = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
         self._measure("train", logits, batch.label, loss)
@@ -147,7 +147,7 @@ class Classifier(LightningModule):
             )
 
     def _evaluate(self, split: str, batch: Batch) -> Tensor:
-        logits: Tensor = self(batch.image)
+        logits: Tensor = self(batch.image, start=batch.start)
         self._measure(split, logits, batch.label, cross_entropy(logits, batch.label))
         return logits
 

@@ -9,7 +9,6 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from headstart import launch
-from headstart.report.write import write_report
 
 written: list[Path] = []  # the pages of this process, so that the command knows what Hydra has not called for
 failures: list[Exception] = []  # Hydra turns an exception of a callback into a warning: the exit code needs it
@@ -28,6 +27,8 @@ class ReportAtEnd(Callback):
 
 def report_at_end(folder: Path) -> Path | None:
     """The page of a folder's report, whose verdict is printed; None where it failed, see `failures`."""
+    from headstart.report.write import write_report  # here, as Hydra imports this module before each job
+
     try:
         report = write_report(folder)
     except Exception as error:

@@ -20,6 +20,7 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints)))
         shown = [tables.verdicts(section, study.metric) if section.comparisons else None]
         shown += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
+        shown.append(tables.throughput(section))
         parts += [_table(table) for table in shown if table]
     for table in (
         tables.settings(study),

@@ -68,6 +68,7 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
 def _section(index: int, section: Section, study: Study, colours: dict[str, int]) -> dict[str, Any]:
     drawn = charts(section, study, colours)
     found = [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
+    found.append(tables.throughput(section))
     return {
         "id": f"setting-{index}",
         "setting": " ".join(section.setting),

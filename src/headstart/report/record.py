@@ -7,6 +7,7 @@ from typing import Any
 from headstart.report.curves import lower_is_better
 from headstart.report.files import plain
 from headstart.report.measures import MEASURES, Measured, median_reached
+from headstart.report.phases import phases_of
 from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.report.study import ArmSummary, Comparison, Section, Study
 from headstart.report.words import summary
@@ -84,6 +85,7 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
             "by_seed": [vars(r) for r in arm.reach],
             "median": {key: median_reached(values) for key, values in reached.items()},
         },
+        "phases": phases_of(arm.runs),
         "source": None if arm.source is None else vars(arm.source),
         "runs": [_run(m, sign, levels) for m in arm.runs],
     }
@@ -105,6 +107,8 @@ def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
         },
         "final": one.run.result.get("metrics"),
         "wall_s": one.run.result.get("wall_s"),
+        "peak_memory_mib": one.run.result.get("peak_memory_mib"),
+        "phases": one.run.result.get("phases"),
         "versions": one.run.result.get("versions"),
     }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1  # of result.json
+OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
 
 
@@ -41,7 +42,7 @@ class Other:
     """A folder that cannot be compared, and why."""
 
     folder: Path
-    state: str  # failed, unfinished, damaged, replaced
+    state: str  # failed, unfinished, damaged, replaced, of another task
     why: str
 
 
@@ -56,7 +57,8 @@ class Found:
 def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
     """The finished runs below a folder in the order of their paths, and what is there besides.
 
-    `names`: only the runs whose folder is called so. What cannot be read is listed, never raised.
+    `names`: only the runs whose folder is called so. What cannot be read is listed, never raised; results of other
+    tasks, as a probe's, are passed over.
     """
     finished: list[Run] = []
     others: list[Other] = []
@@ -66,7 +68,7 @@ def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
         found = run_in(path)
         if isinstance(found, Run):
             finished.append(found)
-        else:
+        elif found.state != OTHER_TASK:
             others.append(found)
     return Found(tuple(finished), tuple(others))
 
@@ -83,6 +85,8 @@ def run_in(folder: Path) -> Run | Other:
         result = json.loads(result_file.read_text(encoding="utf-8"))
         if not isinstance(result, dict):
             raise ValueError(f"result.json must hold an object, got {type(result).__name__}")
+        if result.get("task", "fit") != "fit":
+            return Other(folder, OTHER_TASK, f"a result of task={result['task']}, which has no curve")
         if result.get("format") != FORMAT:
             raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
         mode, seed, overrides = result["mode"], result["seed"], result.get("overrides")

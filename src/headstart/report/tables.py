@@ -10,6 +10,7 @@ from typing import Any
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
 from headstart.report.measures import MEASURES, Measure, median_reached
+from headstart.report.phases import phases_of
 from headstart.report.statistics import Interval
 from headstart.report.study import ArmSummary, Section, Study
 from headstart.report.words import answer, effect, number, question, reach_text, reason, significant, span
@@ -94,6 +95,39 @@ def costs(section: Section, study: Study) -> Table | None:
     return Table(f"Cost of reaching the final level of {base}", head, rows, note)
 
 
+def throughput(section: Section) -> Table | None:
+    """What each phase of each arm took; None where no run has recorded it."""
+    rows = []
+    for arm in section.all_arms:
+        for phase in phases_of(arm.runs):
+            waiting = phase["wait_share"]
+            rows.append(
+                [
+                    Cell(arm.label),
+                    Cell(phase["phase"], _opened(phase["open"])),
+                    Cell(_number(phase["epochs"], 1).removesuffix(".0"), f"{_number(phase['steps'], 0)} steps"),
+                    Cell(_number(phase["images_per_s"], 0)),
+                    Cell("–" if waiting is None else f"{100 * waiting:.0f} %"),
+                    *(Cell(_number(phase[key], 2)) for key in ("train_s", "validation_s", "store_s")),
+                    Cell(_number(phase["peak_memory_mib"], 0)),
+                ]
+            )
+    if not rows:
+        return None
+    head = ["mode", "phase", "epochs", "images/s", "waiting", "training, s", "validation, s", "store, s", "memory, MiB"]
+    note = (
+        "Medians over the seeds that came to the phase: images per second of training, its share of waiting for data "
+        "(on a GPU the host's, the most that faster data could save), time of training, of validation and of filling "
+        "the feature store, and the most memory."
+    )
+    return Table("Throughput and memory by phase", head, rows, note)
+
+
+def _opened(parts: list[str]) -> str:
+    """stage4, head learn."""
+    return f"{', '.join(parts)} {'learns' if len(parts) == 1 else 'learn'}" if parts else ""
+
+
 def settings(study: Study) -> Table:
     """What all runs share, and what made them; several values where runs differ."""
     results = [m.run.result for s in study.sections for arm in s.all_arms for m in arm.runs]
@@ -151,7 +185,7 @@ def sources(study: Study) -> Table | None:
         inner = f"95 % {_number(limits[0])} to {_number(limits[1])}" if isinstance(limits, list) else ""
         rows.append(
             [
-                Cell(Path(str(source.get("folder", key))).name),
+                Cell(Path(str(source.get("folder") or source.get("file") or key)).name),
                 Cell(_number(accuracy), inner),
                 *(Cell(_number((source.get("naive") or {}).get(name))) for name in naive),
                 Cell(_number(source.get("wall_s"), 1)),

@@ -12,6 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart import launch
 from headstart.sharding import Sharded
+from headstart.tasks.profiler import profiler_of
 from headstart.types import UserError
 
 KNOWN = "trainer=ddp, trainer=ddp_cpu or trainer=fsdp"
@@ -44,8 +45,11 @@ def needed_processes(node: DictConfig) -> int:
 def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
     """The trainer of a config, on several devices with a strategy under which unfreezing is right.
 
-    Raises UserError for another strategy, for SyncBatchNorm on the CPU, and for a GPU where there is none.
+    Raises UserError for another strategy or profiler, for SyncBatchNorm on the CPU, and for a GPU where there is none.
     """
+    if "profiler" not in more:
+        profiler_of(node, ".")  # a wrong name is an error before anything is built
+        more["profiler"] = None
     if node.get("accelerator") in ("gpu", "cuda") and not (
         CUDAAccelerator.is_available() or MPSAccelerator.is_available()
     ):

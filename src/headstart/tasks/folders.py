@@ -29,8 +29,9 @@ def cleared(folder: Path) -> Path:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for events in folder.glob("events.out.tfevents.*"):
-        events.unlink()
+    for pattern in ("events.out.tfevents.*", "profile*.txt", "profile*.pt.trace.json"):
+        for leftover_file in folder.glob(pattern):
+            leftover_file.unlink()
     (folder / "checkpoints").mkdir(parents=True)
     return folder
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
 OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
+OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND)  # the folder above says the first two
 
 
@@ -86,6 +89,10 @@ def config_hash(cfg: DictConfig) -> str:
     kept = {key: value for key, value in raw.items() if key not in ("hydra", *OF_THE_COMMAND)}
     if "run_dir" in kept:
         kept["run_dir"] = "."
+    if isinstance(kept.get("store"), dict):
+        kept["store"] = {key: value for key, value in kept["store"].items() if key not in OF_THE_MACHINE}
+    if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
+        kept["weights"] = kept["weights"] | {"path": _content(kept["weights"]["path"])}
     loggers = kept.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):
@@ -132,6 +139,18 @@ def _without_machine(text: str) -> str:
         if folder != "/":
             text = re.sub(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])", sign, text)
     return text
+
+
+def _content(path: str) -> str:
+    """A file's SHA-256: what a run depends on, wherever it lies; the path itself where there is no such file."""
+    file = Path(path).expanduser()
+    return _digest(file, file.stat().st_mtime_ns) if file.is_file() else path
+
+
+@cache
+def _digest(file: Path, changed_ns: int) -> str:  # noqa: ARG001  # a part of what is remembered
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _hex(text: str) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
-import resource
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,14 +26,6 @@ def versions() -> dict[str, str | None]:
         "pytorch_lightning": version("pytorch_lightning"),
         "torchvision": torchvision.__version__,
     }
-
-
-def peak_memory_mib() -> float:
-    """The most memory that was in use, in MiB: of the GPU where one was used, else of this process (all its runs)."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
 
 
 def figures(logged: dict[str, Any], split: str) -> dict[str, float]:

@@ -191,13 +191,13 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
 
 def _naive(runnable: DictConfig) -> dict[str, float]:
     """The accuracies of the naive models on the source's test images, trained on its training images."""
-    data = assembled(runnable).data
-    data.setup("fit")
-    images = {
-        split: [torch.cat(part).numpy() for part in zip(*data.plain_dataloader(split), strict=True)]
-        for split in ("train", "test")
-    }
-    return naive_accuracies(*images["train"], *images["test"])
+    parts = assembled(runnable)
+    parts.data.setup("fit")
+    images = []
+    for split in ("train", "test"):
+        batches = [(parts.backbone.entering(batch.image), batch.label) for batch in parts.data.plain_dataloader(split)]
+        images += [torch.cat(part).numpy() for part in zip(*batches, strict=True)]
+    return naive_accuracies(*images)
 
 
 def _table(result: dict[str, Any]) -> str:

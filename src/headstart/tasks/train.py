@@ -16,24 +16,31 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from headstart import launch
 from headstart.backbones.weights import Weights, load, weights_hash
+from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
+from headstart.callbacks.clock import Clock
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.random_states import RandomStates
 from headstart.callbacks.so_far import SoFar
 from headstart.callbacks.start import Start
+from headstart.callbacks.store import FeatureStore
+from headstart.callbacks.throughput import Throughput
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
 from headstart.modules.compilation import compile_in_place
 from headstart.report.leaves import leaves
 from headstart.sharding import load_whole, whole_state
-from headstart.tasks.agreement import largest, of_first, wait_for_all
+from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import RESULT, cleared, write_json
 from headstart.tasks.parts import assembled
 from headstart.tasks.plan import log_plan, run_plan
-from headstart.tasks.result import figures, peak_memory_mib, versions
+from headstart.tasks.profiler import profiler_of
+from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
+
+log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     about: what the result says besides of where it comes from (study, name, hash, overrides).
     """
     quieten()
-    weights = _source_weights(cfg)  # may train a source model first
+    weights = weights_of(cfg)  # may train a source model first
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg)
     from_source = load(parts.backbone, weights)
@@ -57,10 +64,12 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         cleared(folder)
     wait_for_all()
 
-    timeline = Timeline()
+    clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
+    timeline, throughput = Timeline(), Throughput(clock=clock)
+    features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     start = Start(
-        train=parts.data.plain_dataloader("train"),
-        val=parts.data.plain_dataloader("val"),
+        train=parts.data.plain_dataloader("train", stored=True),
+        val=parts.data.plain_dataloader("val", stored=True),
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
     )
     chosen: list[pl.Callback] = [instantiate(node) for node in cfg.callbacks.values() if node]
@@ -73,8 +82,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         cfg.trainer,
         default_root_dir=str(folder),
         logger=loggers,
+        profiler=clock,
         # opened before it is measured, timed before it is saved
-        callbacks=[Unfreeze(parts.schedule), start, timeline, *chosen, *keeping],
+        callbacks=[Unfreeze(parts.schedule), features, throughput, start, timeline, *chosen, *keeping],
     )
     if launch.rank() == 0:
         processes = trainer.num_devices * trainer.num_nodes
@@ -106,7 +116,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "examples": timeline.examples,
         "wall_s": timeline.wall_s,
         "processes": trainer.world_size,
-        "peak_memory_mib": largest(peak_memory_mib()),
+        "peak_memory_mib": throughput.peak_memory_mib(),
+        "phases": throughput.phases(),
         "source": dict(weights.facts) or None,
         "weights_hash": weights_hash(whole_state(parts.module)),
         "versions": versions(),
@@ -115,6 +126,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     for logger in loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
+        data = "" if about["study"] == "source" else "target"  # the group that a hint would name
+        around = throughput.circumstances(trainer, data=data)
+        log.info("%s: %s", folder.name, line(result["phases"], result["peak_memory_mib"], around))
         write_json(folder / RESULT, result)
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
@@ -138,7 +152,7 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _source_weights(cfg: DictConfig) -> Weights:
+def weights_of(cfg: DictConfig) -> Weights:
     """The weights that the mode starts from: those of the source, or none."""
     if not cfg.reuse:
         return Weights()

@@ -1,0 +1,134 @@
+"""Which of a file's tensors belong where in a backbone?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from headstart.backbones.stages import Backbone
+from headstart.types import UserError
+
+COMPILED = "_orig_mod."  # what torch.compile puts into names, at any place
+COUNTER = "num_batches_tracked"  # of BatchNorm; old files have none, and only momentum=None reads it
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What of a file a backbone can take."""
+
+    tensors: Mapping[str, Tensor]  # by their names in the backbone
+    prefix: str  # what stood before the names in the file
+    missing: tuple[str, ...]  # names in the backbone, of all its stages, that the file has nothing for
+    left_over: tuple[str, ...]  # names in the file that the backbone has no place for
+
+
+def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | None) -> Matching:
+    """The tensors of a file by their places in the backbone, whichever of two names they have.
+
+    That of the backbone (`stages.layer1.0.conv1.weight`), or that of the network that it was cut from
+    (`layer1.0.conv1.weight`). prefix: what stands before the names in the file, None for the one under which most
+    are found. Raises UserError where none is found, or equally many under several prefixes.
+    """
+    places = {name: name for name in [*backbone.state_dict(), *backbone.original.values()]} | backbone.original
+    there = {name.replace(COMPILED, ""): name for name in state}
+    if prefix is None:
+        prefix = _prefix(there, places)
+    elif prefix and not prefix.endswith("."):
+        prefix += "."
+    found = {
+        places[short.removeprefix(prefix)]: name
+        for short, name in there.items()
+        if short.startswith(prefix) and short.removeprefix(prefix) in places
+    }
+    if not found:
+        raise UserError(
+            f"nothing in the file has a name of the backbone's{f' behind {prefix}' if prefix else ''}: the file begins "
+            f"with {_first(state)}; the backbone with {_first(backbone.original or backbone.state_dict())}; is it of "
+            "another architecture (backbone=...), or does something else stand before the names (weights.prefix=...)?"
+        )
+    taken = set(found.values())
+    return Matching(
+        tensors={here: state[name] for here, name in found.items()},
+        prefix=prefix,
+        missing=tuple(name for name in backbone.state_dict() if name not in found),
+        left_over=tuple(name for name in state if name not in taken),
+    )
+
+
+def complete(match: Matching, backbone: Backbone, *, reset_from: int | None) -> dict[str, Tensor]:
+    """The tensors of a matching, with all that the first `reset_from` stages (None: all) need, in their shapes.
+
+    Counters of BatchNorm's batches that a file lacks are 0. Raises UserError where anything else is missing, or of
+    another shape.
+    """
+    wanted = {
+        f"stages.{stage}.{name}": tensor
+        for stage in backbone.names[:reset_from]
+        for name, tensor in backbone.stages[stage].state_dict().items()
+    }
+    tensors = dict(match.tensors)
+    absent = []
+    for name, tensor in wanted.items():
+        if name not in tensors and name.endswith(COUNTER):
+            tensors[name] = torch.zeros_like(tensor)
+        elif name not in tensors:
+            absent.append(name)
+    if absent:
+        whole = len(_whole_stages(backbone, absent))
+        hint = f", or weights.reset_from={whole} for the stages that it has" if whole else ""
+        rest = f"; the backbone has no place for its {_first(match.left_over)}" if match.left_over else ""
+        raise UserError(
+            f"the file lacks {len(absent)} tensors that the backbone needs, {_first(absent)}{rest}; "
+            f"try the backbone that it is of (backbone=...){hint}"
+        )
+    for name, tensor in wanted.items():
+        if tensors[name].shape != tensor.shape:
+            raise UserError(_misfit(name, tuple(tensors[name].shape), tuple(tensor.shape), backbone))
+    return tensors
+
+
+def _prefix(names: Mapping[str, str], places: Mapping[str, str]) -> str:
+    """What stands before most of the names that have a place."""
+    votes: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")
+        for cut in range(len(parts)):
+            if ".".join(parts[cut:]) in places:
+                votes["".join(f"{part}." for part in parts[:cut])] += 1
+    best = [prefix for prefix, count in votes.items() if count == max(votes.values())]
+    if len(best) > 1 and "" not in best:
+        raise UserError(
+            f"the file has the backbone's tensors {len(best)} times, behind {', '.join(best)}; "
+            f"choose one: weights.prefix={best[0]}"
+        )
+    return best[0] if len(best) == 1 else ""
+
+
+def _whole_stages(backbone: Backbone, absent: list[str]) -> list[str]:
+    """The first stages, up to the one that something is missing of."""
+    stages = []
+    for stage in backbone.names:
+        if any(name.startswith(f"stages.{stage}.") for name in absent):
+            break
+        stages.append(stage)
+    return stages
+
+
+def _misfit(name: str, there: tuple[int, ...], here: tuple[int, ...], backbone: Backbone) -> str:
+    text = f"{name} is {there} in the file and {here} in the backbone"
+    first = next(iter(backbone.state_dict()))
+    if name == first and len(there) == len(here) == 4 and there[1] != here[1]:
+        return (
+            f"{text}: the file's first convolution reads images of {there[1]} channels, the backbone's "
+            f"{here[1]}; try backbone.channels={there[1]}"
+        )
+    return f"{text}; try the backbone settings that the file was trained with"
+
+
+def _first(names: Iterable[str], count: int = 4) -> str:
+    listed = list(names)
+    return ", ".join(listed[:count]) + (", ..." if len(listed) > count else "")

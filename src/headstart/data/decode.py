@@ -1,0 +1,78 @@
+"""How does an image file become pixels of the size that is asked for?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.types import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """File -> (size, size) grey or (size, size, 3) RGB, uint8: the shorter side becomes `resize`, the centre is kept.
+
+    Upright as EXIF says; bilinear, antialiased; of several frames the first; transparency is ignored.
+    reduced: a JPEG whose shorter side is at least twice `resize` is decoded at 1/2, 1/4 or 1/8 of its size, never
+    below `resize`. That takes about half the time; grey values then differ by less than 1 of 255 on average from
+    those of a full decoding.
+    """
+
+    size: int  # pixels
+    resize: int  # pixels
+    channels: Literal[1, 3]
+    reduced: bool
+
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        """The image of a file. Raises UserError with the file's name where there is none."""
+        from PIL import Image, ImageOps
+
+        try:
+            with Image.open(path) as image:
+                if self.reduced:
+                    # of a JPEG only; grey asks for the luma alone, which is in the file as it is
+                    image.draft(self._mode, (self.resize, self.resize))
+                ImageOps.exif_transpose(image, in_place=True)
+                return np.asarray(self._cut(eight_bit(image, self._mode)))
+        except Exception as error:  # each format's decoder raises errors of its own
+            raise UserError(
+                f"{path} is no image that can be read ({type(error).__name__}: {error}); repair it, or take it away"
+            ) from error
+
+    @property
+    def _mode(self) -> Literal["L", "RGB"]:
+        return "L" if self.channels == 1 else "RGB"
+
+    def _cut(self, image: Image) -> Image:
+        """The centre, resized: only what is kept is computed, and no edge is rounded to whole pixels."""
+        from PIL.Image import Resampling
+
+        side = min(image.size) * self.size / self.resize  # pixels of the image that are kept
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        if side == self.size:  # the size is right: to sample between pixels would only blur them
+            return image.crop((int(left), int(top), int(left) + self.size, int(top) + self.size))
+        box = (left, top, left + side, top + side)
+        return image.resize((self.size, self.size), Resampling.BILINEAR, box=box)
+
+
+def eight_bit(image: Image, mode: Literal["L", "RGB"]) -> Image:
+    """The image with 8 bits a channel. 16-bit grey keeps its upper 8; Pillow itself would make nearly all white.
+
+    Raises ValueError where values have no known range.
+    """
+    from PIL.Image import fromarray
+
+    if image.mode.startswith("I"):  # I;16, I;16B, and I, as older versions of Pillow open 16-bit PNG
+        image = fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its values are floats of an unknown range")
+    if image.mode == "P":  # Pillow warns where a palette's transparency is lost on the way
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image if image.mode == mode else image.convert(mode)

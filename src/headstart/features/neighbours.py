@@ -1,0 +1,49 @@
+"""Which class do the nearest training images have?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+Measure = Literal["cosine", "euclidean", "softmax"]
+CHUNK = 2**24  # similarities or votes that are in memory at once
+
+
+def neighbours(
+    train: Tensor, labels: Tensor, query: Tensor, num_classes: int, *,
+    measure: Measure, ks: Sequence[int], temperature: float,
+) -> Tensor:  # fmt: skip
+    """The class that most of the k nearest training images have, for each k.
+
+    train (N, D), labels (N,), query (M, D) -> (len(ks), M). cosine and euclidean: a neighbour has one vote; softmax:
+    exp(cosine / temperature) votes, the weighted k-NN of DINO (Wu et al. 2018, arXiv:1805.01978, section 3.4;
+    Caron et al. 2021, arXiv:2104.14294). Of classes with as many votes the first counts.
+    Raises ValueError where a k is larger than N.
+    """
+    if not 1 <= min(ks) <= max(ks) <= len(train):
+        raise ValueError(f"k must be 1 to the {len(train)} training images, got {', '.join(map(str, ks))}")
+    if measure == "euclidean":
+        middle = train.mean(dim=0)  # distances are as before, and rounding less
+        train, query = train - middle, query - middle
+        length = train.square().sum(dim=1)
+    else:
+        train, query = normalize(train), normalize(query)
+    classes = one_hot(labels, num_classes).to(train)
+    found = []
+    rows = max(1, CHUNK // max(len(train), max(ks) * num_classes))
+    for part in torch.split(query, rows):
+        near = part @ train.T
+        if measure == "euclidean":  # less |q|^2, which is the same for all neighbours
+            near = near.mul_(2).sub_(length)
+        nearness, which = near.topk(max(ks), dim=1)  # the nearest first
+        votes = classes[which]  # (m, k, K)
+        if measure == "softmax":
+            # less the largest: only ratios of votes count, and exp(1 / 0.001) is infinite
+            votes = votes * ((nearness - nearness[:, :1]) / temperature).exp()[:, :, None]
+        counted = votes.cumsum(dim=1)
+        found.append(torch.stack([counted[:, k - 1].argmax(dim=1) for k in ks]))
+    return torch.cat(found, dim=1)

@@ -1,0 +1,137 @@
+"""What does a model make of each image, as numbers in a file?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart import launch
+from headstart.features.embedding import Embedding, Format, write
+from headstart.features.pca import Directions, directions
+from headstart.features.projector import thumbnails, write_projector
+from headstart.tasks.frozen import Frozen, Stored, frozen
+from headstart.tasks.names import config_hash, safe
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+EMBEDDINGS = Path("outputs/embeddings")  # of models that are no finished run's
+
+
+def embed(
+    *,
+    cfg: DictConfig,
+    run_dir: str | None,
+    data: DictConfig | None,
+    splits: list[Literal["train", "val", "test"]],
+    stages: list[str] | None,
+    pca: Annotated[int, Ge(1)] | None,
+    format: Format,  # noqa: A002 - it is the word on the command line
+    out_dir: str | None,
+    projector: bool,
+    projector_images: Annotated[int, Ge(1)],
+) -> list[Path]:
+    """Write the features of each split's images to <out_dir>/<split>.<format> -> these files.
+
+    run_dir: a finished run, whose best weights and target count; None: the weights and the target of this command.
+    data: other data. stages: after which; None: the last. pca: so many principal directions of the training images'
+    features instead of the features. out_dir: None for <run_dir>/embeddings, without a run a folder below
+    outputs/embeddings. projector: also into TensorBoard's, the first so many images of each split.
+    Of the ranks of torchrun or SLURM the first does it, the others return nothing.
+    Raises UserError where the run is not finished, a stage is not there, or pca is more than the features have.
+    """
+    if launch.rank() > 0:
+        return []
+    for key, given in (("splits", splits), ("stages", stages)):
+        if given is not None and not given:
+            raise UserError(f"embed.{key} must name one at least, got []")
+    model = frozen(cfg, run_dir, data)
+    chosen = _chosen(stages, model.stages)
+    wanted = list(dict.fromkeys([*splits, "train"] if pca else splits))
+    stored = {split: model.features(split, chosen) for split in wanted}
+    found = {} if pca is None else _directions(stored["train"], pca)
+    folder = _folder(cfg, model, run_dir, out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for split in dict.fromkeys(splits):
+        embedding = _embedding(model, split, stored[split], found, data is not None)
+        files.append(folder / f"{split}.{format}")
+        write(files[-1], embedding)
+        log.info("%s: %s", files[-1], _shapes(embedding))
+        if projector:
+            _project(folder / "projector" / split, embedding, model, projector_images)
+    if projector:
+        log.info("tensorboard --logdir %s shows them in its projector", folder / "projector")
+    return files
+
+
+def _chosen(stages: list[str] | None, there: tuple[str, ...]) -> list[str]:
+    """Each stage once, in the order of the backbone, those that it does not have at the end."""
+    if stages is None:
+        return [there[-1]]
+    return sorted(dict.fromkeys(stages), key=lambda stage: there.index(stage) if stage in there else len(there))
+
+
+def _directions(train: Stored, count: int) -> dict[str, Directions]:
+    found = {}
+    for stage, features in train.features.items():
+        most = min(len(features) - 1, features.shape[1])
+        if count > most:
+            raise UserError(
+                f"embed.pca must be 1 to {most} for stage {stage} (features of width {features.shape[1]} of "
+                f"{len(features)} training images), got {count}"
+            )
+        found[stage] = directions(features, count)
+        log.info("%s: %d directions have %.1f %% of the variance", stage, count, 100 * float(found[stage].share.sum()))
+    return found
+
+
+def _embedding(model: Frozen, split: str, stored: Stored, found: Mapping[str, Directions], is_other: bool) -> Embedding:
+    features = {
+        stage: found[stage].of(tensor) if stage in found else tensor for stage, tensor in stored.features.items()
+    }
+    about: dict[str, Any] = {
+        **model.facts,
+        "split": split,
+        "data": "other" if is_other else "target",
+        "stages": list(features),
+        "pca": {stage: float(one.share.sum()) for stage, one in found.items()} or None,
+    }
+    return Embedding(features, stored.label, tuple(stored.names), tuple(model.parts.data.class_names), about, found)
+
+
+def _folder(cfg: DictConfig, model: Frozen, run_dir: str | None, out_dir: str | None) -> Path:
+    if out_dir is not None:
+        return Path(out_dir).expanduser()
+    if run_dir is not None:
+        return Path(run_dir).expanduser() / "embeddings"
+    name = f"{type(model.parts.data).__name__},{str(cfg.backbone['_target_']).rpartition('.')[2]}"
+    return EMBEDDINGS / f"{safe(name.lower())}-{config_hash(cfg)}"
+
+
+def _shapes(embedding: Embedding) -> str:
+    return ", ".join(f"{stage} {' x '.join(map(str, t.shape))}" for stage, t in embedding.features.items())
+
+
+def _project(folder: Path, embedding: Embedding, model: Frozen, most: int) -> None:
+    """Show the first images of a split, in which the classes take turns."""
+    count = min(most, len(embedding.names))
+    data = model.parts.data
+    images: list[Tensor] = [
+        thumbnails(batch.image, data.pixels, count=count)
+        for batch in data.plain_dataloader(embedding.about["split"], positions=np.arange(count))
+    ]
+    write_projector(
+        folder,
+        {stage: tensor[:count] for stage, tensor in embedding.features.items()},
+        classes=[embedding.class_names[n] for n in embedding.label[:count].tolist()],
+        names=embedding.names[:count],
+        thumbnails=torch.cat(images),
+    )

@@ -1,0 +1,136 @@
+"""What does a model that does not learn make of a data set's images?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.backbones.weights import load
+from headstart.features.images import Engine, Group, in_eval, served
+from headstart.features.key import Place, activations, cuts_of
+from headstart.features.store import Store
+from headstart.tasks.evaluate import run_config
+from headstart.tasks.folders import finished
+from headstart.tasks.parts import Parts, assembled
+from headstart.tasks.train import quieten, weights_of
+from headstart.types import UserError
+
+
+class Stored(NamedTuple):
+    """The features of a split's images in its order."""
+
+    features: dict[str, Tensor]  # stage -> (N, D), float32 on the CPU, pooled over space
+    label: Tensor  # (N,), int64
+    names: list[str]  # of the images
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A backbone with its weights, and the data to look at.
+
+    facts: where the weights come from, for result.json.
+    """
+
+    parts: Parts
+    store: Store | None
+    engine: Engine
+    facts: dict[str, Any]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages' names, from the input on."""
+        return self.parts.backbone.names
+
+    def features(self, split: str, stages: Sequence[str]) -> Stored:
+        """The features after each of these stages, in one pass, or from the feature store.
+
+        Raises UserError where there is no such stage or split.
+        """
+        places = [Place(self._number(stage), pooled=True) for stage in stages]
+        data = self.parts.data
+        loader = data.plain_dataloader(split)  # the data say whether there is such a split
+        contents = getattr(data, "contents", None)
+        if self.store is None or contents is None:
+            found, labels = self._live(loader, places)
+        else:
+            found, labels = self._stored(split, places, self.store), loader.labels
+        names = data.names(split) if hasattr(data, "names") else [f"{split}/{n}" for n in range(len(labels))]
+        return Stored(dict(zip(stages, found, strict=True)), labels, names)
+
+    def _number(self, stage: str) -> int:
+        if stage not in self.stages:
+            near = get_close_matches(stage, self.stages, n=1)
+            raise UserError(
+                f"the stages are {', '.join(self.stages)}, got {stage!r}{f'; did you mean {near[0]}?' if near else ''}"
+            )
+        return self.stages.index(stage) + 1
+
+    def _stored(self, split: str, places: list[Place], store: Store) -> list[Tensor]:
+        backbone, engine, data = self.parts.backbone, self.engine, self.parts.data
+        with in_eval(backbone, max(place.after for place in places)):
+            cuts = cuts_of(
+                backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
+                context=engine.context,
+            )  # fmt: skip
+        found, _ = served(store, backbone, data, [Group(split)], cuts, engine=engine)
+        everything = np.arange(data.sizes[split])
+        return [found[Group(split), cut].at(0, everything) for cut in cuts]
+
+    def _live(self, loader: Any, places: list[Place]) -> tuple[list[Tensor], Tensor]:
+        backbone, engine = self.parts.backbone, self.engine
+        seen: list[list[Tensor]] = [[] for _ in places]
+        labels = []
+        with in_eval(backbone, max(place.after for place in places)):
+            for batch in loader:
+                with engine.context():
+                    given = activations(backbone, engine.convert(batch).image.to(engine.device), places)
+                for kept, place in zip(seen, places, strict=True):
+                    kept.append(given[place].float().cpu())
+                labels.append(batch.label)
+        return [torch.cat(kept) for kept in seen], torch.cat(labels)
+
+
+def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None = None) -> Frozen:
+    """The model that a command line means, with its data set up; it computes on one device, as cfg.trainer says.
+
+    run_dir: a finished run, whose best weights and settings count; None: cfg's own, with the weights that its mode
+    starts from (random ones where it does not reuse a source). data: other data than the target. Raises
+    UserError where the run is not finished.
+    """
+    quieten()
+    facts: dict[str, Any]
+    if run_dir is None:
+        weights = weights_of(cfg)
+        pl.seed_everything(cfg.seed, verbose=False)
+        parts = assembled(cfg, data)
+        load(parts.backbone, weights)
+        facts = {"run": None, "source": dict(weights.facts) or None}
+    else:
+        folder = Path(run_dir).expanduser()
+        if (result := finished(folder)) is None:
+            raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
+        parts = assembled(run_config(folder), data)
+        path = folder / "checkpoints" / "best.ckpt"
+        if not path.is_file():
+            raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
+        parts.backbone.load_state_dict(own)  # the head is of the run's own classes
+        facts = {"run": folder.as_posix(), "source": result["source"]}
+    parts.data.setup("test")
+    trainer: pl.Trainer = instantiate(
+        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    parts.module.to(trainer.strategy.root_device)
+    return Frozen(parts, instantiate(cfg.store) if cfg.get("store") else None, Engine.of(trainer), facts)

@@ -1,0 +1,233 @@
+"""How much do a frozen model's features know about the classes, and at which depth?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, MinLen
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from headstart import launch
+from headstart.features.heads import Heads
+from headstart.features.kinds import LINEAR, Kinds
+from headstart.features.neighbours import Measure
+from headstart.features.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
+from headstart.modules.head import class_means
+from headstart.scores.naive import wilson_interval
+from headstart.tasks.folders import RESULT, finished, write_json
+from headstart.tasks.frozen import Frozen, Stored, frozen
+from headstart.tasks.names import OF_THE_COMMAND, config_hash
+from headstart.tasks.result import versions
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+
+
+def probe(
+    *,
+    cfg: DictConfig,
+    run_dir: str | None,
+    data: DictConfig | None,
+    stages: Annotated[list[str], MinLen(1)] | None,
+    lr: list[Annotated[float, Gt(0)]],
+    weight_decay: list[Annotated[float, Ge(0)]],
+    epochs: Annotated[int, Ge(1)],
+    batch_size: Annotated[int, Ge(1)],
+    checkpoint: Literal["best", "last"],
+    neighbours: list[Measure],
+    k: list[Annotated[int, Ge(1)]],
+    temperature: Annotated[float, Gt(0)],
+    ridge: list[Annotated[float, Gt(0)]],
+    logistic: list[Annotated[float, Gt(0)]],
+) -> float:
+    """Train heads of all kinds and settings on the features of frozen stages -> the best one's val accuracy.
+
+    All learn from train; of each kind the one that is right most often on val (of equals the first) is measured on
+    test, once. Prints the table, writes it to result.json of the run's folder, and pictures for TensorBoard. A
+    finished probe of the same hash is shown again. run_dir: a finished run whose model is probed, None for the
+    weights that the mode starts from. data: other data than the target. Of several ranks the first does it.
+    Raises UserError where a stage is not there or a class has no training image.
+    """
+    if launch.rank() > 0:
+        return float("nan")
+    folder = Path(cfg.run_dir)
+    result = None if cfg.rerun else finished(folder)
+    if result is None:
+        kinds = Kinds(
+            ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
+            lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",
+            seed=int(cfg.seed),
+        )  # fmt: skip
+        result = _probed(cfg, folder, frozen(cfg, run_dir, data), stages, kinds)
+        print(table(result))
+    else:
+        print(table(result))
+        log.info("%s is finished (rerun=true probes again)", folder.name)
+    return float(result["metrics"]["val/accuracy"])
+
+
+def _class_means(material: Material) -> Probe:
+    weight, bias = class_means(*material.train, material.num_classes)
+    return Probe.of_heads(Heads(weight[None], bias[None]), [{}])
+
+
+def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: Kinds) -> dict[str, Any]:
+    """What stands in result.json: every head's val figure, and test figures of the chosen ones."""
+    data, began = model.parts.data, time.monotonic()
+    names = list(dict.fromkeys(stages or model.stages))
+    train, val = (model.features(split, names) for split in ("train", "val"))
+    _check(train.label, len(val.label), kinds, data)
+    passed = time.monotonic()
+    device = model.engine.device if model.engine.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
+
+    def labelled(stored: Stored, stage: str) -> Labelled:
+        return Labelled(stored.features[stage].to(device), stored.label.to(device))
+
+    tried = {"class_means": _class_means, **kinds.named()}
+    found: list[Candidate] = []
+    for stage in names:
+        material = Material(labelled(train, stage), labelled(val, stage), data.num_classes)
+        found += candidates(tried, stage, material)
+    best = best_by(lambda one: one.kind, found)
+    learned = time.monotonic()
+    # the first look at test: the choice is made
+    test = model.features("test", list(dict.fromkeys(one.stage for one in best.values())))
+    tested = {kind: one.rightly(labelled(test, one.stage)) for kind, one in best.items()}
+    total = len(test.label)
+    chosen = {
+        kind: {
+            "stage": one.stage,
+            "setting": dict(one.setting),
+            "val/accuracy": one.right / len(val.label),
+            "test/accuracy": tested[kind] / total,
+            "test_interval": wilson_interval(tested[kind], total),
+        }
+        for kind, one in best.items()
+    }
+    winner = best_by(lambda _: "", best.values())[""].kind
+    result = {
+        "format": 1,
+        "task": "probe",
+        "study": folder.parent.name,
+        "name": folder.name,
+        "hash": config_hash(cfg),
+        "overrides": [one for one in HydraConfig.get().overrides.task if one.partition("=")[0] not in OF_THE_COMMAND],
+        "mode": cfg.mode if model.facts["run"] is None else None,  # a run's own config says its mode
+        "seed": cfg.seed,
+        **model.facts,
+        "metrics": {key: chosen[winner][key] for key in ("val/accuracy", "test/accuracy")},
+        "best": winner,
+        "chosen": chosen,
+        "heads": [
+            {
+                "kind": one.kind,
+                "stage": one.stage,
+                "setting": dict(one.setting),
+                "val/accuracy": one.right / len(val.label),
+            }
+            for one in found
+        ],
+        "stages": {stage: train.features[stage].shape[1] for stage in names},
+        "sizes": {"train": len(train.label), "val": len(val.label), "test": total},
+        "num_classes": data.num_classes,
+        "class_names": list(data.class_names),
+        "wall_s": {"features": passed - began + time.monotonic() - learned, "heads": learned - passed},
+        "versions": versions(),
+    }
+    _draw(cfg, result, kinds)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def _check(labels: Tensor, val: int, kinds: Kinds, data: Any) -> None:
+    empty = first_empty(labels, data.num_classes)
+    if empty is not None:
+        raise UserError(
+            f"each class needs a training image, {data.class_names[empty]!r} has none of {len(labels)}; "
+            "try more of them (target.shots=null takes all), or data without the class"
+        )
+    if not val:
+        raise UserError("heads are chosen on val images, and these data have none; try another data@target")
+    large = [k for k in kinds.ks if k > len(labels)]
+    if large and kinds.measures:
+        log.info("probe.k: left out %s: there are %d training images", ", ".join(map(str, large)), len(labels))
+
+
+def _draw(cfg: DictConfig, result: dict[str, Any], kinds: Kinds) -> None:
+    """The table, the accuracy by stage and the grid of the linear heads, in TensorBoard."""
+    made = [instantiate(node) for node in cfg.logger.values() if node]
+    boards = [logger for logger in made if isinstance(logger, TensorBoardLogger)]
+    if not boards:
+        return
+    from headstart.features.probe_figures import grid_figure, stages_figure  # here: they need matplotlib
+
+    figures = {"probe/stages": stages_figure(list(result["stages"]), by_stage(result))}
+    if kinds.grid:
+        shape = len(kinds.lr), len(kinds.weight_decay)
+        reached: dict[str, list[float]] = {}
+        for head in result["heads"]:
+            if head["kind"] == LINEAR:
+                reached.setdefault(head["stage"], []).append(head["val/accuracy"])
+        panels = {stage: torch.tensor(values).view(shape).tolist() for stage, values in reached.items()}
+        best = result["chosen"][LINEAR]
+        place = kinds.grid.index((best["setting"]["lr"], best["setting"]["weight_decay"]))
+        chosen = best["stage"], *divmod(place, len(kinds.weight_decay))
+        figures["probe/grid"] = grid_figure(panels, kinds.lr, kinds.weight_decay, chosen)
+    lines = "\n".join(f"    {line}" for line in table(result).splitlines())  # as Markdown shows what is aligned already
+    for board in boards:
+        board.experiment.add_text("probe", lines, global_step=0)
+        for tag, figure in figures.items():
+            board.experiment.add_figure(tag, figure, global_step=0, close=False)
+        board.experiment.close()
+
+
+def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:
+    """Kind -> its best val accuracy at each stage of a probe's result, in the order of the stages."""
+    best: dict[str, dict[str, float]] = {}
+    for head in result["heads"]:
+        of_kind = best.setdefault(head["kind"], dict.fromkeys(result["stages"], 0.0))
+        of_kind[head["stage"]] = max(of_kind[head["stage"]], head["val/accuracy"])
+    return {kind: list(values.values()) for kind, values in best.items()}
+
+
+def table(result: dict[str, Any]) -> str:
+    """A probe's result as lines: each kind's chosen head with its test figure, and the best of each stage on val."""
+    sizes, by_kind = result["sizes"], by_stage(result)
+    rows = [["", "kind", "stage", "setting", "val", "test", "95 % interval"]]
+    for kind, one in result["chosen"].items():
+        low, high = one["test_interval"]
+        figures = [f"{one[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
+        mark = "*" if kind == result["best"] else ""
+        rows.append([mark, kind, one["stage"], _setting(one["setting"]), *figures, f"{low:.3f} to {high:.3f}"])
+    depth = [["stage", "width", *by_kind]]
+    for number, (stage, width) in enumerate(result["stages"].items()):
+        depth.append([stage, str(width), *(f"{values[number]:.3f}" for values in by_kind.values())])
+    return "\n".join(
+        [
+            f"{len(result['heads'])} heads on {len(depth) - 1} frozen stages, {result['num_classes']} classes; "
+            f"{sizes['train']} training, {sizes['val']} val and {sizes['test']} test images",
+            "the best of each kind on val, then measured on test (* the best of all on val):",
+            *_aligned(rows),
+            "the best val accuracy of each stage:",
+            *_aligned(depth),
+        ]
+    )
+
+
+def _setting(setting: dict[str, Any]) -> str:
+    return " ".join(
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in setting.items()
+    )
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

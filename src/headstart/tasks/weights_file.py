@@ -1,0 +1,78 @@
+"""Which weights does a file give to a backbone, and what does a run say of them?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart import launch
+from headstart.backbones.file import sha256, tensors_in
+from headstart.backbones.matching import Matching, complete, matching
+from headstart.backbones.stages import Backbone
+from headstart.backbones.weights import Weights
+from headstart.tasks.folders import finished
+
+log = logging.getLogger(__name__)
+LISTED = 20  # names in result.json; of a file with a text model there are hundreds
+
+
+def file_weights(
+    *, cfg: DictConfig, path: str, prefix: str | None, reset_from: Annotated[int, Ge(0)] | None
+) -> Weights:
+    """The weights in a file for cfg.backbone, whose tensors may be called as in the original network.
+
+    Of a checkpoint in the folder of a finished run, also the head and its classes. reset_from: keep the first n
+    stages, the rest stays fresh. Raises UserError where the file cannot be read, or lacks what those stages need.
+    """
+    file = Path(path).expanduser()
+    state = tensors_in(file)
+    with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
+        backbone: Backbone = instantiate(cfg.backbone)
+    match = matching(state, backbone, prefix=prefix)
+    tensors = complete(match, backbone, reset_from=reset_from)
+    head, class_names = _head(state, match, file)
+    digest = sha256(file)
+    stages = backbone.names[:reset_from]
+    unused = [name for name in match.left_over if name.removeprefix("head.") not in head]
+    if launch.rank() == 0:
+        log.info("%s", _report(file, stages, match, unused))
+    facts = {
+        "hash": digest[:8],
+        "file": path,
+        "sha256": digest,
+        "prefix": match.prefix,
+        "stages": list(stages),
+        "matched": len(match.tensors),
+        "missing": _listed(match.missing),
+        "left_over": _listed(unused),
+    }
+    return Weights(backbone=tensors, head=head, class_names=class_names, reset_from=reset_from, facts=facts)
+
+
+def _head(state: Mapping[str, Tensor], match: Matching, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The head of a checkpoint of ours and the names of its classes, both empty where they are not known."""
+    result = finished(file.parent.parent)
+    if match.prefix != "backbone." or result is None:
+        return {}, ()
+    head = {name.removeprefix("head."): tensor for name, tensor in state.items() if name.startswith("head.")}
+    return head, tuple(result.get("class_names", ()))
+
+
+def _report(file: Path, stages: Sequence[str], match: Matching, unused: Sequence[str]) -> str:
+    shown = f" ({', '.join(unused[:4])}{', ...' if len(unused) > 4 else ''})" if unused else ""
+    return (
+        f"{file.name}: {len(match.tensors)} tensors fit, {len(match.missing)} missing, {len(unused)} left over{shown}; "
+        f"it gives {', '.join(stages) or 'no stage'}"
+    )
+
+
+def _listed(names: Sequence[str]) -> dict[str, Any]:
+    return {"count": len(names), "first": list(names[:LISTED])}

@@ -1,0 +1,68 @@
+"""Is the most memory what was really held, and not what was held before?"""
+
+import sys
+
+import pytest
+import torch
+
+from headstart.callbacks import memory
+from headstart.callbacks.memory import PeakMemory, highest_mib, resident_mib
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def peak(monkeypatch):
+    """A watch over numbers that the test sets; its own looks never come."""
+    found, watch = {"resident": 100.0, "highest": 500.0}, PeakMemory()
+    monkeypatch.setattr(memory, "EVERY_S", 3600)
+    monkeypatch.setattr(memory, "resident_mib", lambda: found["resident"])
+    monkeypatch.setattr(memory, "highest_mib", lambda: found["highest"])
+    watch.begin(CPU)
+    yield watch, found
+    watch.end()
+
+
+def test_what_an_earlier_run_of_the_process_held_does_not_count(peak):
+    watch, found = peak
+    found["resident"] = 200.0
+    assert watch.taken() == 200.0
+
+
+def test_a_record_of_the_process_counts_also_where_nobody_looked(peak):
+    watch, found = peak
+    found["highest"] = 700.0
+    assert watch.taken() == 700.0
+    assert watch.taken() == 100.0
+
+
+def test_where_the_system_does_not_say_what_is_resident_it_is_the_most_of_the_process(peak):
+    watch, found = peak
+    found["resident"] = None
+    assert watch.taken() == 500.0
+
+
+def test_nothing_is_watched_before_the_beginning_and_after_the_end(peak):
+    watch, _ = peak
+    watch.end()
+    assert watch.taken() is None
+    assert PeakMemory().taken() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is resident is known on Linux only")
+def test_what_was_held_for_a_while_is_seen_although_the_process_has_held_more_before():
+    def hold(mib, seconds):
+        block = torch.ones(mib * 2**18)  # of 4 bytes; written to, so resident
+        begun = memory.threading.Event()
+        begun.wait(seconds)
+        return float(block[-1])
+
+    hold(600, 0)  # a record, before the watch
+    watch = PeakMemory()
+    watch.begin(CPU)
+    before = watch.taken()
+    hold(200, 5 * memory.EVERY_S)
+    most = watch.taken()
+    watch.end()
+    assert before + 190 < most < before + 260
+    assert resident_mib() <= highest_mib()

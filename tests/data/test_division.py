@@ -1,0 +1,82 @@
+"""Are the images of a class divided fairly, and the same way each time?"""
+
+import pytest
+
+from headstart.data.division import divided, shuffled
+from headstart.types import UserError
+
+
+def parts(train=20, val=None, test=None, *, shots=None, seed=0, val_share=0.2, test_share=0.25):
+    def files(split: str, count: int | None) -> list[str] | None:
+        return None if count is None else [f"{split}/{number:02}.png" for number in range(count)]
+
+    given = {"train": files("train", train) or [], "val": files("val", val), "test": files("test", test)}
+    return divided("ants", **given, val_share=val_share, test_share=test_share, shots=shots, seed=seed)
+
+
+def counts(**given) -> tuple[int, int, int]:
+    return tuple(len(part) for part in parts(**given).values())
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ({"train": 20}, (11, 4, 5)),
+        ({"train": 20, "val": 6}, (20, 3, 3)),
+        ({"train": 20, "val": 7}, (20, 3, 4)),
+        ({"train": 20, "test": 6}, (16, 4, 6)),
+        ({"train": 20, "val": 6, "test": 1}, (20, 6, 1)),
+        ({"train": 20, "shots": 3}, (3, 4, 5)),
+        ({"train": 3}, (1, 1, 1)),
+        ({"train": 1, "val": 2}, (1, 1, 1)),
+    ],
+)
+def test_what_is_missing_is_taken_from_what_is_there(given, want):
+    assert counts(**given) == want
+
+
+@pytest.mark.parametrize("given", [{}, {"val": 9}, {"test": 9}, {"val": 9, "test": 8}])
+def test_every_image_lies_in_one_split_and_once(given):
+    of_all = [name for part in parts(**given).values() for name in part]
+    assert len(of_all) == len(set(of_all)) == 20 + sum(given.values())
+
+
+@pytest.mark.parametrize("given", [{}, {"val": 9}, {"test": 9}])
+def test_the_test_is_the_same_for_every_seed_and_every_number_of_shots(given):
+    tests = {tuple(parts(**given, seed=seed, shots=shots)["test"]) for seed in range(3) for shots in (1, 5, None)}
+    assert len(tests) == 1
+
+
+def test_val_is_the_same_for_every_number_of_shots_and_another_for_another_seed():
+    vals = [{tuple(parts(seed=seed, shots=shots)["val"]) for shots in (1, 5, None)} for seed in (0, 1)]
+    assert [len(val) for val in vals] == [1, 1]
+    assert vals[0] != vals[1]
+
+
+@pytest.mark.parametrize("given", [{}, {"val": 9}, {"val": 9, "test": 8}])
+def test_ten_shots_contain_the_five_of_the_same_seed(given):
+    five, ten, every = (set(parts(**given, shots=shots, seed=3)["train"]) for shots in (5, 10, None))
+    assert five < ten < every
+
+
+def test_another_seed_chooses_other_shots():
+    assert len({tuple(parts(val=9, shots=5, seed=seed)["train"]) for seed in range(4)}) == 4
+
+
+def test_an_image_more_moves_no_other_one_in_the_order_of_chance():
+    names = [f"{number}.png" for number in range(30)]
+    assert [name for name in shuffled([*names, "new.png"], "seed 1") if name != "new.png"] == shuffled(names, "seed 1")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": 2}, r"class ants has too few images: 2 in train; .* 0 to train on, 1 for val, 1 for test"),
+        ({"train": 20, "shots": 12}, r"20 in train; .* 11 to train on, .* where 12, 1 and 1 are needed.*fewer shots"),
+        ({"train": 20, "val": 1}, r"20 in train, 1 in val; .* 0 for val, 1 for test"),
+        ({"train": 0, "val": 5}, r"5 in val; .* 0 to train on"),
+    ],
+)
+def test_a_class_with_too_few_images_is_an_error_with_all_counts(given, message):
+    with pytest.raises(UserError, match=message):
+        parts(**given)
