@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench-ddp clean
+.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench bench-ddp clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +53,9 @@ wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python -c constraints.txt -e '.[bench]'
 	@touch $@
+
+bench: .venv-bench/.ready  ## time and memory, against the peers: benchmarks/RESULTS.md (an hour on 2 cores)
+	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/bench.py
 
 bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: benchmarks/RESULTS-ddp.md
 	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/ddp.py

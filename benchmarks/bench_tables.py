@@ -48,7 +48,7 @@ ABOUT = {
     "weight decays, and the other kinds of heads that come with it.",
     "full": "All of ResNet-18 learns, float32.",
     "steps": "Batches of 256, 512 features, 16,384 images, the first epochs not counted. headstart: the command, "
-    "logging and bar on, no checkpoints, a validation every 10 epochs; its features are those of ResNet-18 at 32 pixels.",
+    "logging and bar on, no checkpoints, a validation every 10 epochs; features of ResNet-18 at 32 pixels.",
     "startup": "From a process's start: to the end of the first training step of `headstart mode=scratch`, and to "
     "the end of the imports alone. All warm.",
     "scaling": "headstart, feature extraction, 3 epochs, small JPEG images of 32 pixels, ResNet-18 at 32, empty store.",

@@ -30,7 +30,8 @@ class FeatureStore(Callback):
     A phase whose first stage is open runs from the images, and so does training on images that chance changes
     where the store keeps no views of them. The test is served what no phase opens.
 
-    store: None = nothing is stored. filled: {phase, images, seconds} of each pass by this process.
+    store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, images being
+    those that this process had to compute.
     """
 
     def __init__(self, *, store: Store | None) -> None:
@@ -112,9 +113,9 @@ class FeatureStore(Callback):
         ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
         found, computed = served(store, backbone, data, groups, kept, engine=engine, ranks=ranks)
         seconds = time.perf_counter() - began
+        title = "test" if phase == TEST else self._unfreeze.phases[phase].title
+        self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
         if computed:
-            title = "test" if phase == TEST else self._unfreeze.phases[phase].title
-            self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
             log.info("store: %d images in %.1f s, into %s", computed, seconds, store.folder)
         return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
 

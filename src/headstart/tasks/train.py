@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
 from headstart.callbacks.clock import Clock
+from headstart.callbacks.idle_hooks import without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.random_states import RandomStates
 from headstart.callbacks.so_far import SoFar
@@ -49,6 +51,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     With resume=auto an unfinished run in the folder goes on from its last checkpoint, and ends as it would have.
     about: what the result says besides of where it comes from (study, name, hash, overrides).
     """
+    began = time.perf_counter()
     quieten()
     weights = weights_of(cfg)  # may train a source model first
     pl.seed_everything(cfg.seed, verbose=False)
@@ -84,13 +87,16 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         logger=loggers,
         profiler=clock,
         # opened before it is measured, timed before it is saved
-        callbacks=[Unfreeze(parts.schedule), features, throughput, start, timeline, *chosen, *keeping],
+        callbacks=without_idle_hooks(
+            [Unfreeze(parts.schedule), features, throughput, start, timeline, *chosen, *keeping]
+        ),
     )
     if launch.rank() == 0:
         processes = trainer.num_devices * trainer.num_nodes
         log_plan(run_plan(parts, trainer, processes=processes), [] if resumed else loggers)
     if cfg.get("compile"):  # after the plan, which counts what each layer does
         compile_in_place(parts.module.stages)
+    setup_s = round(time.perf_counter() - began, 4)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
@@ -114,6 +120,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "class_names": list(parts.data.class_names),
         "steps": trainer.global_step,
         "examples": timeline.examples,
+        "setup_s": setup_s,
         "wall_s": timeline.wall_s,
         "processes": trainer.world_size,
         "peak_memory_mib": throughput.peak_memory_mib(),
