@@ -99,7 +99,12 @@ def test_a_jpeg_is_decoded_at_a_fraction_but_never_below_the_wanted_size(tmp_pat
     path = saved(Image.new("RGB", size, (9, 99, 199)), tmp_path / "a.jpg")
     seen = []
     cut = Decoder._cut
-    monkeypatch.setattr(Decoder, "_cut", lambda self, image, extent: (seen.append(image.size), cut(self, image, extent))[1])
+
+    def seeing(self, image, extent):
+        seen.append(image.size)
+        return cut(self, image, extent)
+
+    monkeypatch.setattr(Decoder, "_cut", seeing)
     decoder(32, resize)(path)
     decoder(32, resize, reduced=False)(path)
     assert seen == [(size[0] // scale, size[1] // scale), size]

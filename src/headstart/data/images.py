@@ -23,6 +23,7 @@ from headstart.data.pixels import prepared, resized, standardised
 from headstart.data.workers import cores, loading
 from headstart.types import SPLITS, Batch, Pixels, UserError
 
+PLAIN_PIXELS = 2**21  # of a batch without gradients, in all its images: 40 of 224 pixels a side
 Place = tuple[int, int]  # (epoch, position): in another epoch, chance makes another image of the same position
 
 
@@ -228,10 +229,18 @@ class Images(LightningDataModule, ABC):
 
     def view_dataloader(self, places: Sequence[Place]) -> DataLoader[Batch]:
         """Training images as chance makes them at these places, in this order."""
-        size = 4 * self.batch_size
+        size = self._plain_batch_size
         cut = [list(places[begin : begin + size]) for begin in range(0, len(places), size)]
         dataset = self._training(augment=self.augment)
         return DataLoader(dataset, batch_sampler=cut, **self._loading(passes="one"))
+
+    @property
+    def _plain_batch_size(self) -> int:
+        """Of a pass without gradients: up to 4 training batches of small images, which alone would not fill a device.
+
+        Large images gain no time by it, and would need more memory than training does.
+        """
+        return self.batch_size * min(4, max(1, PLAIN_PIXELS // (self.batch_size * self.pixels.size**2)))
 
     def _training(self, *, augment: Augmentation | None) -> TrainingBatches:
         return TrainingBatches(split=self.splits["train"], pixels=self.pixels, augment=augment, seed=self.seed)
@@ -243,7 +252,7 @@ class Images(LightningDataModule, ABC):
         return PlainLoader(
             dataset,
             positions=positions,
-            batch_size=4 * self.batch_size,  # without gradients, a batch needs far less memory
+            batch_size=self._plain_batch_size,
             loading=self._loading(passes=passes),
             labels=dataset.label,
             served=self._served(split, augmented=False) if stored else None,
