@@ -71,7 +71,7 @@ LIVE = {"frozen": True, "has_store": False}
         (
             {"other": 0.6, "steps": 0.4}, 0.4, {},
             "bound by what is around the steps: logging, checkpoints, hooks (60 %); "
-            "try trainer.log_every_n_steps=50 or a larger target.batch_size",
+            "try trainer.log_every_n_steps=500 or a larger target.batch_size",
         ),
         (
             {"steps": 0.34, "validation": 0.33, "data": 0.33}, 50, {},

@@ -220,3 +220,41 @@ def test_the_source_s_head_comes_along_where_the_classes_are_the_same(place):
 def test_from_scratch_there_is_no_source_head_and_the_head_starts_random(place):
     result = trained("experiment=digits_with_head", "mode=scratch", "trainer.max_epochs=1", folder=place / "none")
     assert result["source"] is None
+
+
+def test_a_run_without_checkpoints_reports_its_last_validation(place):
+    result = trained(
+        "mode=scratch", "callbacks.checkpoint=null", "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2",
+        folder=place / "kept-nothing",
+    )  # fmt: skip
+    measured = curve(place / "kept-nothing")
+    assert [step for step, _ in measured] == [0, 8]  # 4 steps an epoch
+    assert result["metrics"]["val/accuracy"] == pytest.approx(measured[-1][1])
+    assert result["best"] == {}
+    assert not list((place / "kept-nothing").rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_epoch_s_figures_are_of_all_its_images_once(place, split):
+    """Batches are of unequal sizes; the loss of the stored weights is the mean over images, computed here by hand."""
+    trained(
+        "mode=scratch", "trainer.max_epochs=1", "optimizer=sgd", "optimizer.lr=1e-12", "target.batch_size=16",
+        "optimizer.weight_decay=0", "trainer.deterministic=true", folder=place / f"mean-{split}",
+    )  # fmt: skip
+    cfg = composed("mode=scratch", "target.batch_size=16")
+    parts = assembled(cfg)
+    parts.data.setup("fit")
+    parts.module.load_state_dict(weights(place / f"mean-{split}", "last.ckpt"))
+    parts.module.eval()
+    with torch.no_grad():
+        answers = [(parts.module(b.image), b.label) for b in parts.data.plain_dataloader(split)]
+    logits, label = (torch.cat(part) for part in zip(*answers, strict=True))
+    loss = torch.nn.functional.cross_entropy(logits, label).item()
+    if split == "val":
+        assert curve(place / "mean-val", "val/loss")[-1][1] == pytest.approx(loss, rel=1e-4)
+        right = (logits.argmax(1) == label).float().mean().item()
+        assert curve(place / "mean-val")[-1][1] == pytest.approx(right)
+    else:  # BatchNorm uses each batch's own statistics while it trains, so only the count is certain
+        reached = curve(place / "mean-train", "train/accuracy")
+        assert len(reached) == 1
+        assert reached[0][1] * len(label) == pytest.approx(round(reached[0][1] * len(label)), abs=1e-4)

@@ -116,7 +116,7 @@ def _hint(name: str, step_ms: float, around: Circumstances) -> str:
     return {
         "validation": "trainer.check_val_every_n_epoch=2",
         "store": "",  # the next run finds it filled
-        "other": f"trainer.log_every_n_steps=50 or a larger {data}.batch_size",
+        "other": f"trainer.log_every_n_steps=500 or a larger {data}.batch_size",
     }[name]
 
 

@@ -97,7 +97,6 @@ class Classifier(LightningModule):
             return loss
         term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features)
         self.train_regularizer.update(term.detach())
-        self.log("train/regularizer", self.train_regularizer, on_step=False, on_epoch=True)
         return loss + term
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -105,6 +104,17 @@ class Classifier(LightningModule):
 
     def test_step(self, batch: Batch, _: int) -> Tensor:
         return self._evaluate("test", batch)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_means("train")
+        if self.regularizer is not None:
+            self.log("train/regularizer", self.train_regularizer)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_means("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_means("test")
 
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(
@@ -152,8 +162,10 @@ class Classifier(LightningModule):
         return logits
 
     def _measure(self, split: str, logits: Tensor, label: Tensor, loss: Tensor) -> None:
-        metrics, mean_loss = getattr(self, f"{split}_metrics"), getattr(self, f"{split}_loss")
-        metrics.update(logits.detach(), label)
-        mean_loss.update(loss.detach(), weight=len(label))
-        self.log_dict(metrics, on_step=False, on_epoch=True)
-        self.log(f"{split}/loss", mean_loss, on_step=False, on_epoch=True)
+        getattr(self, f"{split}_metrics").update(logits.detach(), label)
+        getattr(self, f"{split}_loss").update(loss.detach(), weight=len(label))
+
+    def _log_means(self, split: str) -> None:
+        """The figures of all batches since the last time: handed over once, as each time costs a step of a head."""
+        self.log_dict(getattr(self, f"{split}_metrics"))
+        self.log(f"{split}/loss", getattr(self, f"{split}_loss"))

@@ -98,6 +98,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         compile_in_place(parts.module.stages)
     setup_s = round(time.perf_counter() - began, 4)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
+    last = figures(trainer.callback_metrics, "val")  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
@@ -105,7 +106,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         load_whole(parts.module, kept["state_dict"])
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
 
-    final = figures(best or trainer.callback_metrics, "val") | figures(trainer.callback_metrics, "test")
+    final = (figures(best, "val") or last) | figures(trainer.callback_metrics, "test")
     result = {
         "format": 1,
         **about,
