@@ -2,6 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader
 
 from headstart.callbacks.checkpoint import BestAndLast
 from headstart.types import UserError
@@ -21,7 +23,10 @@ class StandIn:
 
 
 def best_step(tmp_path, values, mode="max"):
-    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/x", mode=mode, every_steps=None)
+    trainer, callback = (
+        StandIn(),
+        BestAndLast(folder=tmp_path, monitor="val/x", mode=mode, every_steps=None, min_interval_s=0),
+    )
     for step, value in enumerate(values):
         trainer.global_step = step
         trainer.callback_metrics = {"val/x": torch.tensor(value), "train/loss": torch.tensor(0.0)}
@@ -44,7 +49,67 @@ def test_the_best_is_the_first_best_of_all_measurements(tmp_path, values, mode, 
 
 
 def test_a_figure_that_nobody_measures_is_an_error_that_names_those_that_there_are(tmp_path):
-    trainer, callback = StandIn(), BestAndLast(folder=tmp_path, monitor="val/acc", mode="max", every_steps=None)
+    trainer, callback = (
+        StandIn(),
+        BestAndLast(folder=tmp_path, monitor="val/acc", mode="max", every_steps=None, min_interval_s=0),
+    )
     trainer.callback_metrics = {"val/accuracy": torch.tensor(1.0)}
     with pytest.raises(UserError, match="val/acc is not measured; measured are val/accuracy"):
         callback.on_validation_end(trainer, None)
+
+
+class Writes(Callback):
+    """After how many steps last.ckpt was written; a step takes so many seconds by the clock that it keeps."""
+
+    def __init__(self, patch, *, step_s):
+        self.now, self.step_s, self.steps = 0.0, step_s, []
+        patch.setattr("headstart.callbacks.checkpoint.time.monotonic", lambda: self.now)
+
+    def on_train_batch_end(self, *_):
+        self.now += self.step_s
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        if trainer.training:
+            self.steps.append(trainer.global_step)
+
+
+@pytest.mark.parametrize(
+    ("every_steps", "min_interval_s", "written"),
+    [
+        (None, 0, [4, 8, 12, 16, 20]),  # 4 steps an epoch, 2 seconds a step
+        (None, 8, [4, 8, 12, 16, 20]),
+        (None, 9, [8, 16, 20]),  # the run's end is always kept
+        (None, 1000, [20]),
+        (3, 0, [3, 4, 6, 8, 9, 12, 15, 16, 18, 20]),
+        (3, 7, [4, 8, 12, 16, 20]),
+    ],
+)
+def test_the_last_checkpoint_is_not_written_too_often_but_at_the_end(
+    tmp_path, monkeypatch, every_steps, min_interval_s, written
+):
+    writes = Writes(monkeypatch, step_s=2)
+    checkpoint = BestAndLast(
+        folder=tmp_path, monitor="val/loss", mode="min", every_steps=every_steps, min_interval_s=min_interval_s
+    )
+    trainer = Trainer(
+        max_epochs=5, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, num_sanity_val_steps=0, callbacks=[checkpoint, writes],
+    )  # fmt: skip
+    trainer.fit(Line(), DataLoader(torch.randn(8, 2), batch_size=2), DataLoader(torch.randn(4, 2), batch_size=2))
+    assert writes.steps == written
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 20
+
+
+class Line(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, _):
+        return self.layer(batch).square().mean()
+
+    def validation_step(self, batch, _):
+        self.log("val/loss", self.layer(batch).square().mean())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)

@@ -14,7 +14,8 @@ RUN = [  # 20 steps in 5 epochs; dropout, BatchNorm, augmentation, OneCycle
     *TINY, "trainer.max_epochs=5", "mode=scratch", "open=schedule", "target.shots=6", "scheduler=one_cycle",
     "backbone._target_=resume_plugins.dropout_cnn", "augment@target.augment=affine", "callbacks=ema",
     "trainer.limit_val_batches=3", "trainer.limit_test_batches=2", "callbacks.figures=null",
-    "callbacks.checkpoint.every_steps=3", "+callbacks.stop._target_=resume_plugins.Stop",
+    "callbacks.checkpoint.every_steps=3", "callbacks.checkpoint.min_interval_s=0",
+    "+callbacks.stop._target_=resume_plugins.Stop",
 ]  # fmt: skip
 GRADUAL = ["unfreeze=gradual", "unfreeze.first_epoch=1", "unfreeze.every_epochs=1"]
 STEPS = ["unfreeze=steps", "unfreeze.first_step=3", "unfreeze.every_steps=5"]  # in mid-epoch, but for one

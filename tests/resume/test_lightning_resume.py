@@ -83,7 +83,7 @@ def run(folder, *, stop=None, resume=False, plateau=None, more=(), **settings):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(3)
     module = Chatty(plateau)
-    checkpoint = BestAndLast(folder=folder, monitor="val/loss", mode="min", every_steps=1)
+    checkpoint = BestAndLast(folder=folder, monitor="val/loss", mode="min", every_steps=1, min_interval_s=0)
     callbacks = [*more, checkpoint, SoFar(), Logs(folder=folder), RandomStates()]
     if stop is not None:
         callbacks.append(KilledAfter(stop))

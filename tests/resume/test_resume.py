@@ -21,6 +21,7 @@ from killed import command, said
 
 RUN = [
     *TINY, "trainer.max_epochs=3", "mode=scratch", "callbacks.figures=null", "trainer.limit_val_batches=3",
+    "callbacks.checkpoint.min_interval_s=0",
     "trainer.limit_test_batches=2", "logger=csv", "+callbacks.stop._target_=resume_plugins.Stop",
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,9 +24,10 @@ class BestAndLast(Callback):
 
     folder: where. monitor: a logged figure; mode: whether more of it is better. The weights before the first
     step count too. best: {epoch, step, and all val figures} of best.ckpt. every_steps: last.ckpt is written
-    after each epoch, and after so many optimizer steps inside of one; None: after epochs only. Each file is
-    there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where nothing
-    is logged as monitor.
+    after each epoch, and after so many optimizer steps inside of one; None: after epochs only. min_interval_s: but
+    not sooner than so many seconds after it was last written, unless the run ends; so much work a crash may cost.
+    Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where
+    nothing is logged as monitor.
     """
 
     def __init__(
@@ -35,23 +37,26 @@ class BestAndLast(Callback):
         monitor: str,
         mode: Literal["max", "min"],
         every_steps: Annotated[int, Ge(1)] | None,
+        min_interval_s: Annotated[float, Ge(0)],
     ) -> None:
-        self.folder, self.monitor, self.mode, self.every_steps = Path(folder), monitor, mode, every_steps
+        self.folder, self.monitor, self.mode = Path(folder), monitor, mode
+        self.every_steps, self.min_interval_s = every_steps, min_interval_s
         self.best: dict[str, float] = {}
         self.run_hash = ""  # of the config whose checkpoints these are; tasks/train.py sets it
         self._saved_step = 0
+        self._saved_s = time.monotonic()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):  # it writes files in its own way
             trainer.strategy.checkpoint_io = _StraightIntoFile()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_s = trainer.global_step, time.monotonic()
         fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
         _go_on_exactly(trainer)
         # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
         # step of a plateau scheduler: a run that goes on from there lacks them. So after these acts, not in a hook
-        fit.on_advance_end = _then(fit.on_advance_end, lambda: self._save_last(trainer))  # type: ignore[method-assign]
+        fit.on_advance_end = _then(fit.on_advance_end, self._after_epoch(trainer))  # type: ignore[method-assign]
         epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,6 +98,19 @@ class BestAndLast(Callback):
             kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True, mmap=True)
             self.best = kept["callbacks"][self.state_key]["best"]
 
+    def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
+        def save_if_due() -> None:
+            if trainer.fit_loop.done or self._is_time(trainer):
+                self._save_last(trainer)
+
+        return save_if_due
+
+    def _is_time(self, trainer: Trainer) -> bool:
+        """Whether the last file is old enough; every rank must ask, as saving is for all of them."""
+        if self.min_interval_s == 0:
+            return True
+        return bool(trainer.strategy.broadcast(time.monotonic() - self._saved_s >= self.min_interval_s))
+
     def _after_batch(self, trainer: Trainer) -> Callable[..., None]:
         loop = trainer.fit_loop.epoch_loop
 
@@ -104,14 +122,16 @@ class BestAndLast(Callback):
             epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
             # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
             # resumed batch twice: the next batch will do
-            if not (epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher)):
+            if epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher):
+                return
+            if self._is_time(trainer):
                 self._save_last(trainer)
 
         return save_if_due
 
     def _save_last(self, trainer: Trainer) -> None:
         self._save(trainer, LAST)
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_s = trainer.global_step, time.monotonic()
 
     def _save(self, trainer: Trainer, name: str) -> None:
         partial = self.folder / f"{name}.partial"

@@ -11,7 +11,7 @@ from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -34,10 +34,26 @@ class Loader(ConfigLoaderImpl):
     """Hydra's loader, which also tells the defaults list that it composed from, at no further cost.
 
     ready: a config of one job with the overrides that it was composed from: it is given once, not composed again.
+    So are the configs of a sweep's jobs, which Hydra composes once to see that each of them can be, once to run it.
     """
 
     defaults: tuple[ResultDefault, ...] = ()
     ready: tuple[list[str], DictConfig] | None = None
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self._swept: dict[tuple[str, ...], DictConfig] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For launchers that send it to other machines with each job: without the configs of all jobs."""
+        return {**vars(self), "_swept": {}}
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        key = tuple(sweep_overrides)
+        found = self._swept.pop(key, None)
+        if found is None:
+            found = self._swept[key] = super().load_sweep_config(master_config, sweep_overrides)
+        return found
 
     def load_configuration(
         self,

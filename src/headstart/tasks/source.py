@@ -169,12 +169,13 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
     assert isinstance(plain, dict)
     seen = ("accelerator", "log_every_n_steps", "num_sanity_val_steps")
     trainer = {key: plain["trainer"][key] for key in plain["trainer"] if key in seen or key.startswith("enable_")}
+    own = cfg.callbacks.get("checkpoint") or {"every_steps": None, "min_interval_s": 0}
     checkpoint = {
         "_target_": "headstart.callbacks.checkpoint.BestAndLast",
         "folder": "${run_dir}/checkpoints",
         "monitor": "val/accuracy",
         "mode": "max",
-        "every_steps": (cfg.callbacks.get("checkpoint") or {}).get("every_steps"),
+        **{key: own[key] for key in ("every_steps", "min_interval_s")},
     }
     others = {key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]}
     extra = {
