@@ -55,7 +55,7 @@ wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-bench/bin/python -c constraints.txt -e '.[bench]'
 	@touch $@
 
-bench: .venv-bench/.ready  ## time and memory, against the peers: benchmarks/RESULTS.md (an hour on 2 cores)
+bench: .venv-bench/.ready  ## time and memory, against the peers: benchmarks/RESULTS.md (an hour or two on 2 cores)
 	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/bench.py
 
 bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: benchmarks/RESULTS-ddp.md

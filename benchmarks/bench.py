@@ -68,7 +68,7 @@ def _run(part: Part, ground: Ground, found: dict[str, Any], path: Path, chosen: 
         **machine(),
         "images": ground.images,
         "repeats": chosen.repeats * part.times,
-        "command": f"python benchmarks/bench.py {' '.join(sys.argv[1:])}".strip(),
+        "command": f"python benchmarks/bench.py {_without_out(sys.argv[1:])}".strip(),
     }
     for repeat in range(chosen.repeats * part.times):
         for way, cell in cells.items():
@@ -87,6 +87,12 @@ def _run(part: Part, ground: Ground, found: dict[str, Any], path: Path, chosen: 
             )
             print(f"{part.name} {repeat} {way}: {said}", flush=True)
     print(f"{part.name}: {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+
+
+def _without_out(given: list[str]) -> str:
+    """The arguments but for the folder: it changes no figure, and is this machine's."""
+    kept = [one for at, one in enumerate(given) if one.partition("=")[0] != "--out" and "--out" not in given[:at][-1:]]
+    return " ".join(kept)
 
 
 def _is_slow(part: Part, way: str, runs: list[dict[str, Any]]) -> bool:

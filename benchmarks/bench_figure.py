@@ -31,6 +31,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
 
 def _bars(axis: Any, runs: Any, part: str, title: str) -> None:
     ways = [way for way in dict.fromkeys(run["way"] for run in runs if run["part"] == part) if of_way(runs, part, way)]
+    if not ways:
+        axis.set_title(f"{title}: not measured", loc="left")
+        axis.set_axis_off()
+        return
     for at, way in enumerate(reversed(ways)):
         seconds = list(of_way(runs, part, way).values())
         middle = median(seconds)
@@ -54,6 +58,9 @@ def _growth(axis: Any, runs: Any) -> None:
     axis.set_xlabel("images")
     axis.set_ylabel("seconds", color=OURS)
     axis.set_xticks(list(seconds), [f"{n:,}" for n in seconds], fontsize=8)
+    low, high = min(seconds.values()) / 2, max(seconds.values()) * 2
+    axis.set_yticks([n for n in (1, 2, 5, 10, 20, 50, 100) if low < n < high])
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     if len(seconds) > 3:
         axis.text(0.03, 0.9, f"seconds = a + b n^{exponent(seconds):.2f}", transform=axis.transAxes)
