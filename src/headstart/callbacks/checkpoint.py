@@ -148,7 +148,7 @@ class BestAndLast(Callback):
 class _StraightIntoFile(TorchCheckpointIO):
     """Writes as it packs; _save sees to it that a file is whole or not there.
 
-    Lightning's packs the whole file in memory first, copies it twice, and then writes: three times as long.
+    Lightning's packs the whole file in memory first, copies it twice, and then writes: twice as long.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
