@@ -14,7 +14,7 @@ class StandIn:
 
     def __init__(self):
         self.state = SimpleNamespace(fn="fit")
-        self.is_global_zero = True
+        self.is_global_zero, self.strategy = True, None
         self.current_epoch = self.global_step = 0
         self.callback_metrics = {}
 
@@ -98,6 +98,112 @@ def test_the_last_checkpoint_is_not_written_too_often_but_at_the_end(
     trainer.fit(Line(), DataLoader(torch.randn(8, 2), batch_size=2), DataLoader(torch.randn(4, 2), batch_size=2))
     assert writes.steps == written
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 20
+
+
+class Losses(LightningModule):
+    """Validates to these losses, one after the other, and notes what best.ckpt is at each; 4 steps an epoch."""
+
+    def __init__(self, losses, folder):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+        self.losses, self.best, self.seen = list(losses), folder / "best.ckpt", []
+
+    def training_step(self, batch, _):
+        return self.layer(batch).square().mean()
+
+    def on_validation_epoch_start(self):
+        self.seen.append(torch.load(self.best, weights_only=True)["global_step"] if self.best.exists() else None)
+
+    def validation_step(self, batch, _):
+        self.log("val/loss", torch.tensor(self.losses[len(self.seen) - 1]))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class EndsError(Exception):
+    pass
+
+
+class EndsIn(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.current_epoch == self.epoch:
+            raise EndsError
+
+
+def with_losses(folder, losses, *callbacks, min_interval_s):
+    checkpoint = BestAndLast(
+        folder=folder, monitor="val/loss", mode="min", every_steps=None, min_interval_s=min_interval_s
+    )
+    module = Losses(losses, folder)
+    trainer = Trainer(
+        max_epochs=len(losses), accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, num_sanity_val_steps=0, callbacks=[checkpoint, *callbacks],
+    )  # fmt: skip
+    return trainer, module
+
+
+def loaders():
+    return DataLoader(torch.randn(8, 2), batch_size=2), DataLoader(torch.randn(4, 2), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "min_interval_s", "seen"),
+    [
+        (2, 0, [None, 4, 8, 8, 8]),  # 8 seconds an epoch: at once
+        (2, 8, [None, 4, 8, 8, 8]),
+        (2, 9, [None, None, 8, 8, 8]),  # the first one with last.ckpt, which is old enough only then
+        (2, 1000, [None] * 5),
+    ],
+)
+def test_a_best_state_that_comes_soon_is_written_with_the_last_one_and_is_of_its_own_step(
+    tmp_path, monkeypatch, step_s, min_interval_s, seen
+):
+    losses = [3.0, 1.0, 2.0, 2.0, 2.0]
+    trainer, module = with_losses(tmp_path, losses, Writes(monkeypatch, step_s=step_s), min_interval_s=min_interval_s)
+    trainer.fit(module, *loaders())
+    assert module.seen == seen
+    kept = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert kept["global_step"] == 8
+    assert not torch.equal(kept["state_dict"]["layer.weight"], module.layer.weight)  # those of then, not of now
+
+
+def test_what_is_held_in_memory_is_what_is_written_at_once(tmp_path):
+    found = []
+    for name, interval in (("once", 0), ("held", 1000)):
+        torch.manual_seed(0)
+        trainer, module = with_losses(tmp_path / name, [3.0, 1.0, 2.0], min_interval_s=interval)
+        trainer.fit(module, *(DataLoader(torch.ones(8, 2), batch_size=2) for _ in range(2)))
+        found.append(torch.load(tmp_path / name / "best.ckpt", weights_only=True))
+    once, held = found
+    assert once.keys() == held.keys()
+    assert once["state_dict"]._metadata == held["state_dict"]._metadata
+    for name, tensor in once["state_dict"].items():
+        assert torch.equal(tensor, held["state_dict"][name])
+    for name in ("optimizer_states", "loops", "callbacks", "epoch", "global_step"):
+        assert str(once[name]) == str(held[name])
+
+
+def test_a_run_that_breaks_off_leaves_its_best_state(tmp_path):
+    trainer, module = with_losses(tmp_path, [3.0, 1.0, 2.0, 2.0], EndsIn(2), min_interval_s=1000)
+    with pytest.raises(EndsError):
+        trainer.fit(module, *loaders())
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == 8
+
+
+def test_devices_are_asked_for_the_age_of_a_file_once_each_so_many_steps(tmp_path, monkeypatch):
+    checkpoint = BestAndLast(folder=tmp_path, monitor="val/loss", mode="min", every_steps=3, min_interval_s=1000)
+    asked = []
+    monkeypatch.setattr(checkpoint, "_is_old", lambda *_: asked.append(1))
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, num_sanity_val_steps=0, callbacks=[checkpoint],
+    )  # fmt: skip
+    trainer.fit(Line(), DataLoader(torch.randn(20, 2), batch_size=2))
+    assert len(asked) == 3  # at 3, 6 and 9 of 10 steps
 
 
 class Line(LightningModule):

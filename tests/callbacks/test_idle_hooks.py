@@ -4,8 +4,10 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LambdaCallback
 
-from headstart.callbacks.idle_hooks import EACH_BATCH, without_idle_hooks
+from headstart.callbacks.idle_hooks import EVALUATION, TRAINING, leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.throughput import Clock, Throughput
+
+EACH_BATCH = (*TRAINING, *EVALUATION)
 
 
 class Two(Callback):
@@ -43,3 +45,16 @@ def test_the_throughput_callback_has_no_hook_of_a_batch():
 
 def test_the_hooks_are_those_that_lightning_has():
     assert all(callable(getattr(pl.Callback, hook)) for hook in EACH_BATCH)
+    assert all(callable(getattr(pl.LightningModule, hook)) for hook in TRAINING)
+
+
+class Module(pl.LightningModule):
+    def on_after_backward(self):
+        self.called = True
+
+
+def test_a_module_s_own_hooks_stay_and_those_of_an_evaluation_too():
+    module = Module()
+    leave_out_idle_hooks(module)
+    assert [hook for hook in EACH_BATCH if callable(getattr(module, hook))] == ["on_after_backward", *EVALUATION]
+    assert callable(Module().on_train_batch_end)

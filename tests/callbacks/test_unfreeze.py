@@ -130,6 +130,42 @@ def test_two_optimizers_rates_are_those_of_their_own_groups():
     assert seen == [[0, 0, 0.1], [0, 0.05, 0.1], [0.025, 0.05, 0.1]]
 
 
+class Stepping(rank_scenarios.Small):
+    """Notes what its optimizer goes through in each step, and the rates that are said inside of it and before."""
+
+    def __init__(self, *, fails=False):
+        super().__init__(batch_norm=True, optimizer="adamw")
+        self.fails, self.seen, self.rates = fails, [], []
+
+    def on_before_optimizer_step(self, optimizer):
+        self.seen.append([group["name"] for group in optimizer.param_groups])
+        self.rates[-1].append(self.trainer.callbacks[0].rates(self.trainer.global_step))
+        if self.fails:
+            raise KeyError("in the step")
+
+    def on_train_batch_start(self, batch, _):
+        self.rates.append([self.trainer.callbacks[0].rates(self.trainer.global_step)])
+
+
+def test_a_step_goes_through_the_groups_that_are_open_and_the_others_stay_in_the_optimizer():
+    module = Stepping()
+    fit(module, Gradual(first_epoch=1, every_epochs=1), epochs=3)
+    names = [[name.removesuffix("/no_decay") for name in names] for names in module.seen[::4]]
+    assert [sorted(set(one)) for one in names] == [["head"], ["head", "second"], ["first", "head", "second"]]
+    assert all(before == inside for before, inside in module.rates)
+    state = module.trainer.optimizers[0].state_dict()
+    assert {group["name"] for group in state["param_groups"]} == set(module.seen[-1])
+
+
+def test_after_a_step_that_fails_the_optimizer_has_all_its_groups_and_rates():
+    module = Stepping(fails=True)
+    with pytest.raises(KeyError, match="in the step"):
+        fit(module, Gradual(first_epoch=1, every_epochs=1))
+    groups = {group["name"]: group["lr"] for group in module.trainer.optimizers[0].param_groups}
+    assert {name.split("/")[0] for name in groups} == {"first", "second", "head"}
+    assert groups["head"] == 0.05
+
+
 def test_a_phase_that_only_got_worse_ends_with_the_averages_that_were_measured_before_it():
     figures = iter([5.0, 1.0, 2.0, 3.0, 4.0])  # the head's phase ends with 1.0, which the next one never beats
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ class BestAndLast(Callback):
     step count too. best: {epoch, step, and all val figures} of best.ckpt. every_steps: last.ckpt is written
     after each epoch, and after so many optimizer steps inside of one; None: after epochs only. min_interval_s: but
     not sooner than so many seconds after it was last written, unless the run ends; so much work a crash may cost.
+    A best state that comes sooner after the last one is kept in memory, and written before last.ckpt is.
     Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where
     nothing is logged as monitor.
     """
@@ -43,15 +45,18 @@ class BestAndLast(Callback):
         self.every_steps, self.min_interval_s = every_steps, min_interval_s
         self.best: dict[str, float] = {}
         self.run_hash = ""  # of the config whose checkpoints these are; tasks/train.py sets it
-        self._saved_step = 0
-        self._saved_s = time.monotonic()
+        self._asked_step = 0  # the last multiple of every_steps at which it was asked whether last.ckpt is old enough
+        self._saved_s = self._best_s = time.monotonic()  # when the two files were written
+        self._held: dict[str, Any] | None = None  # what best.ckpt shall be
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):  # it writes files in its own way
             trainer.strategy.checkpoint_io = _StraightIntoFile()
+        if stage == "fit":  # another callback may validate before this one's on_train_start
+            self._held, self._best_s = None, time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._saved_step, self._saved_s = trainer.global_step, time.monotonic()
+        self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
         fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
         _go_on_exactly(trainer)
         # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
@@ -75,7 +80,13 @@ class BestAndLast(Callback):
                 "step": trainer.global_step,
                 **figures,
             }
-            self._save(trainer, BEST)
+            self._keep_best(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write_best(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._write_best(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
@@ -100,44 +111,69 @@ class BestAndLast(Callback):
 
     def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
         def save_if_due() -> None:
-            if trainer.fit_loop.done or self._is_time(trainer):
+            if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
                 self._save_last(trainer)
 
         return save_if_due
 
-    def _is_time(self, trainer: Trainer) -> bool:
-        """Whether the last file is old enough; every rank must ask, as saving is for all of them."""
+    def _is_old(self, written_s: float, trainer: Trainer) -> bool:
+        """Whether a file is old enough; every rank must ask, as saving is for all of them."""
         if self.min_interval_s == 0:
             return True
-        return bool(trainer.strategy.broadcast(time.monotonic() - self._saved_s >= self.min_interval_s))
+        return bool(trainer.strategy.broadcast(time.monotonic() - written_s >= self.min_interval_s))
 
     def _after_batch(self, trainer: Trainer) -> Callable[..., None]:
         loop = trainer.fit_loop.epoch_loop
 
         def save_if_due(data_fetcher: Any) -> None:
-            if self.every_steps is None or trainer.global_step // self.every_steps == (
-                self._saved_step // self.every_steps
-            ):
+            every, step = self.every_steps, trainer.global_step
+            if every is None or step // every == self._asked_step // every:
                 return
             epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
             # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
             # resumed batch twice: the next batch will do
             if epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher):
                 return
-            if self._is_time(trainer):
+            self._asked_step = step  # several devices talk to each other for it: once each so many steps
+            if self._is_old(self._saved_s, trainer):
                 self._save_last(trainer)
 
         return save_if_due
 
+    def _keep_best(self, trainer: Trainer) -> None:
+        """Write best.ckpt, or hold what it shall be."""
+        # one that shards the model writes files in its own way
+        if isinstance(trainer.strategy, ModelParallelStrategy) or self._is_old(self._best_s, trainer):
+            self._held = None
+            self._save(trainer, BEST)
+            self._best_s = time.monotonic()
+            return
+        state = trainer._checkpoint_connector.dump_checkpoint()  # by all ranks, as they gather something in it
+        if trainer.is_global_zero:
+            self._held = _copied(state)
+
+    def _write_best(self, trainer: Trainer) -> None:
+        if self._held is not None:  # on the first rank alone
+            trainer.strategy.save_checkpoint(self._held, self._partial(BEST))
+            self._put(BEST)
+            self._held, self._best_s = None, time.monotonic()
+
     def _save_last(self, trainer: Trainer) -> None:
+        self._write_best(trainer)  # first: who goes on from the one needs the other
         self._save(trainer, LAST)
-        self._saved_step, self._saved_s = trainer.global_step, time.monotonic()
+        self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        partial = self.folder / f"{name}.partial"
-        trainer.save_checkpoint(partial)
-        if not trainer.is_global_zero:
-            return
+        trainer.save_checkpoint(self._partial(name))
+        if trainer.is_global_zero:
+            self._put(name)
+
+    def _partial(self, name: str) -> Path:
+        return self.folder / f"{name}.partial"
+
+    def _put(self, name: str) -> None:
+        """Give a file that is written its name."""
+        partial = self._partial(name)
         _on_disk(partial)
         if name == LAST and (self.folder / LAST).exists():
             (self.folder / LAST).replace(self.folder / PREVIOUS)
@@ -183,6 +219,18 @@ def _then(act: Callable[..., None], then: Callable[..., None]) -> Callable[..., 
         then(*arguments)
 
     return both
+
+
+def _copied(value: Any) -> Any:
+    """A checkpoint on the CPU, not changed by what follows."""
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # of its own class, with what torch notes beside the tensors
+        for key, item in value.items():
+            copied[key] = _copied(item)
+        return copied
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_copied(item) for item in value)
+    return value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)
 
 
 def _on_disk(path: Path) -> None:

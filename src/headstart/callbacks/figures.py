@@ -128,7 +128,7 @@ def confusion_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> 
     counts = multiclass_confusion_matrix(logits, labels, num_classes=len(names))
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     side = max(4.0, 0.32 * len(names) + 1.5)
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(side, side), layout="tight")
     axes = figure.add_subplot()
     axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true", xticks=range(len(names)), yticks=range(len(names)))
@@ -163,7 +163,7 @@ def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[st
     order = probability.argsort(descending=True, stable=True)[:count]
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
+    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="tight")
     for place, index in enumerate(order.tolist()):
         axes = figure.add_subplot(rows, columns, place + 1)
         image = images[index].permute(1, 2, 0).numpy()

@@ -40,12 +40,13 @@ class FeatureStore(Callback):
         self._trainer: Trainer | None = None
         self._served: dict[Group, Served] = {}
         self._phase: int | None = None  # that these are for
+        self._borders: dict[int, int] = {}  # of phases
         self._has_spoken = False
 
     # ------------------------------------------------------------------ Lightning's hooks
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._trainer, self._served, self._phase = trainer, {}, None
+        self._trainer, self._served, self._phase, self._borders = trainer, {}, None, {}
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         reason = self._reason_against(trainer, pl_module, data)
         if not reason:
@@ -137,6 +138,11 @@ class FeatureStore(Callback):
 
     def _border(self, phase: int) -> int:
         """How many leading stages have parameters, and none of them open in a phase."""
+        if phase not in self._borders:  # it is asked before each batch
+            self._borders[phase] = self._closed_stages(phase)
+        return self._borders[phase]
+
+    def _closed_stages(self, phase: int) -> int:
         unfreeze, names = self._unfreeze, self._backbone.names
         for count, name in enumerate(names):
             parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()

@@ -33,6 +33,9 @@ class _Factor(NamedTuple):
         return self.phase * min(1.0, (step - self.since + 1) / self.over) if self.over else self.phase
 
 
+_WithRates = tuple[Optimizer, list[dict[str, Any]], list[Any]]  # all its groups, and their rates
+
+
 class Unfreeze(Callback):
     """Opens and closes the parts of any LightningModule as a schedule says, alike on all devices.
 
@@ -67,9 +70,11 @@ class Unfreeze(Callback):
         self._hooks: list[Any] = []
         self._held: dict[Optimizer, list[list[str]]] = {}  # of each optimizer's groups: the names of their parameters
         self._factors: dict[Optimizer, list[_Factor]] = {}  # of each optimizer's groups, in this phase
+        self._learning: dict[Optimizer, list[dict[str, Any]]] = {}  # the groups of each that may change in this phase
         self._head_rate = 1.0  # that the optimizer was made with
         self._steps_of_run = math.inf
-        self._scheduled: list[tuple[Optimizer, list[Any]]] = []  # the groups' rates, while an optimizer steps
+        # while an optimizer steps: all its groups, and the scheduler's rates
+        self._scheduled: list[_WithRates] = []
 
     # ------------------------------------------------------------------ what others may ask
 
@@ -104,11 +109,13 @@ class Unfreeze(Callback):
 
     def rates(self, step: int) -> dict[str, float]:
         """The rate of each optimizer group that a step takes, 0 where nothing of it is open."""
-        return {
-            str(group.get("name", f"group{index}")): float(group["lr"]) * factor.at(step)
-            for optimizer in self._held
-            for index, (group, factor) in enumerate(zip(optimizer.param_groups, self._of(optimizer), strict=True))
-        }
+        found = {}
+        for optimizer in self._held:
+            stepping = next((one for one in self._scheduled if one[0] is optimizer), None)
+            _, groups, rates = stepping or _with_rates(optimizer)
+            for index, (group, rate, factor) in enumerate(zip(groups, rates, self._of(optimizer), strict=True)):
+                found[str(group.get("name", f"group{index}"))] = float(rate) * factor.at(step)
+        return found
 
     # ------------------------------------------------------------------ the phases
 
@@ -145,6 +152,7 @@ class Unfreeze(Callback):
         self._best_weights, self._best_figures = dict(state_dict["best_weights"]), dict(state_dict["best_figures"])
         self._figures = dict(state_dict["figures"])
         self._factors.clear()
+        self._learning.clear()
         if self._freezing is not None:  # before the strategy wraps the model
             self._freezing.open_only(self._open[self.phase])
 
@@ -216,7 +224,7 @@ class Unfreeze(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._scheduled:  # it came out of optimizer.step: whoever saves now must not save the step's own rates
-            self._after_step(self._scheduled[-1][0])
+            self._after_step()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -238,6 +246,7 @@ class Unfreeze(Callback):
         assert self._freezing is not None
         self._freezing.open_only(self._open[self.phase])
         self._factors.clear()
+        self._learning.clear()
         _wrap_anew(trainer)
 
     def _is_over(self, number: int, began: int, trainer: Trainer, *, epoch_starts: bool) -> bool:
@@ -336,17 +345,35 @@ class Unfreeze(Callback):
 
     def _before_step(self, trainer: Trainer) -> Any:
         def multiply(optimizer: Optimizer, *_: Any) -> None:
-            self._scheduled.append((optimizer, [group["lr"] for group in optimizer.param_groups]))
+            self._scheduled.append(_with_rates(optimizer))
             for group, now in zip(optimizer.param_groups, self._of(optimizer), strict=True):
                 factor = now.at(trainer.global_step)
                 if factor not in (0.0, 1.0):  # at 0 nothing has a gradient; at 1 a tensor rate stays that tensor
                     group["lr"] = group["lr"] * factor
+            optimizer.param_groups = self._learning_of(optimizer)
 
         return multiply
 
-    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        for group, rate in zip(optimizer.param_groups, self._scheduled.pop()[1], strict=True):
+    def _learning_of(self, optimizer: Optimizer) -> list[dict[str, Any]]:
+        """The groups without those that are closed as a whole: to look through them takes longer than a head's step."""
+        if optimizer not in self._learning:
+            pairs = zip(optimizer.param_groups, self._held[optimizer], strict=True)
+            self._learning[optimizer] = [
+                group
+                for group, names in pairs
+                if len(names) < len(group["params"]) or not self.open_parameters.isdisjoint(names)
+            ]
+        return self._learning[optimizer]
+
+    def _after_step(self, *_: Any) -> None:
+        optimizer, groups, rates = self._scheduled.pop()
+        optimizer.param_groups = groups
+        for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
+
+
+def _with_rates(optimizer: Optimizer) -> _WithRates:
+    return optimizer, optimizer.param_groups, [group["lr"] for group in optimizer.param_groups]
 
 
 def _averages(trainer: Trainer) -> list[EMA]:

@@ -58,10 +58,11 @@ class Classifier(LightningModule):
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.schedule: Schedule | None = None  # of the run: where it opens less than a stage, groups must be as fine
-        accuracy = {"accuracy": MulticlassAccuracy(num_classes, average="micro")}
+        # unchecked: the data say what labels there are, and to look for others in each batch makes a GPU wait
+        accuracy = {"accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False)}
         fuller = accuracy | {
-            "f1": MulticlassF1Score(num_classes, average="macro"),
-            "calibration_error": MulticlassCalibrationError(num_classes, n_bins=15, norm="l1"),
+            "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
+            "calibration_error": MulticlassCalibrationError(num_classes, n_bins=15, norm="l1", validate_args=False),
         }
         # nn.Module attributes, so that they follow the model to its device
         self.train_metrics = MetricCollection(dict(accuracy), prefix="train/")
@@ -72,6 +73,12 @@ class Classifier(LightningModule):
         if regularizer is not None:
             self.train_regularizer = MeanMetric()
             regularizer.prepare(self.stages)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning's, a string, 48 times a step: torch looks whether it is a parameter
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def stages(self) -> dict[str, nn.Module]:

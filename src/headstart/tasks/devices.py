@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytorch_lightning as pl
@@ -68,6 +69,9 @@ def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
     elif strategy.get("start_method", "popen") != "popen":
         raise _unknown(f"DDPStrategy with start_method={strategy['start_method']}")
     trainer: pl.Trainer = instantiate(node, **more)
+    if isinstance(trainer.accelerator, CPUAccelerator) and not CUDAAccelerator.is_available():
+        # by it torch asks the driver, in vain, and its optimizers ask in every step: a tenth of what a head's takes
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     if node.get("sync_batchnorm") and isinstance(trainer.accelerator, CPUAccelerator):
         raise UserError(
             "trainer.sync_batchnorm=true works on GPUs only, as torch has it for no other device; this run would be "

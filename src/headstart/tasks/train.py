@@ -21,7 +21,7 @@ from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
 from headstart.callbacks.clock import Clock
-from headstart.callbacks.idle_hooks import without_idle_hooks
+from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.random_states import RandomStates
 from headstart.callbacks.so_far import SoFar
@@ -61,6 +61,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
         from_source += ("head",)
     parts.module.begin(from_source)
+    leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
     resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
     if launch.rank() == 0 and resumed is None:
