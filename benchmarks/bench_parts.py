@@ -100,7 +100,7 @@ def _gradual(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
 
 
 def _full(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
-    return _fits(ground, FULL, 5, ("lightning",), bf16=False, hand=())
+    return _fits(ground, FULL, 2, ("lightning",), bf16=False, hand=())
 
 
 def _sweep(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
@@ -200,7 +200,7 @@ PARTS = {
         ),
         Part(name="gradual", question="Gradual, 6 epochs", cells=_gradual, minutes=16, peers=OF_GRADUAL),
         Part(name="sweep", question="A sweep over one frozen backbone", cells=_sweep, minutes=3),
-        Part(name="full", question="Full fine-tuning, 5 epochs", cells=_full, minutes=11),
+        Part(name="full", question="Full fine-tuning, 2 epochs", cells=_full, minutes=5),
         Part(name="steps", question="Steps a second of a head on stored features", cells=_steps, minutes=2),
         Part(name="startup", question="Start-up", cells=_startup, minutes=2, times=3),
         Part(name="scaling", question="Number of images", cells=_scaling, minutes=4),

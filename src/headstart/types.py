@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:  # the report and the command line import this file and must not pull torch in
     from torch import Tensor
@@ -25,6 +25,9 @@ class Batch(NamedTuple):
     position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known
 
 
+LARGER = 256 / 224  # how much larger than its centre an image is before the cut, as for ImageNet evaluations
+
+
 class Pixels(NamedTuple):
     """The images that a backbone expects."""
 
@@ -32,3 +35,5 @@ class Pixels(NamedTuple):
     channels: int  # 1 = grey, 3 = RGB
     mean: tuple[float, ...]  # one a channel, of values in [0, 1]
     std: tuple[float, ...]
+    resize: int | None = None  # pixels of the shorter side before the centre is cut out; None = 256/224 of size
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"

@@ -12,7 +12,11 @@ WRONG = [
     ("data@taget=digits", "data@taget", "did you mean data@target=digits"),
     ("data=digits", "data@source, data@target", "try: data@target=digits"),
     ("data@source=prnted", "data@source has no option prnted", "did you mean data@source=printed"),
-    ("mode=graduall", "feature_extraction, fine_tuning, gradual, scratch", "did you mean mode=gradual"),
+    (
+        "mode=graduall",
+        "bias_only, feature_extraction, fine_tuning, gradual, norm_only, scratch",
+        "did you mean mode=gradual",
+    ),
     ("mode=[scratch,graduall]", "graduall", "did you mean mode=gradual"),
     ("experiment=digits_with_hed", "digits_with_head", "did you mean"),
     ("+mode=gradual", "drop the +", "mode=gradual"),

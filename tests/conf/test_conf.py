@@ -44,7 +44,11 @@ def test_every_file_begins_by_saying_what_it_is(group, option):
     assert said
 
 
-@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "experiment"])
+# what needs data that are not shipped has a slow test of its own (tests/data/test_torchvision_sets.py)
+SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option != "mnist_to_usps"]
+
+
+@pytest.mark.parametrize("option", SHIPPED)
 @pytest.mark.parametrize("mode", ["scratch", "gradual"])
 def test_every_experiment_runs(option, mode, tmp_path):
     result = trained(f"experiment={option}", f"mode={mode}", "trainer.max_epochs=1", folder=tmp_path / "run")
@@ -79,6 +83,8 @@ def test_every_study_runs_all_its_jobs_and_ends_in_a_report(option, capsys):
         ("feature_extraction", True, "none", 1.0, "class_means"),
         ("fine_tuning", True, "all", 0.5, "class_means"),
         ("gradual", True, "schedule", 0.5, "class_means"),
+        ("bias_only", True, "biases", 1.0, "class_means"),
+        ("norm_only", True, "norms", 1.0, "class_means"),
     ],
 )
 def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, init):

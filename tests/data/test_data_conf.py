@@ -13,7 +13,9 @@ from headstart.data.images import Images
 from headstart.types import Pixels
 
 CONF = Path(__file__).parents[2] / "conf"
-FILES = sorted((CONF / "data").glob("*.yaml"))
+# those that are short for another file have no target of their own; tests/conf holds them to the command line
+FILES = [file for file in sorted((CONF / "data").glob("*.yaml")) if "_target_" in file.read_text(encoding="utf-8")]
+ELSEWHERE = {"torchvision", "table"}  # which need files: test_torchvision_sets.py and test_table.py make some
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
 WIRED = {"pixels", "seed"}  # from the backbone and the run
 
@@ -28,6 +30,8 @@ def test_a_yaml_is_the_call(file, class_folders):
     assert set(conf) == set(parameters) - WIRED
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
     assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}
+    if file.stem in ELSEWHERE:
+        return
     data = target(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
     assert isinstance(data, Images)
     assert data.num_classes == len(data.class_names)

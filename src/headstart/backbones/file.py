@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ def _state(content: Any, path: Path) -> dict[str, Tensor]:
     while isinstance(inside, Mapping):
         below = next((inside[key] for key in NESTED if isinstance(inside.get(key), Mapping)), None)
         if below is None:
-            tensors = {str(key): value for key, value in inside.items() if isinstance(value, Tensor)}
+            tensors = OrderedDict((str(key), value) for key, value in inside.items() if isinstance(value, Tensor))
             if tensors:
+                # the versions of the modules that wrote them, by which these know older names
+                vars(tensors)["_metadata"] = getattr(inside, "_metadata", None)
                 return tensors
             break
         inside = below

@@ -41,4 +41,5 @@ def mobilenet_v2(
         name: nn.Sequential(OrderedDict((str(n), net.features[n]) for n in numbers)) for name, numbers in STAGES.items()
     }
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
-    return Backbone(stages, pixels=Pixels(size, channels, mean, std), keep=keep, net=net)
+    pixels = Pixels(size, channels, mean, std)
+    return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=("torchvision", "mobilenet_v2"))

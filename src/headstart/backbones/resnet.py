@@ -28,4 +28,5 @@ def resnet18(
     stem = nn.Sequential(OrderedDict(conv1=net.conv1, bn1=net.bn1, relu=net.relu, maxpool=net.maxpool))
     stages = {"stem": stem} | {name: getattr(net, name) for name in ("layer1", "layer2", "layer3", "layer4")}
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
-    return Backbone(stages, pixels=Pixels(size, channels, mean, std), keep=keep, net=net)
+    pixels = Pixels(size, channels, mean, std)
+    return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=("torchvision", "resnet18"))

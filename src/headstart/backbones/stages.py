@@ -14,14 +14,21 @@ class Backbone(nn.Module):
     """An ordered chain of named stages.
 
     stages: name -> module, from input to head. keep: the first n of them, None for all. net: the network that they
-    were cut from, so that files of its weights can be read.
+    were cut from, so that files of its weights can be read. zoo: (library, model) that has pretrained weights for net,
+    as ("torchvision", "resnet18"), None where no library has.
     After construction `width` is the number of features D that one image gives, and `original` has each tensor's
     name in that network -> its name here (of the stages that are not kept, too).
     Raises UserError where keep is not one of 1..number of stages.
     """
 
     def __init__(
-        self, stages: Mapping[str, nn.Module], *, pixels: Pixels, keep: int | None, net: nn.Module | None = None
+        self,
+        stages: Mapping[str, nn.Module],
+        *,
+        pixels: Pixels,
+        keep: int | None,
+        net: nn.Module | None = None,
+        zoo: tuple[str, str] | None = None,
     ) -> None:
         super().__init__()
         names = list(stages)
@@ -29,7 +36,7 @@ class Backbone(nn.Module):
             raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")
         self.original = {} if net is None else _original_names(net, stages)  # before .to() makes buffers anew
         self.stages = nn.ModuleDict({name: stages[name] for name in names[:keep]})
-        self.pixels = pixels
+        self.pixels, self.zoo = pixels, zoo
         self._rows: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # see _mean_and_std
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
         self.to(memory_format=torch.channels_last)
@@ -97,5 +104,7 @@ def _original_names(net: nn.Module, stages: Mapping[str, nn.Module]) -> dict[str
 
 
 def pooled(x: Tensor) -> Tensor:
-    """Maps (B, D, H, W) -> their means over space (B, D); features (B, D) as they are."""
+    """Maps (B, D, H, W) -> their means over space (B, D), tokens (B, N, D) -> theirs; features (B, D) as they are."""
+    if x.ndim == 3:
+        return x.mean(dim=1)
     return x.mean(dim=(2, 3)) if x.ndim == 4 else x

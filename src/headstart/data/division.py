@@ -18,31 +18,63 @@ def divided(
     test_share: float,
     shots: int | None,
     seed: int,
+    fraction: float | None = None,
+    fold: int | None = None,
+    folds: int = 5,
 ) -> dict[str, list[str]]:
     """The files of one class for train, val and test, each sorted; None = that split has no files of its own.
 
     Missing test files are half of the val files, or where those are missing too, test_share of the train files: the
-    same for every seed. Missing val files are val_share of the train files, by the seed. shots: of what is left to
-    train on as many, by the seed; 5 shots of a seed are among its 10.
-    Raises UserError where a split would have too few.
+    same for every seed. Missing val files are val_share of the train files, by the seed. fold: what is not for the
+    test, val files too, is dealt out by the seed into `folds` equal parts, and this one is val. shots: of what is
+    left to train on as many, by the seed; 5 shots of a seed are among its 10. fraction: the same, as a share of what
+    is left, one image at least.
+    Raises UserError where a split would have too few, and as checked_labels does.
     """
+    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
     given = {"train": len(train), "val": len(val or ()), "test": len(test or ())}
     if test is None and val is not None:
         val, test = _cut(shuffled(val, "test"), 0.5, len(val))
     elif test is None:
         train, test = _cut(shuffled(train, "test"), test_share, given["train"])
-    train = shuffled(train, f"seed {seed}")
-    if val is None:
-        train, val = _cut(train, val_share, given["train"])
-    parts = {"train": train[:shots], "val": val, "test": test}
+    if fold is not None:
+        train, val = _without(shuffled([*train, *(val or ())], f"seed {seed}"), fold, folds)
+    else:
+        train = shuffled(train, f"seed {seed}")
+        if val is None:
+            train, val = _cut(train, val_share, given["train"])
+    chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
+    parts = {"train": train[:chosen], "val": val, "test": test}
     if len(parts["train"]) < (shots or 1) or not val or not test:
         there = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
+        hint = ", take fewer shots" if shots else ""
+        hint += ", take fewer folds" if fold is not None else ""
         raise UserError(
             f"class {name} has too few images: {there or 'none'}; that would be {len(train)} to train on, "
             f"{len(val)} for val, {len(test)} for test, where {shots or 1}, 1 and 1 are needed; "
-            f"add images{', take fewer shots' if shots else ''} or take the class folder away"
+            f"add images{hint} or take the class folder away"
         )
     return {split: sorted(part) for split, part in parts.items()}
+
+
+def checked_labels(*, shots: int | None, fraction: float | None, fold: int | None, folds: int) -> None:
+    """Raises UserError where shots, fraction, fold and folds are out of range or do not go together."""
+    if shots is not None and shots < 1:
+        raise UserError(f"shots must be 1 at least, or null for all, got {shots}")
+    if fraction is not None and not 0 < fraction <= 1:
+        raise UserError(f"fraction must be above 0 and at most 1, or null for all, got {fraction}; try fraction=0.1")
+    if shots is not None and fraction is not None:
+        raise UserError(
+            f"shots and fraction both say how many images to train on, got shots={shots} and fraction={fraction}; "
+            "leave one of them null"
+        )
+    if folds < 2:  # one part for val, and one to train on
+        raise UserError(f"folds must be 2 at least, got {folds}; try folds=5")
+    if fold is not None and not 0 <= fold < folds:
+        raise UserError(
+            f"fold must be between 0 and {folds - 1}, as there are {folds} folds, or null for none, got {fold}; "
+            f"try fold={folds - 1} or folds={max(fold + 1, 2)}"
+        )
 
 
 def shuffled(names: Iterable[str], key: str) -> list[str]:
@@ -54,3 +86,9 @@ def _cut(names: list[str], share: float, whole: int) -> tuple[list[str], list[st
     """What is left, and a share of the whole from the end, one at least."""
     keep = max(0, len(names) - max(1, round(share * whole)))
     return names[:keep], names[keep:]
+
+
+def _without(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str]]:
+    """What is left, and this fold: parts of the names whose sizes differ by one at most."""
+    begin, end = fold * len(names) // folds, (fold + 1) * len(names) // folds
+    return names[:begin] + names[end:], names[begin:end]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -16,18 +18,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.data.augment import Augmentation
-from headstart.data.decode import Decoder
-from headstart.data.division import divided
+from headstart.data.decode import Decoder, decoder_of
+from headstart.data.division import checked_labels, divided
 from headstart.data.images import Images
 from headstart.data.kept import Kept
+from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
 from headstart.types import SPLITS, Pixels, UserError
 
 ALSO_CALLED = {"valid": "val", "validation": "val"}
 # to know all that Pillow reads takes it a quarter of a second
 USUAL = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-LARGER = 256 / 224  # how much larger than its centre an image is before the cut, as for ImageNet evaluations
 
 Found = dict[str, list[str]]  # class -> its files, relative to the root
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Made = TypeVar("Made")
@@ -43,6 +47,7 @@ class Files:
         self, root: Path, names: list[str], label: NDArray[np.int64], *, decoder: Decoder, kept_images: int = 0
     ) -> None:
         self.root, self.names, self.label, self.decoder = root, names, label, decoder
+        self._digests: dict[str, str] = {}  # of the files that were read for it
         grey = decoder.channels == 1
         self._kept = Kept(kept_images, (decoder.size, decoder.size, *(() if grey else (3,))))
 
@@ -61,41 +66,50 @@ class Files:
         """The files at these positions, in this order."""
         names = [self.names[position] for position in order.tolist()]
         kept_images = min(self._kept.count, len(names))
-        return Files(self.root, names, self.label[order], decoder=self.decoder, kept_images=kept_images)
+        taken = Files(self.root, names, self.label[order], decoder=self.decoder, kept_images=kept_images)
+        taken._digests = self._digests
+        return taken
 
     def contents(self) -> list[str]:
-        """A digest of each file's bytes and of how they are decoded."""
+        """A digest of each file's bytes and of how they are decoded; each file is read once."""
+        return self.digests_of(self.names)
+
+    def digests_of(self, names: list[str]) -> list[str]:
+        """What contents() says of these files."""
         how = repr(self.decoder).encode()
 
         def digest(name: str) -> str:
             return blake2b(how + (self.root / name).read_bytes(), digest_size=16).hexdigest()
 
-        return _by_threads(digest, self.names)
+        new = [name for name in dict.fromkeys(names) if name not in self._digests]
+        self._digests.update(zip(new, _by_threads(digest, new), strict=True))
+        return [self._digests[name] for name in names]
 
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         return np.stack(_by_threads(self.decoder, [self.root / self.names[at] for at in positions.tolist()]))
 
 
-class ImageFolder(Images):
-    """Images of any format that Pillow reads, in a folder a class, at any depth below it.
+class ListedImages(Images):
+    """Image files of which a listing says the class, and perhaps the split.
 
-    root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
-    what is missing is taken from what is there, class by class, as headstart.data.division says. shots: training
-    images of each class. resize: what the shorter side becomes before the centre is cut out, in pixels; None = 256/224
-    of the backbone's size. decode: `reduced` reads JPEG files at a fraction of their size where that is enough, see
-    Decoder. cache_gib: decoded images of train, then of val, that stay in memory, per process.
-
-    Raises UserError where there is no such folder, no image in it, a class has too few, or the class folders of
-    train, val and test differ.
+    found: split -> class -> files, relative to root; `train` alone where no splits are given. The other arguments are
+    ImageFolder's. Raises UserError where there is one class only; when the splits are made, where a class has too few
+    images, or files are unreadable or leak.
     """
 
     def __init__(
         self,
         *,
-        root: str,
+        root: Path,
+        found: dict[str, Found],
         shots: Annotated[int, Ge(1)] | None,
+        fraction: Annotated[float, Interval(gt=0, le=1)] | None,
+        fold: Annotated[int, Ge(0)] | None,
+        folds: Annotated[int, Ge(2)],
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
+        unreadable: Literal["error", "skip"],
+        leakage: Literal["error", "allow"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
         cache_gib: Annotated[float, Ge(0)],
@@ -105,8 +119,12 @@ class ImageFolder(Images):
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
-        self.root = Path(root).expanduser()
-        self._found = found(self.root)
+        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
+        if len(found["train"]) < 2:
+            raise UserError(
+                f"two classes are needed at least, got one with images, {next(iter(found['train']))}, in {root}"
+            )
+        self.root, self._found = root, found
         super().__init__(
             class_names=tuple(self._found["train"]),
             batch_size=batch_size,
@@ -116,40 +134,82 @@ class ImageFolder(Images):
             seed=seed,
         )
         self.shots, self.val_share, self.test_share, self.cache_gib = shots, val_share, test_share, cache_gib
-        resize = round(pixels.size * LARGER) if resize is None else resize
-        if resize < pixels.size:
-            raise UserError(
-                f"resize must be at least the backbone's {pixels.size} pixels, which are cut out of it, got {resize}; "
-                "try resize=null"
-            )
-        if pixels.channels not in (1, 3):
-            raise UserError(
-                f"image files become grey or RGB, so backbone.channels must be 1 or 3, got {pixels.channels}"
-            )
-        channels: Literal[1, 3] = 1 if pixels.channels == 1 else 3
-        self.decoder = Decoder(pixels.size, resize, channels, reduced=decode == "reduced")
+        self.fraction, self.fold, self.folds = fraction, fold, folds
+        self.unreadable, self.leakage = unreadable, leakage
+        self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
 
     def load(self) -> dict[str, Files]:
+        headers = self._headers()
+        there = {
+            split: {name: [file for file in files if file in headers] for name, files in classes.items()}
+            for split, classes in self._found.items()
+        }
         parts = [
             divided(
                 name,
-                train=self._found["train"][name],
-                val=self._found["val"][name] if "val" in self._found else None,
-                test=self._found["test"][name] if "test" in self._found else None,
+                train=there["train"][name],
+                val=there["val"][name] if "val" in there else None,
+                test=there["test"][name] if "test" in there else None,
                 val_share=self.val_share,
                 test_share=self.test_share,
                 shots=self.shots,
                 seed=self.seed,
+                fraction=self.fraction,
+                fold=self.fold,
+                folds=self.folds,
             )
             for name in self.class_names
         ]
+        splits = self._files(parts)
+        self._tell(parts, splits, headers)
+        return splits
+
+    def _headers(self) -> dict[str, Header]:
+        """Of each file that can be read."""
+        names = [name for classes in self._found.values() for files in classes.values() for name in files]
+        seen = dict(zip(names, _by_threads(header, [self.root / name for name in names]), strict=True))
+        broken = {name: one if isinstance(one, str) else None for name, one in seen.items()}
+        if self.unreadable == "skip":
+            whole = [name for name, why in broken.items() if why is None]
+            broken.update(zip(whole, _by_threads(self._failure, whole), strict=True))
+        good = readable(broken, root=self.root, unreadable=self.unreadable)
+        self._left_out = len(names) - len(good)
+        return {name: one for name, one in seen.items() if name in good and not isinstance(one, str)}
+
+    def _failure(self, name: str) -> str | None:
+        """Why a file cannot be decoded."""
+        try:
+            self.decoder(self.root / name)
+        except UserError as error:
+            return f"{type(error.__cause__).__name__}: {error.__cause__}"
+        return None
+
+    def _tell(self, parts: list[dict[str, list[str]]], splits: dict[str, Files], headers: dict[str, Header]) -> None:
+        """Log what there is to train on. Raises UserError where an image lies in two splits."""
+        names = {split: files.names for split, files in splits.items()}
+        same = duplicates(names, headers, splits["train"].digests_of)
+        inside = [Counter(split for split, _ in group) for group in same]
+        told = table(
+            {
+                split: {name: len(part[split]) for name, part in zip(self.class_names, parts, strict=True)}
+                for split in SPLITS
+            },
+            [headers[name] for of_split in names.values() for name in of_split],
+            repeated=sum(count - 1 for group in inside for count in group.values()),
+            left_out=self._left_out,
+        )
+        log.info("%s\n%s", self.root, told)
+        checked_leakage([group for group in same if len({split for split, _ in group}) > 1], leakage=self.leakage)
+
+    def _files(self, parts: list[dict[str, list[str]]]) -> dict[str, Files]:
         room = int(self.cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
-        splits = {}
+        splits: dict[str, Files] = {}
         for split in SPLITS:
             names = [name for part in parts for name in part[split]]
             label = np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts])
             kept = 0 if split == "test" else min(room, len(names))  # the test is looked at once
             splits[split] = Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
+            splits[split]._digests = splits["train"]._digests
             room -= kept
         return splits
 
@@ -158,6 +218,66 @@ class ImageFolder(Images):
         files = self._split(split)
         assert isinstance(files, Files)
         return list(files.names)
+
+
+class ImageFolder(ListedImages):
+    """Images of any format that Pillow reads, in a folder a class, at any depth below it.
+
+    root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
+    what is missing is taken from what is there, class by class, as headstart.data.division says. shots: training
+    images of each class; fraction: a share of them; fold, folds: which part of all that is not for the test is val.
+    unreadable: `error` reads each file's header before training, `skip` decodes each file once, and leaves out what
+    fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
+    before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
+    reads JPEG files at a fraction of their size where that is enough, see Decoder. cache_gib: decoded images of
+    train, then of val, that stay in memory, per process.
+
+    Raises UserError where there is no such folder, no image in it, one class only, a class has too few, or the class
+    folders of train, val and test differ; when the splits are made, where files are unreadable or leak.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        shots: Annotated[int, Ge(1)] | None,
+        fraction: Annotated[float, Interval(gt=0, le=1)] | None,
+        fold: Annotated[int, Ge(0)] | None,
+        folds: Annotated[int, Ge(2)],
+        val_share: Annotated[float, Interval(gt=0, lt=1)],
+        test_share: Annotated[float, Interval(gt=0, lt=1)],
+        unreadable: Literal["error", "skip"],
+        leakage: Literal["error", "allow"],
+        resize: Annotated[int, Ge(1)] | None,
+        decode: Literal["reduced", "full"],
+        cache_gib: Annotated[float, Ge(0)],
+        batch_size: Annotated[int, Ge(1)],
+        num_workers: Annotated[int, Ge(0)] | Literal["auto"],
+        augment: Augmentation | None,
+        pixels: Pixels,
+        seed: Annotated[int, Ge(0)],
+    ) -> None:
+        place = Path(root).expanduser()
+        super().__init__(
+            root=place,
+            found=found(place),
+            shots=shots,
+            fraction=fraction,
+            fold=fold,
+            folds=folds,
+            val_share=val_share,
+            test_share=test_share,
+            unreadable=unreadable,
+            leakage=leakage,
+            resize=resize,
+            decode=decode,
+            cache_gib=cache_gib,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            augment=augment,
+            pixels=pixels,
+            seed=seed,
+        )
 
 
 def found(root: Path) -> dict[str, Found]:
@@ -189,11 +309,12 @@ def found(root: Path) -> dict[str, Found]:
 def _classes(folder: Path, root: Path) -> Found:
     """The files of each class folder that has any, at any depth, in an order that no file system decides."""
     inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_seen(entry)]
-    files = {entry.name: sorted(_images(entry, root)) for entry in inside}
+    files = {entry.name: sorted(image_files(entry, root)) for entry in inside}
     return {name: of_class for name, of_class in files.items() if of_class}
 
 
-def _images(folder: Path, root: Path) -> Iterable[str]:
+def image_files(folder: Path, root: Path) -> Iterable[str]:
+    """The paths of all images in a folder, at any depth, relative to root, with `/`; what is hidden is left out."""
     for above, below, files in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
         for file in files:

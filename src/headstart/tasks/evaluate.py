@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from headstart import launch
+from headstart.callbacks.figures import confusion_figure, wrong_figure
+from headstart.tasks.evaluate_pictures import calibration_figure, saved
+from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.folders import finished, write_json
-from headstart.tasks.parts import assembled
+from headstart.tasks.parts import Parts, assembled
 from headstart.tasks.result import figures
 from headstart.tasks.train import quieten
-from headstart.types import UserError
+from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)
 
@@ -28,48 +35,141 @@ def evaluate(
     split: Literal["train", "val", "test"],
     checkpoint: Literal["best", "last"],
     data: DictConfig | None,
+    worst: Annotated[int, Ge(0)],
 ) -> dict[str, float]:
-    """Print the figures of a run's model on a split, write them to <run_dir>/evaluate-<split>.json, and give them.
+    """Print what a run's model makes of a split, write it to <run_dir>/evaluate-<split>.json, and give the figures.
 
-    data: other data than the run's target; its classes must be the same. Of this command's config only the
-    trainer's accelerator and precision count, the rest is the run's own. Always on one device, so that each
-    image counts once; of the ranks of torchrun or SLURM the first does it, the others return nothing.
-    Raises UserError where the run is not finished or the classes differ.
+    Beside them the file has each class's scores, the confusion matrix, the calibration and the `worst` surest wrong
+    answers; pictures of the last three lie next to it. data: other data than the run's target, the file is then
+    evaluate-<split>-other.json; its classes are found by their names, in any order, and may be some of the run's. Of
+    this command's config only the trainer's accelerator counts, the rest is the run's own, the precision too. Always
+    on one device, so that each image counts once; of the ranks of torchrun or SLURM the first does it, the others
+    return nothing. Raises UserError where the run is not finished or does not know a class.
     """
     quieten()
     if launch.rank() > 0:
         return {}
     if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
         log.info("evaluating on one device: each image counts once")
-    folder = Path(run_dir)
+    folder = Path(run_dir).expanduser()
     result = finished(folder)
     if result is None:
         raise UserError(f"evaluate.run_dir must be the folder of a finished run (one with result.json), got {folder}")
-    own = run_config(folder)
-    parts = assembled(own, data)
-    if (names := list(parts.data.class_names)) != result["class_names"]:
-        raise UserError(
-            f"the run's classes are {', '.join(result['class_names'])}; those of evaluate.data are {', '.join(names)}"
-        )
-    parts.data.setup("test")
-    trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
-        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-    )  # fmt: skip
     path = folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+    own, class_names = run_config(folder), tuple(result["class_names"])
+    parts = assembled(own, OmegaConf.create({"_target_": f"{__name__}.Known", "class_names": list(class_names)}))
+    images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
+    places = _places(tuple(images.class_names), class_names)
+    images.setup("test")
     parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-    loader = parts.data.plain_dataloader(split)
-    trainer.test(parts.module, dataloaders=loader, verbose=False)
-    measured = {
-        name.replace("test/", f"{split}/"): value for name, value in figures(trainer.callback_metrics, "test").items()
-    }
-    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "images": len(loader.dataset)}
-    write_json(folder / f"evaluate-{split}{'-other' if data else ''}.json", about | {"metrics": measured})
+    loader = images.plain_dataloader(split)
+    logits, label, logged = _tested(cfg, own, parts, _Relabelled(loader, places))
+    names = images.names(split) if hasattr(images, "names") else [f"{split}/{n}" for n in range(len(label))]
+    answers = Answers(logits, label, names, class_names, tuple(sorted(places.tolist())))
+    measured = {name.replace("test/", f"{split}/"): value for name, value in figures(logged, "test").items()}
+    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": split, "images": len(label)}
+    stem = f"evaluate-{split}{'-other' if data else ''}"
+    write_json(folder / f"{stem}.json", about | {"metrics": measured} | answers.content(worst))
+    _draw(folder / stem, answers, images, parts.backbone.pixels, split, worst)
     for name, value in sorted(measured.items()):
         print(f"{name:<26}{value:.4f}")
+    print("", *answers.lines(), sep="\n")
+    log.info("%s: %d images; pictures beside it", folder / f"{stem}.json", len(label))
     return measured
+
+
+class Known:
+    """The classes of a run, in the place of data that need not be there."""
+
+    def __init__(self, *, class_names: list[str], pixels: Pixels, seed: int) -> None:
+        self.class_names, self.num_classes = tuple(class_names), len(class_names)
+        self.pixels, self.seed = pixels, seed
+
+
+class _Relabelled:
+    """Batches whose labels are places among the run's classes, not among those of the data."""
+
+    def __init__(self, loader: Any, places: Tensor) -> None:
+        self._loader, self._places = loader, places
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            yield batch._replace(label=self._places[batch.label])
+
+
+class _Seen(pl.Callback):
+    """Keeps what was said of each image, and what was true."""
+
+    def __init__(self) -> None:
+        self.logits: list[Tensor] = []
+        self.labels: list[Tensor] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002 - Lightning's hooks have the arguments that they have
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        if not isinstance(outputs, Tensor):
+            raise UserError(
+                f"to evaluate, a module's test_step must return the logits (B, classes), got {type(outputs).__name__} "
+                f"from {type(pl_module).__name__}"
+            )
+        self.logits.append(outputs.float().cpu())
+        self.labels.append(batch.label.cpu())
+
+
+def _places(asked: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
+    """Where each class of the data is among those of the run. Raises UserError where one is not there."""
+    if unknown := [name for name in asked if name not in known]:
+        raise UserError(
+            f"the run's classes are {', '.join(known)}; those of evaluate.data are {', '.join(asked)}; "
+            f"the run does not know {', '.join(unknown)}: rename them, or leave them out"
+        )
+    return torch.tensor([known.index(name) for name in asked])
+
+
+def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled) -> tuple[Tensor, Tensor, Any]:
+    """Logits (N, classes), labels (N,) and what the module logged."""
+    seen = _Seen()
+    trainer: pl.Trainer = instantiate(
+        {key: cfg.trainer[key] for key in ("_target_", "accelerator")},
+        precision=own.trainer.precision, callbacks=[seen],
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.test(parts.module, dataloaders=loader, verbose=False)
+    return torch.cat(seen.logits), torch.cat(seen.labels), trainer.callback_metrics
+
+
+def _draw(stem: Path, answers: Answers, images: Any, pixels: Pixels, split: str, worst: int) -> None:
+    """<stem>-confusion.png, -calibration.png and, where an answer is wrong, -worst.png."""
+    confusion = confusion_figure(answers.logits, answers.label, answers.class_names)
+    saved(confusion, stem.with_name(f"{stem.name}-confusion.png"))
+    calibration = calibration_figure(answers.bins, answers.calibration_error)
+    saved(calibration, stem.with_name(f"{stem.name}-calibration.png"))
+    path, chosen = stem.with_name(f"{stem.name}-worst.png"), answers.worst(worst)
+    path.unlink(missing_ok=True)  # an earlier one may have shown other images
+    if chosen:
+        batches = images.plain_dataloader(split, positions=np.array(chosen))
+        shown = torch.cat([visible(batch.image, pixels) for batch in batches])
+        found = wrong_figure(shown, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
+        saved(found, path)
+
+
+def visible(image: Tensor, pixels: Pixels) -> Tensor:
+    """Images (B, channels, H, W) as loaders give them, uint8 or normalised -> float32 with values in [0, 1]."""
+    if image.dtype == torch.uint8:
+        return image / 255
+    std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
+    return (image * std + mean).clamp(0, 1)
 
 
 def run_config(folder: Path) -> DictConfig:

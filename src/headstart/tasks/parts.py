@@ -9,6 +9,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
+from headstart.unfreeze.kinds import KINDS
+from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
 from headstart.unfreeze.whole import Whole
 
@@ -44,7 +46,9 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
 
 
 def schedule_of(cfg: DictConfig) -> Schedule:
-    """What is open when: as `unfreeze` says where the mode follows it, else all or the head alone for the whole run."""
+    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind or the head alone."""
+    if cfg.open in KINDS:
+        return OneKind(kind=cfg.open)
     if cfg.open != "schedule":
         return Whole(head_only=cfg.open == "none")
     schedule: Schedule = instantiate(cfg.unfreeze, _convert_="all")

@@ -19,7 +19,7 @@ class Settings:
     task: str
     mode: str
     reuse: bool
-    open: Literal["all", "none", "schedule"]
+    open: Literal["all", "none", "schedule", "biases", "norms"]
     seed: Seed
     compile: bool
     rerun: bool

@@ -36,6 +36,22 @@ def file_weights(
     state = tensors_in(file)
     with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
         backbone: Backbone = instantiate(cfg.backbone)
+    return weights_in(state, backbone, file=file, prefix=prefix, reset_from=reset_from, about={"file": path})
+
+
+def weights_in(
+    state: Mapping[str, Tensor],
+    backbone: Backbone,
+    *,
+    file: Path,
+    prefix: str | None,
+    reset_from: int | None,
+    about: Mapping[str, Any],
+) -> Weights:
+    """What the tensors of a file give to a backbone, with a line in the log of what matched.
+
+    about: where the file comes from, for result.json. Raises UserError, as file_weights says.
+    """
     match = matching(state, backbone, prefix=prefix)
     tensors = complete(match, backbone, reset_from=reset_from)
     head, class_names = _head(state, match, file)
@@ -46,7 +62,7 @@ def file_weights(
         log.info("%s", _report(file, stages, match, unused))
     facts = {
         "hash": digest[:8],
-        "file": path,
+        **about,
         "sha256": digest,
         "prefix": match.prefix,
         "stages": list(stages),

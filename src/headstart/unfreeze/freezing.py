@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 
 class Freezing:
@@ -13,7 +14,9 @@ class Freezing:
     module: any. among: the names of the parameters that may be opened and closed. A frozen parameter has no
     gradient, not even the last one: a gradient that is kept still moves the weight at the next step, through
     momentum and weight decay. What holds only frozen parameters is in eval(): its BatchNorm does not drift and
-    its dropout is off. A parameter that is frozen at the beginning, by whoever made it, never opens.
+    its dropout is off. A norm with running statistics is so too if only some of its parameters are open, as its
+    bias alone: they move with its scale or not at all. A parameter that is frozen at the beginning, by whoever
+    made it, never opens.
     """
 
     def __init__(self, module: nn.Module, among: Collection[str]) -> None:
@@ -47,10 +50,14 @@ class Freezing:
 
 
 def _frozen(module: nn.Module, prefix: str, names: Collection[str], among: Collection[str]) -> Iterator[nn.Module]:
-    """The outermost modules with parameters of which none is open; one without any (ReLU) is as what is around it."""
+    """The outermost modules with parameters of which none is open; one without any (ReLU) is as what is around it.
+
+    A norm with running statistics needs all of its parameters open.
+    """
     for path, child in module.named_children():
         held = [f"{prefix}{path}.{name}" for name, _ in child.named_parameters()]
-        if held and all(name in among and name not in names for name in held):
+        closed = [name in among and name not in names for name in held]
+        if closed and (all(closed) or (any(closed) and isinstance(child, _NormBase))):
             yield child
         else:
             yield from _frozen(child, f"{prefix}{path}.", names, among)

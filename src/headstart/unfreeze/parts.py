@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from torch import nn
 
 from headstart.types import UserError
+from headstart.unfreeze.kinds import KINDS, of_kind
 
 ALL = "all"  # the word for every part
 Stages = Sequence[str] | Mapping[str, str]
@@ -55,6 +56,7 @@ class Parts:
                     f"stage {name} means no parameter of {type(module).__name__}; {_offer(text, everything, modules)}"
                 )
         self._check_partition(everything)
+        self._kinds = of_kind(module)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,9 +79,9 @@ class Parts:
     def selected(self, selectors: Iterable[str]) -> frozenset[str]:
         """The parameters that parts, layers or regular expressions name, as the module has them.
 
-        A selector is `all`, a part, a layer below a part (`layer4.1`), or a regular expression that is all of
-        a parameter's name, from the part on (`layer4\\..*bn.*`) or from the module on. Raises UserError where
-        one means nothing, with what there is.
+        A selector is `all`, a part, a layer below a part (`layer4.1`), `biases` or `norms` (of the stages, not of
+        the head), or a regular expression that is all of a parameter's name, from the part on (`layer4\\..*bn.*`)
+        or from the module on. Raises UserError where one means nothing, with what there is.
         """
         return frozenset(full for selector in selectors for full in self._one(selector))
 
@@ -89,6 +91,14 @@ class Parts:
             return [full for _, full in every]
         if selector in self._names:
             return list(self._names[selector].values())
+        if selector in KINDS:
+            head = self.of(self.names[-1])
+            if found := [full for _, full in every if full in self._kinds[selector] and full not in head]:
+                return found
+            raise UserError(
+                f"the schedule opens the stages' {selector}, and {', '.join(self.names[:-1])} have none; "
+                "try mode=feature_extraction or mode=fine_tuning"
+            )
         below = [full for shown, full in every for name in (shown, full) if f"{name}.".startswith(f"{selector}.")]
         if below:
             return below

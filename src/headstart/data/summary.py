@@ -1,0 +1,143 @@
+"""What do the image files of a data set hold, as far as their headers and bytes tell?"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Literal, NamedTuple
+
+from headstart.types import UserError
+
+LISTED = 5  # files, or pairs of them, that an error names
+COLUMNS = 8  # classes that the table has a column for each
+
+log = logging.getLogger(__name__)
+
+
+class Header(NamedTuple):
+    """What a file says of its image, before anything is decoded."""
+
+    width: int  # pixels, as stored: before EXIF turns the image
+    height: int
+    mode: str  # Pillow's: L, RGB, CMYK, ...
+    size: int  # bytes of the file
+
+
+def header(path: Path) -> Header | str:
+    """The header of an image file, or why there is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return Header(*image.size, image.mode, path.stat().st_size)
+    except Exception as error:  # each format raises errors of its own
+        # what Pillow says of a file that it does not know is its path once more
+        said = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        return f"{type(error).__name__}{said}"
+
+
+def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal["error", "skip"]) -> set[str]:
+    """The files that can be read. found: each file, and why it cannot be, or None.
+
+    Raises UserError that lists the others, unless they are to be skipped, which is a warning.
+    """
+    broken = {name: why for name, why in found.items() if why is not None}
+    if not broken:
+        return set(found)
+    listed = _listed([f"{name} ({why})" for name, why in broken.items()])
+    told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
+    if unreadable == "error":
+        raise UserError(f"{told}; repair them, take them away, or leave them out with target.unreadable=skip")
+    log.warning("%s; they are left out", told)
+    return set(found) - set(broken)
+
+
+def duplicates(
+    splits: Mapping[str, Sequence[str]], headers: Mapping[str, Header], digest: Callable[[list[str]], list[str]]
+) -> list[list[tuple[str, str]]]:
+    """Groups of (split, file) whose files hold the same bytes.
+
+    digest: files -> what tells their bytes apart; asked only for files that have their size and their header in common
+    with another one.
+    """
+    alike: dict[Header, list[tuple[str, str]]] = defaultdict(list)
+    for split, names in splits.items():
+        for name in names:
+            alike[headers[name]].append((split, name))
+    suspects = [one for group in alike.values() if len(group) > 1 for one in group]
+    same: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for one, content in zip(suspects, digest([name for _, name in suspects]), strict=True):
+        same[content].append(one)
+    return [group for group in same.values() if len(group) > 1]
+
+
+def checked_leakage(groups: Iterable[Sequence[tuple[str, str]]], *, leakage: Literal["error", "allow"]) -> None:
+    """Raises UserError with the pairs where the same image lies in two splits; a warning where that is allowed."""
+    pairs = []
+    for group in groups:
+        first: dict[str, str] = {}  # split -> its first file
+        for split, name in group:
+            first.setdefault(split, name)
+        one, *others = first.items()
+        pairs += [f"{one[1]} ({one[0]}) = {name} ({split})" for split, name in others]
+    if not pairs:
+        return
+    told = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
+    if leakage == "error":
+        raise UserError(
+            f"{told}: {_listed(pairs)}; take one file of each pair away, or go on all the same with "
+            "target.leakage=allow"
+        )
+    log.warning("%s: %s", told, _listed(pairs))
+
+
+def table(
+    counts: Mapping[str, Mapping[str, int]],
+    headers: Iterable[Header],
+    *,
+    repeated: int,
+    left_out: int,
+) -> str:
+    """A few lines to read before training.
+
+    counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
+    """
+    classes = list(next(iter(counts.values())))
+    if len(classes) <= COLUMNS:
+        rows = [["", "images", *classes]]
+        rows += [[split, str(sum(of.values())), *map(str, of.values())] for split, of in counts.items()]
+    else:
+        rows = [["", "images", "classes", "smallest", "median", "largest"]]
+        for split, of in counts.items():
+            least, most = min(of, key=of.__getitem__), max(of, key=of.__getitem__)
+            middle = f"{median(of.values()):g}"
+            row = [str(sum(of.values())), str(len(of)), f"{least} {of[least]}", middle, f"{most} {of[most]}"]
+            rows.append([split, *row])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    seen = list(headers)
+    wide, high = sorted(one.width for one in seen), sorted(one.height for one in seen)
+    grey = Counter(_is_grey(one.mode) for one in seen)
+    lines.append(
+        f"pixels: median {median(wide):g} x {median(high):g}, "
+        f"width {wide[0]} to {wide[-1]}, height {high[0]} to {high[-1]}; {grey[False]} in colour, {grey[True]} grey"
+    )
+    lines.append(f"{repeated} repeated inside a split, {left_out} unreadable files left out")
+    return "\n".join(lines)
+
+
+def _is_grey(mode: str) -> bool:
+    return mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,84 @@
+"""What are a backbone's stages: how large, how costly, and what would be left with the first n of them?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch.utils.flop_counter import FlopCounterMode
+
+from headstart.backbones.stages import Backbone, pooled
+from headstart.tasks.train import quieten
+
+HEADER = ("keep", "stage", "gives", "parameters", "GFLOPs", "", "width", "parameters", "GFLOPs")
+TEXT = (1, 2)  # its columns of words
+
+
+class Row(NamedTuple):
+    """A stage, and the backbone with keep=n up to it."""
+
+    stage: str
+    shape: tuple[int, ...]  # of what it gives for one image
+    parameters: int
+    flops: int  # of a forward pass of one image
+    width: int  # of the features with keep=n
+    parameters_so_far: int
+    flops_so_far: int
+
+
+class Description(NamedTuple):
+    """All stages of a backbone, and what the images must be."""
+
+    rows: tuple[Row, ...]
+    pixels: Any  # headstart.types.Pixels
+    zoo: tuple[str, str] | None
+
+    def __str__(self) -> str:
+        cells = [
+            (
+                str(number), row.stage, "x".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.flops / 1e9:.3f}",
+                "", str(row.width), f"{row.parameters_so_far:,}", f"{row.flops_so_far / 1e9:.3f}",
+            )
+            for number, row in enumerate(self.rows, start=1)
+        ]  # fmt: skip
+        widths = [max(len(line[at]) for line in [HEADER, *cells]) for at in range(len(HEADER))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if at in TEXT else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in [HEADER, *cells]
+        ]
+        size, channels = self.pixels.size, self.pixels.channels
+        weights = f"weights=pretrained: {' '.join(self.zoo)}" if self.zoo else "no library has weights for it"
+        return "\n".join([f"images {channels}x{size}x{size}; {weights}", "", *(line.rstrip() for line in lines)])
+
+
+def describe(*, cfg: DictConfig) -> Description:
+    """Print the stages of cfg.backbone, and what keep=n would leave of it, and give them. Nothing is written."""
+    quieten()
+    backbone: Backbone = instantiate(cfg.backbone)
+    found = description(backbone)
+    print(found)
+    return found
+
+
+def description(backbone: Backbone) -> Description:
+    """Measured on a forward pass of one image: matrix products, convolutions and attention count as FLOPs.
+
+    With gradients: without, torch takes a transformer's block as one operation that its counter does not know.
+    """
+    pixels = backbone.pixels
+    x = torch.zeros(1, pixels.channels, pixels.size, pixels.size)
+    rows: list[Row] = []
+    parameters = flops = 0
+    backbone.eval()
+    for name, stage in backbone.stages.items():
+        with FlopCounterMode(display=False) as counter:
+            x = stage(x)
+        own, cost = sum(p.numel() for p in stage.parameters()), counter.get_total_flops()
+        parameters, flops = parameters + own, flops + cost
+        rows.append(Row(name, tuple(x.shape[1:]), own, cost, pooled(x).shape[1], parameters, flops))
+    return Description(tuple(rows), pixels, backbone.zoo)

@@ -1,0 +1,206 @@
+"""How does a finished run's model come into a file that needs no headstart?"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from headstart import launch
+from headstart.backbones.stages import pooled
+from headstart.tasks.evaluate import run_config, visible
+from headstart.tasks.finished import Finished, finished_model
+from headstart.tasks.folders import write_json
+from headstart.tasks.result import versions
+from headstart.tasks.train import quieten
+from headstart.types import Pixels, UserError
+
+log = logging.getLogger(__name__)
+FILES = {"torch_export": "model.pt2", "onnx": "model.onnx", "torchscript": "model.ts"}
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+CHECKED = 8  # images
+TOLERANCE = 1e-4  # of logits
+LARGEST = 2**31 - 2**20  # bytes of weights in one ONNX file; protobuf takes no more
+Run = Callable[[Tensor], Tensor]  # images (B, channels, size, size), uint8 -> logits (B, classes)
+
+
+def export(
+    *,
+    cfg: DictConfig,  # noqa: ARG001 - every task is given it; a model is exported from the CPU, in float32
+    run_dir: str,
+    format: Literal["torch_export", "onnx", "torchscript"],  # noqa: A002 - it is the word on the command line
+    checkpoint: Literal["best", "last"],
+    out_dir: str | None,
+) -> Path | None:
+    """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
+
+    The model takes uint8 images (B, channels, size, size) of any number, normalises them itself, computes in float32
+    and gives logits. Its file is loaded again, and is kept only if it gives the logits of the run's model for some of
+    the run's test images, alone and together. Of the ranks of torchrun or SLURM the first does it, the others return
+    nothing. Raises UserError where the run is not finished, packages are missing, the model cannot be exported, or
+    the outputs differ by more than 1e-4.
+    """
+    quieten()
+    if launch.rank() > 0:
+        return None
+    if format == "onnx" and (missing := [name for name in ONNX if find_spec(name) is None]):
+        raise UserError(
+            f"export.format=onnx needs {', '.join(ONNX)}, and {', '.join(missing)} cannot be found; "
+            "try: pip install 'headstart[onnx]'"
+        )
+    folder = Path(run_dir).expanduser()
+    on_cpu = {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
+    found = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint)
+    images = _some_images(run_config(folder), found.backbone.pixels)
+    with torch.no_grad():
+        want = found.head(found.backbone(images))  # not of what is exported: its normalisation is checked, too
+    model = Deployed(found).eval()
+    target = Path(out_dir).expanduser() if out_dir else folder / "export"
+    target.mkdir(parents=True, exist_ok=True)
+    file = target / FILES[format]
+    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as partial:
+        made = Path(partial) / file.name
+        difference = _checked(model, images, want, made, format)
+        for one in sorted(Path(partial).iterdir(), key=lambda path: path.name == file.name):  # the weights before it
+            one.replace(target / one.name)
+    about = {"run": folder.name, "checkpoint": checkpoint, "model": file.name, "format": format}
+    checked = {"images": len(images), "largest_difference": difference}
+    content = about | _preprocessing(found) | {"checked": checked, "versions": versions()}
+    write_json(target / "preprocessing.json", content)
+    log.info(
+        "%s: the largest difference from the run's model is %.1e, on %d images; preprocessing.json beside it says what "
+        "it takes", file, difference, len(images),
+    )  # fmt: skip
+    return file
+
+
+class Deployed(nn.Module):
+    """uint8 images (B, channels, size, size) -> logits (B, classes), in float32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, found: Finished) -> None:
+        super().__init__()
+        self.stages, self.head = nn.Sequential(*found.backbone.stages.values()).float(), found.head.float()
+        pixels = found.backbone.pixels
+        self.register_buffer("mean", torch.tensor(pixels.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(pixels.std).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        normalised = (image.to(torch.float32) / 255 - self.mean) / self.std
+        logits: Tensor = self.head(pooled(self.stages(normalised)))
+        return logits
+
+
+def _some_images(own: DictConfig, pixels: Pixels) -> Tensor:
+    """The first test images of a run's data, uint8 (N, channels, size, size); where it has none, of val."""
+    data = instantiate(own.target, pixels=pixels, seed=own.seed)
+    data.setup("test")
+    batch = next(iter(data.plain_dataloader("test")), None) or next(iter(data.plain_dataloader("val")))
+    image = batch.image[:CHECKED]
+    if image.dtype != torch.uint8:  # the data had to resize it
+        image = (visible(image, pixels) * 255).round().to(torch.uint8)
+    found: Tensor = image.contiguous()
+    return found
+
+
+@torch.no_grad()
+def _checked(model: Deployed, images: Tensor, want: Tensor, file: Path, format: str) -> float:  # noqa: A002
+    """Write the file, and give the largest difference between its logits and those wanted. Raises UserError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of its own parts that will change
+            run = WRITERS[format](model, images, file)
+    except Exception as error:  # what a compiler cannot follow shows in many ways
+        first = next(iter(str(error).strip().splitlines()), "")
+        raise UserError(
+            f"the model cannot be exported as {format} ({type(error).__name__}: {first}); try another "
+            f"export.format, one of {', '.join(FILES)}"
+        ) from error
+    alone = torch.cat([run(images[at : at + 1]) for at in range(len(images))])
+    gap = max(float((got - want).abs().max()) for got in (run(images), alone))
+    if not gap <= TOLERANCE:  # nan, too
+        raise UserError(
+            f"the exported model gives other logits than the run's: they differ by up to {gap:.1e}, more than "
+            f"{TOLERANCE:.0e}, on {len(images)} images; nothing was written; try another export.format, one of "
+            f"{', '.join(FILES)}"
+        )
+    return gap
+
+
+def _program(model: Deployed, images: Tensor) -> Any:
+    """The model's graph, for any number of images; of an example of one, torch would make a constant."""
+    example = images[:2] if len(images) > 1 else images.expand(2, -1, -1, -1).contiguous()
+    return torch.export.export(model, (example,), dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}})
+
+
+def _torch_export(model: Deployed, images: Tensor, file: Path) -> Run:
+    torch.export.save(_program(model, images), file)
+    run: Run = torch.export.load(file).module()
+    return run
+
+
+def _torchscript(model: Deployed, images: Tensor, file: Path) -> Run:
+    traced = torch.jit.trace(model, images, check_trace=False)  # type: ignore[no-untyped-call]  # we check it ourselves
+    torch.jit.save(traced, file)
+    run: Run = torch.jit.load(file)  # type: ignore[no-untyped-call]
+    return run
+
+
+def _onnx(model: Deployed, images: Tensor, file: Path) -> Run:
+    import onnxruntime  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    for name in ("onnxscript", "onnx_ir"):  # they tell of each node that they remove
+        logging.getLogger(name).setLevel(logging.WARNING)
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    torch.onnx.export(
+        _program(model, images), (), file, dynamo=True, input_names=["image"], output_names=["logits"],
+        external_data=size > LARGEST, verbose=False,
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+
+    def run(image: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["logits"], {"image": image.numpy()})[0])
+
+    return run
+
+
+WRITERS: dict[str, Callable[[Deployed, Tensor, Path], Run]] = {
+    "torch_export": _torch_export, "onnx": _onnx, "torchscript": _torchscript,
+}  # fmt: skip
+
+
+def _preprocessing(found: Finished) -> dict[str, Any]:
+    """What to do to an image before the model, and what comes out of it."""
+    pixels, decoder = found.backbone.pixels, found.decoder
+    shape = ["batch", pixels.channels, pixels.size, pixels.size]
+    return {
+        "input": {
+            "name": "image", "dtype": "uint8", "layout": "NCHW", "range": [0, 255], "shape": shape,
+            "channels": {1: "grey", 3: "RGB"}[decoder.channels],
+        },
+        "steps": [
+            "turn the image upright as EXIF says, make it 8 bits a channel",
+            f"resize its shorter side to {decoder.resize} pixels ({decoder.interpolation}, antialiased)",
+            f"cut out the centre, {decoder.size} x {decoder.size} pixels",
+        ],
+        "size": pixels.size,
+        "resize": decoder.resize,
+        "interpolation": decoder.interpolation,
+        "channels": pixels.channels,
+        "normalised_in_the_model": True,  # (image / 255 - mean) / std
+        "mean": list(pixels.mean),
+        "std": list(pixels.std),
+        "output": {"name": "logits", "shape": ["batch", len(found.class_names)], "probabilities": "softmax(logits)"},
+        "class_names": list(found.class_names),
+    }  # fmt: skip

@@ -1,0 +1,78 @@
+"""What can a finished run's model do without the data that it was trained on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.backbones.stages import Backbone
+from headstart.data.decode import Decoder, decoder_of
+from headstart.features.images import Engine
+from headstart.tasks.evaluate import run_config
+from headstart.tasks.folders import finished
+from headstart.types import Batch, UserError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run's backbone and head in eval(), on the device where they compute.
+
+    decoder: makes of a file what the run's own images were made into.
+    """
+
+    backbone: Backbone
+    head: Any
+    class_names: tuple[str, ...]
+    decoder: Decoder
+    engine: Engine
+
+    @torch.inference_mode()
+    def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
+        """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32."""
+        planes = torch.from_numpy(image)
+        planes = planes[:, None] if planes.ndim == 3 else planes.permute(0, 3, 1, 2)
+        label = torch.zeros(len(planes), dtype=torch.long)
+        batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
+        with self.engine.context():
+            logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
+        return logits.float().softmax(dim=1).cpu()
+
+
+def finished_model(cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Finished:
+    """The model of a finished run, its data untouched; it computes as cfg.trainer says, on one device.
+
+    Raises UserError where the run is not finished, or has no such checkpoint, or reads no image files.
+    """
+    folder = Path(run_dir).expanduser()
+    result = finished(folder)
+    if result is None:
+        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
+    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    if not path.is_file():
+        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+    own = run_config(folder)
+    backbone: Backbone = instantiate(own.backbone)
+    head = instantiate(own.head, width=backbone.width, num_classes=result["num_classes"])
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    for name, part in (("backbone.", backbone), ("head.", head)):
+        part.load_state_dict({key.removeprefix(name): t for key, t in state.items() if key.startswith(name)})
+    trainer: pl.Trainer = instantiate(
+        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    device = trainer.strategy.root_device
+    decoder = decoder_of(
+        backbone.pixels, resize=own.target.get("resize"), reduced=own.target.get("decode", "reduced") == "reduced"
+    )
+    return Finished(
+        backbone.eval().to(device), head.eval().to(device), tuple(result["class_names"]), decoder, Engine.of(trainer)
+    )

@@ -1,0 +1,174 @@
+"""What does a finished run's model say of images that nobody has labelled?"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TextIO
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from headstart import launch
+from headstart.data.decode import Decoder
+from headstart.data.folder import image_files
+from headstart.tasks.finished import Finished, finished_model
+from headstart.tasks.train import quieten
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+TOLD = 5  # unreadable files in the log
+
+
+class Prediction(NamedTuple):
+    """Of one file; probabilities of the classes in their order, empty where error says why the file cannot be read."""
+
+    file: str
+    probabilities: tuple[float, ...]
+    error: str = ""
+
+    @property
+    def best(self) -> int | None:
+        """The number of the most probable class."""
+        return int(np.argmax(self.probabilities)) if self.probabilities else None
+
+
+def predict(
+    *,
+    cfg: DictConfig,
+    run_dir: str,
+    images: str,
+    out: str | None,
+    format: Literal["csv", "json"],  # noqa: A002 - it is the word on the command line
+    checkpoint: Literal["best", "last"],
+    batch_size: Annotated[int, Ge(1)],
+    unreadable: Literal["error", "skip"],
+) -> Path | None:
+    """Write each image's class and the probabilities of all classes to a file -> its path.
+
+    images: a folder, a file or a pattern. The images become pixels as those did that the run was trained on. Of this
+    command's config only the trainer's accelerator and precision count. The file is there whole or not at all. Of the
+    ranks of torchrun or SLURM the first does it, the others return nothing. Raises UserError where the run is not
+    finished, there are no images, or one cannot be read and unreadable is `error`.
+    """
+    quieten()
+    if launch.rank() > 0:
+        return None
+    model = finished_model(cfg, run_dir, checkpoint)
+    files = _files(images)
+    path = Path(out).expanduser() if out else Path(run_dir).expanduser() / f"predictions.{format}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    failed: list[Prediction] = []
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as stream:
+            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names)
+            found_all = _predicted(model, files, batch_size)
+            for found in tqdm(found_all, total=len(files), unit="image", disable=not sys.stderr.isatty()):
+                if found.error:
+                    if unreadable == "error":
+                        raise UserError(f"{found.error}; predict.unreadable=skip leaves such files out")
+                    failed.append(found)
+                lines.write(found)
+            lines.end()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    for one in failed[:TOLD]:
+        log.warning("%s", one.error)
+    more = f", {len(failed)} of them could not be read" if failed else ""
+    log.info("%s: %d images%s", path, len(files), more)
+    return path
+
+
+def _files(images: str) -> list[str]:
+    """The image files that are meant, sorted. Raises UserError where there are none."""
+    path = Path(images).expanduser()
+    if path.is_dir():
+        found = sorted(str(path / name) for name in image_files(path, path))
+    elif path.is_file():
+        found = [str(path)]
+    else:
+        matching = glob(str(path), recursive=True)  # noqa: PTH207 - a pattern may be absolute, Path.glob's may not
+        found = sorted(name for name in matching if Path(name).is_file())
+    if not found:
+        what = "no image lies in it" if path.is_dir() else "nothing matches" if has_magic(images) else "it is not there"
+        raise UserError(f"predict.images must be a folder with images, a file or a pattern, got {images}: {what}")
+    return found
+
+
+def _predicted(model: Finished, files: list[str], batch_size: int) -> Iterator[Prediction]:
+    """Each file's prediction in their order; the next batch is decoded while one is computed."""
+    decode = _readable(model.decoder)
+    threads = max(1, torch.get_num_threads())
+    with ThreadPoolExecutor(threads) as pool:
+        batches = [files[at : at + batch_size] for at in range(0, len(files), batch_size)]
+        coming = [pool.submit(decode, name) for name in batches[0]]
+        for at, names in enumerate(batches):
+            images = [one.result() for one in coming]
+            coming = [pool.submit(decode, name) for name in batches[at + 1]] if at + 1 < len(batches) else []
+            yield from _of_batch(model, names, images)
+
+
+def _of_batch(model: Finished, names: list[str], images: list[NDArray[np.uint8] | str]) -> Iterator[Prediction]:
+    readable = [image for image in images if not isinstance(image, str)]
+    rows = iter(model.probabilities(np.stack(readable)).tolist() if readable else [])
+    for name, image in zip(names, images, strict=True):
+        yield Prediction(name, (), image) if isinstance(image, str) else Prediction(name, tuple(next(rows)))
+
+
+def _readable(decoder: Decoder) -> Callable[[str], NDArray[np.uint8] | str]:
+    def decoded(name: str) -> NDArray[np.uint8] | str:
+        try:
+            return decoder(Path(name))
+        except UserError as error:
+            return str(error)
+
+    return decoded
+
+
+class _Csv:
+    """A line for each prediction."""
+
+    def __init__(self, stream: TextIO, class_names: tuple[str, ...]) -> None:
+        self._lines, self._names = csv.writer(stream), class_names
+        self._lines.writerow(["file", "predicted", "probability", "error", *(f"p({name})" for name in class_names)])
+
+    def write(self, found: Prediction) -> None:
+        best = found.best
+        said = ["", ""] if best is None else [self._names[best], f"{found.probabilities[best]:.6f}"]
+        self._lines.writerow([found.file, *said, found.error, *(f"{p:.6f}" for p in found.probabilities)])
+
+    def end(self) -> None:
+        pass
+
+
+class _Json:
+    """A list with an object for each prediction."""
+
+    def __init__(self, stream: TextIO, class_names: tuple[str, ...]) -> None:
+        self._stream, self._names, self._before = stream, class_names, "[\n"
+
+    def write(self, found: Prediction) -> None:
+        said: dict[str, Any] = {"file": found.file}
+        if found.best is None:
+            said["error"] = found.error
+        else:
+            rounded = [round(p, 6) for p in found.probabilities]
+            said |= {"predicted": self._names[found.best], "probability": rounded[found.best]}
+            said["probabilities"] = dict(zip(self._names, rounded, strict=True))
+        self._stream.write(self._before + json.dumps(said, ensure_ascii=False))
+        self._before = ",\n"
+
+    def end(self) -> None:
+        self._stream.write("\n]\n")

@@ -1,0 +1,140 @@
+"""Are pretrained weights the library's own, whatever their file calls them, and had once?"""
+
+import hashlib
+import re
+from http.client import BadStatusLine
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from headstart.backbones.file import tensors_in
+from headstart.backbones.preprocessing import torchvision_pixels
+from headstart.backbones.pretrained import as_named_now, differences, fetched, summed_over_colours, torchvision_weights
+from headstart.types import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache of torch's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "hub" / "checkpoints"
+
+
+def offered(tmp_path, *, name="w.pth", content=b"x"):
+    """A file at a URL, its name with the beginning of its hash where name says so."""
+    folder = tmp_path / "there"
+    folder.mkdir(exist_ok=True)
+    file = folder / name.format(hash=hashlib.sha256(content).hexdigest()[:8])
+    file.write_bytes(content)
+    return file.as_uri(), file
+
+
+def test_a_file_is_downloaded_once_and_then_found(tmp_path, cache):
+    url, there = offered(tmp_path, name="net-{hash}.pth", content=b"weights")
+    file = fetched(url)
+    assert file.parent == cache
+    assert file.read_bytes() == b"weights"
+    there.unlink()
+    assert fetched(url) == file
+
+
+def test_a_file_that_is_not_what_its_name_says_is_not_kept(tmp_path, cache):
+    url, _ = offered(tmp_path, name="net-0123abcd.pth")
+    with pytest.raises(UserError, match=r"cannot download file:.*invalid hash value"):
+        fetched(url)
+    assert not (cache / "net-0123abcd.pth").exists()
+
+
+def test_without_network_the_message_says_where_to_put_the_file(cache):
+    with pytest.raises(UserError, match=re.escape(f"put the file into {cache} by hand")):
+        fetched("http://127.0.0.1:9/net.pth")  # nobody listens at that port
+
+
+def test_a_server_that_answers_nonsense_and_a_folder_that_cannot_be_are_told_too(monkeypatch, tmp_path):
+    def nonsense(*_, **__):
+        raise BadStatusLine("garbage")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", nonsense)
+    with pytest.raises(UserError, match=r"cannot download http.*garbage"):
+        fetched("http://example.org/net.pth")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cannot download .*Not a directory"):
+        fetched("http://example.org/net.pth")
+
+
+def test_the_default_and_the_names_are_torchvisions():
+    assert torchvision_weights("resnet50", None) is models.ResNet50_Weights.DEFAULT
+    assert torchvision_weights("resnet50", "IMAGENET1K_V1") is models.ResNet50_Weights.IMAGENET1K_V1
+    with pytest.raises(UserError, match=r"must be IMAGENET1K_V1 or IMAGENET1K_V2.*did you mean IMAGENET1K_V1"):
+        torchvision_weights("resnet50", "imagenet1k_v1")
+
+
+def saved(net, path):
+    torch.save(net.state_dict(), path)
+    return tensors_in(path)
+
+
+@pytest.mark.parametrize("name", ["mnasnet0_5", "squeezenet1_1", "vit_b_32"])  # MNASNet must know who wrote the file
+def test_a_file_of_torchvisions_gives_its_own_numbers(name, tmp_path):
+    net = models.get_model(name, weights=None)
+    found = as_named_now(name, saved(net, tmp_path / "w.pth"), size=224)
+    want = net.state_dict()
+    assert found.keys() == want.keys()
+    assert all(torch.equal(found[key], want[key]) for key in want)
+
+
+def test_names_with_dots_of_old_densenet_files_are_todays(tmp_path):
+    net = models.densenet121(weights=None)
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name): t for name, t in net.state_dict().items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    found = as_named_now("densenet121", old, size=224)
+    assert all(torch.equal(found[key], tensor) for key, tensor in net.state_dict().items())
+
+
+def test_a_transformer_s_positions_are_interpolated_and_stay_smooth(tmp_path):
+    net = models.vit_b_32(weights=None)
+    ramp = torch.linspace(0, 1, 7)[None, :].expand(7, 7)  # from left to right
+    with torch.no_grad():
+        net.encoder.pos_embedding[0, 1:] = ramp.reshape(49, 1)
+    found = as_named_now("vit_b_32", saved(net, tmp_path / "w.pth"), size=448)["encoder.pos_embedding"]
+    assert found.shape == (1, 1 + 14 * 14, 768)
+    assert torch.equal(found[0, 0], net.encoder.pos_embedding[0, 0])
+    wide = found[0, 1:, 0].reshape(14, 14)
+    torch.testing.assert_close(wide, wide[:1].expand(14, 14))
+    assert (wide[0].diff() > 0).all()
+
+
+def test_a_file_of_another_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match="the file is not of resnet34"):
+        as_named_now("resnet34", saved(models.resnet50(weights=None), tmp_path / "w.pth"), size=224)
+
+
+def test_a_convolution_summed_over_colours_sees_a_grey_image_as_three_equal_channels():
+    colour, grey = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(1, 4, 3, bias=False)
+    grey.load_state_dict(summed_over_colours(colour.state_dict(), "weight"))
+    image = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(grey(image), colour(image.expand(-1, 3, -1, -1)))
+
+
+def test_what_is_not_as_the_weights_were_evaluated_is_listed():
+    old = models.ResNet50_Weights.IMAGENET1K_V1
+    pixels = torchvision_pixels("resnet50", size=None, channels=3)
+    assert differences(pixels, models.ResNet50_Weights.DEFAULT) == []
+    assert differences(pixels, old) == ["resize 232 instead of 256 (target.resize=256)"]
+    assert differences(pixels._replace(size=64, interpolation="bicubic"), old) == [
+        "size 64 instead of 224 (backbone.size=224)", "interpolation bicubic instead of bilinear",
+    ]  # fmt: skip
+
+
+def test_no_network_is_touched_where_the_file_is_there(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    weights = models.ResNet18_Weights.DEFAULT
+    (cache / Path(weights.url).name).write_bytes(b"by hand")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    assert fetched(weights.url).read_bytes() == b"by hand"

@@ -1,0 +1,175 @@
+"""Is each of torchvision's models the chain of its stages, at every cut, and closed where it is closed?"""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from headstart.backbones.stages import Backbone, pooled
+from headstart.backbones.torchvision_models import torchvision
+from headstart.types import UserError
+from headstart.unfreeze.freezing import Freezing
+
+# the smallest model of each family, at a size that is small for it
+FAMILIES = {
+    "resnet18": 64, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "regnet_y_400mf": 64, "regnet_x_400mf": 64,
+    "densenet121": 64, "convnext_tiny": 64, "swin_t": 64, "swin_v2_t": 64, "vit_b_32": 64, "googlenet": 64,
+    "inception_v3": 96, "shufflenet_v2_x0_5": 64, "efficientnet_b0": 64, "efficientnet_v2_s": 64, "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64, "mobilenet_v3_large": 64, "squeezenet1_0": 64, "squeezenet1_1": 64, "mnasnet0_5": 64,
+    "vgg11": 64, "vgg11_bn": 64, "alexnet": 64,
+}  # fmt: skip
+LARGE = [name for name in models.list_models(module=models) if name not in FAMILIES]
+
+
+def of(name, size, *, channels=3, keep=None):
+    torch.manual_seed(0)
+    return torchvision(name=name, size=size, channels=channels, keep=keep).eval()
+
+
+def original(name, backbone):
+    """torchvision's own model with the backbone's numbers, and the layer whose input are the features."""
+    settings = {}
+    if name in ("googlenet", "inception_v3"):
+        settings = {"aux_logits": False, "init_weights": False}
+    elif name.startswith("vit"):
+        settings = {"image_size": backbone.pixels.size}
+    net = models.get_model(name, weights=None, **settings).eval()
+    own = backbone.state_dict()
+    state = OrderedDict((there, own[here]) for there, here in backbone.original.items())
+    state._metadata = net.state_dict()._metadata  # MNASNet wants to know who wrote them
+    unmatched = net.load_state_dict(state, strict=False)
+    assert not unmatched.unexpected_keys
+    if name.startswith("squeezenet"):
+        return net, net.classifier, unmatched.missing_keys
+    *_, last = (module for module in net.modules() if isinstance(module, nn.Linear))
+    return net, last, unmatched.missing_keys
+
+
+def check_equals_the_original(name, backbone):
+    net, last, missing = original(name, backbone)
+    titles = {title for title, module in net.named_modules() if module is last}
+    assert all(any(key.startswith(f"{title}.") for title in titles) for key in missing), missing
+    seen = []
+    last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    image = torch.randn(2, backbone.pixels.channels, backbone.pixels.size, backbone.pixels.size, dtype=torch.float64)
+    with torch.no_grad():
+        net.double()(image)
+        features = backbone.double()(image)
+    assert features.shape == (2, backbone.width)
+    torch.testing.assert_close(features, pooled(seen[0]), rtol=1e-9, atol=1e-9)
+    assert len(set(backbone.original.values())) == len(backbone.original)  # each tensor is in one stage
+    assert set(backbone.original.values()) == set(backbone.state_dict())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_stages_chained_are_torchvisions_own_model_up_to_its_last_layer(name):
+    check_equals_the_original(name, of(name, FAMILIES[name]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in LARGE if name not in ("vit_h_14", "regnet_y_128gf")])
+def test_all_other_models_are_too_at_the_size_that_their_weights_were_made_for(name):
+    check_equals_the_original(name, of(name, None))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_cut_is_the_same_chain_and_what_is_closed_does_not_change(name):
+    whole = of(name, FAMILIES[name])
+    size = whole.pixels.size
+    image = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        reached = [image]
+        for stage in whole.stages.values():
+            reached.append(stage(reached[-1]))
+        features = whole(image)
+        for start in range(1, len(whole.names)):
+            assert torch.equal(whole(reached[start], start=start), features)
+        for keep in range(1, len(whole.names) + 1):
+            cut = Backbone(dict(whole.stages), pixels=whole.pixels, keep=keep).eval()
+            assert cut.names == whole.names[:keep]
+            assert torch.equal(cut(image), pooled(reached[keep]))
+            assert cut.width == cut(image).shape[1]
+    _check_frozen(whole, image)
+
+
+def _check_frozen(backbone, image):
+    """After a step with weight decay and momentum, in train(): all of the last stage moved, nothing below it."""
+    backbone.train()
+    last = next(name for name in reversed(backbone.names) if list(backbone.stages[name].parameters()))
+    prefix = f"stages.{last}."
+    freezing = Freezing(backbone, {name for name, _ in backbone.named_parameters()})
+    freezing.open_only({name for name, _ in backbone.named_parameters() if name.startswith(prefix)})
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    backbone(image).square().sum().backward()
+    optimizer.step()
+    changed = {name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(name.startswith(prefix) for name in changed)
+
+
+def test_stages_have_the_names_that_their_papers_use():
+    assert of("resnet18", 64).names == ("stem", "layer1", "layer2", "layer3", "layer4")
+    assert of("convnext_tiny", 64).names == ("stem", "stage1", "stage2", "stage3", "stage4")
+    assert of("vit_b_32", 64).names == ("embedding", "blocks1", "blocks2", "blocks3", "blocks4")
+    assert of("densenet121", 64).names == ("stem", "block1", "block2", "block3", "block4")
+    assert of("vgg11", 64).names == ("stem", "stage1", "stage2", "stage3", "stage4", "fc")
+
+
+def test_the_twelve_blocks_of_a_transformer_are_four_groups_of_three():
+    groups = [
+        len([n for n, _ in stage.named_children() if n.startswith("encoder_layer")])
+        for stage in of("vit_b_32", 64).stages.values()
+    ]
+    assert groups == [0, 3, 3, 3, 3]
+
+
+def test_every_stage_has_something_to_learn():
+    for name, size in FAMILIES.items():
+        if name.startswith(("vgg", "alexnet", "squeezenet", "mnasnet")):
+            assert all(list(stage.parameters()) for stage in of(name, size).stages.values()), name
+
+
+def test_maps_between_the_stages_of_a_swin_have_channels_first():
+    backbone = of("swin_t", 64)
+    x = torch.randn(1, 3, 64, 64)
+    shapes = []
+    for stage in backbone.stages.values():
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(96, 16, 16), (96, 16, 16), (192, 8, 8), (384, 4, 4), (768, 2, 2)]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_32", "densenet121", "vgg11", "inception_v3", "mobilenet_v2"])
+def test_grey_images_have_a_first_convolution_of_their_own(name):
+    backbone = of(name, FAMILIES[name], channels=1)
+    assert backbone(torch.zeros(1, 1, backbone.pixels.size, backbone.pixels.size)).shape == (1, backbone.width)
+    assert len(backbone.pixels.mean) == len(backbone.pixels.std) == 1
+
+
+def test_the_same_numbers_as_those_of_the_config_of_its_own():
+    from headstart.backbones.mobilenet import mobilenet_v2
+    from headstart.backbones.resnet import resnet18
+
+    for own, name in ((resnet18, "resnet18"), (mobilenet_v2, "mobilenet_v2")):
+        one, other = own(size=64, channels=3, keep=None), of(name, 64)
+        assert one.names == other.names
+        assert {k: v.shape for k, v in one.state_dict().items()} == {k: v.shape for k, v in other.state_dict().items()}
+        assert one.original == other.original
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "told"),
+    [
+        ("resnet5", None, r"got 'resnet5'; the closest are .*resnet50"),
+        ("zzz", None, "must be a classification model of torchvision"),
+        ("vit_b_16", 225, r"vit_b_16 cannot take images of 225 pixels.*backbone.size=224"),
+        ("alexnet", 16, r"alexnet cannot take images of 16 pixels.*backbone.size=224"),
+        ("inception_v3", 32, r"inception_v3 cannot take images of 32 pixels.*backbone.size=299"),
+    ],
+)
+def test_what_cannot_be_is_told(name, size, told):
+    with pytest.raises(UserError, match=told):
+        of(name, size)

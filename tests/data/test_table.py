@@ -1,0 +1,161 @@
+"""Are the images of a table those that its rows say?"""
+
+import importlib.util
+import inspect
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from headstart.data.folder import ImageFolder
+from headstart.data.table import Table
+from headstart.types import Pixels, UserError
+
+CONF = Path(__file__).parents[2] / "conf" / "data"
+RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+
+
+def table(file, **changes) -> Table:
+    conf = OmegaConf.to_container(OmegaConf.load(CONF / "table.yaml"))
+    del conf["_target_"]
+    return Table(**conf | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
+
+
+def rows_of(root, split=None) -> list[str]:
+    return [
+        ",".join([file.relative_to(root).as_posix(), file.parent.name, *([split(file)] if split else [])])
+        for file in sorted(root.rglob("*.png"))
+    ]
+
+
+def written(root, rows, head="path,label", name="photos.csv"):
+    file = root / name
+    file.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_table_of_a_folder_is_that_folder(class_folders):
+    root = class_folders()
+    conf = OmegaConf.to_container(OmegaConf.load(CONF / "image_folder.yaml"))
+    del conf["_target_"]
+    of_folder = ImageFolder(**conf | {"root": str(root), "num_workers": 0}, pixels=RGB, seed=0)
+    of_table = table(written(root, reversed(rows_of(root))))
+    assert of_table.class_names == of_folder.class_names
+    for split in of_folder.sizes:
+        assert of_table.names(split) == of_folder.names(split)
+        assert of_table.splits[split].label.tolist() == of_folder.splits[split].label.tolist()
+
+
+def test_the_split_column_decides_and_valid_is_val(class_folders):
+    root = class_folders()
+    words = {"0": "Train", "1": "valid", "2": "test"}
+
+    def split(file):
+        return words[str(min(int(file.stem) // 4, 2))]
+
+    data = table(written(root, rows_of(root, split), head="path,label,part"), split_column="part")
+    assert data.sizes == {"train": 8, "val": 8, "test": 4}
+    assert {name[-6:] for name in data.names("val")} == {"04.png", "05.png", "06.png", "07.png"}
+
+
+def test_paths_are_relative_to_root_and_columns_are_called_as_the_settings_say(class_folders, tmp_path):
+    root = class_folders()
+    file = written(tmp_path, rows_of(root), head="file,species")
+    data = table(file, root=str(root), path_column="file", label_column="species")
+    assert sum(data.sizes.values()) == 20
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(class_folders):
+    root = class_folders()
+    file = written(root, rows_of(root), head="\ufeffpath,label")
+    assert table(file).class_names == ("ants", "bees")
+
+
+def test_all_faults_of_a_table_are_told_at_once(class_folders):
+    root = class_folders()
+    rows = ["ants/nowhere.png,ants", "new.png,", ",ants", *rows_of(root), "bees/02.png,ants"]
+    message = (
+        r"4 of 24 do not: row 1 lists ants/nowhere\.png, which is no file in .*; row 2 has no label; "
+        r"row 3 has no path; .*lists bees/02\.png once more; mend"
+    )
+    with pytest.raises(UserError, match=message):
+        table(written(root, rows))
+
+
+def test_only_the_first_faults_are_listed(class_folders):
+    root = class_folders()
+    with pytest.raises(UserError, match=r"7 of 7 do not: row 1 .*row 5 .*; and 2 more; mend"):
+        table(written(root, [f"{number}.png,ants" for number in range(7)]))
+
+
+def test_an_unknown_split_word_is_named_with_the_known_ones(class_folders):
+    root = class_folders()
+    file = written(root, ["ants/00.png,ants,trian"], head="path,label,split")
+    with pytest.raises(UserError, match="row 1 has the split 'trian', which is none of train, val, test"):
+        table(file, split_column="split")
+
+
+def test_a_class_that_val_alone_has_is_named(class_folders):
+    root = class_folders()
+    file = written(
+        root,
+        rows_of(root, lambda file: "val" if file.parent.name == "bees" else "train"),
+        head="path,label,split",
+    )
+    with pytest.raises(UserError, match=r"train and val of .* must have the same classes; .*ants, bees"):
+        table(file, split_column="split")
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("image,label", "must have the columns path, label, got image, label without path; .*target.path_column"),
+        ("", "without path, label"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_beside_those_that_are(class_folders, head, message):
+    with pytest.raises(UserError, match=message):
+        table(written(class_folders(), [], head=head))
+
+
+def test_a_table_that_is_not_there_or_is_empty_is_named(class_folders):
+    root = class_folders()
+    with pytest.raises(UserError, match=r"there is none at .*none\.csv"):
+        table(root / "none.csv")
+    with pytest.raises(UserError, match="must list images to train on, got 0 rows"):
+        table(written(root, []))
+
+
+def test_a_file_that_is_no_text_is_named(class_folders):
+    root = class_folders()
+    shutil.copy(root / "ants" / "00.png", root / "photos.csv")
+    with pytest.raises(UserError, match=r"photos\.csv is no CSV file in UTF-8"):
+        table(root / "photos.csv")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is installed")
+def test_parquet_without_pyarrow_says_what_to_install(class_folders):
+    root = class_folders()
+    (root / "photos.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="pip install pyarrow, or save it as CSV"):
+        table(root / "photos.parquet")
+
+
+def test_a_parquet_table_is_the_csv_table(class_folders):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    path, label = zip(*(row.split(",") for row in rows_of(root)), strict=True)
+    parquet.write_table(pyarrow.table({"path": path, "label": label}), root / "photos.parquet")
+    of_csv, of_parquet = table(written(root, rows_of(root))), table(root / "photos.parquet")
+    assert {split: of_csv.names(split) for split in of_csv.sizes} == {
+        split: of_parquet.names(split) for split in of_parquet.sizes
+    }
+
+
+def test_the_yaml_is_the_call():
+    conf = OmegaConf.to_container(OmegaConf.load(CONF / "table.yaml"))
+    parameters = inspect.signature(Table).parameters
+    assert set(conf) - {"_target_"} == set(parameters) - {"pixels", "seed"}
+    assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}

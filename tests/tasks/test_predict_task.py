@@ -1,0 +1,138 @@
+"""Is what is predicted of a file what the run's model says of that image?"""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from composed import TINY
+from headstart.cli import main
+from headstart.data.decode import Decoder
+
+CLASSES = ("dark", "light", "ramp")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with photos, so to speak, and a run that has learned from them."""
+    folder = tmp_path_factory.mktemp("predict")
+    chance = np.random.default_rng(0)
+    for name, low, high in zip(CLASSES, (0, 160, 0), (80, 255, 255), strict=True):
+        for number in range(12):
+            image = chance.integers(low, high + 1, (40, 48, 3)).astype(np.uint8)
+            path = folder / "photos" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run = [*TINY, "mode=scratch", "data@target=image_folder", "target.root=photos", "target.num_workers=0"]
+        assert main([*run, "optimizer.lr=0.01", "trainer.max_epochs=8", "target.resize=36"]) == 0
+    (made,) = (folder / "outputs" / "runs").iterdir()
+    (folder / "run").symlink_to(made)  # the log's handler has it open
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(place, monkeypatch):
+    monkeypatch.chdir(place)
+
+
+def predicted(*overrides):
+    return main(["task=predict", "predict.run_dir=run", "trainer.accelerator=cpu", *overrides])
+
+
+def lines(file):
+    with Path(file).open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def by_hand(path):
+    """The probabilities, from the checkpoint's numbers and the pixels, without headstart's modules around them."""
+    from headstart.backbones.small_cnn import small_cnn
+
+    state = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    net = small_cnn(width=4, size=32, channels=1, keep=None).eval()
+    net.load_state_dict({k.removeprefix("backbone."): t for k, t in state.items() if k.startswith("backbone.")})
+    pixels = torch.from_numpy(Decoder(32, 36, 1, reduced=True)(Path(path)).copy())
+    image = (pixels.float() / 255 - 0.5) / 0.5
+    with torch.no_grad():
+        features = net(image[None, None])
+    head = {key.rpartition(".")[2]: tensor for key, tensor in state.items() if key.startswith("head.")}
+    return (features @ head["weight"].T + head["bias"]).softmax(dim=1)[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_each_file_has_the_probabilities_that_the_checkpoints_numbers_give(batch_size):
+    assert predicted("predict.images=photos", f"predict.batch_size={batch_size}", "predict.out=all.csv") == 0
+    found = lines("all.csv")
+    assert [line["file"] for line in found] == sorted(str(path) for path in Path("photos").rglob("*.png"))
+    for line in found[::7]:
+        want = by_hand(line["file"])
+        assert [float(line[f"p({name})"]) for name in CLASSES] == pytest.approx(want.tolist(), abs=2e-6)
+        assert line["predicted"] == CLASSES[int(want.argmax())]
+        assert float(line["probability"]) == pytest.approx(float(want.max()), abs=2e-6)
+        assert line["error"] == ""
+
+
+def test_json_says_the_same_as_csv_and_lies_in_the_runs_folder():
+    assert predicted("predict.images=photos/dark") == 0
+    assert predicted("predict.images=photos/dark", "predict.format=json") == 0
+    rows, objects = lines("run/predictions.csv"), json.loads(Path("run/predictions.json").read_text(encoding="utf-8"))
+    assert [(one["file"], one["predicted"]) for one in objects] == [(row["file"], row["predicted"]) for row in rows]
+    for one, row in zip(objects, rows, strict=True):
+        assert one["probabilities"] == {name: float(row[f"p({name})"]) for name in CLASSES}
+
+
+def test_a_file_and_a_pattern_name_images_too():
+    assert predicted("predict.images=photos/light/3.png", "predict.out=one.csv") == 0
+    assert [line["file"] for line in lines("one.csv")] == ["photos/light/3.png"]
+    assert predicted('predict.images="photos/*/1.png"', "predict.out=three.csv") == 0
+    assert [line["file"] for line in lines("three.csv")] == [f"photos/{name}/1.png" for name in CLASSES]
+
+
+def test_the_data_of_the_run_need_not_be_there_any_more():
+    shutil.copytree("photos/ramp", "elsewhere", dirs_exist_ok=True)
+    Path("photos").rename("gone")
+    try:
+        assert predicted("predict.images=elsewhere", "predict.out=later.csv") == 0
+    finally:
+        Path("gone").rename("photos")
+    assert len(lines("later.csv")) == 12
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_leaves_no_half_file(capsys):
+    mixed = Path(shutil.copytree("photos/dark", "mixed", dirs_exist_ok=True))
+    (mixed / "5b.png").write_bytes(b"no image")
+    assert predicted("predict.images=mixed", "predict.out=broken.csv") != 0
+    told = capsys.readouterr().err
+    assert "5b.png is no image that can be read" in told
+    assert "predict.unreadable=skip" in told
+    assert not list(Path().glob("broken.csv*"))
+    assert predicted("predict.images=mixed", "predict.out=broken.csv", "predict.unreadable=skip") == 0
+    found = {Path(line["file"]).name: line for line in lines("broken.csv")}
+    assert len(found) == 13
+    assert "no image that can be read" in found["5b.png"]["error"]
+    assert found["5b.png"]["predicted"] == found["5b.png"]["probability"] == ""
+    assert all(line["predicted"] for name, line in found.items() if name != "5b.png")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["predict.images=nowhere"], "got nowhere: it is not there"),
+        (["predict.images='no*where'"], "nothing matches"),
+        (["predict.images=run/checkpoints"], "no image lies in it"),
+        (["predict.images=photos", "predict.run_dir=photos"], "must be the folder of a finished run"),
+        (["predict.images=photos", "predict.checkpoint=lst"], "best"),
+    ],
+)
+def test_what_cannot_be_is_told(overrides, told, capsys):
+    assert predicted(*overrides) != 0
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error

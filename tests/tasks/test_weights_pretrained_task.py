@@ -1,0 +1,99 @@
+"""Does a run start from the weights that the backbone's library has?"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torchvision import models
+
+from composed import CONF
+from headstart.cli import main
+from headstart.tasks.train import train
+from headstart.types import UserError
+
+DATA = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SMALL = ["backbone=torchvision", "backbone.name=shufflenet_v2_x0_5", "weights=pretrained", "trainer.accelerator=cpu"]
+ABOUT = {"study": "s", "name": "n", "hash": "00000000", "overrides": []}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def run(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*overrides, "run_dir=run"])
+    return train(cfg, Path("run"), about=ABOUT)
+
+
+def test_a_run_has_the_librarys_numbers_and_says_which_they_were(cache):
+    torch.manual_seed(3)
+    net = models.shufflenet_v2_x0_5(weights=None)
+    url = models.ShuffleNet_V2_X0_5_Weights.DEFAULT.url
+    torch.save(net.state_dict(), cache / Path(url).name)
+    result = run(*SMALL, "mode=feature_extraction", "backbone.size=32", "backbone.channels=1", "trainer.max_epochs=1")
+    source = result["source"]
+    assert (source["model"], source["name"], source["url"]) == ("shufflenet_v2_x0_5", "IMAGENET1K_V1", url)
+    assert source["missing"]["count"] == 0
+    assert sorted(source["left_over"]["first"]) == ["fc.bias", "fc.weight"]
+    kept = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(kept["backbone.stages.stage2.0.branch1.0.weight"], net.stage2[0].branch1[0].weight)
+    torch.testing.assert_close(
+        kept["backbone.stages.stem.conv1.0.weight"], net.conv1[0].weight.sum(dim=1, keepdim=True)
+    )
+
+
+def test_a_backbone_of_which_no_library_has_weights_is_told_so():
+    with pytest.raises(UserError, match=r"needs a backbone that a library has weights for.*small_cnn; weights=file"):
+        run("weights=pretrained", "mode=fine_tuning")
+
+
+def test_a_file_that_would_run_code_is_refused(cache):
+    class Evil:
+        def __reduce__(self):
+            return (Path("ran").touch, ())
+
+    url = models.ShuffleNet_V2_X0_5_Weights.DEFAULT.url
+    torch.save({"conv1.0.weight": Evil()}, cache / Path(url).name)
+    with pytest.raises(UserError, match="reading that would run code"):
+        run(*SMALL, "mode=fine_tuning", "backbone.channels=1", "backbone.size=32")
+    assert not Path("ran").exists()
+
+
+def test_without_network_the_command_ends_with_one_line(cache, monkeypatch, capsys):
+    def unreachable(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    assert main([*SMALL, "mode=fine_tuning", "backbone.channels=1", "backbone.size=32"]) != 0
+    told = capsys.readouterr().err
+    assert "no route to host" in told
+    assert f"put the file into {cache} by hand" in told
+    assert "Traceback" not in told
+
+
+def test_in_scratch_no_weights_are_looked_for():
+    assert (
+        run(*SMALL, "mode=scratch", "backbone.channels=1", "backbone.size=32", "trainer.max_epochs=1")["source"] is None
+    )
+
+
+@pytest.mark.slow
+def test_a_head_on_imagenets_mobilenet_knows_ants_from_bees(cache):
+    photos, weights = DATA / "hymenoptera", DATA / "weights" / "mobilenet_v2-imagenet.pth"
+    if not (photos.is_dir() and weights.is_file()):
+        pytest.skip("HEADSTART_DATA has no hymenoptera and no MobileNetV2")
+    shutil.copy(weights, cache / Path(models.MobileNet_V2_Weights.IMAGENET1K_V1.url).name)
+    result = run(
+        "backbone=mobilenet_v2", "weights=pretrained", "weights.name=IMAGENET1K_V1", "mode=feature_extraction",
+        "data@target=image_folder", f"target.root={photos}", "trainer.accelerator=cpu", "trainer.max_epochs=10",
+    )  # fmt: skip
+    assert result["metrics"]["val/accuracy"] >= 0.9
