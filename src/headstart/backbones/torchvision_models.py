@@ -203,7 +203,7 @@ def _cut_of(name: str) -> Callable[[Any], Stages]:
     for family, cut in CUTS.items():
         if name.startswith(family):
             return cut
-    raise UserError(f"how {name} falls into stages is not known; backbone=module takes its layers by name")
+    raise UserError(f"how {name} falls into stages is not known; it is younger than this version of headstart")
 
 
 # ---------------------------------------------------------------------- pieces
