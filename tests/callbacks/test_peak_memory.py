@@ -1,6 +1,7 @@
 """Is the most memory what was really held, and not what was held before?"""
 
 import gc
+import mmap
 import sys
 
 import pytest
@@ -53,10 +54,11 @@ def test_nothing_is_watched_before_the_beginning_and_after_the_end(peak):
 @pytest.mark.skipif(sys.platform != "linux", reason="what is resident is known on Linux only")
 def test_what_was_held_for_a_while_is_seen_although_the_process_has_held_more_before():
     def hold(mib, seconds):
-        block = torch.ones(mib * 2**18)  # of 4 bytes; written to, so resident
-        begun = memory.threading.Event()
-        begun.wait(seconds)
-        return float(block[-1])
+        # from the system: malloc may have as much left over from other tests, which is resident already
+        with mmap.mmap(-1, mib * 2**20) as block:
+            for page in range(0, len(block), mmap.PAGESIZE):
+                block[page] = 1  # written to, so resident
+            memory.threading.Event().wait(seconds)
 
     gc.collect()  # or what other tests have left goes in the middle of this one
     hold(600, 0)  # a record, before the watch
