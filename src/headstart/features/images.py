@@ -142,12 +142,14 @@ def _part(backbone: Backbone, data: Any, group: Group, cuts: Sequence[Cut], engi
 def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[np.bytes_]:
     """The digest of each view of each image, the first views of all images first.
 
-    A view depends on the augmentation (its settings and its source text), the data's seed and the position.
+    A view depends on the augmentation (its settings, its source text and that of its steps), the data's seed and the
+    position.
     """
     augment = data.augment
     digest = blake2b(pickle.dumps(augment), digest_size=16)
-    with suppress(OSError, TypeError):  # made in a session: there is no file
-        digest.update(inspect.getsource(type(augment)).encode())
+    for name in sorted(_modules_of(augment)):
+        with suppress(OSError, TypeError):  # made in a session: there is no file
+            digest.update(inspect.getsource(sys.modules[name]).encode())
     digest.update(str(data.seed).encode())
     common = digest.digest()
     return np.array(
@@ -160,3 +162,33 @@ def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[
         ],
         DIGEST,
     )
+
+
+def _modules_of(augment: Any) -> set[str]:
+    """The modules of an augmentation, of those that it holds (steps in a list or a mapping), and what these import
+    from their own package."""
+    found: set[str] = set()
+    coming, seen = [augment], set()
+    while coming:
+        one = coming.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Mapping):
+            coming += one.values()
+        elif isinstance(one, list | tuple):
+            coming += one
+        elif hasattr(one, "__dict__"):
+            found.add(type(one).__module__)
+            coming += vars(one).values()
+    unread = [name for name in found if name in sys.modules]
+    while unread:
+        module = sys.modules[unread.pop()]
+        package = module.__package__
+        for value in vars(module).values():
+            name = getattr(value, "__module__", None) or (value.__name__ if inspect.ismodule(value) else None)
+            near = package and isinstance(name, str) and name.startswith(f"{package}.")
+            if near and name in sys.modules and name not in found:
+                found.add(name)
+                unread.append(name)
+    return found

@@ -1,0 +1,20 @@
+"""Of which code do stored views depend?"""
+
+from headstart.data.augment import RandomAffine
+from headstart.data.augmentations.chain import Chain
+from headstart.data.augmentations.flip import RandomFlip
+from headstart.data.augmentations.rand_augment import RandAugment
+from headstart.features.images import _modules_of
+
+HERE = "headstart.data.augmentations"
+
+
+def test_views_depend_on_the_code_of_each_step_of_a_chain_and_of_what_a_step_is_made_of():
+    steps = {"flip": RandomFlip(probability=0.5), "more": RandAugment(operations=2, magnitude=9)}
+    found = _modules_of(Chain(steps=steps))
+    assert {f"{HERE}.chain", f"{HERE}.flip", f"{HERE}.rand_augment", f"{HERE}.operations"} <= found
+    assert f"{HERE}.trivial_augment" not in found
+
+
+def test_a_single_augmentation_depends_on_its_own_module():
+    assert "headstart.data.augment" in _modules_of(RandomAffine(degrees=1, translate=0))
