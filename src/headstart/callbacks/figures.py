@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.modules.classifier import Classifier
-from headstart.types import Batch
+from headstart.types import Batch, Pixels
 
 
 class _Seen(NamedTuple):
@@ -81,7 +81,7 @@ class Figures(Callback):
         names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
         figures = {"test/confusion": confusion_figure(logits, labels, names)}
         if len(wrong.images):
-            images = _visible(_images(wrong.images, trainer.datamodule), pl_module)  # type: ignore[attr-defined]
+            images = visible(_images(wrong.images, trainer.datamodule), pl_module.backbone.pixels)  # type: ignore[attr-defined]
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         for board in boards:
             for tag, figure in figures.items():
@@ -95,13 +95,12 @@ def _images(found: Tensor, data: Any) -> Tensor:
     return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=found.numpy())])
 
 
-def _visible(images: Tensor, module: Classifier) -> Tensor:
-    """Images (N, channels, H, W) as batches have them -> with values in [0, 1]."""
-    if images.dtype == torch.uint8:
-        return images / 255
-    pixels = module.backbone.pixels
+def visible(image: Tensor, pixels: Pixels) -> Tensor:
+    """Images (N, channels, H, W) as batches have them, uint8 or normalised -> float32 with values in [0, 1]."""
+    if image.dtype == torch.uint8:
+        return image / 255
     std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-    return (images * std + mean).clamp(0, 1)
+    return (image * std + mean).clamp(0, 1)
 
 
 def _surest(parts: list[_Wrong], count: int) -> _Wrong:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart import launch
-from headstart.callbacks.figures import confusion_figure, wrong_figure
+from headstart.callbacks.figures import confusion_figure, visible, wrong_figure
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.folders import finished, write_json
@@ -162,14 +162,6 @@ def _draw(stem: Path, answers: Answers, images: Any, pixels: Pixels, split: str,
         shown = torch.cat([visible(batch.image, pixels) for batch in batches])
         found = wrong_figure(shown, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
         saved(found, path)
-
-
-def visible(image: Tensor, pixels: Pixels) -> Tensor:
-    """Images (B, channels, H, W) as loaders give them, uint8 or normalised -> float32 with values in [0, 1]."""
-    if image.dtype == torch.uint8:
-        return image / 255
-    std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-    return (image * std + mean).clamp(0, 1)
 
 
 def run_config(folder: Path) -> DictConfig:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from headstart import launch
 from headstart.backbones.stages import pooled
-from headstart.tasks.evaluate import run_config, visible
+from headstart.callbacks.figures import visible
+from headstart.tasks.evaluate import run_config
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.folders import write_json
 from headstart.tasks.result import versions
