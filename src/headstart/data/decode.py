@@ -33,7 +33,7 @@ class Decoder:
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """The image of a file. Raises UserError with the file's name where there is none."""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
         try:
             with Image.open(path) as image:
@@ -43,13 +43,19 @@ class Decoder:
                     drafted = image.draft(self._mode, (self.resize, self.resize))
                     if drafted:  # the last pixel of a row or column may stand for less than a whole one
                         extent = drafted[1][2:]
-                # the centre is the centre however the image is turned, and fewer pixels are turned faster
-                kept = self._cut(eight_bit(image, self._mode), extent)
-                return np.asarray(ImageOps.exif_transpose(kept))
+                return self.of(image, extent)
         except Exception as error:  # each format's decoder raises errors of its own
             raise UserError(
                 f"{path} is no image that can be read ({type(error).__name__}: {error}); repair it, or take it away"
             ) from error
+
+    def of(self, image: Image, extent: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+        """The same of an image that is open already, or of its first `extent` pixels (width, height)."""
+        from PIL import ImageOps
+
+        # the centre is the centre however the image is turned, and fewer pixels are turned faster
+        kept = self._cut(eight_bit(image, self._mode), extent or image.size)
+        return np.asarray(ImageOps.exif_transpose(kept))
 
     @property
     def _mode(self) -> Literal["L", "RGB"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,17 +38,11 @@ T = TypeVar("T")
 Made = TypeVar("Made")
 
 
-class Files:
-    """The image files of one split, decoded when they are asked for, by as many threads as torch computes with.
+class Decoded(ABC):
+    """The images of one split, decoded when they are asked for; the first `kept_images` stay in memory."""
 
-    In a worker that is one. names: paths relative to the root, with `/`.
-    """
-
-    def __init__(
-        self, root: Path, names: list[str], label: NDArray[np.int64], *, decoder: Decoder, kept_images: int = 0
-    ) -> None:
-        self.root, self.names, self.label, self.decoder = root, names, label, decoder
-        self._digests: dict[str, str] = {}  # of the files that were read for it
+    def __init__(self, label: NDArray[np.int64], *, decoder: Decoder, kept_images: int) -> None:
+        self.label, self.decoder = label, decoder
         grey = decoder.channels == 1
         self._kept = Kept(kept_images, (decoder.size, decoder.size, *(() if grey else (3,))))
 
@@ -61,6 +56,24 @@ class Files:
             image[~there] = self._decoded(rest)
             self._kept.put(rest, image[~there])
         return torch.from_numpy(image)
+
+    @abstractmethod
+    def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Those that are not kept (B, size, size) or (B, size, size, 3)."""
+
+
+class Files(Decoded):
+    """The image files of one split, decoded by as many threads as torch computes with.
+
+    In a worker that is one. names: paths relative to the root, with `/`.
+    """
+
+    def __init__(
+        self, root: Path, names: list[str], label: NDArray[np.int64], *, decoder: Decoder, kept_images: int = 0
+    ) -> None:
+        super().__init__(label, decoder=decoder, kept_images=kept_images)
+        self.root, self.names = root, names
+        self._digests: dict[str, str] = {}  # of the files that were read for it
 
     def taken(self, order: NDArray[np.int64]) -> Files:
         """The files at these positions, in this order."""
@@ -202,22 +215,42 @@ class ListedImages(Images):
         checked_leakage([group for group in same if len({split for split, _ in group}) > 1], leakage=self.leakage)
 
     def _files(self, parts: list[dict[str, list[str]]]) -> dict[str, Files]:
-        room = int(self.cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
-        splits: dict[str, Files] = {}
-        for split in SPLITS:
-            names = [name for part in parts for name in part[split]]
-            label = np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts])
-            kept = 0 if split == "test" else min(room, len(names))  # the test is looked at once
-            splits[split] = Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
-            splits[split]._digests = splits["train"]._digests
-            room -= kept
-        return splits
+        digests: dict[str, str] = {}
+
+        def made(names: list[str], label: NDArray[np.int64], kept: int) -> Files:
+            files = Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
+            files._digests = digests  # one for all splits
+            return files
+
+        return splits_of(parts, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
 
     def names(self, split: str) -> list[str]:
         """The path of each image, relative to the root. Raises UserError where there is no such split."""
         files = self._split(split)
         assert isinstance(files, Files)
         return list(files.names)
+
+
+def splits_of(
+    parts: Sequence[dict[str, list[str]]],
+    *,
+    decoder: Decoder,
+    cache_gib: float,
+    made: Callable[[list[str], NDArray[np.int64], int], Made],
+) -> dict[str, Made]:
+    """Split -> what is made of its names, their labels and how many images of it stay in memory: train, then val.
+
+    parts: of each class, split -> names.
+    """
+    room = int(cache_gib * 2**30) // (decoder.size**2 * decoder.channels)  # images
+    splits: dict[str, Made] = {}
+    for split in SPLITS:
+        names = [name for part in parts for name in part[split]]
+        label = np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts])
+        kept = 0 if split == "test" else min(room, len(names))  # the test is looked at once
+        splits[split] = made(names, label, kept)
+        room -= kept
+    return splits
 
 
 class ImageFolder(ListedImages):

@@ -14,19 +14,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
-import torch
 from annotated_types import Ge, Interval
 from filelock import FileLock
 from numpy.typing import NDArray
-from torch import Tensor
 
 from headstart.data.augment import Augmentation
-from headstart.data.decode import Decoder, decoder_of, eight_bit
+from headstart.data.decode import Decoder, decoder_of
 from headstart.data.division import divided
-from headstart.data.folder import Files
+from headstart.data.folder import Decoded, Files, splits_of
 from headstart.data.images import Images, Split
-from headstart.data.kept import Kept
-from headstart.types import SPLITS, Pixels, UserError
+from headstart.types import Pixels, UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,17 +83,6 @@ SETS = {
 }
 
 
-@dataclass(frozen=True)
-class PictureDecoder(Decoder):
-    """As Decoder makes an image of a file, of an image that is open already."""
-
-    def of(self, image: Image) -> NDArray[np.uint8]:
-        from PIL import ImageOps
-
-        extent: tuple[float, float] = image.size
-        return np.asarray(ImageOps.exif_transpose(self._cut(eight_bit(image, self._mode), extent)))
-
-
 class Opened(Protocol):
     """The images of one official split, each at its position; workers pickle it."""
 
@@ -126,7 +112,7 @@ class Asked:
         return image
 
 
-class Pictures:
+class Pictures(Decoded):
     """The images of one split, made as the backbone wants them when they are asked for.
 
     places: (official split, position in it) of each image. opened: the images of each official split.
@@ -138,23 +124,11 @@ class Pictures:
         places: list[tuple[str, int]],
         label: NDArray[np.int64],
         *,
-        decoder: PictureDecoder,
+        decoder: Decoder,
         kept_images: int = 0,
     ) -> None:
-        self.opened, self.places, self.label, self.decoder = opened, places, label, decoder
-        grey = decoder.channels == 1
-        self._kept = Kept(kept_images, (decoder.size, decoder.size, *(() if grey else (3,))))
-
-    def at(self, positions: NDArray[np.int64]) -> Tensor:
-        """The images at these positions."""
-        there = self._kept.has(positions)
-        image = np.empty((len(positions), *self._kept.shape), np.uint8)
-        image[there] = self._kept.get(positions[there])
-        rest = positions[~there]
-        if len(rest):
-            image[~there] = np.stack([self.decoder.of(self._open(at)) for at in rest.tolist()])
-            self._kept.put(rest, image[~there])
-        return torch.from_numpy(image)
+        super().__init__(label, decoder=decoder, kept_images=kept_images)
+        self.opened, self.places = opened, places
 
     def taken(self, order: NDArray[np.int64]) -> Pictures:
         """The images at these positions, in this order."""
@@ -172,6 +146,9 @@ class Pictures:
             return blake2b(how + what + image.tobytes(), digest_size=16).hexdigest()
 
         return [digest(position) for position in range(len(self.places))]
+
+    def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.stack([self.decoder.of(self._open(at)) for at in positions.tolist()])
 
     def _open(self, position: int) -> Image:
         split, number = self.places[position]
@@ -241,15 +218,11 @@ class Named(Images):
         called = {split: self._called(split) for split in self._parts}
         place = {name: (split, number) for split, names in called.items() for number, name in enumerate(names)}
         parts = [self._of_class(label, called) for label in range(self.num_classes)]
-        room = int(self.cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
-        splits: dict[str, Split] = {}
-        for split in SPLITS:
-            names = [name for part in parts for name in part[split]]
-            label = np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts])
-            kept = 0 if split == "test" else min(room, len(names))  # the test is looked at once
-            splits[split] = self._split_of(names, [place[name] for name in names], label, kept)
-            room -= kept
-        return splits
+
+        def made(names: list[str], label: NDArray[np.int64], kept: int) -> Split:
+            return self._split_of(names, [place[name] for name in names], label, kept)
+
+        return splits_of(parts, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
 
     def names(self, split: str) -> list[str]:
         """The path of each image, relative to the root, or its official split and number there.
@@ -289,8 +262,7 @@ class Named(Images):
         opened = {split: part.opened for split, part in self._parts.items() if part.opened is not None}
         if not opened:
             return Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
-        decoder = PictureDecoder(**vars(self.decoder))
-        return Pictures(opened, places, label, decoder=decoder, kept_images=kept)
+        return Pictures(opened, places, label, decoder=self.decoder, kept_images=kept)
 
 
 def official_of(name: str) -> Official:
