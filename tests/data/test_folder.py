@@ -17,6 +17,7 @@ RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 def folder(root, **changes) -> ImageFolder:
     given = {
+        "folders": None,
         "shots": None, "fraction": None, "fold": None, "folds": 5, "unreadable": "error", "leakage": "error",
         "val_share": 0.2, "test_share": 0.2, "resize": 8, "decode": "reduced", "cache_gib": 0.1,
         "batch_size": 4, "num_workers": 0, "augment": None, "pixels": RGB, "seed": 0,
@@ -97,6 +98,31 @@ def test_splits_are_the_folders_that_are_there_and_what_is_missing_is_taken_from
             assert {name.split("/")[0] for name in data.names(split)} == {split}
 
 
+def test_splits_are_the_folders_that_folders_says_whatever_they_are_called(class_folders):
+    for split, count in {"training": 5, "val": 3, "test": 2, "rest": 4}.items():
+        root = class_folders({"ants": count, "bees": count}, below=f"all/{split}").parent
+    data = folder(root, leakage="allow", folders={"train": "training", "test": "val"})
+    assert data.sizes == {"train": 8, "val": 2, "test": 6}  # val is taken from training
+    assert {name.split("/")[0] for name in data.names("val")} == {"training"}
+    assert {name.split("/")[0] for name in data.names("test")} == {"val"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        ({"test": "val"}, "must give train"),
+        ({"train": "train", "tests": "val"}, "must give train"),
+        ({"train": "train", "test": "train"}, "a folder of its own"),
+        ({"train": "train", "test": "held_out"}, r"test lies in held_out.*it has train, val"),
+    ],
+)
+def test_folders_that_cannot_be_splits_are_an_error(class_folders, folders, said):
+    for split in ("train", "val"):
+        root = class_folders({"ants": 3, "bees": 3}, below=f"all/{split}").parent
+    with pytest.raises(UserError, match=said):
+        folder(root, folders=folders)
+
+
 def test_a_class_may_be_called_train(class_folders):
     data = folder(class_folders({"bus": 10, "train": 10}))
     assert data.class_names == ("bus", "train")
@@ -113,7 +139,7 @@ def test_files_at_any_depth_belong_to_their_class_folder_and_what_is_no_image_is
     shutil.copy(root / "ants" / "00.png", root / "ants" / ".cache" / "00.png")
     (root / "empty").mkdir()
     (root / "README.md").write_text("two classes")
-    assert found(root)["train"] == {
+    assert found(root, None)["train"] == {
         "ants": ["ants/00.png", "ants/01.png", "ants/02.png", "ants/garden/2026/late.JPEG"],
         "bees": ["bees/00.png", "bees/01.png", "bees/02.png"],
     }

@@ -6,7 +6,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path, PurePath
@@ -257,22 +257,25 @@ class ImageFolder(ListedImages):
     """Images of any format that Pillow reads, in a folder a class, at any depth below it.
 
     root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
-    what is missing is taken from what is there, class by class, as headstart.data.division says. shots: training
-    images of each class; fraction: a share of them; fold, folds: which part of all that is not for the test is val.
+    what is missing is taken from what is there, class by class, as headstart.data.division says. folders: split -> its
+    folder in root, None = by those names. shots: training images of each class; fraction: a share of them; fold,
+    folds: which part of all that is not for the test is val.
     unreadable: `error` reads each file's header before training, `skip` decodes each file once, and leaves out what
     fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
     before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
     reads JPEG files at a fraction of their size where that is enough, see Decoder. cache_gib: decoded images of
     train, then of val, that stay in memory, per process.
 
-    Raises UserError where there is no such folder, no image in it, one class only, a class has too few, or the class
-    folders of train, val and test differ; when the splits are made, where files are unreadable or leak.
+    Raises UserError where there is no such folder, no image in it, one class only, a class has too few, folders are
+    none of root's, or the class folders of train, val and test differ; when the splits are made, where files are
+    unreadable or leak.
     """
 
     def __init__(
         self,
         *,
         root: str,
+        folders: Mapping[str, str] | None,
         shots: Annotated[int, Ge(1)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
@@ -293,7 +296,7 @@ class ImageFolder(ListedImages):
         place = Path(root).expanduser()
         super().__init__(
             root=place,
-            found=found(place),
+            found=found(place, folders),
             shots=shots,
             fraction=fraction,
             fold=fold,
@@ -313,16 +316,11 @@ class ImageFolder(ListedImages):
         )
 
 
-def found(root: Path) -> dict[str, Found]:
+def found(root: Path, folders: Mapping[str, str] | None) -> dict[str, Found]:
     """Split -> class -> files. Class folders alone are all under `train`. Raises UserError, as ImageFolder says."""
     if not root.is_dir():
         raise UserError(f"root must be a folder of class folders with images, and there is none at {root}")
-    folders = {entry.name: Path(entry) for entry in sorted(root.iterdir()) if entry.is_dir() and _is_seen(entry)}
-    named = {ALSO_CALLED.get(name, name): name for name in folders}
-    splits = {split: folders[named[split]] for split in SPLITS if split in named}
-    # a class may be called train, as long as no other class is called val
-    divided_here = "train" in splits and (len(splits) > 1 or len(folders) == 1)
-    parts = splits if divided_here else {"train": root}
+    parts = _by_their_names(root) if folders is None else _as_said(root, folders)
     held = {split: _classes(folder, root) for split, folder in parts.items()}
     if not any(held["train"].values()):
         there = ", ".join(entry.name for entry in sorted(root.iterdir())[:5]) or "nothing"
@@ -339,10 +337,37 @@ def found(root: Path) -> dict[str, Found]:
     return held
 
 
+def _by_their_names(root: Path) -> dict[str, Path]:
+    """Split -> its folder."""
+    inside = _folders_in(root)
+    named = {ALSO_CALLED.get(name, name): name for name in inside}
+    splits = {split: inside[named[split]] for split in SPLITS if split in named}
+    # a class may be called train, as long as no other class is called val
+    divided_here = "train" in splits and (len(splits) > 1 or len(inside) == 1)
+    return splits if divided_here else {"train": root}
+
+
+def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
+    """Split -> its folder. Raises UserError."""
+    if "train" not in folders or not set(folders) <= set(SPLITS) or len(set(folders.values())) < len(folders):
+        raise UserError(
+            f"folders must give train, and may give val and test, a folder of its own, got {dict(folders)}; "
+            "as in target.folders={train:training,test:evaluation}"
+        )
+    for split, name in folders.items():
+        if not (root / name).is_dir():
+            there = ", ".join(_folders_in(root)) or "none"
+            raise UserError(f"folders says that {split} lies in {name}, and {root} has no such folder; it has {there}")
+    return {split: root / folders[split] for split in SPLITS if split in folders}
+
+
+def _folders_in(folder: Path) -> dict[str, Path]:
+    return {entry.name: Path(entry) for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_seen(entry)}
+
+
 def _classes(folder: Path, root: Path) -> Found:
     """The files of each class folder that has any, at any depth, in an order that no file system decides."""
-    inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_seen(entry)]
-    files = {entry.name: sorted(image_files(entry, root)) for entry in inside}
+    files = {name: sorted(image_files(below, root)) for name, below in _folders_in(folder).items()}
     return {name: of_class for name, of_class in files.items() if of_class}
 
 
