@@ -12,7 +12,8 @@ from torchvision import models
 
 from headstart.backbones.file import tensors_in
 from headstart.backbones.preprocessing import torchvision_pixels
-from headstart.backbones.pretrained import as_named_now, differences, fetched, summed_over_colours, torchvision_weights
+from headstart.backbones.pretrained import differences, fetched
+from headstart.backbones.torchvision_weights import as_named_now, pretrained, summed_over_colours, torchvision_weights
 from headstart.types import UserError
 
 
@@ -123,13 +124,29 @@ def test_a_convolution_summed_over_colours_sees_a_grey_image_as_three_equal_chan
 
 
 def test_what_is_not_as_the_weights_were_evaluated_is_listed():
-    old = models.ResNet50_Weights.IMAGENET1K_V1
     pixels = torchvision_pixels("resnet50", size=None, channels=3)
-    assert differences(pixels, models.ResNet50_Weights.DEFAULT) == []
+    old = pixels._replace(resize=256)
+    assert differences(pixels, pixels) == []
     assert differences(pixels, old) == ["resize 232 instead of 256 (target.resize=256)"]
     assert differences(pixels._replace(size=64, interpolation="bicubic"), old) == [
         "size 64 instead of 224 (backbone.size=224)", "interpolation bicubic instead of bilinear",
     ]  # fmt: skip
+    assert differences(pixels._replace(mean=(0.5, 0.5, 0.5)), pixels) == [
+        "mean 0.500/0.500/0.500 instead of 0.485/0.456/0.406"
+    ]
+
+
+@pytest.mark.parametrize("name", ["IMAGENET1K_V1", None])
+def test_torchvisions_weights_say_the_pixels_of_their_own_metadata(name, cache):
+    weights = torchvision_weights("mobilenet_v2", name)
+    cache.mkdir(parents=True)
+    torch.save(models.mobilenet_v2().state_dict(), cache / Path(weights.url).name)
+    pixels = torchvision_pixels("mobilenet_v2", size=64, channels=1)
+    found = pretrained("mobilenet_v2", name, pixels)
+    made_for = weights.transforms()
+    assert (found.name, found.url, found.made_for.size) == (weights.name, weights.url, 224)
+    assert (found.made_for.resize, found.made_for.interpolation) == (made_for.resize_size[0], "bilinear")
+    assert found.tensors["features.0.0.weight"].shape == (32, 1, 3, 3)
 
 
 def test_no_network_is_touched_where_the_file_is_there(cache, monkeypatch):

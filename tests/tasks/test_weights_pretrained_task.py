@@ -51,6 +51,28 @@ def test_a_run_has_the_librarys_numbers_and_says_which_they_were(cache):
     )
 
 
+def test_a_run_on_a_model_of_timm_has_timms_numbers_and_warns_of_another_size(cache, caplog):
+    library = pytest.importorskip("timm")
+    torch.manual_seed(3)
+    net = library.create_model("test_vit")
+    torch.save(net.state_dict(), cache / "test_vit.r160_in1k.pth")
+    result = run(
+        "backbone=timm", "backbone.name=test_vit", "backbone.size=48", "backbone.channels=1", "weights=pretrained",
+        "mode=feature_extraction", "trainer.max_epochs=1", "trainer.accelerator=cpu",
+    )  # fmt: skip
+    source = result["source"]
+    assert (source["model"], source["name"], source["missing"]["count"]) == ("test_vit", "r160_in1k", 0)
+    assert sorted(source["left_over"]["first"]) == ["head.bias", "head.weight"]
+    assert "size 48 instead of 160 (backbone.size=160)" in caplog.text
+    kept = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    prefix = "backbone.stages.embedding"
+    torch.testing.assert_close(
+        kept[f"{prefix}.patch_embed.proj.weight"], net.patch_embed.proj.weight.sum(dim=1, keepdim=True)
+    )
+    assert torch.equal(kept["backbone.stages.blocks2.attn.qkv.weight"], net.blocks[2].attn.qkv.weight)
+    assert kept[f"{prefix}.code.pos_embed"].shape == (1, 1 + 9, 64)
+
+
 def test_a_backbone_of_which_no_library_has_weights_is_told_so():
     with pytest.raises(UserError, match=r"needs a backbone that a library has weights for.*small_cnn; weights=file"):
         run("weights=pretrained", "mode=fine_tuning")

@@ -1,44 +1,62 @@
-"""Which tensors do torchvision's pretrained weights give to a model, and where is their file?"""
+"""Which tensors do a library's pretrained weights give to a backbone, and where is their file?"""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections import OrderedDict
 from collections.abc import Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
 from http.client import HTTPException
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 from urllib.parse import urlparse
 
 import torch
 from filelock import FileLock
-from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+from torch import Tensor
 
-from headstart.backbones.torchvision_models import built
 from headstart.types import LARGER, Pixels, UserError
 
 HASH = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file, the beginning of its SHA-256
-# torchvision's DenseNet files are older than the rule that a module's name has no dot; its own loader renames so too
-DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
+LIBRARIES = {  # the module of each has a function `pretrained`, as Library says; imported when it is asked
+    "torchvision": "headstart.backbones.torchvision_weights",
+    "timm": "headstart.backbones.timm_weights",
+}
 
 
-def torchvision_weights(model: str, name: str | None) -> Any:
-    """The weights of a model with this name, None for torchvision's default. Raises UserError where there are none."""
-    there = models.get_model_weights(model)
-    if name is None:
-        return there.DEFAULT
-    names = [weights.name for weights in there]
-    if name not in names:
-        near = get_close_matches(name.upper(), names, n=1)
-        raise UserError(
-            f"weights.name of {model} must be {' or '.join(names)}, or null for the best of them, got {name}"
-            f"{f'; did you mean {near[0]}?' if near else ''}"
-        )
-    return there[name]
+@dataclass(frozen=True)
+class Pretrained:
+    """The tensors of a library's weights, and what a run has to know of them.
+
+    name: which of the model's weights. url, file: where they were and are. tensors: by the names of the network that
+    the backbone was cut from, for images of its size and channels. made_for: the pixels that they were evaluated on.
+    advice: how a backbone comes to these pixels, where not all of them can be set one by one.
+    """
+
+    name: str
+    url: str
+    file: Path
+    tensors: Mapping[str, Tensor]
+    made_for: Pixels
+    advice: str = ""
+
+
+class Library(Protocol):
+    """What the module of a library has."""
+
+    @staticmethod
+    def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
+        """The weights of a model, those that the library thinks best where name is None, for such images.
+
+        Raises UserError where there are none of that name, they cannot be had, or are of another model.
+        """
+
+
+def pretrained(zoo: tuple[str, str], name: str | None, pixels: Pixels) -> Pretrained:
+    """The weights that a library has for a model, see Library; zoo: (library, model), as a Backbone says it."""
+    library, model = zoo
+    return cast(Library, import_module(LIBRARIES[library])).pretrained(model, name, pixels)
 
 
 def fetched(url: str) -> Path:
@@ -66,58 +84,24 @@ def fetched(url: str) -> Path:
     return file
 
 
-def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[str, Tensor]:
-    """The tensors of a file of torchvision's under the names that its model has today, for images of size pixels.
-
-    The model's own loading does it, which knows older names. A vision transformer's position embeddings are
-    interpolated for another size, as torchvision does it. Raises UserError where a tensor has another shape.
-    """
-    net = built(model, size)
-    renamed = _with_metadata({_renamed(name): tensor for name, tensor in state.items()}, state)
-    if isinstance(net, VisionTransformer):
-        renamed = interpolate_embeddings(size, net.patch_size, renamed)
-    try:
-        unmatched = net.load_state_dict(renamed, strict=False)
-    except (RuntimeError, ValueError) as error:
-        told = str(error).splitlines()[-1].strip()
-        raise UserError(f"the file is not of {model}: {told}; was the right file put into the cache?") from error
-    return {name: tensor for name, tensor in net.state_dict().items() if name not in unmatched.missing_keys}
-
-
-def summed_over_colours(net_state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
-    """The same tensors, the first convolution's weights (out, 3, h, w) summed over colours: (out, 1, h, w).
-
-    On a grey image that is what it would do on three equal channels.
-    """
-    return {name: t.sum(dim=1, keepdim=True) if name == first else t for name, t in net_state.items()}
-
-
-def first_convolution(model: nn.Module) -> str:
-    """The name of the weights that read the image."""
-    return next(f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
-
-
-def differences(pixels: Pixels, weights: Any) -> list[str]:
+def differences(pixels: Pixels, made_for: Pixels) -> list[str]:
     """What of a backbone's pixels is not what the weights were evaluated with: the two values, and what mends it."""
-    made_for = weights.transforms()
-    crop, resize = made_for.crop_size[0], made_for.resize_size[0]
     found = []
-    if pixels.size != crop:
-        found.append(f"size {pixels.size} instead of {crop} (backbone.size={crop})")
-    elif (own := pixels.resize or round(crop * LARGER)) != resize:
-        found.append(f"resize {own} instead of {resize} (target.resize={resize})")
-    if pixels.interpolation != made_for.interpolation.value:
-        found.append(f"interpolation {pixels.interpolation} instead of {made_for.interpolation.value}")
+    if pixels.size != made_for.size:
+        found.append(f"size {pixels.size} instead of {made_for.size} (backbone.size={made_for.size})")
+    elif (own := _resize(pixels)) != (theirs := _resize(made_for)):
+        found.append(f"resize {own} instead of {theirs} (target.resize={theirs})")
+    if pixels.interpolation != made_for.interpolation:
+        found.append(f"interpolation {pixels.interpolation} instead of {made_for.interpolation}")
+    for what, own_values, values in (("mean", pixels.mean, made_for.mean), ("std", pixels.std, made_for.std)):
+        if any(abs(a - b) > 1e-3 for a, b in zip(own_values, values, strict=True)):
+            found.append(f"{what} {_shown(own_values)} instead of {_shown(values)}")
     return found
 
 
-def _renamed(name: str) -> str:
-    old = DENSE_LAYER.match(name)
-    return old[1] + old[2] if old else name
+def _resize(pixels: Pixels) -> int:
+    return pixels.resize or round(pixels.size * LARGER)
 
 
-def _with_metadata(state: dict[str, Tensor], of: Mapping[str, Tensor]) -> Any:
-    """The tensors with the versions of the modules that wrote them, by which modules know what to rename."""
-    made: Any = OrderedDict(state)
-    made._metadata = getattr(of, "_metadata", None)
-    return made
+def _shown(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3f}" for value in values)
