@@ -16,7 +16,7 @@ ALLOWED = {
     "scores": set(),
     "unfreeze": set(),
     "report": set(),
-    "regularizers": set(),
+    "regularizers": {"backbones", "features"},
     "modules": {"backbones", "regularizers", "unfreeze"},
     "features": {"backbones", "data"},
     "callbacks": {"backbones", "features", "modules", "unfreeze"},

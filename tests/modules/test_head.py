@@ -76,7 +76,7 @@ def test_a_source_head_comes_along_with_its_rows_in_the_target_s_order():
 @pytest.mark.parametrize(
     ("state", "names", "message"),
     [
-        ({}, (), "needs source weights with a head"),
+        ({}, (), "needs source weights with a head whose classes are known"),
         ({"linear.weight": torch.ones(2, 2)}, ("a", "z"), "the source has a, z; the target has a, b"),
         ({"linear.weight": torch.ones(2, 5)}, ("a", "b"), "reads 5 features, this one 2"),
     ],

@@ -8,7 +8,7 @@ from composed import trained
 from headstart.regularizers.bss import BSS, weakest
 from headstart.types import Batch
 
-NOTHING = {"stages": {}, "batch": Batch(torch.empty(0), torch.empty(0))}
+NOTHING = {"stages": {}, "batch": Batch(torch.empty(0), torch.empty(0)), "outputs": {}}
 
 
 def features(rows=6, columns=4, dtype=torch.float32):

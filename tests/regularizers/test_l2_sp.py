@@ -11,7 +11,7 @@ from headstart.tasks.parts import assembled
 from headstart.tasks.source import _recipe
 from headstart.types import Batch
 
-NOTHING = {"batch": Batch(torch.empty(0), torch.empty(0)), "features": torch.empty(0)}
+NOTHING = {"batch": Batch(torch.empty(0), torch.empty(0)), "features": torch.empty(0), "outputs": {}}
 
 
 def stages():

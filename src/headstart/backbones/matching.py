@@ -59,6 +59,24 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
     )
 
 
+def linear_head(state: Mapping[str, Tensor], match: Matching, backbone: Backbone) -> dict[str, Tensor]:
+    """The head that a file has for a backbone's features: linear.weight (S, width) and linear.bias (S,), or nothing.
+
+    It is the last linear layer that the backbone has no place for and that reads its features: in classification
+    models it comes after auxiliary ones. A backbone that was cut short has no head in the file.
+    """
+    if not set(backbone.original.values()) <= set(backbone.state_dict()):
+        return {}
+    for name in reversed(match.left_over):
+        short = name.replace(COMPILED, "")
+        bias = state.get(f"{name.removesuffix('weight')}bias")
+        if short.startswith(match.prefix) and short.endswith(".weight") and state[name].ndim == 2 and bias is not None:
+            weight = state[name]
+            if weight.shape[1] == backbone.width and bias.shape == weight.shape[:1]:
+                return {"linear.weight": weight, "linear.bias": bias}
+    return {}
+
+
 def complete(match: Matching, backbone: Backbone, *, reset_from: int | None) -> dict[str, Tensor]:
     """The tensors of a matching, with all that the first `reset_from` stages (None: all) need, in their shapes.
 

@@ -52,6 +52,14 @@ class Backbone(nn.Module):
             x = stage(x)
         return pooled(x)
 
+    def outputs(self, x: Tensor, start: int = 0) -> dict[str, Tensor]:
+        """What each stage from `start` on makes of the same, by its name; forward gives the last one, pooled."""
+        x = self.entering(x) if start == 0 else x
+        found = {}
+        for name, stage in list(self.stages.items())[start:]:
+            found[name] = x = stage(x)
+        return found
+
     def entering(self, image: Tensor) -> Tensor:
         """Images as the first stage takes them: uint8 (B, channels, H, W) -> normalised, of the weights' type.
 

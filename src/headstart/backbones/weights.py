@@ -19,7 +19,8 @@ class Weights:
     """The numbers of a trained model, and what a run has to know of where they come from.
 
     backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its
-    order. reset_from: keep the first n stages, the rest stays fresh; None keeps all. facts: for result.json.
+    order, empty where they are not known. reset_from: keep the first n stages, the rest stays fresh; None keeps all.
+    facts: for result.json.
     """
 
     backbone: Mapping[str, Tensor] = field(default_factory=dict)

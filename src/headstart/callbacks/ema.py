@@ -155,7 +155,10 @@ def _tensors(module: LightningModule) -> dict[str, Tensor]:
 
 def _buffers(module: LightningModule) -> list[_Buffer]:
     """The buffers that training may change: of floating type, in a child of the module that has parameters."""
-    trained = tuple(f"{name}." for name, child in module.named_children() if list(child.parameters()))
+    own = getattr(module, "regularizer", None)  # what a term of the loss remembers is as it is
+    trained = tuple(
+        f"{name}." for name, child in module.named_children() if list(child.parameters()) and child is not own
+    )
     places = [name.rpartition(".") for name in _tensors(module).keys() - dict(module.named_parameters()).keys()]
     found = [_Buffer(f"{path}.{key}", module.get_submodule(path), key) for path, _, key in sorted(places)]
     return [one for one in found if one.name.startswith(trained) and getattr(one.owner, one.key).is_floating_point()]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -14,16 +17,16 @@ from headstart.types import Batch
 
 
 class Start(Callback):
-    """Sets a closed-form head, then validates before the first optimizer step.
+    """Sets a closed-form head, lets the regularizer look at the data, then validates before the first optimizer step.
 
     train, val: loaders in order, without augmentation, of all images on every rank: each measures the same.
     head: a head like the module's, for the measurement alone. class_means_accuracy: of val, with the head set in
     closed form on the train features, whatever head the run itself starts with: so that starts can be
-    compared that a random head would leave at chance.
+    compared that a random head would leave at chance. data: that the regularizer looks at.
     """
 
-    def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch], head: LinearHead) -> None:
-        self.train, self.val, self.head = train, val, head
+    def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch], head: LinearHead, data: Any) -> None:
+        self.train, self.val, self.head, self.data = train, val, head, data
         self.class_means_accuracy = float("nan")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -31,6 +34,7 @@ class Start(Callback):
         if trainer.global_step > 0:  # a resumed run has had its start
             return
         self._measure_class_means(trainer, pl_module)
+        _look(pl_module, self.data)
         _validate(trainer)
 
     def state_dict(self) -> dict[str, float]:
@@ -63,6 +67,14 @@ def _features(module: Classifier, loader: DataLoader[Batch]) -> tuple[Tensor, Te
         labels.append(batch.label.to(module.device))
     module.train(training)
     return torch.cat(features), torch.cat(labels)
+
+
+def _look(module: Classifier, data: Any) -> None:
+    """Let the regularizer look at the data; all ranks have what rank 0 saw, as two GPUs may round differently."""
+    module.look(data)
+    if module.regularizer is not None and dist.is_initialized():
+        for buffer in module.regularizer.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def _validate(trainer: Trainer) -> None:

@@ -144,10 +144,15 @@ class FeatureStore(Callback):
 
     def _closed_stages(self, phase: int) -> int:
         unfreeze, names = self._unfreeze, self._backbone.names
+        opened = unfreeze.opened(phase)
+        if (
+            self._runs_copies
+        ):  # of how the stages began: what has been open meanwhile gives other activations than these
+            opened = opened.union(*(unfreeze.opened(before) for before in range(phase)))
         for count, name in enumerate(names):
             parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()
             # one without any may hold dropout, which is as what is around it
-            if not parameters or not unfreeze.opened(phase).isdisjoint(parameters):
+            if not parameters or not opened.isdisjoint(parameters):
                 return count
         return len(names)
 
@@ -193,6 +198,11 @@ class FeatureStore(Callback):
         images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
         size = sum(store.needed_bytes(cut, images) for cut in kept) / 2**20
         log.info("store: %s; %.1f MiB", "; ".join(said), size)
+
+    @property
+    def _runs_copies(self) -> bool:
+        assert self._trainer is not None
+        return bool(getattr(getattr(self._trainer.lightning_module, "regularizer", None), "runs_copies", False))
 
     @property
     def _unfreeze(self) -> Unfreeze:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Interval
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
-from headstart.backbones.stages import Backbone
+from headstart.backbones.stages import Backbone, pooled
 from headstart.modules.head import LinearHead
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import scheduler_of
@@ -85,10 +86,36 @@ class Classifier(LightningModule):
         """The parts that a schedule opens and closes, from the input to the head."""
         return {**self.backbone.stages, "head": self.head}
 
-    def begin(self, from_source: Collection[str]) -> None:
-        """Take note of the weights that a run starts with; from_source: the stages that have the source's."""
+    @property
+    def beside(self) -> Mapping[str, nn.Module]:
+        """Networks that are no part, by the part that each opens, closes and learns with."""
+        return {} if self.regularizer is None else self.regularizer.beside(self.stages)
+
+    def begin(self, from_source: Collection[str], source_head: Mapping[str, Tensor]) -> None:
+        """Take note of the weights that a run starts with.
+
+        from_source: the stages that have the source's. source_head: that of the source's own classes, or empty.
+        """
         if self.regularizer is not None:
+            self.regularizer.take_head(source_head)
             self.regularizer.begin(self.stages, from_source)
+
+    @torch.no_grad()
+    def look(self, data: Any) -> None:
+        """Let the regularizer look at the training and validation images of a LightningDataModule, in eval()."""
+        if self.regularizer is None:
+            return
+
+        def batches(split: str, *, stored: bool) -> Iterator[Batch]:
+            for batch in data.plain_dataloader(split, stored=stored):
+                yield self._entered(
+                    batch._replace(image=batch.image.to(self.device), label=batch.label.to(self.device))
+                )
+
+        training = self.training
+        self.eval()
+        self.regularizer.look(self.stages, batches)
+        self.train(training)
 
     def forward(self, image: Tensor, start: int = 0) -> Tensor:
         """Images (B, channels, H, W), or what enters stage `start` -> logits (B, num_classes)."""
@@ -96,13 +123,14 @@ class Classifier(LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        features = self.backbone(batch.image, start=batch.start)  # (B, D)
+        features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
         loss = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
         self._measure("train", logits, batch.label, loss)
         if self.regularizer is None:
             return loss
-        term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features)
+        entered = self._entered(batch)
+        term: Tensor = self.regularizer(stages=self.stages, batch=entered, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
         return loss + term
 
@@ -145,6 +173,17 @@ class Classifier(LightningModule):
         every = self.trainer.check_val_every_n_epoch or 1
         plateau = {"scheduler": scheduler, "interval": "epoch", "frequency": every, "monitor": self.scheduler_monitor}
         return {"optimizer": optimizer, "lr_scheduler": plateau}
+
+    def _entered(self, batch: Batch) -> Batch:
+        """The batch with its images normalised, as they enter the first stage."""
+        return batch if batch.start else batch._replace(image=self.backbone.entering(batch.image))
+
+    def _gone_through(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The features (B, D) of a batch, and what each stage gave, as far as the regularizer asks for it."""
+        if self.regularizer is None or not self.regularizer.reads_outputs:
+            return self.backbone(batch.image, start=batch.start), {}
+        outputs = self.backbone.outputs(batch.image, start=batch.start)
+        return pooled(next(reversed(outputs.values()), batch.image)), outputs
 
     def _length(self) -> float:
         """Of the run, in the scheduler's steps; math.inf where it has no end."""

@@ -41,8 +41,10 @@ class LinearHead(nn.Module):
 
         Raises UserError where there is no such head, or its classes or its width are others.
         """
-        if not state:
-            raise UserError("head.init=source needs source weights with a head; try weights=source")
+        if not state or not names:
+            raise UserError(
+                "head.init=source needs source weights with a head whose classes are known; try weights=source"
+            )
         if sorted(names) != sorted(wanted):
             raise UserError(
                 f"head.init=source needs the same classes; the source has {', '.join(names)}; "

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
-from torch import Tensor, nn
+from torch import Tensor
 
-from headstart.regularizers.regularizer import Regularizer
+from headstart.regularizers.regularizer import Regularizer, Stages
 from headstart.types import Batch
 
 
@@ -25,7 +25,7 @@ class BSS(Regularizer):
         super().__init__()
         self.weight, self.k = weight, k
 
-    def forward(self, *, stages: Mapping[str, nn.Module], batch: Batch, features: Tensor) -> Tensor:
+    def forward(self, *, stages: Stages, batch: Batch, features: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
         return self.weight * weakest(features, self.k)
 
 

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from headstart.regularizers.regularizer import Regularizer
+from headstart.regularizers.regularizer import Regularizer, Stages
 from headstart.types import Batch, UserError
 
 
@@ -31,18 +31,18 @@ class L2SP(Regularizer):
         super().__init__()
         self.alpha, self.beta = alpha, beta
 
-    def prepare(self, stages: Mapping[str, nn.Module]) -> None:
+    def prepare(self, stages: Stages) -> None:
         self.register_buffer("from_source", torch.zeros(len(stages), dtype=torch.bool))
         for name, weight in _weights(stages).items():
             self.register_buffer(_kept(name), torch.zeros_like(weight))
 
-    def begin(self, stages: Mapping[str, nn.Module], from_source: Collection[str]) -> None:
+    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         self.from_source.copy_(torch.tensor([stage in from_source for stage in stages]))
         for name, weight in _weights(stages).items():
             if name.partition(".")[0] in from_source:
                 self.get_buffer(_kept(name)).copy_(weight)
 
-    def forward(self, *, stages: Mapping[str, nn.Module], batch: Batch, features: Tensor) -> Tensor:
+    def forward(self, *, stages: Stages, batch: Batch, features: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
         squares = [self._square(name, stage) for name, stage in stages.items()]
         rates = torch.where(self.from_source, self.alpha, self.beta)
         return (rates / 2 * torch.stack([square.to(rates.device) for square in squares])).sum()
@@ -58,7 +58,7 @@ class L2SP(Regularizer):
         return total
 
 
-def _weights(stages: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+def _weights(stages: Stages) -> dict[str, Tensor]:
     return {
         f"{stage}.{name}": weight.detach()
         for stage, module in stages.items()

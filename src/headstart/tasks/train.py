@@ -60,7 +60,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if parts.head.init == "source" and weights.backbone:  # from scratch there is none, and the head starts random too
         parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
         from_source += ("head",)
-    parts.module.begin(from_source)
+    parts.module.begin(from_source, weights.head)
     leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
     resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
@@ -75,6 +75,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         train=parts.data.plain_dataloader("train", stored=True),
         val=parts.data.plain_dataloader("val", stored=True),
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
+        data=parts.data,
     )
     chosen: list[pl.Callback] = [instantiate(node) for node in cfg.callbacks.values() if node]
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headstart import launch
 from headstart.backbones.file import sha256, tensors_in
-from headstart.backbones.matching import Matching, complete, matching
+from headstart.backbones.matching import Matching, complete, linear_head, matching
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
@@ -29,8 +29,9 @@ def file_weights(
 ) -> Weights:
     """The weights in a file for cfg.backbone, whose tensors may be called as in the original network.
 
-    Of a checkpoint in the folder of a finished run, also the head and its classes. reset_from: keep the first n
-    stages, the rest stays fresh. Raises UserError where the file cannot be read, or lacks what those stages need.
+    Also the head, where it is found, and of a checkpoint in the folder of a finished run its classes. reset_from: keep
+    the first n stages, the rest stays fresh. Raises UserError where the file cannot be read, or lacks what those
+    stages need.
     """
     file = Path(path).expanduser()
     state = tensors_in(file)
@@ -54,7 +55,7 @@ def weights_in(
     """
     match = matching(state, backbone, prefix=prefix)
     tensors = complete(match, backbone, reset_from=reset_from)
-    head, class_names = _head(state, match, file)
+    head, class_names = _head(state, match, backbone, file)
     digest = sha256(file)
     stages = backbone.names[:reset_from]
     unused = [name for name in match.left_over if name.removeprefix("head.") not in head]
@@ -73,13 +74,18 @@ def weights_in(
     return Weights(backbone=tensors, head=head, class_names=class_names, reset_from=reset_from, facts=facts)
 
 
-def _head(state: Mapping[str, Tensor], match: Matching, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The head of a checkpoint of ours and the names of its classes, both empty where they are not known."""
+def _head(
+    state: Mapping[str, Tensor], match: Matching, backbone: Backbone, file: Path
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The head in a file and the names of its classes, empty where there is none or they are not known.
+
+    They are known of a checkpoint in the folder of a finished run.
+    """
+    if match.prefix != "backbone.":
+        return linear_head(state, match, backbone), ()
     result = finished(file.parent.parent)
-    if match.prefix != "backbone." or result is None:
-        return {}, ()
     head = {name.removeprefix("head."): tensor for name, tensor in state.items() if name.startswith("head.")}
-    return head, tuple(result.get("class_names", ()))
+    return head, tuple((result or {}).get("class_names", ()))
 
 
 def _report(file: Path, stages: Sequence[str], match: Matching, unused: Sequence[str]) -> str:

@@ -79,9 +79,11 @@ def _layers(module: nn.Module, parts: Parts, part: str) -> list[tuple[str, list[
             layers[-1][1].append(child)
     if len(layers) == 1:
         return [("", list(parts.of(part)))]
-    return [
+    found = [
         (first, [f"{path}.{name}" for name in shapes if name.partition(".")[0] in inside]) for first, inside in layers
     ]
+    found[-1][1].extend(name for name in parts.of(part) if not name.startswith(f"{path}."))  # what stands beside it
+    return found
 
 
 def _split(names: list[str], selectors: Mapping[str, frozenset[str]]) -> list[tuple[str, list[str]]]:
