@@ -7,8 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
 ROOMS = {
-    *("backbones", "callbacks", "cli", "data", "features", "modules", "regularizers", "report", "scores", "tasks"),
-    "unfreeze",
+    *("backbones", "callbacks", "cli", "data", "features", "mix", "modules", "regularizers", "report", "scores"),
+    *("tasks", "unfreeze"),
 }
 ALLOWED = {
     "backbones": set(),
@@ -17,8 +17,9 @@ ALLOWED = {
     "unfreeze": set(),
     "report": set(),
     "regularizers": {"backbones", "features"},
-    "modules": {"backbones", "regularizers", "unfreeze"},
+    "modules": {"backbones", "mix", "regularizers", "unfreeze"},
     "features": {"backbones", "data"},
+    "mix": {"data"},
     "callbacks": {"backbones", "features", "modules", "unfreeze"},
     "tasks": ROOMS - {"cli"},
     "cli": ROOMS,

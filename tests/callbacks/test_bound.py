@@ -47,6 +47,7 @@ LIVE = {"frozen": True, "has_store": False}
             "try store.views=4: frozen stages then compute each image once",
         ),
         ({"steps": 0.8, "data": 0.2}, 50, {"frozen": True, "is_augmented": True, "views": 2}, "pass (80 %)"),
+        ({"steps": 0.8, "data": 0.2}, 50, {"frozen": True, "is_augmented": True, "is_mixed": True}, "pass (80 %)"),
         (
             {"steps": 0.8, "data": 0.2}, 0.4, {},
             "bound by what each step costs, 0.4 ms, however few images it has (80 %); try a larger target.batch_size",

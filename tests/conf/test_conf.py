@@ -14,6 +14,8 @@ OPTIONS = [(path.parent.name, path.stem) for group in GROUPS for path in sorted(
 MOUNTED = {
     "data": ["data@source", "data@target"],
     "augment": ["augment@source.augment", "augment@target.augment"],
+    "mix": ["mix@module.mix"],
+    "tta": ["tta@evaluate.tta", "tta@predict.tta"],
 }
 
 
@@ -25,7 +27,8 @@ def here(tmp_path, monkeypatch):
 def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
-        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store",
+        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
+        "tta",
     }  # fmt: skip
 
 
@@ -33,6 +36,8 @@ def test_the_groups_are_those_that_the_architecture_names():
 def test_every_option_passes_the_check_of_the_command_line(group, option, capsys):
     for key in MOUNTED.get(group, [group]):
         needed = {"evaluate": ["evaluate.run_dir=x"], "report": ["report.dir=x"]}.get(option, [])
+        if group == "tta":  # only the tasks that look at views have it
+            needed = [f"task={key.partition('@')[2].partition('.')[0]}"]
         assert main(["--cfg", "job", f"{key}={option}", *needed]) == 0, capsys.readouterr().err
     assert not Path("outputs").exists()
 

@@ -19,7 +19,7 @@ class Circumstances:
     process. on_gpu: where it computed; there the host hands out work, and its seconds tell little of the steps' parts.
     precision: as the trainer has it. frozen: whether the first stage was closed in some phase. has_store: whether
     frozen stages are stored at all. is_augmented: whether chance changes the training images. views: of them that are
-    stored.
+    stored. is_mixed: whether they are mixed with each other, so that none can be stored.
     """
 
     data: str = "target"
@@ -31,12 +31,13 @@ class Circumstances:
     has_store: bool = True
     is_augmented: bool = False
     views: int = 0
+    is_mixed: bool = False
 
     @property
     def store_hint(self) -> str:
         """What lets frozen stages compute each image once, where they do it in each epoch."""
         views = "store.views=4" if self.is_augmented and not self.views else ""
-        if not self.frozen or (self.has_store and not views):
+        if not self.frozen or self.is_mixed or (self.has_store and not views):
             return ""
         return " ".join(part for part in ("" if self.has_store else "store=default", views) if part)
 

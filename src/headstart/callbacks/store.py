@@ -28,7 +28,8 @@ class FeatureStore(Callback):
     same pass as that for later phases whose border lies in the same closed stages, as far as it fits into
     store.max_gib; training and validation then begin at the border. Behind the last stage it is the pooled features.
     A phase whose first stage is open runs from the images, and so does training on images that chance changes
-    where the store keeps no views of them. The test is served what no phase opens.
+    where the store keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
+    The test is served what no phase opens.
 
     store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, images being
     those that this process had to compute.
@@ -159,6 +160,8 @@ class FeatureStore(Callback):
     def _groups(self, phase: int, store: Store, data: Any) -> list[Group]:
         if phase == TEST:
             return [Group("test")]
+        if self._mixes:
+            return [Group("val")]
         if data.augment is None:
             return [Group("train"), Group("val")]
         return [*([Group("train", store.views)] if store.views else []), Group("val")]
@@ -190,7 +193,10 @@ class FeatureStore(Callback):
             else:
                 what = f"from the images: its border learns first or is too large (store.max_gib={store.max_gib:g})"
             said.append(f"{one.title} {what}")
-        if data.augment is not None:
+        if self._mixes:
+            unused = "" if not store.views else f", store.views={store.views} is for images that are not mixed"
+            said.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
+        elif data.augment is not None:
             views = (
                 f"{store.views} views of each training image" if store.views else "training images live (store.views=0)"
             )
@@ -203,6 +209,12 @@ class FeatureStore(Callback):
     def _runs_copies(self) -> bool:
         assert self._trainer is not None
         return bool(getattr(getattr(self._trainer.lightning_module, "regularizer", None), "runs_copies", False))
+
+    @property
+    def _mixes(self) -> bool:
+        """Whether training images are mixed with each other before they enter the backbone."""
+        assert self._trainer is not None
+        return getattr(self._trainer.lightning_module, "mix", None) is not None
 
     @property
     def _unfreeze(self) -> Unfreeze:

@@ -142,6 +142,7 @@ class Throughput(Callback):
             has_store=store is not None,
             is_augmented=getattr(module, "augment", None) is not None,
             views=store.views if store is not None else 0,
+            is_mixed=getattr(trainer.lightning_module, "mix", None) is not None,
         )
 
     # ------------------------------------------------------------------ Lightning's hooks

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT = re.compile(r"^\s*-\s+(?:optional\s+)?([\w/]+)(@[\w.]+)?:\s*(\S+)", re.MULTILINE)
+INNER = re.compile(r"^\s*-\s+/(\w+)(@[\w.]+):\s*(\S+)", re.MULTILINE)  # where a task uses a group
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,16 @@ class Group:
 def groups(folders: list[Path]) -> list[Group]:
     """The groups of several folders; the first one's config.yaml tells where they are used, with what.
 
-    They come in the order of its defaults list, those that it does not name after them by name.
+    They come in the order of its defaults list, those that only the tasks use after them by name.
     """
     used: dict[str, dict[str, str]] = {}
     for name, package, option in DEFAULT.findall((folders[0] / "config.yaml").read_text(encoding="utf-8")):
         used.setdefault(name, {})[name + package] = option
+    of_tasks: dict[str, dict[str, str]] = {}
+    for file in sorted((folders[0] / "task").glob("*.yaml")):
+        for name, package, option in INNER.findall(file.read_text(encoding="utf-8")):
+            of_tasks.setdefault(name, {})[name + package] = option
+    used = used | {name: keys for name, keys in sorted(of_tasks.items()) if name not in used}
     found: dict[str, dict[str, Option]] = {}
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):

@@ -43,6 +43,8 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
             _check_inside(key, value)
         else:
             raise UserError(unknown_top(key, [*mounts, *parameters], groups))
+    for group in groups:
+        _check_inner_mount(config.values, group)
     if isinstance(task, str) and not (isinstance(node := config.values.get(task), dict) and "_target_" in node):
         raise UserError(
             f"task={task} needs a node {task} with the _target_ of its function, got none; "
@@ -90,6 +92,18 @@ def _check_mount(path: str, node: Any) -> None:
                 f"got {_shown(value)}{hint(key, targets, path + '.{}')}"
             )
     _check_inside(path, node)
+
+
+def _check_inner_mount(values: dict[str, Any], group: str) -> None:
+    """Raise UserError where a plain value stands in the place of a group below the top, as in mix@module.mix."""
+    path = group.partition("@")[2]
+    node: Any = values
+    for name in path.split(".") if "." in path else ():
+        node = node.get(name) if isinstance(node, dict) else None
+    if isinstance(node, str | int | float):
+        raise UserError(
+            f"{path} must be a mapping or null, got {_shown(node)}; an option is chosen by {group}={_shown(node)}"
+        )
 
 
 def _check_inside(path: str, value: Any) -> None:

@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
 from headstart.backbones.stages import Backbone, pooled
+from headstart.mix.mixing import Mixing
 from headstart.modules.head import LinearHead
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import scheduler_of
@@ -32,7 +33,9 @@ class Classifier(LightningModule):
     optimizer: called with parameter groups (headstart.unfreeze.groups, which explains both decays); its `lr` is the
     head's. scheduler: called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in
     units of scheduler_interval. scheduler_monitor: the logged figure that ReduceLROnPlateau waits for, after each
-    validation, whatever scheduler_interval says. regularizer: a term added to the loss.
+    validation, whatever scheduler_interval says. regularizer: a term added to the loss. mix: of training images, as
+    they enter the backbone, each device within its own batches; train/loss is then the cross-entropy with shares of
+    classes, and a prediction right for train/accuracy where it is the class of the larger share.
 
     Logs <split>/loss (the cross-entropy alone) and <split>/accuracy for train, val and test, f1 (macro) and
     calibration_error (15 bins, L1) for val and test, and train/regularizer where there is one.
@@ -52,9 +55,11 @@ class Classifier(LightningModule):
         scheduler_interval: Literal["step", "epoch"],
         scheduler_monitor: str,
         regularizer: Regularizer | None = None,
+        mix: Mixing | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.head, self.regularizer = backbone, head, regularizer
+        self.mix, self.num_classes = mix, num_classes
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
@@ -122,7 +127,8 @@ class Classifier(LightningModule):
         logits: Tensor = self.head(self.backbone(image, start=start))
         return logits
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        batch = self._mixed(batch, number)
         features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
         loss = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
@@ -133,6 +139,21 @@ class Classifier(LightningModule):
         term: Tensor = self.regularizer(stages=self.stages, batch=entered, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
         return loss + term
+
+    def _mixed(self, batch: Batch, number: int) -> Batch:
+        """The device's batch of this number in the epoch with its images mixed and normalised, its labels shares."""
+        if self.mix is None or getattr(self.trainer, "overfit_batches", False):  # the same few each epoch, as they are
+            return batch
+        if batch.start:
+            raise RuntimeError("what stages made of images cannot be mixed; please report this bug")
+        image, share = self.mix(
+            self.backbone.entering(batch.image),
+            batch.label,
+            classes=self.num_classes,
+            epoch=self.current_epoch,
+            batch=number * self.trainer.world_size + self.trainer.global_rank,
+        )
+        return batch._replace(image=image, label=share)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate("val", batch)
@@ -208,7 +229,8 @@ class Classifier(LightningModule):
         return logits
 
     def _measure(self, split: str, logits: Tensor, label: Tensor, loss: Tensor) -> None:
-        getattr(self, f"{split}_metrics").update(logits.detach(), label)
+        likeliest = label.argmax(dim=1) if label.is_floating_point() else label  # of shares
+        getattr(self, f"{split}_metrics").update(logits.detach(), likeliest)
         getattr(self, f"{split}_loss").update(loss.detach(), weight=len(label))
 
     def _log_means(self, split: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from headstart import launch
 from headstart.callbacks.figures import confusion_figure, visible, wrong_figure
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
+from headstart.tasks.evaluate_views import EachView, averaged, gain, images_of, lines, metrics_of, view_count, views_of
 from headstart.tasks.folders import finished, write_json
 from headstart.tasks.parts import Parts, assembled
 from headstart.tasks.result import figures
@@ -36,12 +38,15 @@ def evaluate(
     checkpoint: Literal["best", "last"],
     data: DictConfig | None,
     worst: Annotated[int, Ge(0)],
+    tta: DictConfig | None,
 ) -> dict[str, float]:
     """Print what a run's model makes of a split, write it to <run_dir>/evaluate-<split>.json, and give the figures.
 
     Beside them the file has each class's scores, the confusion matrix, the calibration and the `worst` surest wrong
     answers; pictures of the last three lie next to it. data: other data than the run's target, the file is then
-    evaluate-<split>-other.json; its classes are found by their names, in any order, and may be some of the run's. Of
+    evaluate-<split>-other.json; its classes are found by their names, in any order, and may be some of the run's. tta:
+    views of each image, whose probabilities are averaged; the file is then evaluate-<split>-tta.json, all that it says
+    is of these means, and the figures of the images as they are stand beside it. Of
     this command's config only the trainer's accelerator counts, the rest is the run's own, the precision too. Always
     on one device, so that each image counts once; of the ranks of torchrun or SLURM the first does it, the others
     return nothing. Raises UserError where the run is not finished or does not know a class.
@@ -60,22 +65,33 @@ def evaluate(
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
     own, class_names = run_config(folder), tuple(result["class_names"])
     parts = assembled(own, OmegaConf.create({"_target_": f"{__name__}.Known", "class_names": list(class_names)}))
+    views = None if tta is None else views_of(tta)
+    count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
     images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
     places = _places(tuple(images.class_names), class_names)
     images.setup("test")
     parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
     loader = images.plain_dataloader(split)
-    logits, label, logged = _tested(cfg, own, parts, _Relabelled(loader, places))
+    seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places))
+    label = torch.cat(seen.labels)
     names = images.names(split) if hasattr(images, "names") else [f"{split}/{n}" for n in range(len(label))]
-    answers = Answers(logits, label, names, class_names, tuple(sorted(places.tolist())))
+    answers = Answers(torch.cat(seen.logits), label, names, class_names, tuple(sorted(places.tolist())))
     measured = {name.replace("test/", f"{split}/"): value for name, value in figures(logged, "test").items()}
     about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": split, "images": len(label)}
-    stem = f"evaluate-{split}{'-other' if data else ''}"
+    said = [f"{name:<26}{value:.4f}" for name, value in sorted(measured.items())]
+    if views is not None and tta is not None:
+        larger = images if views.larger == 1 else images_of(data or own.target, views, parts.backbone.pixels, own.seed)
+        each = EachView(_Relabelled(larger.plain_dataloader(split), places), views, parts.backbone.pixels)
+        seen, _ = _tested(cfg, own, parts, each)
+        one, answers = answers, replace(answers, logits=averaged(seen.logits, count))
+        alone, measured, found = measured, metrics_of(answers, split), gain(one, answers)
+        about["tta"] = {"kind": tta._target_, "views": count, **found}
+        about["metrics_without_tta"] = alone
+        said = lines(alone, measured, count, found)
+    stem = f"evaluate-{split}{'-other' if data else ''}{'' if tta is None else '-tta'}"
     write_json(folder / f"{stem}.json", about | {"metrics": measured} | answers.content(worst))
     _draw(folder / stem, answers, images, parts.backbone.pixels, split, worst)
-    for name, value in sorted(measured.items()):
-        print(f"{name:<26}{value:.4f}")
-    print("", *answers.lines(), sep="\n")
+    print(*said, "", *answers.lines(), sep="\n")
     log.info("%s: %d images; pictures beside it", folder / f"{stem}.json", len(label))
     return measured
 
@@ -137,8 +153,8 @@ def _places(asked: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
     return torch.tensor([known.index(name) for name in asked])
 
 
-def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled) -> tuple[Tensor, Tensor, Any]:
-    """Logits (N, classes), labels (N,) and what the module logged."""
+def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
+    """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
     seen = _Seen()
     trainer: pl.Trainer = instantiate(
         {key: cfg.trainer[key] for key in ("_target_", "accelerator")},
@@ -146,7 +162,7 @@ def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled)
         devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.test(parts.module, dataloaders=loader, verbose=False)
-    return torch.cat(seen.logits), torch.cat(seen.labels), trainer.callback_metrics
+    return seen, trainer.callback_metrics
 
 
 def _draw(stem: Path, answers: Answers, images: Any, pixels: Pixels, split: str, worst: int) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from headstart.backbones.stages import Backbone
 from headstart.data.decode import Decoder, decoder_of
+from headstart.data.tta.views import Views, enlarged, looked_at
 from headstart.features.images import Engine
 from headstart.tasks.evaluate import run_config
 from headstart.tasks.folders import finished
@@ -26,7 +27,8 @@ from headstart.types import Batch, UserError
 class Finished:
     """A run's backbone and head in eval(), on the device where they compute.
 
-    decoder: makes of a file what the run's own images were made into.
+    decoder: makes of a file what the run's own images were made into, as large as views want it. views: of each
+    image, whose probabilities are averaged; None: the image as it is.
     """
 
     backbone: Backbone
@@ -34,12 +36,17 @@ class Finished:
     class_names: tuple[str, ...]
     decoder: Decoder
     engine: Engine
+    views: Views | None = None
 
     @torch.inference_mode()
     def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
         """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32."""
         planes = torch.from_numpy(image)
         planes = planes[:, None] if planes.ndim == 3 else planes.permute(0, 3, 1, 2)
+        views = [planes] if self.views is None else looked_at(self.views, planes, self.backbone.pixels.size)
+        return torch.stack([self._of_view(view) for view in views]).mean(dim=0)
+
+    def _of_view(self, planes: Tensor) -> Tensor:
         label = torch.zeros(len(planes), dtype=torch.long)
         batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
         with self.engine.context():
@@ -47,7 +54,9 @@ class Finished:
         return logits.float().softmax(dim=1).cpu()
 
 
-def finished_model(cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Finished:
+def finished_model(
+    cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["best", "last"], views: Views | None = None
+) -> Finished:
     """The model of a finished run, its data untouched; it computes as cfg.trainer says, on one device.
 
     Raises UserError where the run is not finished, or has no such checkpoint, or reads no image files.
@@ -70,9 +79,13 @@ def finished_model(cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["be
         devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
     device = trainer.strategy.root_device
-    decoder = decoder_of(
-        backbone.pixels, resize=own.target.get("resize"), reduced=own.target.get("decode", "reduced") == "reduced"
-    )
+    wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
+    decoder = decoder_of(wanted, resize=None, reduced=own.target.get("decode", "reduced") == "reduced")
     return Finished(
-        backbone.eval().to(device), head.eval().to(device), tuple(result["class_names"]), decoder, Engine.of(trainer)
+        backbone=backbone.eval().to(device),
+        head=head.eval().to(device),
+        class_names=tuple(result["class_names"]),
+        decoder=decoder,
+        engine=Engine.of(trainer),
+        views=views,
     )

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
+from headstart.mix.mixing import Mixing
 from headstart.unfreeze.kinds import KINDS
 from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
@@ -40,9 +41,16 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
         regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
+        **mixing_of(cfg),
     )  # fmt: skip
     module.schedule = schedule = schedule_of(cfg)  # its parameter groups are as fine as what the schedule opens
     return Parts(backbone, data, head, module, schedule)
+
+
+def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
+    """What mixes training images, with the run's chance, as a setting of the module; nothing where nothing does."""
+    mix = cfg.module.get("mix")  # a module of one's own need not have it, nor has the config of an older run
+    return {"mix": Mixing(mix=instantiate(mix), seed=cfg.seed)} if mix is not None else {}
 
 
 def schedule_of(cfg: DictConfig) -> Schedule:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from headstart import launch
 from headstart.data.decode import Decoder
 from headstart.data.folder import image_files
+from headstart.tasks.evaluate_views import view_count, views_of
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.train import quieten
 from headstart.types import UserError
@@ -53,10 +54,12 @@ def predict(
     checkpoint: Literal["best", "last"],
     batch_size: Annotated[int, Ge(1)],
     unreadable: Literal["error", "skip"],
+    tta: DictConfig | None,
 ) -> Path | None:
     """Write each image's class and the probabilities of all classes to a file -> its path.
 
-    images: a folder, a file or a pattern. The images become pixels as those did that the run was trained on. Of this
+    images: a folder, a file or a pattern. The images become pixels as those did that the run was trained on. tta: views
+    of each image, whose probabilities are averaged. Of this
     command's config only the trainer's accelerator and precision count. The file is there whole or not at all. Of the
     ranks of torchrun or SLURM the first does it, the others return nothing. Raises UserError where the run is not
     finished, there are no images, or one cannot be read and unreadable is `error`.
@@ -64,7 +67,9 @@ def predict(
     quieten()
     if launch.rank() > 0:
         return None
-    model = finished_model(cfg, run_dir, checkpoint)
+    views = None if tta is None else views_of(tta)
+    model = finished_model(cfg, run_dir, checkpoint, views)
+    count = 1 if views is None else view_count(views, model.backbone.pixels)
     files = _files(images)
     path = Path(out).expanduser() if out else Path(run_dir).expanduser() / f"predictions.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +92,8 @@ def predict(
     for one in failed[:TOLD]:
         log.warning("%s", one.error)
     more = f", {len(failed)} of them could not be read" if failed else ""
-    log.info("%s: %d images%s", path, len(files), more)
+    looked = "" if views is None else f", the mean of {count} views of each"
+    log.info("%s: %d images%s%s", path, len(files), looked, more)
     return path
 
 

@@ -1,0 +1,14 @@
+"""What of a test image as it is, and in a mirror?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+class Flip:
+    """Two views: the image, and it with left and right exchanged; not for digits, letters or signs."""
+
+    larger = 1.0
+
+    def __call__(self, image: Tensor, size: int) -> list[Tensor]:  # noqa: ARG002 - it is that large already
+        return [image, image.flip(-1)]

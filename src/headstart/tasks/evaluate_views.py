@@ -1,0 +1,113 @@
+"""How much better is a model that looks at several views of each image?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn.functional import nll_loss
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+)
+
+from headstart.data.tta.views import Views, enlarged, looked_at
+from headstart.tasks.evaluate_report import Answers
+from headstart.types import Batch, Pixels, UserError
+
+
+def views_of(node: DictConfig) -> Views:
+    """The views that a `tta` node means. Raises UserError where it makes none."""
+    views: Views = instantiate(node)
+    if not callable(views) or not isinstance(getattr(views, "larger", None), int | float) or views.larger < 1:
+        raise UserError(
+            f"tta must be null or make views of images, with a number `larger` of at least 1, got {views!r}; "
+            "headstart/data/tta/views.py says how"
+        )
+    return views
+
+
+def images_of(node: DictConfig, views: Views, pixels: Pixels, seed: int) -> Any:
+    """The data as large as the views want them, set up."""
+    wanted = enlarged(pixels, views.larger, resize=node.get("resize"))
+    own = {} if node.get("resize") is None else {"resize": wanted.resize}
+    images = instantiate(node, pixels=wanted, seed=seed, **own)
+    teller = logging.getLogger("headstart.data")
+    level = teller.level
+    teller.setLevel(logging.WARNING)  # what there is was told of the images as they are
+    try:
+        images.setup("test")
+    finally:
+        teller.setLevel(level)
+    return images
+
+
+class EachView:
+    """Each batch of images as its views, one after the other; count: how many there are."""
+
+    def __init__(self, loader: Any, views: Views, pixels: Pixels) -> None:
+        self._loader, self._views, self._size = loader, views, pixels.size
+        self.count = view_count(views, pixels)
+
+    def __len__(self) -> int:
+        return len(self._loader) * self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            for view in looked_at(self._views, batch.image, self._size):
+                yield batch._replace(image=view)
+
+
+def view_count(views: Views, pixels: Pixels) -> int:
+    """How many views of an image there are, seen on a black one. Raises UserError where a backbone cannot take them."""
+    larger = enlarged(pixels, views.larger, resize=None).size
+    return len(looked_at(views, torch.zeros(1, pixels.channels, larger, larger, dtype=torch.uint8), pixels.size))
+
+
+def averaged(logits: Sequence[Tensor], count: int) -> Tensor:
+    """What was said of each batch's views, one after the other -> logarithms of the mean probabilities (N, classes).
+
+    They are logits again: their softmax are those means.
+    """
+    batches = [logits[at : at + count] for at in range(0, len(logits), count)]
+    means = [torch.stack(list(views)).double().softmax(dim=-1).mean(dim=0) for views in batches]
+    return torch.cat(means).clamp(min=torch.finfo(torch.float32).tiny).log().float()
+
+
+def metrics_of(answers: Answers, split: str) -> dict[str, float]:
+    """The figures that the classifier logs, of these answers."""
+    logits, label, classes = answers.logits, answers.label, len(answers.class_names)
+    found = {
+        "accuracy": multiclass_accuracy(logits, label, classes, average="micro"),
+        "f1": multiclass_f1_score(logits, label, classes, average="macro"),
+        "calibration_error": multiclass_calibration_error(logits, label, classes, n_bins=15, norm="l1"),
+        "loss": nll_loss(logits.log_softmax(dim=1), label),
+    }
+    return {f"{split}/{name}": float(value) for name, value in found.items()}
+
+
+def gain(one: Answers, several: Answers) -> dict[str, int]:
+    """How many images only the views, and how many only the image as it is, got right."""
+    gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
+    return {"gained": gained, "lost": lost}
+
+
+def lines(one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int]) -> list[str]:
+    """Both columns of figures side by side, for a terminal."""
+    views = f"{count} view{'' if count == 1 else 's'}"
+    found = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
+    found += [
+        f"{name:<26}{one[name]:>10.4f}{several[name]:>10.4f}  {several[name] - one[name]:+.4f}"
+        for name in sorted(several)
+        if name in one
+    ]
+    return [
+        *found,
+        f"{gain['gained']} images are right with {views} and wrong with one, {gain['lost']} the other way round.",
+    ]
