@@ -30,10 +30,11 @@ def test_wrong_predictions_stand_with_their_images_the_surest_first():
 def test_the_surest_wrong_predictions_of_all_ranks_keep_their_images():
     def of_rank(*logits):
         logits = torch.tensor(logits)
-        return _Wrong(torch.stack([logits, -logits], dim=1), torch.arange(len(logits)), logits[:, None, None, None])
+        wrong = torch.arange(len(logits)) + 1  # all are taken for class 0
+        return _Wrong(torch.stack([logits, -logits], dim=1), wrong, logits[:, None, None, None])
 
     ranks = [of_rank(1.0, 5.0), _Wrong.none(), of_rank(3.0, 0.5, 4.0)]
     kept = _surest(ranks, 3)
     assert kept.images.flatten().tolist() == [5, 4, 3]
-    assert kept.labels.tolist() == [1, 2, 0]
+    assert kept.labels.tolist() == [2, 3, 1]
     assert len(_surest(ranks, 0).images) == 0

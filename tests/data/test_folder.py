@@ -20,7 +20,7 @@ def folder(root, **changes) -> ImageFolder:
         "folders": None,
         "shots": None, "fraction": None, "fold": None, "folds": 5, "unreadable": "error", "leakage": "error",
         "val_share": 0.2, "test_share": 0.2, "resize": 8, "decode": "reduced", "cache_gib": 0.1,
-        "batch_size": 4, "num_workers": 0, "augment": None, "pixels": RGB, "seed": 0,
+        "batch_size": 4, "num_workers": 0, "augment": None, "sampler": None, "pixels": RGB, "seed": 0,
     }  # fmt: skip
     return ImageFolder(root=str(root), **given | changes)
 

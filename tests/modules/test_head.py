@@ -6,7 +6,7 @@ import torch
 from sklearn.neighbors import NearestCentroid
 from torch.nn.functional import cross_entropy
 
-from headstart.modules.head import LinearHead, class_means
+from headstart.modules.head import LinearHead, class_means, label_means
 from headstart.types import UserError
 
 
@@ -84,3 +84,31 @@ def test_a_source_head_comes_along_with_its_rows_in_the_target_s_order():
 def test_a_source_head_that_does_not_fit_is_an_error(state, names, message):
     with pytest.raises(UserError, match=message):
         LinearHead(width=2, num_classes=2, init="source").set_source(state, names, ("a", "b"))
+
+
+def test_label_means_tell_the_nearer_of_two_means_where_both_are_as_frequent():
+    chance = torch.Generator().manual_seed(1)
+    label = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]).repeat(10, 1)
+    features = label @ torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]) + torch.randn(40, 3, generator=chance)
+    weight, bias = label_means(features, label)
+    unseen = 2 * torch.randn(200, 3, generator=chance)
+    for one in range(2):
+        want = NearestCentroid().fit(features.numpy(), label[:, one].numpy()).predict(unseen.numpy())
+        assert np.array_equal(((unseen @ weight.T + bias)[:, one] > 0).numpy(), want == 1)
+
+
+def test_features_that_say_nothing_of_the_labels_leave_the_odds():
+    label = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    weight, bias = label_means(torch.ones(4, 2), label)
+    assert weight.abs().max() < 1e-6
+    assert bias.tolist() == pytest.approx([math.log(4.5 / 0.5), math.log(1.5 / 3.5), math.log(0.5 / 4.5)], abs=1e-5)
+
+
+def test_label_means_leave_half_the_loss_of_the_odds_where_the_classes_lie_apart():
+    label = torch.tensor([[1.0], [0.0], [0.0]]).repeat(10, 1)
+    head = LinearHead(width=2, num_classes=1, init="class_means")
+    features = 10 * label + torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    head.set_class_means(features, label)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(head(features), label).item()
+    odds = -(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3)
+    assert 0.4 * odds < loss <= 0.51 * odds

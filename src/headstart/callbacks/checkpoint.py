@@ -23,20 +23,20 @@ BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 class BestAndLast(Callback):
     """Keeps best.ckpt (by a monitored val figure, the first one of equals), and last.ckpt to go on from.
 
-    folder: where. monitor: a logged figure; mode: whether more of it is better. The weights before the first
-    step count too. best: {epoch, step, and all val figures} of best.ckpt. every_steps: last.ckpt is written
-    after each epoch, and after so many optimizer steps inside of one; None: after epochs only. min_interval_s: but
-    not sooner than so many seconds after it was last written, unless the run ends; so much work a crash may cost.
-    A best state that comes sooner after the last one is kept in memory, and written before last.ckpt is.
-    Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where
-    nothing is logged as monitor.
+    folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
+    whether more of it is better. The weights before the first step count too. best: {epoch, step, and all val
+    figures} of best.ckpt. every_steps: last.ckpt is written after each epoch, and after so many optimizer steps
+    inside of one; None: after epochs only. min_interval_s: but not sooner than so many seconds after it was last
+    written, unless the run ends; so much work a crash may cost. A best state that comes sooner after the last one is
+    kept in memory, and written before last.ckpt is. Each file is there whole or not at all, and the last.ckpt before
+    stays as previous.ckpt. Raises UserError where nothing is logged as monitor.
     """
 
     def __init__(
         self,
         *,
         folder: str | Path,
-        monitor: str,
+        monitor: str | None,
         mode: Literal["max", "min"],
         every_steps: Annotated[int, Ge(1)] | None,
         min_interval_s: Annotated[float, Ge(0)],
@@ -68,7 +68,7 @@ class BestAndLast(Callback):
         if trainer.state.fn != "fit":
             return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        if self.monitor not in figures:
+        if self.monitor is None or self.monitor not in figures:
             raise UserError(
                 f"callbacks.checkpoint.monitor={self.monitor} is not measured; "
                 f"measured are {', '.join(sorted(figures))}"

@@ -14,14 +14,20 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.modules.classifier import Classifier
+from headstart.modules.label_figures import label_scores
+from headstart.modules.labels import Labels
+from headstart.modules.one_label import OneLabel
+from headstart.modules.several_labels import SeveralLabels
 from headstart.types import Batch, Pixels
+
+KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
 
 
 class _Seen(NamedTuple):
     """What was said of some images, and what was true."""
 
     logits: Tensor  # (N, classes)
-    labels: Tensor  # (N,)
+    labels: Tensor  # (N,) or (N, classes)
 
 
 class _Wrong(NamedTuple):
@@ -39,7 +45,8 @@ class _Wrong(NamedTuple):
 class Figures(Callback):
     """At the end of the test: test/confusion and test/wrong (the surest wrong predictions) as TensorBoard images.
 
-    Of the images of all ranks together.
+    Where an image may have several labels, test/labels (each class's scores) stands for the confusion. Of the images
+    of all ranks together.
     wrong: how many wrong predictions to show, 0 for none. The datamodule's class_names stand beside them.
     """
 
@@ -62,7 +69,7 @@ class Figures(Callback):
     ) -> None:
         logits, labels = outputs.float().cpu(), batch.label.cpu()
         self._seen.append(_Seen(logits, labels))
-        missed = logits.argmax(dim=1) != labels
+        missed = KINDS[labels.ndim].sureness(logits, labels) > 0
         shown = batch.image if batch.position is None else batch.position
         kept = shown[missed.to(shown.device)].cpu()
         self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], kept)], self.wrong)
@@ -79,7 +86,11 @@ class Figures(Callback):
         logits, labels = (torch.cat(part) for part in zip(*seen, strict=True))
         wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
         names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
-        figures = {"test/confusion": confusion_figure(logits, labels, names)}
+        figures = (
+            {"test/confusion": confusion_figure(logits, labels, names)}
+            if labels.ndim == 1
+            else {"test/labels": labels_figure(logits, labels, names)}
+        )
         if len(wrong.images):
             images = visible(_images(wrong.images, trainer.datamodule), pl_module.backbone.pixels)  # type: ignore[attr-defined]
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
@@ -109,7 +120,7 @@ def _surest(parts: list[_Wrong], count: int) -> _Wrong:
     if not kept:
         return _Wrong.none()
     logits, labels, images = (torch.cat(part) for part in zip(*kept, strict=True))
-    order = logits.softmax(dim=1).amax(dim=1).argsort(descending=True, stable=True)[:count]
+    order = KINDS[labels.ndim].sureness(logits, labels).argsort(descending=True, stable=True)[:count]
     return _Wrong(logits[order], labels[order], images[order])
 
 
@@ -150,16 +161,35 @@ def confusion_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> 
     return figure
 
 
+def labels_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> Figure:
+    """Logits (N, C), labels (N, C) -> a picture: a class a row, its scores in columns, in colours and as numbers."""
+    columns = ("average precision", "precision", "recall", "F1")
+    scores = label_scores(logits, labels)
+    shares = torch.tensor([score[: len(columns)] for score in scores])
+    figure = Figure(figsize=(6, max(3.0, 0.3 * len(names) + 1.5)), layout="tight")
+    axes = figure.add_subplot()
+    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set(xticks=range(len(columns)), yticks=range(len(names)))
+    axes.set_xticklabels(columns)
+    axes.set_yticklabels([f"{name} ({score.support})" for name, score in zip(names, scores, strict=True)])
+    for row, score in enumerate(scores if len(names) <= 60 else []):  # more of them cannot be read
+        for column, value in enumerate(score[: len(columns)]):
+            colour = "white" if value > 0.5 else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=8)
+    return figure
+
+
 def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[str, ...], count: int) -> Figure:
     """The surest wrong predictions, the surest first.
 
-    images (M, channels, H, W) in [0, 1]: those of the wrong ones among logits (N, C) and labels (N,), in
+    images (M, channels, H, W) in [0, 1]: those of the wrong ones among logits (N, C) and labels (N,) or (N, C), in
     their order.
     """
-    probability, predicted = logits.softmax(dim=1).max(dim=1)
-    wrong = predicted != labels
-    probability, predicted, labels = probability[wrong], predicted[wrong], labels[wrong]
-    order = probability.argsort(descending=True, stable=True)[:count]
+    kind = KINDS[labels.ndim]
+    sureness = kind.sureness(logits, labels)
+    wrong = sureness > 0
+    logits, labels = logits[wrong], labels[wrong]
+    order = sureness[wrong].argsort(descending=True, stable=True)[:count]
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="tight")
@@ -167,6 +197,6 @@ def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[st
         axes = figure.add_subplot(rows, columns, place + 1)
         image = images[index].permute(1, 2, 0).numpy()
         axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap=None if image.shape[2] == 3 else "gray")
-        axes.set_title(f"{names[labels[index]]} as {names[predicted[index]]} {probability[index]:.2f}", size=8)
+        axes.set_title(kind.mistake(logits[index], labels[index], names), size=8)
         axes.axis("off")
     return figure

@@ -14,10 +14,10 @@ class Progress(Callback):
     """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
 
     Before it stands the name of the run's folder. One line stays at the end, and is all where there is no terminal.
-    monitor: the figure.
+    monitor: the figure, None = none.
     """
 
-    def __init__(self, *, monitor: str) -> None:
+    def __init__(self, *, monitor: str | None) -> None:
         self.monitor = monitor
         self.title = ""
         self._bar: tqdm[Any] | None = None
@@ -61,6 +61,6 @@ class Progress(Callback):
             self._bar.close()
 
     def _figures(self, trainer: Trainer) -> str:
-        value = trainer.callback_metrics.get(self.monitor)
+        value = None if self.monitor is None else trainer.callback_metrics.get(self.monitor)
         shown = "" if value is None else f", {self.monitor} {float(value):.3f}"
         return f"epoch {trainer.current_epoch}/{trainer.max_epochs}{shown}"

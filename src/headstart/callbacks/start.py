@@ -19,15 +19,15 @@ from headstart.types import Batch
 class Start(Callback):
     """Sets a closed-form head, lets the regularizer look at the data, then validates before the first optimizer step.
 
-    train, val: loaders in order, without augmentation, of all images on every rank: each measures the same.
-    head: a head like the module's, for the measurement alone. class_means_accuracy: of val, with the head set in
-    closed form on the train features, whatever head the run itself starts with: so that starts can be
-    compared that a random head would leave at chance. data: that the regularizer looks at.
+    train, val: loaders in order, without augmentation, of all images on every rank: each measures the same. head: a
+    head like the module's, for the measurement alone. class_means_score: the monitored figure of val, the head set
+    in closed form on the train features, whatever head the run itself starts with: so that starts can be compared
+    that a random head would leave at chance. data: that the regularizer looks at.
     """
 
     def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch], head: LinearHead, data: Any) -> None:
         self.train, self.val, self.head, self.data = train, val, head, data
-        self.class_means_accuracy = float("nan")
+        self.class_means_score = float("nan")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
@@ -38,22 +38,22 @@ class Start(Callback):
         _validate(trainer)
 
     def state_dict(self) -> dict[str, float]:
-        return {"class_means_accuracy": self.class_means_accuracy}
+        return {"class_means_score": self.class_means_score}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.class_means_accuracy = state_dict["class_means_accuracy"]
+        self.class_means_score = state_dict["class_means_score"]
 
     def _measure_class_means(self, trainer: Trainer, module: Classifier) -> None:
         head = self.head.to(module.device)
         head.set_class_means(*_features(module, self.train))
         features, labels = _features(module, self.val)
-        self.class_means_accuracy = float((head(features).argmax(dim=1) == labels).float().mean())
+        self.class_means_score = float(module.labels.score(head(features), labels))
         if module.head.init == "class_means":
             own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
             state = trainer.strategy.broadcast(own)  # two GPUs may round differently
             load_whole(module.head, state)
         for logger in trainer.loggers:
-            logger.log_metrics({"start/class_means": self.class_means_accuracy}, step=0)
+            logger.log_metrics({"start/class_means": self.class_means_score}, step=0)
 
 
 @torch.no_grad()

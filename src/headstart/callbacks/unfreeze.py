@@ -215,7 +215,7 @@ class Unfreeze(Callback):
         plateau = self.phases[self.phase].until
         if plateau is None:
             return
-        if plateau.monitor not in self._figures:
+        if plateau.monitor is None or plateau.monitor not in self._figures:
             raise UserError(
                 f"the schedule waits for {plateau.monitor}, which is not measured; measured are "
                 f"{', '.join(sorted(map(str, trainer.callback_metrics)))}"
@@ -277,8 +277,8 @@ class Unfreeze(Callback):
         self._opened = kept | dict.fromkeys(sorted(newly), (trainer.global_step, self.phases[self.phase].warmup_steps))
         self._best, self._stalled, self._best_weights = None, 0, {}
         entered = self.phases[self.phase].until
-        if entered is not None and entered.is_better(self._figures.get(entered.monitor, math.nan), None):
-            self._see(entered, self._figures[entered.monitor], trainer)  # the weights that it begins with count
+        if entered is not None and entered.is_better(self._figures.get(str(entered.monitor), math.nan), None):
+            self._see(entered, self._figures[str(entered.monitor)], trainer)  # the weights that it begins with count
         log.info(
             "epoch %d, step %d: phase %s opens %s",
             trainer.current_epoch, trainer.global_step, self.phases[self.phase].title, ", ".join(self.open_parts),

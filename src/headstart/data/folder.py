@@ -6,11 +6,11 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path, PurePath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from torch import Tensor
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder, decoder_of
 from headstart.data.division import checked_labels, divided
-from headstart.data.images import Images
+from headstart.data.images import Images, Labels
 from headstart.data.kept import Kept
+from headstart.data.several import Several
 from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
 from headstart.types import SPLITS, Pixels, UserError
 
@@ -41,7 +42,7 @@ Made = TypeVar("Made")
 class Decoded(ABC):
     """The images of one split, decoded when they are asked for; the first `kept_images` stay in memory."""
 
-    def __init__(self, label: NDArray[np.int64], *, decoder: Decoder, kept_images: int) -> None:
+    def __init__(self, label: Labels, *, decoder: Decoder, kept_images: int) -> None:
         self.label, self.decoder = label, decoder
         grey = decoder.channels == 1
         self._kept = Kept(kept_images, (decoder.size, decoder.size, *(() if grey else (3,))))
@@ -68,9 +69,7 @@ class Files(Decoded):
     In a worker that is one. names: paths relative to the root, with `/`.
     """
 
-    def __init__(
-        self, root: Path, names: list[str], label: NDArray[np.int64], *, decoder: Decoder, kept_images: int = 0
-    ) -> None:
+    def __init__(self, root: Path, names: list[str], label: Labels, *, decoder: Decoder, kept_images: int = 0) -> None:
         super().__init__(label, decoder=decoder, kept_images=kept_images)
         self.root, self.names = root, names
         self._digests: dict[str, str] = {}  # of the files that were read for it
@@ -103,18 +102,18 @@ class Files(Decoded):
 
 
 class ListedImages(Images):
-    """Image files of which a listing says the class, and perhaps the split.
+    """Image files of which a listing says the class, or which of the classes, and perhaps the split.
 
-    found: split -> class -> files, relative to root; `train` alone where no splits are given. The other arguments are
-    ImageFolder's. Raises UserError where there is one class only; when the splits are made, where a class has too few
-    images, or files are unreadable or leak.
+    found: split -> class -> files, relative to root; `train` alone where no splits are given; or files with several
+    labels each. The other arguments are ImageFolder's. Raises UserError where there is one class only; when the
+    splits are made, where a class has too few images, or files are unreadable or leak.
     """
 
     def __init__(
         self,
         *,
         root: Path,
-        found: dict[str, Found],
+        found: dict[str, Found] | Several,
         shots: Annotated[int, Ge(1)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
@@ -131,18 +130,21 @@ class ListedImages(Images):
         augment: Augmentation | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
+        sampler: Literal["balanced"] | None = None,
     ) -> None:
         checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
-        if len(found["train"]) < 2:
-            raise UserError(
-                f"two classes are needed at least, got one with images, {next(iter(found['train']))}, in {root}"
-            )
+        self.multi_label = isinstance(found, Several)
+        class_names = found.class_names if isinstance(found, Several) else tuple(found["train"])
+        if len(class_names) < 2:
+            there = f"one with images, {class_names[0]}" if class_names else "none"
+            raise UserError(f"two classes are needed at least, got {there}, in {root}")
         self.root, self._found = root, found
         super().__init__(
-            class_names=tuple(self._found["train"]),
+            class_names=class_names,
             batch_size=batch_size,
             num_workers=num_workers,
             augment=augment,
+            sampler=sampler,
             pixels=pixels,
             seed=seed,
         )
@@ -153,6 +155,14 @@ class ListedImages(Images):
 
     def load(self) -> dict[str, Files]:
         headers = self._headers()
+        listed = self._several(self._found, headers) if isinstance(self._found, Several) else self._single(headers)
+        splits = self._files(listed)
+        self._tell(splits, headers)
+        return splits
+
+    def _single(self, headers: Collection[str]) -> dict[str, tuple[list[str], Labels]]:
+        """Split -> its files and their classes, divided class by class."""
+        assert not isinstance(self._found, Several)
         there = {
             split: {name: [file for file in files if file in headers] for name, files in classes.items()}
             for split, classes in self._found.items()
@@ -173,13 +183,28 @@ class ListedImages(Images):
             )
             for name in self.class_names
         ]
-        splits = self._files(parts)
-        self._tell(parts, splits, headers)
-        return splits
+        return numbered(parts)
+
+    def _several(self, found: Several, headers: Collection[str]) -> dict[str, tuple[list[str], Labels]]:
+        """Split -> its files and which classes each has, divided for all classes together."""
+        parts = found.divided(
+            headers,
+            val_share=self.val_share,
+            test_share=self.test_share,
+            shots=self.shots,
+            seed=self.seed,
+            fraction=self.fraction,
+            fold=self.fold,
+            folds=self.folds,
+        )
+        return {split: (names, found.rows(names)) for split, names in parts.items()}
 
     def _headers(self) -> dict[str, Header]:
         """Of each file that can be read."""
-        names = [name for classes in self._found.values() for files in classes.values() for name in files]
+        if isinstance(self._found, Several):
+            names = [name for files in self._found.files().values() for name in files]
+        else:
+            names = [name for classes in self._found.values() for files in classes.values() for name in files]
         seen = dict(zip(names, _by_threads(header, [self.root / name for name in names]), strict=True))
         broken = {name: one if isinstance(one, str) else None for name, one in seen.items()}
         if self.unreadable == "skip":
@@ -197,32 +222,33 @@ class ListedImages(Images):
             return f"{type(error.__cause__).__name__}: {error.__cause__}"
         return None
 
-    def _tell(self, parts: list[dict[str, list[str]]], splits: dict[str, Files], headers: dict[str, Header]) -> None:
+    def _tell(self, splits: dict[str, Files], headers: dict[str, Header]) -> None:
         """Log what there is to train on. Raises UserError where an image lies in two splits."""
         names = {split: files.names for split, files in splits.items()}
         same = duplicates(names, headers, splits["train"].digests_of)
         inside = [Counter(split for split, _ in group) for group in same]
         told = table(
             {
-                split: {name: len(part[split]) for name, part in zip(self.class_names, parts, strict=True)}
-                for split in SPLITS
+                split: dict(zip(self.class_names, class_counts(files.label, self.num_classes).tolist(), strict=True))
+                for split, files in splits.items()
             },
             [headers[name] for of_split in names.values() for name in of_split],
             repeated=sum(count - 1 for group in inside for count in group.values()),
             left_out=self._left_out,
+            sizes={split: len(of_split) for split, of_split in names.items()},
         )
         log.info("%s\n%s", self.root, told)
         checked_leakage([group for group in same if len({split for split, _ in group}) > 1], leakage=self.leakage)
 
-    def _files(self, parts: list[dict[str, list[str]]]) -> dict[str, Files]:
+    def _files(self, listed: dict[str, tuple[list[str], Labels]]) -> dict[str, Files]:
         digests: dict[str, str] = {}
 
-        def made(names: list[str], label: NDArray[np.int64], kept: int) -> Files:
+        def made(names: list[str], label: Labels, kept: int) -> Files:
             files = Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
             files._digests = digests  # one for all splits
             return files
 
-        return splits_of(parts, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
+        return with_room(listed, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
 
     def names(self, split: str) -> list[str]:
         """The path of each image, relative to the root. Raises UserError where there is no such split."""
@@ -231,22 +257,35 @@ class ListedImages(Images):
         return list(files.names)
 
 
-def splits_of(
-    parts: Sequence[dict[str, list[str]]],
+def class_counts(label: Labels, classes: int) -> NDArray[np.int64]:
+    """How many images each class has (classes,)."""
+    counts = np.bincount(label, minlength=classes) if label.ndim == 1 else label.sum(axis=0)
+    return counts.astype(np.int64)
+
+
+def numbered(parts: Sequence[dict[str, list[str]]]) -> dict[str, tuple[list[str], Labels]]:
+    """Split -> names, and the number of each one's class; parts: of each class, split -> names."""
+    return {
+        split: (
+            [name for part in parts for name in part[split]],
+            np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts]),
+        )
+        for split in SPLITS
+    }
+
+
+def with_room(
+    listed: Mapping[str, tuple[list[str], Labels]],
     *,
     decoder: Decoder,
     cache_gib: float,
-    made: Callable[[list[str], NDArray[np.int64], int], Made],
+    made: Callable[[list[str], Any, int], Made],
 ) -> dict[str, Made]:
-    """Split -> what is made of its names, their labels and how many images of it stay in memory: train, then val.
-
-    parts: of each class, split -> names.
-    """
+    """Split -> what is made of its names, their labels and how many images of it stay in memory: train, then val."""
     room = int(cache_gib * 2**30) // (decoder.size**2 * decoder.channels)  # images
     splits: dict[str, Made] = {}
     for split in SPLITS:
-        names = [name for part in parts for name in part[split]]
-        label = np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts])
+        names, label = listed[split]
         kept = 0 if split == "test" else min(room, len(names))  # the test is looked at once
         splits[split] = made(names, label, kept)
         room -= kept
@@ -264,7 +303,8 @@ class ImageFolder(ListedImages):
     fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
     before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
     reads JPEG files at a fraction of their size where that is enough, see Decoder. cache_gib: decoded images of
-    train, then of val, that stay in memory, per process.
+    train, then of val, that stay in memory, per process. sampler: `balanced` draws training images of each class
+    equally often, an epoch as long as before.
 
     Raises UserError where there is no such folder, no image in it, one class only, a class has too few, folders are
     none of root's, or the class folders of train, val and test differ; when the splits are made, where files are
@@ -290,6 +330,7 @@ class ImageFolder(ListedImages):
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
         augment: Augmentation | None,
+        sampler: Literal["balanced"] | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
@@ -311,6 +352,7 @@ class ImageFolder(ListedImages):
             batch_size=batch_size,
             num_workers=num_workers,
             augment=augment,
+            sampler=sampler,
             pixels=pixels,
             seed=seed,
         )

@@ -18,22 +18,22 @@ from torch.utils.data import DataLoader, Dataset
 from headstart.data.augment import Augmentation
 from headstart.data.chance import Chance
 from headstart.data.loader import PlainLoader, ResumableLoader, Rows
-from headstart.data.order import EpochOrder, Shares, StoredOrder
+from headstart.data.order import BalancedOrder, EpochOrder, Shares, StoredOrder
 from headstart.data.pixels import prepared, resized, standardised
+from headstart.data.several import leading
 from headstart.data.workers import cores, loading
 from headstart.types import SPLITS, Batch, Pixels, UserError
 
 PLAIN_PIXELS = 2**21  # of a batch without gradients, in all its images: 40 of 224 pixels a side
 Place = tuple[int, int]  # (epoch, position): in another epoch, chance makes another image of the same position
+Labels = NDArray[np.int64] | NDArray[np.float32]  # (N,), or of several labels an image (N, classes), 0 or 1
 
 
 class Split(Protocol):
     """The images of one split, each at its position; workers pickle it."""
 
     @property
-    def label(self) -> NDArray[np.int64]:
-        """(N,)"""
-        ...
+    def label(self) -> Labels: ...
 
     def at(self, positions: NDArray[np.int64]) -> Tensor:
         """The images at these positions, uint8: (B, H, W) grey or (B, H, W, 3) RGB."""
@@ -48,15 +48,24 @@ class Split(Protocol):
         ...
 
 
-def by_turns(label: NDArray[np.int64]) -> NDArray[np.int64]:
+def by_turns(label: Labels) -> NDArray[np.int64]:
     """Positions with the classes taking turns, each class in its own order: any first part holds all classes alike.
 
-    `limit_val_batches` and `overfit_batches` look at the first batches only.
+    `limit_val_batches` and `overfit_batches` look at the first batches only. An image of several classes counts for
+    the rarest of them.
     """
-    turn = np.zeros_like(label)
-    for one in np.unique(label):
-        turn[label == one] = np.arange((label == one).sum())
-    return np.lexsort((label, turn))
+    own = label.astype(np.int64) if label.ndim == 1 else leading(label.astype(np.float32))
+    turn = np.zeros_like(own)
+    for one in np.unique(own):
+        turn[own == one] = np.arange((own == one).sum())
+    return np.lexsort((own, turn))
+
+
+def pools(label: Labels) -> list[NDArray[np.int64]]:
+    """The positions of each class's images, those without any label at the end."""
+    if label.ndim == 1:
+        return [np.flatnonzero(label == one) for one in np.unique(label)]
+    return [*(np.flatnonzero(column) for column in label.T), np.flatnonzero(~label.any(axis=1))]
 
 
 class Batches(Dataset[Batch]):
@@ -126,9 +135,13 @@ class Images(LightningDataModule, ABC):
 
     On several devices, each has its share of train, val and test; batch_size is that of one device. augment
     changes training images only. Images are uint8 until the backbone has them, unless they must be resized or
-    augmented first: then they are float32 and normalised. served: where set, asked with (split, augmented) what
-    stands in for the next images of train, val and test. Raises UserError where augment cannot be called.
+    augmented first: then they are float32 and normalised. sampler: `balanced` draws training images of each class
+    equally often, None goes through all of them. multi_label: whether an image may have any number of the classes.
+    served: where set, asked with (split, augmented) what stands in for the next images of train, val and test.
+    Raises UserError where augment cannot be called.
     """
+
+    multi_label = False
 
     def __init__(
         self,
@@ -139,6 +152,7 @@ class Images(LightningDataModule, ABC):
         augment: Augmentation | None,
         pixels: Pixels,
         seed: int,
+        sampler: Literal["balanced"] | None = None,
     ) -> None:
         super().__init__()
         if augment is not None and not callable(augment):
@@ -153,6 +167,7 @@ class Images(LightningDataModule, ABC):
         self.augment = augment
         self.pixels = pixels
         self.seed = seed
+        self.sampler = sampler
         self.served: Callable[[str, bool], Rows | None] | None = None
 
     @abstractmethod
@@ -197,7 +212,7 @@ class Images(LightningDataModule, ABC):
                 f"devices; try trainer.devices={max(len(split.label), 1)}"
             )
         overfits = bool(getattr(self.trainer, "overfit_batches", 0))  # the same few images each epoch, as they are
-        order = (StoredOrder if overfits else EpochOrder)(length=len(split.label), seed=self.seed)
+        order = StoredOrder(length=len(split.label), seed=self.seed) if overfits else self._order(split.label)
         dataset = self._training(augment=None if overfits else self.augment)
         return ResumableLoader(
             dataset,
@@ -244,6 +259,11 @@ class Images(LightningDataModule, ABC):
 
     def _training(self, *, augment: Augmentation | None) -> TrainingBatches:
         return TrainingBatches(split=self.splits["train"], pixels=self.pixels, augment=augment, seed=self.seed)
+
+    def _order(self, label: Labels) -> EpochOrder:
+        if self.sampler == "balanced":
+            return BalancedOrder(length=len(label), seed=self.seed, pools=pools(label))
+        return EpochOrder(length=len(label), seed=self.seed)
 
     def _plain(
         self, split: str, positions: NDArray[np.int64], *, passes: Literal["one", "many"], stored: bool

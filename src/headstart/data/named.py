@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder, decoder_of
 from headstart.data.division import divided
-from headstart.data.folder import Decoded, Files, splits_of
-from headstart.data.images import Images, Split
+from headstart.data.folder import Decoded, Files, numbered, with_room
+from headstart.data.images import Images, Labels, Split
 from headstart.types import Pixels, UserError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Pictures(Decoded):
         self,
         opened: Mapping[str, Opened],
         places: list[tuple[str, int]],
-        label: NDArray[np.int64],
+        label: Labels,
         *,
         decoder: Decoder,
         kept_images: int = 0,
@@ -169,7 +169,7 @@ class Named(Images):
 
     What they lack is taken from the others, class by class, as headstart.data.division says. variant: of the
     data set, null = the usual one. root: of all data sets, as torchvision's own classes want it. shots, fraction,
-    fold, folds, val_share, test_share: as in ImageFolder. resize, decode, cache_gib: the same.
+    fold, folds, val_share, test_share: as in ImageFolder. resize, decode, cache_gib, sampler: the same.
 
     Raises UserError where there is no such data set or variant, its files are missing, or cannot be had.
     """
@@ -193,6 +193,7 @@ class Named(Images):
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
         augment: Augmentation | None,
+        sampler: Literal["balanced"] | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
@@ -207,6 +208,7 @@ class Named(Images):
             batch_size=batch_size,
             num_workers=num_workers,
             augment=augment,
+            sampler=sampler,
             pixels=pixels,
             seed=seed,
         )
@@ -222,7 +224,7 @@ class Named(Images):
         def made(names: list[str], label: NDArray[np.int64], kept: int) -> Split:
             return self._split_of(names, [place[name] for name in names], label, kept)
 
-        return splits_of(parts, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
+        return with_room(numbered(parts), decoder=self.decoder, cache_gib=self.cache_gib, made=made)
 
     def names(self, split: str) -> list[str]:
         """The path of each image, relative to the root, or its official split and number there.

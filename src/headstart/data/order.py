@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
+
+LATER = 2**32  # epochs: no run has so many
 
 
 class EpochOrder(Sampler[int]):
@@ -28,6 +30,10 @@ class EpochOrder(Sampler[int]):
         """The order of this epoch (n,)."""
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
 
+    def chances(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The epoch that each place of the order takes its chance from (n,): this one, where no image comes twice."""
+        return np.full(len(positions), self.epoch, np.int64)
+
     def __iter__(self) -> Iterator[int]:
         yield from self.positions().tolist()
 
@@ -42,8 +48,40 @@ class StoredOrder(EpochOrder):
         return np.arange(self.length)
 
 
+class BalancedOrder(EpochOrder):
+    """As many positions as there are images, each class equally often, in an order of the seed and the epoch alone.
+
+    pools: the positions of each class's images; one may lie in several. Of n places each class has n // classes, the
+    rest go to classes drawn by chance. A class goes through all its images before one of them comes again, and an
+    image that comes again in an epoch has another chance: that of an epoch no run reaches.
+    """
+
+    def __init__(self, *, length: int, seed: int, pools: Sequence[NDArray[np.int64]]) -> None:
+        super().__init__(length=length, seed=seed)
+        self.pools = [pool for pool in pools if len(pool)]
+
+    def positions(self) -> NDArray[np.int64]:
+        chance = np.random.default_rng([self.seed, self.epoch])
+        places = np.full(len(self.pools), self.length // len(self.pools))
+        places[chance.permutation(len(self.pools))[: self.length % len(self.pools)]] += 1
+        drawn = []
+        for pool, count in zip(self.pools, places.tolist(), strict=True):
+            rounds = [chance.permutation(pool) for _ in range(-(-count // len(pool)))]
+            drawn += [np.concatenate(rounds)[:count]] if rounds else []
+        return chance.permutation(np.concatenate(drawn))
+
+    def chances(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of an image's first place this epoch's, of its later ones those of epochs that no run reaches."""
+        order = np.argsort(positions, kind="stable")
+        same = positions[order]
+        begins = np.flatnonzero(np.r_[True, same[1:] != same[:-1]])
+        turn = np.empty(len(positions), np.int64)
+        turn[order] = np.arange(len(positions)) - np.repeat(begins, np.diff(np.r_[begins, len(positions)]))
+        return self.epoch + LATER * turn
+
+
 class Shares(Sampler[list[tuple[int, int]]]):
-    """One device's batches of an epoch, each image as (epoch, position), from batch `first` on.
+    """One device's batches of an epoch, each image as (epoch of its chance, position), from batch `first` on.
 
     The order is cut into global batches of `batch_size * world_size`, of which the device takes every
     `world_size`-th image from its rank on: the global batches are those of one process with as large a batch.
@@ -60,15 +98,22 @@ class Shares(Sampler[list[tuple[int, int]]]):
         self.first = 0
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self.sampler.epoch
-        for share in self.positions():
-            yield [(epoch, position) for position in share.tolist()]
+        positions = self.sampler.positions()
+        chances = self.sampler.chances(positions)
+        for share in self._shares():
+            yield list(zip(chances[share].tolist(), positions[share].tolist(), strict=True))
 
     def positions(self) -> Iterator[NDArray[np.int64]]:
         """The device's batches of the epoch as positions (B,), from batch `first` on."""
-        positions, edges = self.sampler.positions(), self._edges()
+        positions = self.sampler.positions()
+        for share in self._shares():
+            yield positions[share]
+
+    def _shares(self) -> Iterator[slice]:
+        """Where in the order the device's batches lie, from batch `first` on."""
+        edges = self._edges()
         for begin, end in zip(edges[self.first : -1], edges[self.first + 1 :], strict=True):
-            yield positions[begin + self.rank : end : self.world_size]
+            yield slice(begin + self.rank, end, self.world_size)
 
     def __len__(self) -> int:
         """Batches of the whole epoch, wherever this pass begins."""

@@ -100,21 +100,24 @@ def table(
     *,
     repeated: int,
     left_out: int,
+    sizes: Mapping[str, int] | None = None,
 ) -> str:
     """A few lines to read before training.
 
     counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
+    sizes: split -> images, where an image may be of several classes or of none; None = each is of one.
     """
+    images = sizes or {split: sum(of.values()) for split, of in counts.items()}
     classes = list(next(iter(counts.values())))
     if len(classes) <= COLUMNS:
         rows = [["", "images", *classes]]
-        rows += [[split, str(sum(of.values())), *map(str, of.values())] for split, of in counts.items()]
+        rows += [[split, str(images[split]), *map(str, of.values())] for split, of in counts.items()]
     else:
         rows = [["", "images", "classes", "smallest", "median", "largest"]]
         for split, of in counts.items():
             least, most = min(of, key=of.__getitem__), max(of, key=of.__getitem__)
             middle = f"{median(of.values()):g}"
-            row = [str(sum(of.values())), str(len(of)), f"{least} {of[least]}", middle, f"{most} {of[most]}"]
+            row = [str(images[split]), str(len(of)), f"{least} {of[least]}", middle, f"{most} {of[most]}"]
             rows.append([split, *row])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MinLen
 
 from headstart.data.augment import Augmentation
 from headstart.data.folder import ALSO_CALLED, Found, ListedImages
+from headstart.data.several import Several
 from headstart.types import SPLITS, Pixels, UserError
 
 LISTED = 5  # rows that an error names
+YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}  # of a class's own column; Parquet may hold numbers of any kind
+
+T = TypeVar("T")
 
 
 class Table(ListedImages):
@@ -26,9 +30,12 @@ class Table(ListedImages):
     split, train, val or test, None for none. root: what paths are relative to, None = the table's folder. What of val
     and test the table does not list is taken from what it does, and the other arguments are ImageFolder's.
 
+    An image has several labels, or none, where one of these is set. label_separator: what stands between the class
+    names in label_column, which may be empty. label_columns: columns of 0 and 1, each a class that is called as it.
+
     Raises UserError where there is no such table or column, and with the first rows where files are missing, labels
-    are empty, split words unknown or paths listed twice; where classes of train, val and test differ; as
-    ListedImages.
+    are empty or neither 0 nor 1, split words unknown or paths listed twice; where classes of train, val and test
+    differ, or, of several labels, train lacks one; as ListedImages.
     """
 
     def __init__(
@@ -38,6 +45,8 @@ class Table(ListedImages):
         root: str | None,
         path_column: str,
         label_column: str,
+        label_separator: str | None,
+        label_columns: Annotated[list[str], MinLen(2)] | None,
         split_column: str | None,
         shots: Annotated[int, Ge(1)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
@@ -53,15 +62,31 @@ class Table(ListedImages):
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
         augment: Augmentation | None,
+        sampler: Literal["balanced"] | None,
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
+        if label_separator is not None and label_columns is not None:
+            raise UserError(
+                "label_separator and label_columns both say which labels an image has, got "
+                f"{label_separator!r} and {', '.join(label_columns)}; leave one of them null"
+            )
+        if label_separator == "":
+            raise UserError("label_separator must be what stands between two labels, such as '|', got nothing")
         file = Path(table).expanduser()
         place = file.parent if root is None else Path(root).expanduser()
-        rows = _rows(file, [path_column, label_column, *([] if split_column is None else [split_column])])
+        columns = list(label_columns or [label_column])
+        if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+            raise UserError(f"label_columns must name each column once, got {', '.join(repeated)} more than once")
+        rows = _rows(file, [path_column, *columns, *([] if split_column is None else [split_column])])
+        has_split = split_column is not None
         super().__init__(
             root=place,
-            found=listed(rows, file=file, root=place),
+            found=listed(rows, file=file, root=place, has_split=has_split)
+            if label_separator is None and label_columns is None
+            else listed_several(
+                rows, separator=label_separator, columns=columns, file=file, root=place, has_split=has_split
+            ),
             shots=shots,
             fraction=fraction,
             fold=fold,
@@ -76,29 +101,102 @@ class Table(ListedImages):
             batch_size=batch_size,
             num_workers=num_workers,
             augment=augment,
+            sampler=sampler,
             pixels=pixels,
             seed=seed,
         )
 
 
-def listed(rows: Sequence[tuple[str, ...]], *, file: Path, root: Path) -> dict[str, Found]:
+def listed(rows: Sequence[tuple[str, ...]], *, file: Path, root: Path, has_split: bool) -> dict[str, Found]:
     """Split -> class -> files, of rows of (path, label) or (path, label, split). Raises UserError, as Table says."""
+
+    def read(cells: Sequence[str]) -> str:
+        if not cells[0]:
+            raise _FaultError("has no label")
+        return cells[0]
+
+    held: dict[str, dict[str, list[str]]] = {}
+    for split, files in _read(rows, read, file=file, root=root, has_split=has_split).items():
+        classes: dict[str, list[str]] = defaultdict(list)
+        for path, label in files.items():
+            classes[label].append(path)
+        held[split] = {name: sorted(classes[name]) for name in sorted(classes)}
+    for split, found in held.items():
+        if differing := sorted(set(found) ^ set(held["train"])):
+            raise UserError(
+                f"train and {split} of {file} must have the same classes; "
+                f"only one of them has {', '.join(differing[:LISTED])}"
+            )
+    return held
+
+
+def listed_several(
+    rows: Sequence[tuple[str, ...]],
+    *,
+    separator: str | None,
+    columns: Sequence[str],
+    file: Path,
+    root: Path,
+    has_split: bool,
+) -> Several:
+    """The labels of each file, of rows of (path, labels) or (path, 0 or 1 of each column), and perhaps the split.
+
+    Raises UserError, as Table says.
+    """
+
+    def read(cells: Sequence[str]) -> frozenset[str]:
+        if separator is not None:
+            return frozenset(name for part in cells[0].split(separator) if (name := part.strip()))
+        for column, cell in zip(columns, cells, strict=True):
+            if cell.lower() not in YES | NO:
+                raise _FaultError(f"has {cell!r} for {column}, which is neither 0 nor 1")
+        return frozenset(column for column, cell in zip(columns, cells, strict=True) if cell.lower() in YES)
+
+    held = _read(rows, read, file=file, root=root, has_split=has_split)
+    of_split = {split: {name for names in files.values() for name in names} for split, files in held.items()}
+    names = tuple(columns) if separator is None else tuple(sorted(set().union(*of_split.values())))
+    if absent := [name for name in names if name not in of_split["train"]]:
+        raise UserError(
+            f"train of {file} must have an image of each class, it has none of {', '.join(absent[:LISTED])}; add some, "
+            "or leave the class out"
+        )
+    places = {name: place for place, name in enumerate(names)}
+    return Several(
+        names,
+        {
+            split: {path: frozenset(places[name] for name in files[path]) for path in sorted(files)}
+            for split, files in held.items()
+        },
+    )
+
+
+class _FaultError(Exception):
+    """What is wrong with a row's labels."""
+
+
+def _read(
+    rows: Sequence[tuple[str, ...]], read: Callable[[Sequence[str]], T], *, file: Path, root: Path, has_split: bool
+) -> dict[str, dict[str, T]]:
+    """Split -> path -> what is read of the cells of its labels. Raises UserError that names the first faults."""
     faults: list[str] = []
     seen: set[str] = set()
-    held: dict[str, dict[str, list[str]]] = {split: defaultdict(list) for split in SPLITS}
-    for number, (path, label, *rest) in enumerate(rows, start=1):
-        word = rest[0].lower() if rest else "train"
-        split = ALSO_CALLED.get(word, word)
-        if not path or not label:
-            faults.append(f"row {number} has no {'label' if path else 'path'}")
-        elif split not in held:
-            faults.append(f"row {number} has the split {rest[0]!r}, which is none of {', '.join(SPLITS)}")
-        elif path in seen:
-            faults.append(f"row {number} lists {path} once more")
-        elif not (root / path).is_file():
-            faults.append(f"row {number} lists {path}, which is no file in {root}")
-        else:
-            held[split][label].append(path)
+    held: dict[str, dict[str, T]] = {split: {} for split in SPLITS}
+    for number, (path, *cells) in enumerate(rows, start=1):
+        said = cells.pop() if has_split else "train"
+        split = ALSO_CALLED.get(said.lower(), said.lower())
+        try:
+            if not path:
+                raise _FaultError("has no path")
+            label = read(cells)
+            if split not in held:
+                raise _FaultError(f"has the split {said!r}, which is none of {', '.join(SPLITS)}")
+            if path in seen:
+                raise _FaultError(f"lists {path} once more")
+            if not (root / path).is_file():
+                raise _FaultError(f"lists {path}, which is no file in {root}")
+            held[split][path] = label
+        except _FaultError as fault:
+            faults.append(f"row {number} {fault}")
         seen.add(path)
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
@@ -106,16 +204,9 @@ def listed(rows: Sequence[tuple[str, ...]], *, file: Path, root: Path) -> dict[s
             f"each row of {file} must list an image, {len(faults)} of {len(rows)} do not: "
             f"{'; '.join(faults[:LISTED])}{more}; mend the table, or set target.root to the folder of its paths"
         )
-    found = {split: dict(sorted(classes.items())) for split, classes in held.items() if classes}
-    if "train" not in found:
+    if not held["train"]:
         raise UserError(f"{file} must list images to train on, got {len(rows)} rows and none of them in train")
-    for split, classes in found.items():
-        if differing := sorted(set(classes) ^ set(found["train"])):
-            raise UserError(
-                f"train and {split} of {file} must have the same classes; "
-                f"only one of them has {', '.join(differing[:LISTED])}"
-            )
-    return {split: {name: sorted(files) for name, files in classes.items()} for split, classes in found.items()}
+    return {split: files for split, files in held.items() if files}
 
 
 def _rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -126,7 +217,8 @@ def _rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     if absent := [name for name in columns if name not in names]:
         raise UserError(
             f"{file} must have the columns {', '.join(columns)}, got {', '.join(names) or 'none'} without "
-            f"{', '.join(absent)}; name yours by target.path_column, target.label_column, target.split_column"
+            f"{', '.join(absent)}; name yours by target.path_column, target.label_column (or label_columns), "
+            "target.split_column"
         )
     return [tuple("" if row[name] is None else str(row[name]).strip() for name in columns) for row in rows]
 

@@ -25,7 +25,7 @@ class Embedding:
     """The features of a split's images, row by row, and whose they are."""
 
     features: Mapping[str, Tensor]  # stage -> (N, D), or (N, n) where there are directions
-    label: Tensor  # (N,), int64: places in class_names
+    label: Tensor  # (N,), int64: places in class_names; of several labels an image (N, classes), float32, 0 or 1
     names: tuple[str, ...]  # of the images
     class_names: tuple[str, ...]
     about: Mapping[str, Any]  # JSON: where the weights and the images come from

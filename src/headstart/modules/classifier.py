@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Interval
+from annotated_types import Gt, Interval
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
 from headstart.backbones.stages import Backbone, pooled
 from headstart.mix.mixing import Mixing
+from headstart.modules.class_weights import given_weights
 from headstart.modules.head import LinearHead
+from headstart.modules.labels import Labels
+from headstart.modules.one_label import OneLabel
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import scheduler_of
+from headstart.modules.several_labels import SeveralLabels
 from headstart.regularizers.regularizer import Regularizer
 from headstart.types import SPLITS, Batch, UserError
 from headstart.unfreeze.groups import parameter_groups
@@ -28,17 +30,22 @@ from headstart.unfreeze.phases import Schedule
 
 
 class Classifier(LightningModule):
-    """A backbone and a head that learn by cross-entropy.
+    """A backbone and a head that learn by cross-entropy, where images have several labels by that of each class.
 
     optimizer: called with parameter groups (headstart.unfreeze.groups, which explains both decays); its `lr` is the
     head's. scheduler: called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in
     units of scheduler_interval. scheduler_monitor: the logged figure that ReduceLROnPlateau waits for, after each
-    validation, whatever scheduler_interval says. regularizer: a term added to the loss. mix: of training images, as
-    they enter the backbone, each device within its own batches; train/loss is then the cross-entropy with shares of
-    classes, and a prediction right for train/accuracy where it is the class of the larger share.
+    validation, whatever scheduler_interval says. class_weights: how much each class counts in the loss of training,
+    by its training images (`balanced`, `effective`), or a list or mapping of weights (headstart.modules.class_weights);
+    of several labels, how much more an image that has the class counts than one that has not. multi_label: whether
+    an image may have several labels. regularizer: a term added to the loss. mix: of training images, as they enter the
+    backbone, each device within its own batches; train/loss is then the cross-entropy with shares of classes, and a
+    prediction right for train/accuracy where it is the class of the larger share.
 
-    Logs <split>/loss (the cross-entropy alone) and <split>/accuracy for train, val and test, f1 (macro) and
-    calibration_error (15 bins, L1) for val and test, and train/regularizer where there is one.
+    Logs <split>/loss (without weights and smoothing for val and test) for train, val and test, and train/regularizer
+    where there is one. Of one label <split>/accuracy, and for val and test f1 (macro), balanced_accuracy and
+    calibration_error (15 bins, L1). Of several f1_micro, and for val and test map (the mean of the classes' average
+    precisions), f1 (macro) and subset_accuracy.
     """
 
     def __init__(
@@ -52,8 +59,13 @@ class Classifier(LightningModule):
         stage_decay: Annotated[float, Interval(gt=0, le=1)],
         layer_decay: Annotated[float, Interval(gt=0, le=1)],
         label_smoothing: Annotated[float, Interval(ge=0, lt=1)],
+        class_weights: Literal["balanced", "effective"]
+        | list[Annotated[float, Gt(0)]]
+        | dict[str, Annotated[float, Gt(0)]]
+        | None,
         scheduler_interval: Literal["step", "epoch"],
         scheduler_monitor: str,
+        multi_label: bool = False,
         regularizer: Regularizer | None = None,
         mix: Mixing | None = None,
     ) -> None:
@@ -64,14 +76,11 @@ class Classifier(LightningModule):
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.schedule: Schedule | None = None  # of the run: where it opens less than a stage, groups must be as fine
-        # unchecked: the data say what labels there are, and to look for others in each batch makes a GPU wait
-        accuracy = {"accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False)}
-        fuller = accuracy | {
-            "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
-            "calibration_error": MulticlassCalibrationError(num_classes, n_bins=15, norm="l1", validate_args=False),
-        }
+        self.class_weights = class_weights
+        self.labels: Labels = (SeveralLabels if multi_label else OneLabel)(num_classes)
         # nn.Module attributes, so that they follow the model to its device
-        self.train_metrics = MetricCollection(dict(accuracy), prefix="train/")
+        fuller = self.labels.figures() | self.labels.fuller_figures()
+        self.train_metrics = MetricCollection(dict(self.labels.figures()), prefix="train/")
         self.val_metrics = MetricCollection(dict(fuller), prefix="val/").clone()
         self.test_metrics = MetricCollection(dict(fuller), prefix="test/").clone()
         for split in SPLITS:
@@ -95,6 +104,35 @@ class Classifier(LightningModule):
     def beside(self) -> Mapping[str, nn.Module]:
         """Networks that are no part, by the part that each opens, closes and learns with."""
         return {} if self.regularizer is None else self.regularizer.beside(self.stages)
+
+    @property
+    def monitor(self) -> str:
+        """The figure that says how good the model is: the best checkpoint, the report and plateaus follow it."""
+        return f"val/{self.labels.monitor}"
+
+    def weigh(self, label: Tensor, class_names: Sequence[str]) -> None:
+        """Take note of the training images' labels, where classes count by them, before fit.
+
+        Raises UserError where class_weights does not fit the classes, or a class has no image.
+        """
+        if self.class_weights is None:
+            return
+        if not isinstance(self.class_weights, str):
+            self.labels.weight = given_weights(self.class_weights, class_names)
+            return
+        of_class = label.sum(dim=0) if label.ndim > 1 else torch.bincount(label, minlength=len(class_names))
+        if (of_class == 0).any():
+            raise UserError(
+                f"module.class_weights={self.class_weights} needs a training image of each class, there is none of "
+                f"{class_names[int(of_class.argmin())]}; give a list or a mapping of weights"
+            )
+        of_class = of_class.double()
+        weight = self.labels.balancing(of_class, len(label) - of_class, self.class_weights)
+        self.labels.weight = weight.float()
+
+    def loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        """That of training: label as in a Batch, or shares of the classes (B, classes), float."""
+        return self.labels.training_loss(logits, label, smoothing=self.label_smoothing)
 
     def begin(self, from_source: Collection[str], source_head: Mapping[str, Tensor]) -> None:
         """Take note of the weights that a run starts with.
@@ -131,7 +169,7 @@ class Classifier(LightningModule):
         batch = self._mixed(batch, number)
         features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
-        loss = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
+        loss = self.loss(logits, batch.label)
         self._measure("train", logits, batch.label, loss)
         if self.regularizer is None:
             return loss
@@ -225,12 +263,11 @@ class Classifier(LightningModule):
 
     def _evaluate(self, split: str, batch: Batch) -> Tensor:
         logits: Tensor = self(batch.image, start=batch.start)
-        self._measure(split, logits, batch.label, cross_entropy(logits, batch.label))
+        self._measure(split, logits, batch.label, self.labels.loss(logits, batch.label))
         return logits
 
     def _measure(self, split: str, logits: Tensor, label: Tensor, loss: Tensor) -> None:
-        likeliest = label.argmax(dim=1) if label.is_floating_point() else label  # of shares
-        getattr(self, f"{split}_metrics").update(logits.detach(), likeliest)
+        getattr(self, f"{split}_metrics").update(logits.detach(), self.labels.decided(label))
         getattr(self, f"{split}_loss").update(loss.detach(), weight=len(label))
 
     def _log_means(self, split: str) -> None:

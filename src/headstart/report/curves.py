@@ -31,8 +31,10 @@ def lower_is_better(metric: str) -> bool:
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric is a share of the images (accuracy, F1, ...), so that one image is worth 1/n."""
-    return any(word in metric.rsplit("/", 1)[-1] for word in ("accuracy", "f1", "precision", "recall"))
+    """Whether a metric is a share of the images (accuracy, F1, ...), so that one image is worth about 1/n."""
+    return metric.rsplit("/", 1)[-1] == "map" or any(
+        word in metric.rsplit("/", 1)[-1] for word in ("accuracy", "f1", "precision", "recall")
+    )
 
 
 def curve_of(run: Run, metric: str) -> Curve:

@@ -103,7 +103,7 @@ def _measured(
 ) -> Measured:
     by_step = exponential_fit(curve.step, curve.level, resolution=resolution)
     by_examples = _rescaled(by_step, curve)
-    closed_form = run.result.get("start_class_means") if metric == "val/accuracy" else None
+    closed_form = run.result.get("start_class_means") if metric == run.monitor else None
     values = {
         "start": curves.start(curve),
         "start_class_means": float(closed_form) if isinstance(closed_form, int | float) else math.nan,

@@ -26,6 +26,11 @@ class Run:
     result: dict[str, Any] = field(hash=False)  # result.json as it stands
     rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
 
+    @property
+    def monitor(self) -> str:
+        """The val figure that says how good its model is; a result that names none is of one label an image."""
+        return str(self.result.get("monitor") or "val/accuracy")
+
     def config(self) -> dict[str, Any]:
         """The composed config, interpolations as they stand; empty where the file is not there or damaged."""
         import yaml  # here: only the page's settings need it

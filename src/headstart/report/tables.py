@@ -180,7 +180,7 @@ def sources(study: Study) -> Table | None:
     naive = list(dict.fromkeys(n for source, _ in found.values() for n in (source.get("naive") or {})))
     rows = []
     for key, (source, users) in found.items():
-        accuracy = (source.get("metrics") or {}).get("test/accuracy")
+        accuracy = (source.get("metrics") or {}).get(_tested(source.get("monitor")))
         limits = source.get("accuracy_interval")
         inner = f"95 % {_number(limits[0])} to {_number(limits[1])}" if isinstance(limits, list) else ""
         rows.append(
@@ -201,6 +201,7 @@ def sources(study: Study) -> Table | None:
 def run_list(study: Study, base: Path | None = None) -> Table:
     """Every finished run: its folder, seed and figures. Links are relative to `base`."""
     sign = -1.0 if lower_is_better(study.metric) else 1.0
+    tag = _main_tag(study)
     rows = []
     for section in study.sections:
         for arm in section.all_arms:
@@ -215,12 +216,23 @@ def run_list(study: Study, base: Path | None = None) -> Table:
                         Cell(number(sign * m.values["start"])),
                         Cell(number(sign * m.values["asymptote"])),
                         Cell(significant(m.fits["step"].rate)),
-                        Cell(_number(final.get("test/accuracy"))),
+                        Cell(_number(final.get(tag))),
                         Cell(_number(m.run.result.get("wall_s"), 1)),
                     ]
                 )
-    head = ["folder", "mode", "seed", "start", "asymptote", "rate per step", "test/accuracy", "seconds"]
+    head = ["folder", "mode", "seed", "start", "asymptote", "rate per step", tag, "seconds"]
     return Table("Runs", head, rows)
+
+
+def _main_tag(study: Study) -> str:
+    """The test figure that says how good a model is, of the first run."""
+    runs = (m.run for section in study.sections for arm in section.all_arms for m in arm.runs)
+    return _tested(next((run.monitor for run in runs), None))
+
+
+def _tested(monitor: object) -> str:
+    """test/accuracy of val/accuracy, which None stands for."""
+    return f"test/{str(monitor or 'val/accuracy').rpartition('/')[2]}"
 
 
 def left_out(study: Study, base: Path | None = None) -> Table | None:

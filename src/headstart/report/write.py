@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,20 +30,21 @@ def write_report(
     folder: Path,
     *,
     baseline: str = "scratch",
-    metric: str = "val/accuracy",
+    metric: str | None = None,
     runs: Collection[str] | None = None,
 ) -> Written:
     """report.html, report.md and report.json of the runs below a folder, written into it.
 
-    baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured
-    at each evaluation. runs: only the run folders of these names. Raises UserError where there is no such
-    folder, no finished run or no such metric.
+    baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured at each
+    evaluation; None = the one that most runs name as theirs. runs: only the run folders of these names. Raises
+    UserError where there is no such folder, no finished run or no such metric.
     """
     from headstart.report.markdown import markdown  # here: jinja2 only where a page is written
     from headstart.report.page import page
     from headstart.report.record import record
 
     found = _found(folder, runs)
+    metric = metric or Counter(run.monitor for run in found.finished).most_common(1)[0][0]
     usable = _with_metric(found, metric)
     study = study_of(usable, baseline=baseline, metric=metric)
     name = folder.resolve().name

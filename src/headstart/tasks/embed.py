@@ -107,6 +107,13 @@ def _embedding(model: Frozen, split: str, stored: Stored, found: Mapping[str, Di
     return Embedding(features, stored.label, tuple(stored.names), tuple(model.parts.data.class_names), about, found)
 
 
+def _called(label: Tensor, names: tuple[str, ...]) -> str:
+    """The class of an image, or its labels."""
+    if not label.ndim:
+        return names[int(label)]
+    return "|".join(names[at] for at in label.nonzero()[:, 0].tolist())
+
+
 def _folder(cfg: DictConfig, model: Frozen, run_dir: str | None, out_dir: str | None) -> Path:
     if out_dir is not None:
         return Path(out_dir).expanduser()
@@ -131,7 +138,7 @@ def _project(folder: Path, embedding: Embedding, model: Frozen, most: int) -> No
     write_projector(
         folder,
         {stage: tensor[:count] for stage, tensor in embedding.features.items()},
-        classes=[embedding.class_names[n] for n in embedding.label[:count].tolist()],
+        classes=[_called(label, embedding.class_names) for label in embedding.label[:count]],
         names=embedding.names[:count],
         thumbnails=torch.cat(images),
     )

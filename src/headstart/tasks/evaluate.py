@@ -15,9 +15,11 @@ from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from headstart import launch
-from headstart.callbacks.figures import confusion_figure, visible, wrong_figure
+from headstart.callbacks.figures import confusion_figure, labels_figure, visible, wrong_figure
+from headstart.tasks.evaluate_labels import LabelAnswers
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.evaluate_views import EachView, averaged, gain, images_of, lines, metrics_of, view_count, views_of
@@ -42,14 +44,15 @@ def evaluate(
 ) -> dict[str, float]:
     """Print what a run's model makes of a split, write it to <run_dir>/evaluate-<split>.json, and give the figures.
 
-    Beside them the file has each class's scores, the confusion matrix, the calibration and the `worst` surest wrong
-    answers; pictures of the last three lie next to it. data: other data than the run's target, the file is then
-    evaluate-<split>-other.json; its classes are found by their names, in any order, and may be some of the run's. tta:
-    views of each image, whose probabilities are averaged; the file is then evaluate-<split>-tta.json, all that it says
-    is of these means, and the figures of the images as they are stand beside it. Of
-    this command's config only the trainer's accelerator counts, the rest is the run's own, the precision too. Always
-    on one device, so that each image counts once; of the ranks of torchrun or SLURM the first does it, the others
-    return nothing. Raises UserError where the run is not finished or does not know a class.
+    Beside them the file has each class's scores, the confusion matrix (not where an image may have several labels),
+    the calibration and the `worst` surest wrong answers; pictures of the last three lie next to it. data: other data
+    than the run's target, the file is then evaluate-<split>-other.json; its classes are found by their names, in any
+    order, and may be some of the run's. tta: views of each image, whose probabilities are averaged; the file is then
+    evaluate-<split>-tta.json, all that it says is of these means, and the figures of the images as they are stand
+    beside it. Of this command's config only the trainer's accelerator counts, the rest is the run's own, the precision
+    too. Always on one device, so that each image counts once; of the ranks of torchrun or SLURM the first does it, the
+    others return nothing. Raises UserError where the run is not finished or does not know a class, or where the data
+    have one label an image and the run several, or fewer classes then, or the other way round.
     """
     quieten()
     if launch.rank() > 0:
@@ -64,27 +67,34 @@ def evaluate(
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
     own, class_names = run_config(folder), tuple(result["class_names"])
-    parts = assembled(own, OmegaConf.create({"_target_": f"{__name__}.Known", "class_names": list(class_names)}))
+    several = bool(result.get("multi_label", False))
+    known = {"_target_": f"{__name__}.Known", "class_names": list(class_names), "multi_label": several}
+    parts = assembled(own, OmegaConf.create(known))
     views = None if tta is None else views_of(tta)
     count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
     images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
     places = _places(tuple(images.class_names), class_names)
+    _check_kind(images, several, places, class_names)
     images.setup("test")
     parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
     loader = images.plain_dataloader(split)
-    seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places))
-    label = torch.cat(seen.labels)
+    seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places, len(class_names), several=several))
+    logits, label = torch.cat(seen.logits), torch.cat(seen.labels)
     names = images.names(split) if hasattr(images, "names") else [f"{split}/{n}" for n in range(len(label))]
-    answers = Answers(torch.cat(seen.logits), label, names, class_names, tuple(sorted(places.tolist())))
+    answers: Answers | LabelAnswers = (
+        LabelAnswers(logits, label, names, class_names)
+        if several
+        else Answers(logits, label, names, class_names, tuple(sorted(places.tolist())))
+    )
     measured = {name.replace("test/", f"{split}/"): value for name, value in figures(logged, "test").items()}
     about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": split, "images": len(label)}
     said = [f"{name:<26}{value:.4f}" for name, value in sorted(measured.items())]
     if views is not None and tta is not None:
         larger = images if views.larger == 1 else images_of(data or own.target, views, parts.backbone.pixels, own.seed)
-        each = EachView(_Relabelled(larger.plain_dataloader(split), places), views, parts.backbone.pixels)
-        seen, _ = _tested(cfg, own, parts, each)
-        one, answers = answers, replace(answers, logits=averaged(seen.logits, count))
-        alone, measured, found = measured, metrics_of(answers, split), gain(one, answers)
+        relabelled = _Relabelled(larger.plain_dataloader(split), places, len(class_names), several=several)
+        seen, _ = _tested(cfg, own, parts, EachView(relabelled, views, parts.backbone.pixels))
+        one, answers = answers, replace(answers, logits=averaged(seen.logits, count, several=several))
+        alone, measured, found = measured, metrics_of(parts.module.labels, answers, split), gain(one, answers)
         about["tta"] = {"kind": tta._target_, "views": count, **found}
         about["metrics_without_tta"] = alone
         said = lines(alone, measured, count, found)
@@ -99,23 +109,31 @@ def evaluate(
 class Known:
     """The classes of a run, in the place of data that need not be there."""
 
-    def __init__(self, *, class_names: list[str], pixels: Pixels, seed: int) -> None:
+    def __init__(self, *, class_names: list[str], multi_label: bool, pixels: Pixels, seed: int) -> None:
         self.class_names, self.num_classes = tuple(class_names), len(class_names)
+        self.multi_label = multi_label
         self.pixels, self.seed = pixels, seed
 
 
 class _Relabelled:
-    """Batches whose labels are places among the run's classes, not among those of the data."""
+    """Batches whose labels are places among the run's classes, not among those of the data; several: 0 or 1 of each."""
 
-    def __init__(self, loader: Any, places: Tensor) -> None:
-        self._loader, self._places = loader, places
+    def __init__(self, loader: Any, places: Tensor, classes: int, *, several: bool) -> None:
+        self._loader, self._places, self._classes, self._several = loader, places, classes, several
 
     def __len__(self) -> int:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            yield batch._replace(label=self._places[batch.label])
+            yield batch._replace(label=self._label(batch.label))
+
+    def _label(self, label: Tensor) -> Tensor:
+        if not self._several:
+            return self._places[label]
+        if label.ndim == 1:  # each of one class alone
+            return one_hot(self._places[label], self._classes).float()
+        return label[:, self._places.argsort()]
 
 
 class _Seen(pl.Callback):
@@ -153,6 +171,18 @@ def _places(asked: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
     return torch.tensor([known.index(name) for name in asked])
 
 
+def _check_kind(images: Any, several: bool, places: Tensor, known: tuple[str, ...]) -> None:
+    """Raises UserError where the run's figures would mean something else on these data."""
+    if not several and getattr(images, "multi_label", False):
+        raise UserError("the run tells one class an image, and evaluate.data may have several labels an image")
+    if several and getattr(images, "multi_label", False) and len(places) < len(known):
+        lacking = [name for at, name in enumerate(known) if at not in set(places.tolist())]
+        raise UserError(
+            "evaluate.data must say of each of the run's classes whether an image has it, not among them: "
+            f"{', '.join(lacking)}"
+        )
+
+
 def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
     """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
     seen = _Seen()
@@ -165,11 +195,13 @@ def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled 
     return seen, trainer.callback_metrics
 
 
-def _draw(stem: Path, answers: Answers, images: Any, pixels: Pixels, split: str, worst: int) -> None:
-    """<stem>-confusion.png, -calibration.png and, where an answer is wrong, -worst.png."""
-    confusion = confusion_figure(answers.logits, answers.label, answers.class_names)
-    saved(confusion, stem.with_name(f"{stem.name}-confusion.png"))
-    calibration = calibration_figure(answers.bins, answers.calibration_error)
+def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixels, split: str, worst: int) -> None:
+    """<stem>-confusion.png (or -labels.png), -calibration.png and, where an answer is wrong, -worst.png."""
+    said = answers.logits, answers.label, answers.class_names
+    of_labels = isinstance(answers, LabelAnswers)
+    figure = labels_figure(*said) if of_labels else confusion_figure(*said)
+    saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
+    calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)
     saved(calibration, stem.with_name(f"{stem.name}-calibration.png"))
     path, chosen = stem.with_name(f"{stem.name}-worst.png"), answers.worst(worst)
     path.unlink(missing_ok=True)  # an earlier one may have shown other images

@@ -12,8 +12,11 @@ from headstart.scores.calibration import Bin
 DPI = 120
 
 
-def calibration_figure(bins: Sequence[Bin], error: float) -> Figure:
-    """What the model said against how often it was right, bin by bin, above how many images each bin has."""
+def calibration_figure(bins: Sequence[Bin], error: float, *, of_labels: bool = False) -> Figure:
+    """What the model said against how often it was right, bin by bin, above how many images each bin has.
+
+    of_labels: the bins are of all classes of all images, and of how often a class was there.
+    """
     figure = Figure(figsize=(5, 6), layout="tight")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     kept = [one for one in bins if one.images]
@@ -21,9 +24,15 @@ def calibration_figure(bins: Sequence[Bin], error: float) -> Figure:
     above.bar(height=[one.accuracy for one in kept], color="tab:blue", **place)
     above.plot([one.probability for one in kept], [one.accuracy for one in kept], "o", color="black", markersize=3)
     above.plot([0, 1], [0, 1], "--", color="grey", linewidth=1)
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right", title=f"expected calibration error {error:.3f}")
+    above.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        ylabel="share that is true" if of_labels else "share that is right",
+        title=f"expected calibration error {error:.3f}",
+    )
     below.bar(height=[one.images for one in kept], color="tab:grey", **place)
-    below.set(xlabel="probability of the predicted class", ylabel="images")
+    words = ("probability of a label", "labels") if of_labels else ("probability of the predicted class", "images")
+    below.set(xlabel=words[0], ylabel=words[1])
     return figure
 
 

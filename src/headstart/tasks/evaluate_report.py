@@ -106,12 +106,12 @@ class Answers:
         more = len(shown) - LISTED
         if more > 0:
             shown = sorted(shown, key=lambda place: scores[self.class_names[place]].f1)[:LISTED]
-        width = max(5, *(len(_short(self.class_names[place])) for place in shown))
+        width = max(5, *(len(shortened(self.class_names[place])) for place in shown))
         lines = [f"{'class':<{width}}  images  recall  precision     F1  most often taken for"]
         for place in shown:
             score = scores[self.class_names[place]]
             lines.append(
-                f"{_short(self.class_names[place]):<{width}}  {score.support:>6}  {score.recall:>6.3f}  "
+                f"{shortened(self.class_names[place]):<{width}}  {score.support:>6}  {score.recall:>6.3f}  "
                 f"{score.precision:>9.3f}  {score.f1:>5.3f}  {self._taken_for(place)}".rstrip()
             )
         if more > 0:
@@ -126,7 +126,7 @@ class Answers:
         others = self.confusion[place].copy()
         others[place] = 0
         most = int(others.argmax())
-        return f"{_short(self.class_names[most])} ({others[most]})" if others[most] else ""
+        return f"{shortened(self.class_names[most])} ({others[most]})" if others[most] else ""
 
     def _calibration_lines(self) -> list[str]:
         said, true = float(self.probability.mean(dtype=np.float64)), float(self.right.mean())
@@ -151,8 +151,8 @@ class Answers:
         lines = ["", "Surest wrong answers:"]
         for position in found:
             said = (
-                f"{_short(self.class_names[int(self.label[position])])} taken for "
-                f"{_short(self.class_names[self.predicted[position]])} with {self.probability[position]:.3f}"
+                f"{shortened(self.class_names[int(self.label[position])])} taken for "
+                f"{shortened(self.class_names[self.predicted[position]])} with {self.probability[position]:.3f}"
             )
             room = LINE - len(said) - 2
             name = self.names[position]
@@ -160,5 +160,6 @@ class Answers:
         return lines
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A class's name as a terminal has room for."""
     return name if len(name) <= NAME else name[: NAME - 3] + "..."

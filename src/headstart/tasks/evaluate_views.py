@@ -10,14 +10,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.nn.functional import nll_loss
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_calibration_error,
-    multiclass_f1_score,
-)
 
 from headstart.data.tta.views import Views, enlarged, looked_at
+from headstart.modules.labels import Labels
+from headstart.tasks.evaluate_labels import LabelAnswers
 from headstart.tasks.evaluate_report import Answers
 from headstart.types import Batch, Pixels, UserError
 
@@ -70,29 +66,27 @@ def view_count(views: Views, pixels: Pixels) -> int:
     return len(looked_at(views, torch.zeros(1, pixels.channels, larger, larger, dtype=torch.uint8), pixels.size))
 
 
-def averaged(logits: Sequence[Tensor], count: int) -> Tensor:
-    """What was said of each batch's views, one after the other -> logarithms of the mean probabilities (N, classes).
+def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
+    """What was said of each batch's views, one after the other -> the mean probabilities (N, classes) as logits.
 
-    They are logits again: their softmax are those means.
+    Their softmax are those means; of several labels an image, their sigmoids.
     """
-    batches = [logits[at : at + count] for at in range(0, len(logits), count)]
-    means = [torch.stack(list(views)).double().softmax(dim=-1).mean(dim=0) for views in batches]
-    return torch.cat(means).clamp(min=torch.finfo(torch.float32).tiny).log().float()
+    batches = [torch.stack(list(logits[at : at + count])).double() for at in range(0, len(logits), count)]
+    tiny = torch.finfo(torch.float32).tiny
+    if several:
+        return torch.cat([views.sigmoid().mean(dim=0).logit(eps=tiny) for views in batches]).float()
+    return torch.cat([views.softmax(dim=-1).mean(dim=0).clamp(min=tiny).log() for views in batches]).float()
 
 
-def metrics_of(answers: Answers, split: str) -> dict[str, float]:
-    """The figures that the classifier logs, of these answers."""
-    logits, label, classes = answers.logits, answers.label, len(answers.class_names)
-    found = {
-        "accuracy": multiclass_accuracy(logits, label, classes, average="micro"),
-        "f1": multiclass_f1_score(logits, label, classes, average="macro"),
-        "calibration_error": multiclass_calibration_error(logits, label, classes, n_bins=15, norm="l1"),
-        "loss": nll_loss(logits.log_softmax(dim=1), label),
-    }
+def metrics_of(labels: Labels, answers: Answers | LabelAnswers, split: str) -> dict[str, float]:
+    """The figures that the classifier logs of such labels, of these answers."""
+    metrics = labels.figures() | labels.fuller_figures()
+    found = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
+    found["loss"] = labels.loss(answers.logits, answers.label)
     return {f"{split}/{name}": float(value) for name, value in found.items()}
 
 
-def gain(one: Answers, several: Answers) -> dict[str, int]:
+def gain(one: Answers | LabelAnswers, several: Answers | LabelAnswers) -> dict[str, int]:
     """How many images only the views, and how many only the image as it is, got right."""
     gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
     return {"gained": gained, "lost": lost}

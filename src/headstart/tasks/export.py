@@ -185,6 +185,7 @@ def _preprocessing(found: Finished) -> dict[str, Any]:
     """What to do to an image before the model, and what comes out of it."""
     pixels, decoder = found.backbone.pixels, found.decoder
     shape = ["batch", pixels.channels, pixels.size, pixels.size]
+    said = "softmax(logits)" if found.separator is None else "sigmoid(logits)"  # of several labels, each by itself
     return {
         "input": {
             "name": "image", "dtype": "uint8", "layout": "NCHW", "range": [0, 255], "shape": shape,
@@ -202,6 +203,6 @@ def _preprocessing(found: Finished) -> dict[str, Any]:
         "normalised_in_the_model": True,  # (image / 255 - mean) / std
         "mean": list(pixels.mean),
         "std": list(pixels.std),
-        "output": {"name": "logits", "shape": ["batch", len(found.class_names)], "probabilities": "softmax(logits)"},
+        "output": {"name": "logits", "shape": ["batch", len(found.class_names)], "probabilities": said},
         "class_names": list(found.class_names),
     }  # fmt: skip

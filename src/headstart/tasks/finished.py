@@ -28,7 +28,8 @@ class Finished:
     """A run's backbone and head in eval(), on the device where they compute.
 
     decoder: makes of a file what the run's own images were made into, as large as views want it. views: of each
-    image, whose probabilities are averaged; None: the image as it is.
+    image, whose probabilities are averaged; None: the image as it is. separator: where an image may have several
+    labels, what stands between them; None = it is of one class.
     """
 
     backbone: Backbone
@@ -37,10 +38,14 @@ class Finished:
     decoder: Decoder
     engine: Engine
     views: Views | None = None
+    separator: str | None = None
 
     @torch.inference_mode()
     def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
-        """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32."""
+        """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32.
+
+        They sum to 1, where an image may not have several labels.
+        """
         planes = torch.from_numpy(image)
         planes = planes[:, None] if planes.ndim == 3 else planes.permute(0, 3, 1, 2)
         views = [planes] if self.views is None else looked_at(self.views, planes, self.backbone.pixels.size)
@@ -51,7 +56,8 @@ class Finished:
         batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
         with self.engine.context():
             logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
-        return logits.float().softmax(dim=1).cpu()
+        said = logits.float()
+        return (said.softmax(dim=1) if self.separator is None else said.sigmoid()).cpu()
 
 
 def finished_model(
@@ -81,6 +87,7 @@ def finished_model(
     device = trainer.strategy.root_device
     wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
     decoder = decoder_of(wanted, resize=None, reduced=own.target.get("decode", "reduced") == "reduced")
+    separator = (own.target.get("label_separator") or "|") if result.get("multi_label") else None
     return Finished(
         backbone=backbone.eval().to(device),
         head=head.eval().to(device),
@@ -88,4 +95,5 @@ def finished_model(
         decoder=decoder,
         engine=Engine.of(trainer),
         views=views,
+        separator=separator,
     )

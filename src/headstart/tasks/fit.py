@@ -14,6 +14,7 @@ from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished
 from headstart.tasks.names import OF_THE_COMMAND, config_hash
+from headstart.tasks.parts import USUAL
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
@@ -27,7 +28,7 @@ def fit(*, cfg: DictConfig) -> float:
 
     On several devices by as many processes (tasks/ranks.py), unless torchrun or SLURM has started them: then
     this is one of them. The value is what an adaptive sweeper maximises: the best checkpoint's val accuracy,
-    never a test figure; all ranks give the same.
+    of several labels its mean average precision, never a test figure; all ranks give the same.
     """
     quieten()
     folder = Path(cfg.run_dir)
@@ -37,7 +38,7 @@ def fit(*, cfg: DictConfig) -> float:
         agree(cfg)
     result = of_first(None if cfg.rerun else finished(folder))
     if result is not None:
-        log.info("%s is finished, val/accuracy %.3f (rerun=true runs it again)", folder.name, _value(result))
+        log.info("%s is finished, %s %.3f (rerun=true runs it again)", folder.name, _figure(result), _value(result))
         return _value(result)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
@@ -73,5 +74,9 @@ def _changes(cfg: DictConfig) -> dict[str, Any]:
     return {key: cfg[key] for key in OF_THE_COMMAND if key in cfg}
 
 
-def _value(result: dict[str, dict[str, float]]) -> float:
-    return result["metrics"]["val/accuracy"]
+def _figure(result: dict[str, Any]) -> str:
+    return str(result.get("monitor", USUAL))  # a result of before 0.3 has none
+
+
+def _value(result: dict[str, Any]) -> float:
+    return float(result["metrics"][_figure(result)])

@@ -30,7 +30,7 @@ class Stored(NamedTuple):
     """The features of a split's images in its order."""
 
     features: dict[str, Tensor]  # stage -> (N, D), float32 on the CPU, pooled over space
-    label: Tensor  # (N,), int64
+    label: Tensor  # (N,), int64, or of several labels an image (N, classes), float32
     names: list[str]  # of the images
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from headstart.backbones.stages import Backbone
 from headstart.mix.mixing import Mixing
@@ -15,20 +16,25 @@ from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
 from headstart.unfreeze.whole import Whole
 
+USUAL = "val/accuracy"  # of a module that names none
+
 
 @dataclass(frozen=True)
 class Parts:
     """A backbone, the data that give it what it asks for, and the module that trains it on them."""
 
     backbone: Backbone
-    data: Any  # a LightningDataModule with class_names, num_classes, sizes, plain_dataloader
+    # a LightningDataModule with class_names, num_classes, sizes, plain_dataloader, where images may have several labels
+    # multi_label=True
+    data: Any
     head: Any
     module: Any  # a LightningModule that says its stages
     schedule: Schedule  # of what is open when
 
 
 def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
-    """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are.
+    """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
+    whether an image may be of several.
 
     data_node: other data than cfg.target.
     """
@@ -37,13 +43,15 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
+        **({"multi_label": True} if getattr(data, "multi_label", False) else {}),
         # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
         regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
         **mixing_of(cfg),
     )  # fmt: skip
-    module.schedule = schedule = schedule_of(cfg)  # its parameter groups are as fine as what the schedule opens
+    schedule = schedule_of(cfg, main_figure(module))
+    module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     return Parts(backbone, data, head, module, schedule)
 
 
@@ -53,11 +61,34 @@ def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
     return {"mix": Mixing(mix=instantiate(mix), seed=cfg.seed)} if mix is not None else {}
 
 
-def schedule_of(cfg: DictConfig) -> Schedule:
-    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind or the head alone."""
+def main_figure(module: Any) -> str:
+    """The val figure that says how good a module is, which `monitor: null` stands for everywhere."""
+    return str(getattr(module, "monitor", USUAL))
+
+
+def with_monitor(node: Any, figure: str) -> Any:
+    """A node of the config with this figure wherever it leaves `monitor` null."""
+    found = copy.deepcopy(node)  # it keeps its place in the config, and so what it refers to
+    coming = [found]
+    while coming:
+        one = coming.pop()
+        if isinstance(one, DictConfig):
+            if "monitor" in one and one["monitor"] is None:
+                one["monitor"] = figure
+            coming += [one._get_node(key) for key in one]
+        elif isinstance(one, ListConfig):
+            coming += [one._get_node(place) for place in range(len(one))]
+    return found
+
+
+def schedule_of(cfg: DictConfig, figure: str = USUAL) -> Schedule:
+    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind or the head alone.
+
+    figure: what a plateau waits for that names none.
+    """
     if cfg.open in KINDS:
         return OneKind(kind=cfg.open)
     if cfg.open != "schedule":
         return Whole(head_only=cfg.open == "none")
-    schedule: Schedule = instantiate(cfg.unfreeze, _convert_="all")
+    schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
     return schedule

@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob, has_magic
 from pathlib import Path
@@ -43,6 +43,10 @@ class Prediction(NamedTuple):
         """The number of the most probable class."""
         return int(np.argmax(self.probabilities)) if self.probabilities else None
 
+    def labels(self, names: Sequence[str]) -> list[str]:
+        """The classes with a probability above 1/2."""
+        return [name for name, p in zip(names, self.probabilities, strict=False) if p > 0.5]
+
 
 def predict(
     *,
@@ -56,7 +60,7 @@ def predict(
     unreadable: Literal["error", "skip"],
     tta: DictConfig | None,
 ) -> Path | None:
-    """Write each image's class and the probabilities of all classes to a file -> its path.
+    """Write each image's class, or its labels, and the probabilities of all classes to a file -> its path.
 
     images: a folder, a file or a pattern. The images become pixels as those did that the run was trained on. tta: views
     of each image, whose probabilities are averaged. Of this
@@ -77,7 +81,7 @@ def predict(
     failed: list[Prediction] = []
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
-            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names)
+            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator)
             found_all = _predicted(model, files, batch_size)
             for found in tqdm(found_all, total=len(files), unit="image", disable=not sys.stderr.isatty()):
                 if found.error:
@@ -144,26 +148,32 @@ def _readable(decoder: Decoder) -> Callable[[str], NDArray[np.uint8] | str]:
 
 
 class _Csv:
-    """A line for each prediction."""
+    """A line for each prediction; separator: between several labels of an image, None = it is of one class."""
 
-    def __init__(self, stream: TextIO, class_names: tuple[str, ...]) -> None:
-        self._lines, self._names = csv.writer(stream), class_names
-        self._lines.writerow(["file", "predicted", "probability", "error", *(f"p({name})" for name in class_names)])
+    def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
+        self._lines, self._names, self._separator = csv.writer(stream), class_names, separator
+        said = ["predicted", "probability"] if separator is None else ["predicted"]
+        self._lines.writerow(["file", *said, "error", *(f"p({name})" for name in class_names)])
+
+    def _said(self, found: Prediction) -> list[str]:
+        if self._separator is not None:
+            return [self._separator.join(found.labels(self._names))]
+        best = found.best
+        return ["", ""] if best is None else [self._names[best], f"{found.probabilities[best]:.6f}"]
 
     def write(self, found: Prediction) -> None:
-        best = found.best
-        said = ["", ""] if best is None else [self._names[best], f"{found.probabilities[best]:.6f}"]
-        self._lines.writerow([found.file, *said, found.error, *(f"{p:.6f}" for p in found.probabilities)])
+        self._lines.writerow([found.file, *self._said(found), found.error, *(f"{p:.6f}" for p in found.probabilities)])
 
     def end(self) -> None:
         pass
 
 
 class _Json:
-    """A list with an object for each prediction."""
+    """A list with an object for each prediction; separator: None = an image is of one class."""
 
-    def __init__(self, stream: TextIO, class_names: tuple[str, ...]) -> None:
+    def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
         self._stream, self._names, self._before = stream, class_names, "[\n"
+        self._several = separator is not None
 
     def write(self, found: Prediction) -> None:
         said: dict[str, Any] = {"file": found.file}
@@ -171,7 +181,10 @@ class _Json:
             said["error"] = found.error
         else:
             rounded = [round(p, 6) for p in found.probabilities]
-            said |= {"predicted": self._names[found.best], "probability": rounded[found.best]}
+            if self._several:
+                said["predicted"] = found.labels(self._names)
+            else:
+                said |= {"predicted": self._names[found.best], "probability": rounded[found.best]}
             said["probabilities"] = dict(zip(self._names, rounded, strict=True))
         self._stream.write(self._before + json.dumps(said, ensure_ascii=False))
         self._before = ",\n"

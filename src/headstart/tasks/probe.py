@@ -54,7 +54,7 @@ def probe(
     test, once. Prints the table, writes it to result.json of the run's folder, and pictures for TensorBoard. A
     finished probe of the same hash is shown again. run_dir: a finished run whose model is probed, None for the
     weights that the mode starts from. data: other data than the target. Of several ranks the first does it.
-    Raises UserError where a stage is not there or a class has no training image.
+    Raises UserError where a stage is not there, a class has no training image, or an image may have several labels.
     """
     if launch.rank() > 0:
         return float("nan")
@@ -82,6 +82,11 @@ def _class_means(material: Material) -> Probe:
 def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: Kinds) -> dict[str, Any]:
     """What stands in result.json: every head's val figure, and test figures of the chosen ones."""
     data, began = model.parts.data, time.monotonic()
+    if getattr(data, "multi_label", False):
+        raise UserError(
+            "task=probe tells one class an image, and these data may have several labels an image; "
+            "try mode=feature_extraction, which trains a head for them on the same features"
+        )
     names = list(dict.fromkeys(stages or model.stages))
     train, val = (model.features(split, names) for split in ("train", "val"))
     _check(train.label, len(val.label), kinds, data)

@@ -9,10 +9,11 @@ from omegaconf import DictConfig
 from headstart.report.write import write_report
 
 
-def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str) -> None:  # noqa: A002
+def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None) -> None:  # noqa: A002
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
 
-    dir: the study's folder. Raises UserError where it has no finished run or the runs lack the metric.
+    dir: the study's folder. metric: None = the runs' own main figure. Raises UserError where it has no finished run
+    or the runs lack the metric.
     """
     del cfg  # every task gets it; a report depends on what lies on disk alone
     written = write_report(Path(dir), baseline=baseline, metric=metric)

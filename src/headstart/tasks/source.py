@@ -23,7 +23,7 @@ SOURCES = Path("outputs/source")  # shared by all studies
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
-    "mix": None,
+    "mix": None, "class_weights": None,
 }  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
     checkpoint = {
         "_target_": "headstart.callbacks.checkpoint.BestAndLast",
         "folder": "${run_dir}/checkpoints",
-        "monitor": "val/accuracy",
+        "monitor": None,
         "mode": "max",
         **{key: own[key] for key in ("every_steps", "min_interval_s")},
     }
@@ -194,6 +194,12 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
 def _naive(runnable: DictConfig) -> dict[str, float]:
     """The accuracies of the naive models on the source's test images, trained on its training images."""
     parts = assembled(runnable)
+    if getattr(parts.data, "multi_label", False):
+        raise UserError(
+            "weights=source trains on source data of one class an image, to compare with naive models, and these may "
+            "have several labels an image; take the weights of a run on them by weights=file "
+            "weights.path=<run>/checkpoints/best.ckpt"
+        )
     parts.data.setup("fit")
     images = []
     for split in ("train", "test"):

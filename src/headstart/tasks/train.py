@@ -36,7 +36,7 @@ from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import RESULT, cleared, write_json
-from headstart.tasks.parts import assembled
+from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan
 from headstart.tasks.profiler import profiler_of
 from headstart.tasks.result import figures, versions
@@ -63,6 +63,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     parts.module.begin(from_source, weights.head)
     leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
+    if cfg.module.get("class_weights") is not None:
+        parts.module.weigh(_labels(parts.data), parts.data.class_names)
+    figure = main_figure(parts.module)
     resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
     if launch.rank() == 0 and resumed is None:
         cleared(folder)
@@ -77,7 +80,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
         data=parts.data,
     )
-    chosen: list[pl.Callback] = [instantiate(node) for node in cfg.callbacks.values() if node]
+    chosen: list[pl.Callback] = [instantiate(with_monitor(node, figure)) for node in cfg.callbacks.values() if node]
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
     if checkpoint:
         checkpoint.run_hash = about["hash"]
@@ -114,13 +117,15 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         **about,
         "mode": cfg.mode,
         "seed": cfg.seed,
+        "monitor": figure,
         "metrics": final,
         "best": best,
         "evaluations": timeline.evaluations,
-        "start_class_means": start.class_means_accuracy,
+        "start_class_means": start.class_means_score,
         "sizes": parts.data.sizes,
         "num_classes": parts.data.num_classes,
         "class_names": list(parts.data.class_names),
+        "multi_label": bool(getattr(parts.data, "multi_label", False)),
         "steps": trainer.global_step,
         "examples": timeline.examples,
         "setup_s": setup_s,
@@ -143,6 +148,13 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
     return result
+
+
+def _labels(data: Any) -> torch.Tensor:
+    """Those of all training images; where the loader knows them, without reading one."""
+    loader = data.plain_dataloader("train")
+    labels: torch.Tensor = loader.labels if hasattr(loader, "labels") else torch.cat([one.label for one in loader])
+    return labels
 
 
 def quieten() -> None:

@@ -21,7 +21,7 @@ class Plateau:
     included) instead of its last.
     """
 
-    monitor: str
+    monitor: str | None  # None: for a config, whose task fills in the module's figure
     mode: Literal["max", "min"]
     patience: Annotated[int, Ge(1)] = 2
     min_delta: Annotated[float, Ge(0)] = 0.0

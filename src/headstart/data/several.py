@@ -1,0 +1,134 @@
+"""Which images with several labels each are for training, validation and test?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.division import checked_labels, shuffled
+from headstart.data.stratification import stratified, stratified_order
+from headstart.types import SPLITS, UserError
+
+LISTED = 5  # classes that a message names
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Files of which each has any number of the classes.
+
+    labels: split -> file -> its classes, as places in class_names; `train` alone where no splits are given.
+    """
+
+    class_names: tuple[str, ...]
+    labels: dict[str, dict[str, frozenset[int]]]
+
+    def files(self) -> dict[str, list[str]]:
+        """Split -> its files."""
+        return {split: list(of_split) for split, of_split in self.labels.items()}
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Of each file which classes it has: (N, classes), 0 or 1."""
+        of_all = {name: places for of_split in self.labels.values() for name, places in of_split.items()}
+        label = np.zeros((len(names), len(self.class_names)), np.float32)
+        for row, name in zip(label, names, strict=True):
+            row[list(of_all[name])] = 1
+        return label
+
+    def divided(
+        self,
+        readable: Collection[str],
+        *,
+        val_share: float,
+        test_share: float,
+        shots: int | None,
+        seed: int,
+        fraction: float | None,
+        fold: int | None,
+        folds: int,
+    ) -> dict[str, list[str]]:
+        """The files for train, val and test, each sorted, of those that are readable.
+
+        As headstart.data.division.divided, but for all classes together: what is missing is cut off by iterative
+        stratification. shots: so many images of each class at least, chosen in rounds of one for each class that
+        lacks it, the rarest first; 5 shots of a seed are among its 10. fraction: a first part of a stratified order.
+        Raises UserError where a class has no image to train on, or fewer than shots, or a split has none; a class
+        that val or test lacks is a warning.
+        """
+        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
+        there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
+        train, val, test = there["train"], there.get("val"), there.get("test")
+        whole, key = len(train), f"seed {seed}"
+        if test is None and val is not None:
+            val, test = self._cut(val, (0.5, 0.5), "test")
+        elif test is None:
+            train, test = self._cut(train, (1 - test_share, test_share), "test")
+        if fold is not None:
+            parts = self._cut([*train, *(val or ())], (1 / folds,) * folds, key)
+            val = parts.pop(fold)
+            train = [name for part in parts for name in part]
+        elif val is None:
+            share = min(1.0, val_share * whole / max(len(train), 1))
+            train, val = self._cut(train, (1 - share, share), key)
+        if shots is not None:
+            train = self._shots(train, shots, key)
+        elif fraction is not None:
+            order = stratified_order(train, self.rows(train) > 0, key)
+            train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
+        found = {"train": sorted(train), "val": sorted(val), "test": sorted(test or ())}
+        self._check(found)
+        return found
+
+    def _cut(self, names: list[str], shares: Sequence[float], key: str) -> list[list[str]]:
+        parts = stratified(names, self.rows(names) > 0, shares, key)
+        return [[names[at] for at in part] for part in parts]
+
+    def _shots(self, names: list[str], shots: int, key: str) -> list[str]:
+        """So many images of each class at least. Raises UserError where a class has fewer."""
+        order = shuffled(names, key)
+        label = self.rows(order) > 0
+        there = label.sum(axis=0)
+        if (there < shots).any():
+            short = [f"{self.class_names[at]} has {there[at]}" for at in np.flatnonzero(there < shots).tolist()]
+            raise UserError(
+                f"shots={shots} needs so many training images of each class: {_listed(short)}; take fewer shots, or "
+                "fewer classes"
+            )
+        taken = np.zeros(len(order), bool)
+        for wanted in range(1, shots + 1):
+            for one in np.argsort(there, kind="stable").tolist():
+                if label[taken, one].sum() < wanted:
+                    taken[np.flatnonzero(label[:, one] & ~taken)[0]] = True
+        return [name for name, is_taken in zip(order, taken, strict=True) if is_taken]
+
+    def _check(self, found: dict[str, list[str]]) -> None:
+        counts = {split: self.rows(names).sum(axis=0) for split, names in found.items()}
+        for split in SPLITS:
+            absent = [self.class_names[at] for at in np.flatnonzero(counts[split] == 0).tolist()]
+            if not found[split] or (split == "train" and absent):
+                sizes = ", ".join(f"{len(names)} in {one}" for one, names in found.items())
+                lacking = f"no image of {_listed(absent)}" if found[split] else "no image"
+                raise UserError(
+                    f"{split} has {lacking} ({sizes}); add images, leave such classes out, or take more images "
+                    "(shots, fraction)"
+                )
+            if absent:
+                log.warning("%s has no image of %s: its figures are means over the others", split, _listed(absent))
+
+
+def leading(label: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The rarest class of each image; of one that has none, the number of classes: (N, classes) -> (N,)."""
+    counts = label.sum(axis=0)
+    rarity = np.where(label > 0, counts, np.inf)
+    found: NDArray[np.int64] = np.where(label.any(axis=1), rarity.argmin(axis=1), label.shape[1]).astype(np.int64)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,59 @@
+"""Which images with several labels each go together, so that every part has its share of every label?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = 8  # images of a part of a stratified order: smaller ones are left in the order of chance
+
+
+def stratified(names: Sequence[str], label: NDArray[np.bool_], shares: Sequence[float], key: str) -> list[list[int]]:
+    """The positions of each part's images, ascending; names (N,), label (N, classes), shares that sum to 1.
+
+    The rarest label that is left is dealt out first, each of its images to the part that lacks most of that label, of
+    several to the one that lacks most images; images without a label come last. Ties are broken by the hash of key
+    and name: chance that no version of a library and no other file can change.
+    Sechidis, Tsoumakas & Vlahavas 2011, On the Stratification of Multi-label Data (ECML PKDD), algorithm 1.
+    """
+    chance = [sha256(f"{key}/{name}".encode()).digest() for name in names]
+    order = sorted(range(len(names)), key=chance.__getitem__)
+    share = np.asarray(shares, np.float64)
+    lacking = share * len(names)  # (parts,)
+    lacking_of = share[:, None] * label.sum(axis=0)  # (parts, classes)
+    left = np.ones(len(names), bool)
+    parts: list[list[int]] = [[] for _ in shares]
+
+    def deal(position: int, wanted: NDArray[np.float64]) -> None:
+        most = np.flatnonzero(wanted >= wanted.max() - 1e-9)
+        most = most[lacking[most] >= lacking[most].max() - 1e-9]
+        part = int(most[int.from_bytes(chance[position][:4], "big") % len(most)])
+        parts[part].append(position)
+        lacking[part] -= 1
+        lacking_of[part] -= label[position]
+        left[position] = False
+
+    while (counts := label[left].sum(axis=0)).any():
+        rarest = int(np.where(counts > 0, counts, np.iinfo(np.int64).max).argmin())
+        for position in order:
+            if left[position] and label[position, rarest]:
+                deal(position, lacking_of[:, rarest])
+    for position in order:
+        if left[position]:
+            deal(position, lacking)
+    return [sorted(part) for part in parts]
+
+
+def stratified_order(names: Sequence[str], label: NDArray[np.bool_], key: str) -> list[int]:
+    """All positions, so ordered that any first part has about its share of every label: halves of halves."""
+    if len(names) <= LEAST:
+        return sorted(range(len(names)), key=lambda position: sha256(f"{key}/{names[position]}".encode()).digest())
+    halves = stratified(names, label, (0.5, 0.5), key)
+    return [
+        half[position]
+        for half in halves
+        for position in stratified_order([names[at] for at in half], label[half], f"{key}/half")
+    ]

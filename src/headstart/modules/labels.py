@@ -1,0 +1,66 @@
+"""What hangs on whether an image is of one class or may be of several?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+
+class Labels(nn.Module, ABC):
+    """The loss, the figures and the answers of a kind of labels.
+
+    monitor: the figure, without its split, that says how good a model is: the best checkpoint, the report and what
+    waits for a plateau follow it. weight: of the classes in the loss of training, None = all alike; no part of
+    checkpoints, as the training images say it anew.
+    """
+
+    monitor: ClassVar[str]
+    weight: Tensor | None
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.register_buffer("weight", None, persistent=False)
+
+    @abstractmethod
+    def figures(self) -> dict[str, Metric]:
+        """What is measured in every batch of training, from logits and labels: cheap."""
+
+    @abstractmethod
+    def fuller_figures(self) -> dict[str, Metric]:
+        """What is measured on val and test besides."""
+
+    @abstractmethod
+    def training_loss(self, logits: Tensor, label: Tensor, *, smoothing: float) -> Tensor:
+        """That of training, classes weighted; label as in a Batch, or shares of the classes (B, classes), float."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        """That of val and test, which no setting of training changes."""
+
+    @staticmethod
+    @abstractmethod
+    def decided(label: Tensor) -> Tensor:
+        """Labels as the figures take them: of shares, as mixed images have them, what the larger share is."""
+
+    @abstractmethod
+    def score(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The monitored figure of a whole split."""
+
+    @staticmethod
+    @abstractmethod
+    def sureness(logits: Tensor, label: Tensor) -> Tensor:
+        """How sure the wrong answer about each image is (N,), the surest the largest; 0 where all is right."""
+
+    @staticmethod
+    @abstractmethod
+    def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
+        """The surest wrong answer about one image in words; its logits (classes,) and its label."""
+
+    @abstractmethod
+    def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:
+        """The weights (classes,) of `balanced` or `effective`, of how many training images have each class or not."""
