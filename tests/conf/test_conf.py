@@ -28,7 +28,7 @@ def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
         "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
-        "tta",
+        "tta", "lora", "adapters",
     }  # fmt: skip
 
 
@@ -90,6 +90,8 @@ def test_every_study_runs_all_its_jobs_and_ends_in_a_report(option, capsys):
         ("gradual", True, "schedule", 0.5, "class_means"),
         ("bias_only", True, "biases", 1.0, "class_means"),
         ("norm_only", True, "norms", 1.0, "class_means"),
+        ("lora", True, "adapters", 1.0, "class_means"),
+        ("adapters", True, "adapters", 1.0, "class_means"),
     ],
 )
 def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, init):

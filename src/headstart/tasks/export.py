@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from headstart import launch
+from headstart.backbones.lora import merge
 from headstart.backbones.stages import pooled
 from headstart.callbacks.figures import visible
 from headstart.tasks.evaluate import run_config
@@ -44,11 +45,11 @@ def export(
 ) -> Path | None:
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
 
-    The model takes uint8 images (B, channels, size, size) of any number, normalises them itself, computes in float32
-    and gives logits. Its file is loaded again, and is kept only if it gives the logits of the run's model for some of
-    the run's test images, alone and together. Of the ranks of torchrun or SLURM the first does it, the others return
-    nothing. Raises UserError where the run is not finished, packages are missing, the model cannot be exported, or
-    the outputs differ by more than 1e-4.
+    LoRA is merged into the layers that have it. The model takes uint8 images (B, channels, size, size) of any number,
+    normalises them itself, computes in float32 and gives logits. Its file is loaded again, and is kept only if it gives
+    the logits of the run's model for some of the run's test images, alone and together. Of the ranks of torchrun or
+    SLURM the first does it, the others return nothing. Raises UserError where the run is not finished, packages are
+    missing, the model cannot be exported, or the outputs differ by more than 1e-4.
     """
     quieten()
     if launch.rank() > 0:
@@ -64,6 +65,7 @@ def export(
     images = _some_images(run_config(folder), found.backbone.pixels)
     with torch.no_grad():
         want = found.head(found.backbone(images))  # not of what is exported: its normalisation is checked, too
+    merge(found.backbone)
     model = Deployed(found).eval()
     target = Path(out_dir).expanduser() if out_dir else folder / "export"
     target.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from headstart.data.tta.views import Views, enlarged, looked_at
 from headstart.features.images import Engine
 from headstart.tasks.evaluate import run_config
 from headstart.tasks.folders import finished
+from headstart.tasks.parts import built
 from headstart.types import Batch, UserError
 
 
@@ -75,7 +76,7 @@ def finished_model(
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
     own = run_config(folder)
-    backbone: Backbone = instantiate(own.backbone)
+    backbone = built(own).backbone
     head = instantiate(own.head, width=backbone.width, num_classes=result["num_classes"])
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     for name, part in (("backbone.", backbone), ("head.", head)):

@@ -14,7 +14,7 @@ from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished
 from headstart.tasks.names import OF_THE_COMMAND, config_hash
-from headstart.tasks.parts import USUAL
+from headstart.tasks.parts import USUAL, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
@@ -40,6 +40,7 @@ def fit(*, cfg: DictConfig) -> float:
     if result is not None:
         log.info("%s is finished, %s %.3f (rerun=true runs it again)", folder.name, _figure(result), _value(result))
         return _value(result)
+    check_adapters(cfg)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:

@@ -15,13 +15,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.backbones.weights import load
 from headstart.features.images import Engine, Group, in_eval, served
 from headstart.features.key import Place, activations, cuts_of
 from headstart.features.store import Store
 from headstart.tasks.evaluate import run_config
 from headstart.tasks.folders import finished
-from headstart.tasks.parts import Parts, assembled
+from headstart.tasks.parts import Parts, assembled, check_adapters
 from headstart.tasks.train import quieten, weights_of
 from headstart.types import UserError
 
@@ -110,10 +109,10 @@ def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None 
     quieten()
     facts: dict[str, Any]
     if run_dir is None:
+        check_adapters(cfg)
         weights = weights_of(cfg)
         pl.seed_everything(cfg.seed, verbose=False)
-        parts = assembled(cfg, data)
-        load(parts.backbone, weights)
+        parts = assembled(cfg, data, weights)
         facts = {"run": None, "source": dict(weights.facts) or None}
     else:
         folder = Path(run_dir).expanduser()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
+from headstart.backbones.layers import Adapted
 from headstart.backbones.stages import Backbone
+from headstart.backbones.weights import Weights, load
 from headstart.mix.mixing import Mixing
-from headstart.unfreeze.kinds import KINDS
+from headstart.types import UserError
+from headstart.unfreeze.explicit import Explicit
 from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
+from headstart.unfreeze.stage_adapters import StageAdapters
 from headstart.unfreeze.whole import Whole
+from headstart.unfreeze.words import ADAPTERS, KINDS
 
 USUAL = "val/accuracy"  # of a module that names none
 
@@ -30,15 +37,48 @@ class Parts:
     head: Any
     module: Any  # a LightningModule that says its stages
     schedule: Schedule  # of what is open when
+    from_source: tuple[str, ...]  # the stages that have the source's weights
+    adapted: Adapted | None  # where adapters are
 
 
-def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
+class Built(NamedTuple):
+    """A backbone, the stages of it that have the source's weights, and where adapters are."""
+
+    backbone: Backbone
+    from_source: tuple[str, ...]
+    adapted: Adapted | None
+
+
+def built(cfg: DictConfig, weights: Weights | None = None) -> Built:
+    """The backbone of a run, with its adapters where cfg.inject names some.
+
+    weights: of the source; loaded before adapters come, as these have other names in them and may begin from them.
+    Adapters draw their first numbers from a copy of the random state: what is drawn after them is as without them.
+    """
+    backbone: Backbone = instantiate(cfg.backbone)
+    from_source = load(backbone, weights or Weights())
+    if not cfg.get("inject"):
+        return Built(backbone, from_source, None)
+    adapters = instantiate(cfg[cfg.inject], _convert_="all")
+    with torch.random.fork_rng(devices=[]):
+        return Built(backbone, from_source, adapters.inject(backbone))
+
+
+def check_adapters(cfg: DictConfig) -> None:
+    """Raise UserError where adapters cannot be put in as cfg says; to be asked before a source model is trained."""
+    if cfg.get("inject") or cfg.open == ADAPTERS:
+        schedule_of(cfg)
+        with torch.random.fork_rng(devices=[]):
+            built(cfg)
+
+
+def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Parts:
     """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
     whether an image may be of several.
 
-    data_node: other data than cfg.target.
+    data_node: other data than cfg.target. weights: of the source, where the backbone is to have them.
     """
-    backbone: Backbone = instantiate(cfg.backbone)
+    backbone, from_source, adapted = built(cfg, weights)
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=cfg.seed)
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
@@ -50,9 +90,9 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None) -> Parts:
         regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
         **mixing_of(cfg),
     )  # fmt: skip
-    schedule = schedule_of(cfg, main_figure(module))
+    schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
-    return Parts(backbone, data, head, module, schedule)
+    return Parts(backbone, data, head, module, schedule, from_source, adapted)
 
 
 def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
@@ -81,14 +121,26 @@ def with_monitor(node: Any, figure: str) -> Any:
     return found
 
 
-def schedule_of(cfg: DictConfig, figure: str = USUAL) -> Schedule:
+def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUAL) -> Schedule:
     """What is open when: as `unfreeze` says where the mode follows it, else all, one kind or the head alone.
 
-    figure: what a plateau waits for that names none.
+    adapted: the stages with adapters. Where there are some, a stage in a schedule stands for the adapters in it, but
+    in a file of phases, which says itself what it means. figure: what a plateau waits for that names none. Raises
+    UserError where adapters would not learn alone.
     """
+    inject = cfg.get("inject")
+    if inject and cfg.open not in (ADAPTERS, "schedule"):
+        raise UserError(
+            f"inject={inject} goes with mode={inject} and mode=gradual, in which adapters learn in the place of "
+            f"weights; mode={cfg.mode} has open={cfg.open}"
+        )
+    if cfg.open == ADAPTERS and not inject:
+        raise UserError("open=adapters needs some, got inject=null; try mode=lora or mode=adapters")
     if cfg.open in KINDS:
         return OneKind(kind=cfg.open)
     if cfg.open != "schedule":
         return Whole(head_only=cfg.open == "none")
     schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
+    if inject and not isinstance(schedule, Explicit):
+        return StageAdapters(schedule=schedule, stages=tuple(adapted))
     return schedule

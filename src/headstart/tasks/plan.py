@@ -21,6 +21,7 @@ from headstart.types import UserError
 from headstart.unfreeze import parts as model_parts
 from headstart.unfreeze.boundaries import Run
 from headstart.unfreeze.plan import Plan, plan_of
+from headstart.unfreeze.share import Share, share_of
 
 log = logging.getLogger(__name__)
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
@@ -43,6 +44,8 @@ def plan(*, cfg: DictConfig) -> Plan:
     parts = assembled(cfg)
     parts.data.setup("fit")
     found = run_plan(parts, _lone_trainer(cfg.trainer), processes=_processes(cfg.trainer))
+    if parts.adapted:
+        print(parts.adapted, end="\n\n")
     print(found)
     return found
 
@@ -69,6 +72,12 @@ def run_plan(parts: Parts, trainer: pl.Trainer, *, processes: int) -> Plan:
         loss=loss,
         batch_size=min(data.batch_size, data.sizes["train"]),
     )
+
+
+def share_of_run(parts: Parts) -> Share:
+    """How much of the model learns in the run."""
+    found = model_parts.Parts(parts.module)
+    return share_of(parts.module, found, parts.schedule.phases(found.names))
 
 
 def log_plan(found: Plan, loggers: Iterable[Any]) -> None:

@@ -19,7 +19,8 @@ class Settings:
     task: str
     mode: str
     reuse: bool
-    open: Literal["all", "none", "schedule", "biases", "norms"]
+    open: Literal["all", "none", "schedule", "biases", "norms", "adapters"]
+    inject: Literal["lora", "adapters"] | None
     seed: Seed
     compile: bool
     rerun: bool

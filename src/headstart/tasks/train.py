@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from headstart import launch
-from headstart.backbones.weights import Weights, load, weights_hash
+from headstart.backbones.weights import Weights, weights_hash
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
@@ -37,7 +37,7 @@ from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import RESULT, cleared, write_json
 from headstart.tasks.parts import assembled, main_figure, with_monitor
-from headstart.tasks.plan import log_plan, run_plan
+from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
@@ -55,12 +55,13 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     quieten()
     weights = weights_of(cfg)  # may train a source model first
     pl.seed_everything(cfg.seed, verbose=False)
-    parts = assembled(cfg)
-    from_source = load(parts.backbone, weights)
+    parts = assembled(cfg, weights=weights)
+    from_source = parts.from_source
     if parts.head.init == "source" and weights.backbone:  # from scratch there is none, and the head starts random too
         parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
         from_source += ("head",)
     parts.module.begin(from_source, weights.head)
+    share = share_of_run(parts)
     leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
     if cfg.module.get("class_weights") is not None:
@@ -98,6 +99,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     )
     if launch.rank() == 0:
         processes = trainer.num_devices * trainer.num_nodes
+        if parts.adapted:
+            log.info("%s", parts.adapted)
+        log.info("%s", share)
         log_plan(run_plan(parts, trainer, processes=processes), [] if resumed else loggers)
     if cfg.get("compile"):  # after the plan, which counts what each layer does
         compile_in_place(parts.module.stages)
@@ -122,6 +126,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "best": best,
         "evaluations": timeline.evaluations,
         "start_class_means": start.class_means_score,
+        "learns": {"parameters": share.learning, "of": share.of},
         "sizes": parts.data.sizes,
         "num_classes": parts.data.num_classes,
         "class_names": list(parts.data.class_names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +20,12 @@ from headstart.backbones.matching import Matching, complete, linear_head, matchi
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
+from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+PUT_IN = re.compile(
+    r"\.lora_\w+\.|\.adapter\.(down|up)\."
+)  # what inject puts into a backbone (backbones/lora.py, adapters.py)
 LISTED = 20  # names in result.json; of a file with a text model there are hundreds
 
 
@@ -53,6 +58,11 @@ def weights_in(
 
     about: where the file comes from, for result.json. Raises UserError, as file_weights says.
     """
+    if put_in := [name for name in state if PUT_IN.search(name)]:  # without them it is not the model that was trained
+        raise UserError(
+            f"{file} is of a model with LoRA or adapters ({put_in[0]} and {len(put_in) - 1} more), which a backbone "
+            "has no place for; its other weights are its source's: try the weights that it started from"
+        )
     match = matching(state, backbone, prefix=prefix)
     tensors = complete(match, backbone, reset_from=reset_from)
     head, class_names = _head(state, match, backbone, file)

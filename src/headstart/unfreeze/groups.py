@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from annotated_types import Gt, Interval
 from torch import nn
 
-from headstart.unfreeze.parts import ALL, Parts, Stages
+from headstart.unfreeze.parts import Parts, Stages
 from headstart.unfreeze.phases import Schedule
+from headstart.unfreeze.words import ALL
 
 NO_DECAY = "/no_decay"
 

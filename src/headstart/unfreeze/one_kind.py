@@ -11,13 +11,14 @@ from headstart.unfreeze.phases import Phase
 
 @dataclass(frozen=True, kw_only=True)
 class OneKind:
-    """The head and, in all stages, the biases or the norms' affine parameters, for the whole run.
+    """The head and, in all stages, the biases, the norms' affine parameters or the adapters, for the whole run.
 
     Biases: Ben Zaken et al. 2022, BitFit (arXiv:2106.10199). Norms: Frankle et al. 2021, Training BatchNorm and Only
-    BatchNorm (arXiv:2003.00152), there from random weights.
+    BatchNorm (arXiv:2003.00152), there from random weights. Adapters: what `inject` puts
+    in (backbones/lora.py, adapters.py).
     """
 
-    kind: Literal["biases", "norms"]
+    kind: Literal["biases", "norms", "adapters"]
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
         return (Phase(name=self.kind, open=(self.kind, parts[-1])),)

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from torch import nn
 
 from headstart.types import UserError
-from headstart.unfreeze.kinds import KINDS, of_kind
+from headstart.unfreeze.kinds import of_kind
+from headstart.unfreeze.words import ADAPTERS, ALL, KINDS, split
 
-ALL = "all"  # the word for every part
 Stages = Sequence[str] | Mapping[str, str]
 
 
@@ -83,9 +83,10 @@ class Parts:
     def selected(self, selectors: Iterable[str]) -> frozenset[str]:
         """The parameters that parts, layers or regular expressions name, as the module has them.
 
-        A selector is `all`, a part, a layer below a part (`layer4.1`), `biases` or `norms` (of the stages, not of
-        the head), or a regular expression that is all of a parameter's name, from the part on (`layer4\\..*bn.*`)
-        or from the module on. Raises UserError where one means nothing, with what there is.
+        A selector is `all`, a part, a layer below a part (`layer4.1`), `biases`, `norms` or `adapters` (of the stages,
+        not of the head) or those of one part (`layer4:norms`), or a regular expression that is all of a parameter's
+        name, from the part on (`layer4\\..*bn.*`) or from the module on. Raises UserError where one means nothing, with
+        what there is.
         """
         return frozenset(full for selector in selectors for full in self._one(selector))
 
@@ -96,13 +97,9 @@ class Parts:
         if selector in self._names:
             return list(self._names[selector].values())
         if selector in KINDS:
-            head = self.of(self.names[-1])
-            if found := [full for _, full in every if full in self._kinds[selector] and full not in head]:
-                return found
-            raise UserError(
-                f"the schedule opens the stages' {selector}, and {', '.join(self.names[:-1])} have none; "
-                "try mode=feature_extraction or mode=fine_tuning"
-            )
+            return self._of_kind(selector, self.names[:-1])
+        if (of_part := split(selector)) and of_part[0] in self._names:
+            return self._of_kind(of_part[1], of_part[:1])
         below = [full for shown, full in every for name in (shown, full) if f"{name}.".startswith(f"{selector}.")]
         if below:
             return below
@@ -115,6 +112,12 @@ class Parts:
                 f"{', '.join(self.names)}{_closest(selector, [*self.names, *layers])}"
             )
         return found
+
+    def _of_kind(self, kind: str, parts: Sequence[str]) -> list[str]:
+        if found := [full for part in parts for full in self.of(part) if full in self._kinds[kind]]:
+            return found
+        others = "lora or mode=adapters" if kind == ADAPTERS else "feature_extraction or mode=fine_tuning"
+        raise UserError(f"the schedule opens {kind}, and there are none in {', '.join(parts)}; try mode={others}")
 
     def _check_partition(self, everything: list[str]) -> None:
         seen: dict[str, str] = {}

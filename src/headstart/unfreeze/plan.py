@@ -13,6 +13,7 @@ from headstart.unfreeze.cost import Cost, step_cost, untouched
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.parts import Parts
 from headstart.unfreeze.phases import Phase, checked
+from headstart.unfreeze.share import Share, share_of
 
 WIDTH = 120  # characters of a line
 MIB = 2**20
@@ -43,14 +44,14 @@ class Row:
 class Plan:
     """The phases of a run; as text it is a table.
 
-    parts: from the input to the head. parameters: of the whole model. batch_size: for which memory is expected.
-    flops: of one image, forward and backward, everything trained.
+    parts: from the input to the head. share: of the whole model, that learns at some time. batch_size: for which
+    memory is expected. flops: of one image, forward and backward, everything trained.
     """
 
     rows: tuple[Row, ...]
     run: Run
     parts: tuple[str, ...]
-    parameters: int
+    share: Share
     batch_size: int
     flops: int
 
@@ -101,7 +102,7 @@ def plan_of(
             )
         )
     return Plan(
-        rows=tuple(rows), run=run, parts=parts.names, parameters=sum(sizes.values()), batch_size=batch_size,
+        rows=tuple(rows), run=run, parts=parts.names, share=share_of(module, parts, phases), batch_size=batch_size,
         flops=sum(whole[:2]) // len(image),
     )  # fmt: skip
 
@@ -182,7 +183,7 @@ def _phase_lines(plan: Plan) -> list[str]:
                 *(_moment(row.ends) if reached else ("", "")),
                 *([_reason(row.phase)] * waits),
                 f"{row.trainable:,}",
-                _percent(row.trainable / (plan.parameters or 1)),
+                _percent(row.trainable / (plan.share.of or 1)),
                 _percent(row.forward) if plan.flops else "?",
                 _percent(row.backward) if plan.flops else "?",
                 f"{row.saved_mib:,.2f}",
@@ -190,7 +191,8 @@ def _phase_lines(plan: Plan) -> list[str]:
         )
     steps = f"{plan.run.steps:,.0f} steps" if plan.run.end else "no known end"
     return [
-        f"run: {steps}, {plan.run.steps_per_epoch:,} an epoch. trainable: of {plan.parameters:,} parameters.",
+        f"run: {steps}, {plan.run.steps_per_epoch:,} an epoch. trainable: of {plan.share.of:,} parameters.",
+        str(plan.share),
         f"forward, backward: FLOPs of a step, of one that trains everything ({_flops(plan.flops)} an image).",
         f"MiB: activations kept for the backward pass of a batch of {plan.batch_size}, in float32.",
         *(["2-5: between the two, as the figure goes; 2+: then or later, if at all."] * _is_open_ended(plan)),

@@ -1,0 +1,18 @@
+"""Which words mean parameters, besides the names of parts and layers?"""
+
+from __future__ import annotations
+
+ALL = "all"  # every part
+ADAPTERS = "adapters"
+KINDS = ("biases", "norms", ADAPTERS)  # of the stages, not of the head
+
+
+def within(part: str, kind: str) -> str:
+    """A kind of one part: `layer4:adapters`."""
+    return f"{part}:{kind}"
+
+
+def split(selector: str) -> tuple[str, str] | None:
+    """The part and the kind of a selector such as `layer4:adapters`; None where it is no such one."""
+    part, _, kind = selector.rpartition(":")
+    return (part, kind) if part and kind in KINDS else None
