@@ -68,17 +68,33 @@ def test_every_debug_preset_runs(option, tmp_path):
     assert result["steps"] == want[option]
 
 
+FEWER = {  # of the longer studies, so that each kind of job is run once
+    "transferability_of_layers": {"weights.reset_from": "2", "seed": "0"},
+    "few_images": {"target.shots": "1,2,3", "seed": "0"},
+}
+
+
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "study"])
-def test_every_study_runs_all_its_jobs_and_ends_in_a_report(option, capsys):
-    assert main([f"study={option}", *TINY, "trainer.max_epochs=1"]) == 0
+def test_every_study_runs_its_jobs_and_ends_in_a_report(option, capsys):
+    fewer = FEWER.get(option, {})
+    assert main([f"study={option}", *TINY, "trainer.max_epochs=1", *(f"{k}={v}" for k, v in fewer.items())]) == 0
     study = Path("outputs", option)
     params = yaml.safe_load((CONF / "study" / f"{option}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    assert set(fewer) <= set(params)
+    params |= fewer
     jobs = 1
     for values in params.values():
         jobs *= len(values.split(","))
     assert len(list(study.glob("*/result.json"))) == jobs
     assert json.loads((study / "report.json").read_text())
     assert str(study / "report.html") in capsys.readouterr().out
+
+
+def test_the_control_networks_come_from_the_target_unless_the_command_says_otherwise():
+    for mode in ("BnB", "BnB+"):
+        assert composed(f"mode={mode}").weights["_target_"].endswith(".target_weights")
+        assert composed(f"mode={mode}", "weights=source").weights["_target_"].endswith(".source_weights")
+    assert composed("mode=AnB").weights["_target_"].endswith(".source_weights")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +108,10 @@ def test_every_study_runs_all_its_jobs_and_ends_in_a_report(option, capsys):
         ("norm_only", True, "norms", 1.0, "class_means"),
         ("lora", True, "adapters", 1.0, "class_means"),
         ("adapters", True, "adapters", 1.0, "class_means"),
+        ("AnB", True, "fresh", 1.0, "random"),
+        ("AnB+", True, "all", 1.0, "random"),
+        ("BnB", True, "fresh", 1.0, "random"),
+        ("BnB+", True, "all", 1.0, "random"),
     ],
 )
 def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, init):

@@ -67,6 +67,23 @@ def test_the_keyboard_reads_the_curves(demo: Path, browse, tmp_path: Path):
     assert "<b>2 optimizer steps</b>" in dom
 
 
+def test_the_keyboard_reads_the_curves_over_an_axis(tmp_path: Path, save_run, browse):
+    for n in (1, 2, 3):
+        for seed in range(2):
+            save_run(tmp_path / "s", "AnB", seed, [0.5 + 0.1 * n] * 6, [f"weights.reset_from={n}", f"seed={seed}"])
+    page = write_report(tmp_path / "s").page.read_text()
+    press = (
+        "<script>const p = document.querySelector('#axis-0 .plot');"
+        "for (const key of ['Home', 'ArrowRight']) p.dispatchEvent(new KeyboardEvent('keydown', {key}));"
+        "</script>"
+    )
+    (tmp_path / "pressed.html").write_text(page.replace("</body>", press + "</body>"))
+    dom, log = browse("--dump-dom", (tmp_path / "pressed.html").as_uri())
+    assert "CONSOLE" not in log
+    assert "<b>weights.reset_from=2</b>" in dom
+    assert "<td>0.700</td>" in dom
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(demo: Path, browse, tmp_path, width: int):
     page = write_report(demo).page

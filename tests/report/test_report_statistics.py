@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.statistics import Interval, Verdict, holm, t_interval, verdict
+from headstart.report.statistics import Interval, Verdict, exp, holm, t_interval, verdict
 
 
 def test_paired_interval_matches_scipy():
@@ -82,3 +82,10 @@ def test_too_few_seeds_are_undecided_and_say_why(values: list[float]):
     word, why = verdict(t_interval(values, resolution=0.01), math.nan, 0.01)
     assert word is Verdict.UNDECIDED
     assert "no interval" in why
+
+
+def test_the_end_of_an_interval_may_be_more_than_a_float_holds():
+    assert exp(1e6) == math.inf
+    assert exp(-1e6) == 0
+    assert math.isnan(exp(math.nan))
+    assert exp(2.0) == math.exp(2.0)

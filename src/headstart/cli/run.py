@@ -126,10 +126,10 @@ def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
     """
     if launch.rank() > 0:  # rank 0 writes it
         return True
-    if found.cfg.get("task") != "fit" or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None:
-        return True
     from headstart.report import hook  # here, as what it needs would slow every other command
 
+    if found.cfg.get("task") not in hook.REPORTED or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None:
+        return True
     if not hook.written and not hook.failures:
         hook.report_at_end(sweep)
     for error in hook.failures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headstart.report.runs import Other, Run
+from headstart.report.runs import Levels, Other, Run
 
 _NOT_AN_ARM = ("seed", "mode", "study", "rerun", "resume", "task", "hydra", "report")  # of an override's first word
 
@@ -44,7 +44,7 @@ def arms_of(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
     """
     by_arm: dict[tuple[str, frozenset[str]], dict[int, Run]] = {}
     replaced: list[Other] = []
-    for run in sorted(runs, key=_finished_at):
+    for run in sorted(runs, key=finished_at):
         seeds = by_arm.setdefault((run.mode, setting_of(run.overrides)), {})
         if run.seed in seeds:
             why = f"{run.folder.name} has the same overrides and seed and finished later"
@@ -86,7 +86,8 @@ def _is_outside(override: str) -> bool:
     return key.split(".")[0].split("/")[0].split("@")[0] in _NOT_AN_ARM
 
 
-def _finished_at(run: Run) -> tuple[float, str]:
+def finished_at(run: Run | Levels) -> tuple[float, str]:
+    """A key that sorts what finished first before what finished last."""
     try:
         return (run.folder / "result.json").stat().st_mtime, str(run.folder)
     except OSError:

@@ -1,9 +1,9 @@
-"""Where do the lines, bands and labels of a learning-curve chart lie?"""
+"""Where do the lines, bands and labels of a chart lie?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,20 @@ from headstart.report.statistics import t_interval
 from headstart.report.study import ArmSummary, Section, Study
 
 SIDE = 1000  # the SVG's own units in both directions; the page stretches it
+BESIDE = 0.5  # per cent of the width between two lines' intervals at the same place
 LABEL_GAP = 6.5  # per cent of the height between two labels at the lines' ends
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a line is drawn from, as it is to be shown."""
+
+    label: str
+    colour: int
+    x: Floats  # (n,) ascending
+    mean: Floats
+    low: Floats  # nan where there is no interval
+    high: Floats
 
 
 @dataclass(frozen=True)
@@ -25,9 +38,10 @@ class Line:
     colour: int
     path: str  # of the mean, SVG path data
     band: str  # of the 95 % band; "" for one seed
+    bars: str  # of the 95 % intervals, one by one, where the places are few
     x: list[float]  # per cent of the width; the points that the read-out shows
     y: list[float]  # per cent of the height, from the top
-    at: list[float]  # steps or examples
+    at: list[float]  # as the axis counts
     mean: list[float]
     low: list[float | None]
     high: list[float | None]
@@ -38,8 +52,9 @@ class Line:
 class Chart:
     """Curves over one axis."""
 
-    axis: str  # step or examples
+    axis: str  # a word for it, such as step
     title: str  # of the axis
+    what: str  # is measured
     lines: list[Line]
     x_ticks: list[tuple[float, str]]  # (per cent, text)
     y_ticks: list[tuple[float, str]]  # (per cent from the top, text)
@@ -74,57 +89,96 @@ def mean_and_band(arm: ArmSummary, axis: str, resolution: float) -> tuple[Floats
 
 
 def _chart(section: Section, study: Study, axis: str, title: str, sign: float, colours: dict[str, int]) -> Chart | None:
-    drawn = [(arm, *mean_and_band(arm, axis, study.resolution)) for arm in section.all_arms]
-    drawn = [one for one in drawn if len(one[1])]
-    if not drawn:
+    series = [
+        Series(arm.label, colours[arm.label], x, *(sign * part for part in (mean, *_ends(sign, low, high))))
+        for arm in section.all_arms
+        for x, mean, low, high in [mean_and_band(arm, axis, study.resolution)]
+        if len(x)
+    ]
+    if not series:
         return None
-    right = max(float(x[-1]) for _, x, *_ in drawn) or 1.0
-    values = np.concatenate([sign * part for _, _, *parts in drawn for part in parts])
+    right = max(float(one.x[-1]) for one in series) or 1.0
+    return drawn(
+        series,
+        axis=axis,
+        title=title,
+        what=study.metric,
+        is_share=study.resolution > 0,
+        across=lambda value: 100 * value / right,
+        x_ticks=[(100 * v / right, f"{v:,.0f}") for v in ticks(0, right, 6) if v <= right * 1.001],
+        threshold=sign * section.threshold,
+        threshold_text=f"final level of {section.baseline.label}" if section.baseline else "",
+    )
+
+
+def _ends(sign: float, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """The ends of a band in the order that they have once they are multiplied by the sign."""
+    return (low, high) if sign > 0 else (high, low)
+
+
+def drawn(
+    series: Sequence[Series],
+    *,
+    axis: str,
+    title: str,
+    what: str,
+    is_share: bool,
+    across: Callable[[float], float],
+    x_ticks: list[tuple[float, str]],
+    threshold: float = math.nan,
+    threshold_text: str = "",
+    bars: bool = False,
+) -> Chart:
+    """The chart of these lines, as they are to be shown.
+
+    across: a value -> per cent of the width. bars: an interval at each place in the place of a band.
+    """
+    values = np.concatenate([part for one in series for part in (one.mean, one.low, one.high)])
     values = values[np.isfinite(values)]
-    bottom, top = float(values.min()), float(values.max())
-    if study.resolution:  # a share: its band may pass 1, its axis must not
+    bottom, top = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if is_share:  # its band may pass 1, its axis must not
         bottom, top = max(bottom, 0.0), min(top, 1.0)
-    y_marks = _ticks(bottom, top, 7)
+    y_marks = ticks(bottom, top, 7)
     bottom, top = min(bottom, y_marks[0]), max(top, y_marks[-1])
 
     def from_top(value: float) -> float:
         return 100 * (1 - (min(max(value, bottom), top) - bottom) / (top - bottom))
 
     lines = []
-    for arm, x, mean, low, high in drawn:
-        across = [100 * float(v) / right for v in x]
-        down = [from_top(sign * float(v)) for v in mean]
-        edges = [[from_top(sign * float(v)) for v in edge] for edge in (low, high)]
-        known = bool(np.isfinite(low).all())
-        band = _path(across + across[::-1], edges[0] + edges[1][::-1]) + "Z" if known else ""
-        bounds = [[sign * float(v) if math.isfinite(v) else None for v in e] for e in (low, high)]
+    for number, one in enumerate(series):
+        x = [across(float(v)) for v in one.x]
+        down = [from_top(float(v)) for v in one.mean]
+        edges = [[from_top(float(v)) for v in edge] for edge in (one.low, one.high)]
+        known = bool(np.isfinite(one.low).all())
+        beside = BESIDE * (number - (len(series) - 1) / 2)
         lines.append(
             Line(
-                label=arm.label,
-                colour=colours[arm.label],
-                path=_path(across, down),
-                band=band,
-                x=_rounded(across),
+                label=one.label,
+                colour=one.colour,
+                path=_path(x, down),
+                band=_path(x + x[::-1], edges[0] + edges[1][::-1]) + "Z" if known and not bars else "",
+                bars=_bars([place + beside for place in x], one.low, one.high, from_top) if bars else "",
+                x=_rounded(x),
                 y=_rounded(down),
-                at=x.tolist(),
-                mean=[sign * float(v) for v in mean],
-                low=bounds[0] if sign > 0 else bounds[1],
-                high=bounds[1] if sign > 0 else bounds[0],
+                at=one.x.tolist(),
+                mean=[float(v) for v in one.mean],
+                low=[float(v) if math.isfinite(v) else None for v in one.low],
+                high=[float(v) if math.isfinite(v) else None for v in one.high],
                 label_y=down[-1],
             )
         )
     places = _spread([line.label_y for line in lines])
     lines = [Line(**{**vars(line), "label_y": place}) for line, place in zip(lines, places, strict=True)]
-    level = sign * section.threshold
-    inside = math.isfinite(level) and bottom <= level <= top
+    inside = math.isfinite(threshold) and bottom <= threshold <= top
     return Chart(
         axis=axis,
         title=title,
+        what=what,
         lines=lines,
-        x_ticks=[(100 * v / right, f"{v:,.0f}") for v in _ticks(0, right, 6) if v <= right * 1.001],
+        x_ticks=x_ticks,
         y_ticks=[(from_top(v), _short(v, y_marks)) for v in y_marks],
-        threshold=from_top(level) if inside else None,
-        threshold_text=f"final level of {section.baseline.label}" if section.baseline else "",
+        threshold=from_top(threshold) if inside else None,
+        threshold_text=threshold_text,
     )
 
 
@@ -134,7 +188,16 @@ def _path(across: Sequence[float], down: Sequence[float]) -> str:
     return "M" + "L".join(points)
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
+def _bars(across: Sequence[float], low: Floats, high: Floats, from_top: Callable[[float], float]) -> str:
+    scale = SIDE / 100
+    return "".join(
+        f"M{x * scale:.1f},{from_top(float(bottom)) * scale:.1f}V{from_top(float(top)) * scale:.1f}"
+        for x, bottom, top in zip(across, low, high, strict=True)
+        if math.isfinite(bottom) and math.isfinite(top)
+    )
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers that cover a range: multiples of 1, 2 or 5 times a power of ten."""
     if high <= low:
         low, high = low - 0.5, high + 0.5

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.report.runs import Run
+from headstart.report.runs import Levels, Run
 
 
-def command(folder: Path, runs: Sequence[Run]) -> str | None:
+def command(folder: Path, runs: Sequence[Run | Levels]) -> str | None:
     """The command line of a study: from Hydra's multirun.yaml, else from the overrides of its runs.
 
     None where the runs are not the product of their overrides' values, as when they were started one by one.

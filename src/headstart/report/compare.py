@@ -9,15 +9,18 @@ from itertools import combinations
 
 from headstart.report import measures
 from headstart.report.arms import Arm, Group, arms_of, groups_of
-from headstart.report.curves import is_share
+from headstart.report.axes import Level, Placed, axes_of
+from headstart.report.curves import is_share, lower_is_better
+from headstart.report.levels import LevelArm, decided, level_arms, level_setting, without_replaced
 from headstart.report.measures import MEASURES, Measure, Measured
-from headstart.report.runs import Found, Run
+from headstart.report.runs import Found, Levels, Run
 from headstart.report.statistics import (
     ALPHA,
     MATTERS,
     MATTERS_RATE,
     Interval,
     Verdict,
+    exp,
     holm,
     t_interval,
     verdict,
@@ -37,19 +40,28 @@ _MODES = (
 def study_of(found: Found, *, baseline: str, metric: str) -> Study:
     """The comparison of all finished runs. Verdicts are Holm-corrected over the whole study."""
     arms, replaced = arms_of(found.finished)
-    resolution = _resolution(found.finished, metric, "val")
-    common = frozenset.intersection(*(arm.setting for arm in arms)) if arms else frozenset()
+    levels, replaced_levels = without_replaced(found.levels)
+    resolution = _resolution(found.finished or levels, metric, "val")
+    settings = [arm.setting for arm in arms] + [level_setting(one) for one in levels]
+    common = frozenset.intersection(*settings) if settings else frozenset()
     sections = [_section(g, baseline, metric, resolution, common) for g in groups_of(arms, baseline)]
-    undecided = [b for section in sections for c in section.comparisons for b in c.benefits]
-    corrected = iter(holm([b.difference.p for b in undecided]))
+    placed = level_arms(levels, metric, _resolutions(levels))
+    undecided = [b.difference for section in sections for c in section.comparisons for b in c.benefits]
+    undecided += [arm.difference for arm in placed if arm.difference is not None]
+    corrected = iter(holm([difference.p for difference in undecided]))
+    sections = [_decided(section, corrected, metric) for section in sections]
+    placed = [arm if arm.difference is None else decided(arm, next(corrected), metric) for arm in placed]
     return Study(
-        baseline=baseline,
+        baseline=baseline if arms or not levels else levels[0].baseline,
         metric=metric,
-        sections=tuple(_decided(section, corrected, metric) for section in sections),
-        others=found.others + replaced,
+        sections=tuple(sections),
+        others=found.others + replaced + replaced_levels,
         verdicts=len(undecided),
         resolution=resolution,
         common=tuple(sorted(common)),
+        axes=axes_of(_along(sections, metric)) + axes_of([_placed(arm, metric) for arm in placed]),
+        levels=levels,
+        level_arms=tuple(placed),
     )
 
 
@@ -126,7 +138,7 @@ def _mean_interval(measure: Measure, runs: Sequence[Measured], resolution: float
     if measure.compared == "ratio":
         least = _mean(m.fits["step"].least_error for m in runs)
         logs = t_interval([_ln(value) for value in values], resolution=_known(least))
-        return logs._replace(mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
+        return logs._replace(mean=exp(logs.mean), low=exp(logs.low), high=exp(logs.high))
     least = _mean(abs(m.values[measure.key]) * m.fits["step"].least_error for m in runs) if measure.is_slope else 0
     return t_interval(values, resolution=_known(least) if measure.is_slope else resolution)
 
@@ -207,12 +219,49 @@ def _best(arms: Sequence[ArmSummary], resolution: float) -> Best | None:
     return Best(top.label, label, gap, p, decided=all(g.mean > 0 and q < ALPHA for _, g, q in ours))
 
 
+def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
+    """The arms with their level at the end, compared as the asymptote is, and their test figure."""
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    test = f"test/{metric.partition('/')[2]}"
+    found = []
+    for section in sections:
+        asymptotes = {c.label: b for c in section.comparisons for b in c.benefits if b.name == "asymptote"}
+        for arm in section.all_arms:
+            benefit = None if arm is section.baseline else asymptotes.get(arm.label)
+            mean = arm.means["asymptote"]
+            low, high = sorted((sign * mean.low, sign * mean.high))
+            end = Level(mean._replace(mean=sign * mean.mean, low=low, high=high))
+            if benefit is not None:
+                end = replace(
+                    end, difference=benefit.difference, verdict=benefit.verdict, corrected_p=benefit.corrected_p
+                )
+            levels = {f"{metric} at the end": end}
+            if test in arm.tests:
+                levels[test] = Level(arm.tests[test])
+            found.append(Placed(arm.arm.mode, arm.arm.setting, arm is section.baseline, levels))
+    return found
+
+
+def _placed(arm: LevelArm, metric: str) -> Placed:
+    levels = {
+        tag: Level(mean, arm.difference, arm.verdict, arm.corrected_p) if tag == metric else Level(mean)
+        for tag, mean in arm.means.items()
+    }
+    return Placed(arm.label, arm.setting, arm.difference is None, levels)
+
+
 def _rank(arm: Arm) -> tuple[int, str, list[str]]:
     known = _MODES.index(arm.mode) if arm.mode in _MODES else len(_MODES)
     return known, arm.mode, sorted(arm.setting)
 
 
-def _resolution(runs: Iterable[Run], metric: str, split: str) -> float:
+def _resolutions(levels: Sequence[Levels]) -> dict[str, float]:
+    """What one image is worth, by tag."""
+    tags = {tag for one in levels for figures in one.levels.values() for tag in figures}
+    return {tag: _resolution(levels, tag, tag.split("/")[0]) for tag in tags}
+
+
+def _resolution(runs: Iterable[Run | Levels], metric: str, split: str) -> float:
     """What one image of a split is worth in a metric; 0 if the metric is no share or the size unknown."""
     sizes = [(run.result.get("sizes") or {}).get(split) for run in runs]
     known = [size for size in sizes if isinstance(size, int) and size > 0]

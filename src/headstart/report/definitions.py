@@ -41,9 +41,16 @@ arms, are below 0.05.
 """
 
 
+_AXIS = """
+Over an axis: The arms that differ in one key with three numbers or more as its values. Runs with a learning curve
+are placed at their level at the end (the asymptote) and at their test figure. The words are the verdicts on that
+level, against the baseline of the same setting and seeds. A baseline without a value of the key lies along all of it.
+"""
+
+
 def definitions(study: Study) -> list[tuple[str, str]]:
     """(term, what it means), for a reader of the page."""
-    text = _TEXT.format(
+    text = (_TEXT + (_AXIS if study.axes else "")).format(
         image=f" (1/{1 / study.resolution:.0f})" if study.resolution else "",
         verdicts=study.verdicts,
         matters=MATTERS,

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart import launch
 
+REPORTED = ("fit", "few_images")  # the tasks whose sweeps end in a report
 written: list[Path] = []  # the pages of this process, so that the command knows what Hydra has not called for
 failures: list[Exception] = []  # Hydra turns an exception of a callback into a warning: the exit code needs it
 
@@ -21,7 +22,7 @@ class ReportAtEnd(Callback):
     """
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        if OmegaConf.select(config, "task") == "fit" and launch.rank() == 0:
+        if OmegaConf.select(config, "task") in REPORTED and launch.rank() == 0:
             report_at_end(Path(str(config.hydra.sweep.dir)))
 
 

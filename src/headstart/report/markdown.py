@@ -6,7 +6,7 @@ from headstart.report import tables
 from headstart.report.definitions import definitions
 from headstart.report.study import Study
 from headstart.report.tables import Cell, Table
-from headstart.report.words import others_text, summary
+from headstart.report.words import axis_summary, others_text, summary
 
 
 def markdown(study: Study, name: str, command: str | None) -> str:
@@ -14,6 +14,10 @@ def markdown(study: Study, name: str, command: str | None) -> str:
     parts = [f"# {_escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
     if command:
         parts.append(f"```\n{command}\n```")
+    for axis in study.axes:
+        parts.append(f"## Over {_escaped(axis.key)}")
+        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in axis_summary(axis, study.metric)))
+        parts += [_table(table) for table in tables.along(axis)]
     for section in study.sections:
         if section.setting:
             parts.append(f"## {_escaped(' '.join(section.setting))}")
@@ -23,9 +27,11 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         shown.append(tables.throughput(section))
         parts += [_table(table) for table in shown if table]
     for table in (
+        tables.level_arms(study),
         tables.settings(study),
         tables.sources(study),
         tables.run_list(study),
+        tables.level_list(study),
         tables.left_out(study),
     ):
         if table:

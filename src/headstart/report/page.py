@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 from headstart import __version__
 from headstart.report import tables
+from headstart.report.axes import Axis
+from headstart.report.axis_chart import axis_charts
 from headstart.report.chart import Chart, charts
 from headstart.report.definitions import definitions
 from headstart.report.statistics import Interval, Verdict
 from headstart.report.study import Benefit, Comparison, Section, Study
 from headstart.report.tables import Table
-from headstart.report.words import ICONS, effect, others_text, question, reason, summary
+from headstart.report.words import ICONS, axis_summary, effect, others_text, question, reason, summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -51,12 +53,14 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
     """The page as HTML: self-contained, readable without JavaScript."""
     colours = _colours(study)
     sections = [_section(i, section, study, colours) for i, section in enumerate(study.sections)]
-    ending = [tables.settings(study), tables.sources(study), tables.run_list(study, folder)]
+    ending = [tables.level_arms(study), tables.settings(study), tables.sources(study)]
+    ending += [tables.run_list(study, folder), tables.level_list(study, folder)]
     return _template().render(
         name=name,
         study=study,
         command=command,
         sections=sections,
+        axes=[_axis(i, axis, study, colours) for i, axis in enumerate(study.axes)],
         overview=_overview(study) if len(study.sections) > 1 else None,
         tables=[table for table in (*ending, tables.left_out(study, folder)) if table],
         others=others_text(study) if study.others else "",
@@ -79,6 +83,18 @@ def _section(index: int, section: Section, study: Study, colours: dict[str, int]
         "charts": drawn,
         "readout": {chart.axis: _readout(chart) for chart in drawn},
         "tables": [table for table in found if table],
+    }
+
+
+def _axis(index: int, axis: Axis, study: Study, colours: dict[str, int]) -> dict[str, Any]:
+    drawn = axis_charts(axis, colours)
+    return {
+        "id": f"axis-{index}",
+        "key": axis.key,
+        "summary": axis_summary(axis, study.metric),
+        "charts": drawn,
+        "readout": {chart.axis: _readout(chart) for chart in drawn},
+        "tables": tables.along(axis),
     }
 
 
@@ -160,6 +176,10 @@ def _colours(study: Study) -> dict[str, int]:
                 found[arm.label] = 0
             elif arm.label not in found:
                 found[arm.label] = 1 + sum(colour > 0 for colour in found.values())
+    for axis in study.axes:
+        for line in axis.lines:
+            if line.label not in found:
+                found[line.label] = 0 if line.is_baseline else 1 + sum(colour > 0 for colour in found.values())
     return found
 
 

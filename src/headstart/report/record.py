@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.files import plain
+from headstart.report.levels import LevelArm
 from headstart.report.measures import MEASURES, Measured, median_reached
 from headstart.report.phases import phases_of
 from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.report.study import ArmSummary, Comparison, Section, Study
-from headstart.report.words import summary
+from headstart.report.words import axis_summary, summary
 
 FORMAT = 1
 
@@ -35,11 +37,55 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
             "alpha": ALPHA,
             "matters": {"level": MATTERS, "rate_ratio": MATTERS_RATE},
             "verdicts": study.verdicts,
+            "axes": [_axis(axis, study) for axis in study.axes],
+            "levels": [_level_arm(arm) for arm in study.level_arms],
             "settings": [_section(section, study, sign) for section in study.sections],
             "left_out": [{"folder": o.folder.name, "state": o.state, "why": o.why} for o in study.others],
         }
     )
     return found
+
+
+def _axis(axis: Axis, study: Study) -> dict[str, Any]:
+    return {
+        "key": axis.key,
+        "summary": axis_summary(axis, study.metric),
+        "figures": axis.figures,
+        "lines": [
+            {
+                "line": line.label,
+                "baseline": line.is_baseline,
+                "constant": line.is_constant,
+                "points": [
+                    {"at": p.at, "value": p.text, **{key: _level(level) for key, level in p.levels.items()}}
+                    for p in line.points
+                ],
+            }
+            for line in axis.lines
+        ],
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    return {
+        "mean": _interval(level.mean),
+        "difference": None if level.difference is None else _interval(level.difference),
+        "verdict": None if level.verdict is None else level.verdict.value,
+        "holm_p": level.corrected_p,
+    }
+
+
+def _level_arm(arm: LevelArm) -> dict[str, Any]:
+    return {
+        "arm": arm.label,
+        "overrides": sorted(arm.setting),
+        "seeds": arm.seeds,
+        "levels": {tag: _interval(interval) for tag, interval in arm.means.items()},
+        "difference": None if arm.difference is None else _interval(arm.difference),
+        "verdict": None if arm.verdict is None else arm.verdict.value,
+        "why": arm.why,
+        "holm_p": arm.corrected_p,
+    }
 
 
 def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:

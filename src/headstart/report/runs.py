@@ -15,16 +15,11 @@ OTHER_TASK = "of another task"  # the state of a folder that is no run to compar
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run: what its folder says."""
+class _Configured:
+    """A folder that holds a result, and the config it was made with."""
 
     folder: Path
-    mode: str
-    seed: int
-    overrides: tuple[str, ...]  # the job's own, as Hydra lists them
-    result: dict[str, Any] = field(hash=False)  # result.json as it stands
-    rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
+    result: dict[str, Any]
 
     @property
     def monitor(self) -> str:
@@ -43,6 +38,30 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Run(_Configured):
+    """A finished run: what its folder says."""
+
+    folder: Path
+    mode: str
+    seed: int
+    overrides: tuple[str, ...]  # the job's own, as Hydra lists them
+    result: dict[str, Any] = field(hash=False)  # result.json as it stands
+    rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
+
+
+@dataclass(frozen=True)
+class Levels(_Configured):
+    """A finished result without a curve: what each of its arms reached, as task=few_images writes it."""
+
+    folder: Path
+    seed: int
+    overrides: tuple[str, ...]  # the job's own, as Hydra lists them
+    result: dict[str, Any] = field(hash=False)  # result.json as it stands
+    baseline: str  # the arm that the others are compared with
+    levels: dict[str, dict[str, float]] = field(hash=False)  # arm -> tag -> figure
+
+
+@dataclass(frozen=True)
 class Other:
     """A folder that cannot be compared, and why."""
 
@@ -57,6 +76,7 @@ class Found:
 
     finished: tuple[Run, ...]
     others: tuple[Other, ...]
+    levels: tuple[Levels, ...] = ()
 
 
 def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
@@ -66,6 +86,7 @@ def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
     tasks, as a probe's, are passed over.
     """
     finished: list[Run] = []
+    levels: list[Levels] = []
     others: list[Other] = []
     for path in _run_folders(folder):
         if names is not None and path.name not in names:
@@ -73,13 +94,15 @@ def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
         found = run_in(path)
         if isinstance(found, Run):
             finished.append(found)
+        elif isinstance(found, Levels):
+            levels.append(found)
         elif found.state != OTHER_TASK:
             others.append(found)
-    return Found(tuple(finished), tuple(others))
+    return Found(tuple(finished), tuple(others), tuple(levels))
 
 
-def run_in(folder: Path) -> Run | Other:
-    """The run of one folder, or why it is none."""
+def run_in(folder: Path) -> Run | Levels | Other:
+    """The run or the levels of one folder, or why there are none."""
     result_file = folder / "result.json"
     if not result_file.is_file():
         error = folder / "error.txt"
@@ -90,6 +113,8 @@ def run_in(folder: Path) -> Run | Other:
         result = json.loads(result_file.read_text(encoding="utf-8"))
         if not isinstance(result, dict):
             raise ValueError(f"result.json must hold an object, got {type(result).__name__}")
+        if result.get("task", "fit") != "fit" and isinstance(result.get("levels"), dict):
+            return _levels(folder, result)
         if result.get("task", "fit") != "fit":
             return Other(folder, OTHER_TASK, f"a result of task={result['task']}, which has no curve")
         if result.get("format") != FORMAT:
@@ -105,6 +130,20 @@ def run_in(folder: Path) -> Run | Other:
     except (OSError, ValueError, TypeError) as error:  # bad JSON, bad text and bad numbers are ValueErrors
         return Other(folder, "damaged", f"{type(error).__name__}: {error}")
     return Run(folder, mode, seed, tuple(str(o) for o in overrides), result, rows)
+
+
+def _levels(folder: Path, result: dict[str, Any]) -> Levels:
+    if result.get("format") != FORMAT:
+        raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
+    seed, overrides, baseline = result["seed"], result["overrides"], str(result["baseline"])
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed must be a whole number, got {seed!r}")
+    levels = {
+        str(arm): {str(tag): float(value) for tag, value in figures.items() if isinstance(value, int | float)}
+        for arm, figures in result["levels"].items()
+        if isinstance(figures, dict)
+    }
+    return Levels(folder, seed, tuple(str(o) for o in overrides), result, baseline, levels)
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

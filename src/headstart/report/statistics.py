@@ -66,6 +66,14 @@ def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
     return Interval(mean, mean - half, mean + half, n, 2 * float(stdtr(n - 1, -abs(mean) / error)), floored)
 
 
+def exp(value: float) -> float:
+    """e to the value; inf where that is more than a float holds, as the end of an interval can be."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down corrected p-values, in the order given; nan counts as a test and stays nan.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headstart.report.arms import Arm
+from headstart.report.axes import Axis
+from headstart.report.levels import LevelArm
 from headstart.report.measures import Measured, Reach
-from headstart.report.runs import Other
+from headstart.report.runs import Levels, Other
 from headstart.report.statistics import Interval, Verdict
 
 
@@ -96,3 +98,6 @@ class Study:
     verdicts: int  # how many the Holm correction is over
     resolution: float  # what one image of val is worth; 0 = not known
     common: tuple[str, ...]  # the overrides that all arms share
+    axes: tuple[Axis, ...] = ()  # along which arms lie in order
+    levels: tuple[Levels, ...] = ()  # results without a curve
+    level_arms: tuple[LevelArm, ...] = ()

@@ -7,13 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.report.axes import Axis
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
 from headstart.report.measures import MEASURES, Measure, median_reached
 from headstart.report.phases import phases_of
+from headstart.report.runs import Levels, Run
 from headstart.report.statistics import Interval
 from headstart.report.study import ArmSummary, Section, Study
-from headstart.report.words import answer, effect, number, question, reach_text, reason, significant, span
+from headstart.report.words import (
+    answer,
+    effect,
+    level_text,
+    number,
+    plus_minus,
+    question,
+    reach_text,
+    reason,
+    significant,
+    span,
+)
 
 _AXES = {"step": "steps", "examples": "images"}
 _ELSEWHERE = ("logger", "callbacks", "fit")  # groups that change no figure
@@ -59,6 +72,45 @@ def figures(section: Section, study: Study) -> Table:
     if lower_is_better(study.metric):
         note += " Differences are improvements: lower levels of this metric are better."
     return Table(f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note)
+
+
+def along(axis: Axis) -> list[Table]:
+    """Places by lines, a table for each figure: the mean with its interval, below it the comparison."""
+    base = next((line.arm for line in axis.lines if line.is_baseline), "")
+    found = []
+    for figure in axis.figures:
+        rows = []
+        for at, text in axis.places:
+            there = [next((p.levels.get(figure) for p in line.points if p.at == at), None) for line in axis.lines]
+            cells = [Cell("–") if one is None else Cell(plus_minus(one.mean), level_text(one)) for one in there]
+            rows.append([Cell(text), *cells])
+        compared = any(cell.below for row in rows for cell in row)
+        below = f"; below, whether it is better than {base} there, paired by seed" if compared else ""
+        note = f"Mean over seeds ± half of its 95 % interval{below}."
+        if figure.startswith("test/"):
+            note += " Chosen on val, looked at once, no part of a verdict."
+        found.append(Table(f"{figure} over {axis.key}", [axis.key, *(line.label for line in axis.lines)], rows, note))
+    return found
+
+
+def level_arms(study: Study) -> Table | None:
+    """What each arm of results without a curve reached, setting by setting; None where an axis has them all."""
+    if not study.level_arms or study.axes:
+        return None
+    tags = list(dict.fromkeys(tag for arm in study.level_arms for tag in arm.means))
+    common = frozenset(study.common)
+    rows = [
+        [
+            Cell(" ".join([arm.label, *sorted(arm.setting - common)])),
+            *(Cell(plus_minus(arm.means[tag])) if tag in arm.means else Cell("–") for tag in tags),
+            Cell("–" if arm.difference is None else f"{arm.verdict} {effect('asymptote', arm.difference)}", arm.why),
+            Cell(str(len(arm.seeds))),
+        ]
+        for arm in study.level_arms
+    ]
+    note = "Mean ± half of the 95 % interval over seeds. Chosen on val; test was looked at once."
+    head = ["arm", *tags, f"better than {study.levels[0].baseline}", "seeds"]
+    return Table("What each arm reached", head, rows, note)
 
 
 def test_figures(section: Section) -> Table | None:
@@ -130,7 +182,8 @@ def _opened(parts: list[str]) -> str:
 
 def settings(study: Study) -> Table:
     """What all runs share, and what made them; several values where runs differ."""
-    results = [m.run.result for s in study.sections for arm in s.all_arms for m in arm.runs]
+    runs = _runs(study)
+    results = [run.result for run in runs]
     rows = [
         [Cell("overrides of all runs"), Cell(" ".join(study.common) or "none but mode and seed")],
         [Cell("classes"), Cell(_values(results, "num_classes"))],
@@ -139,7 +192,7 @@ def settings(study: Study) -> Table:
         keys = dict.fromkeys(key for r in results if isinstance(r.get(group), dict) for key in r[group])
         parts = [f"{key} {_values([r.get(group) or {} for r in results], key)}" for key in keys]
         rows.append([Cell(word + ("s" if word == "version" else "")), Cell(", ".join(parts) or "not recorded")])
-    configs = [config for s in study.sections for arm in s.all_arms for m in arm.runs if (config := m.run.config())]
+    configs = [config for run in runs if (config := run.config())]
     groups = dict.fromkeys(key for config in configs for key, node in config.items() if isinstance(node, dict))
     rows += [
         [Cell(group), Cell(_group([leaves(config.get(group)) for config in configs]))]
@@ -168,13 +221,11 @@ def _plain(value: Any) -> str:
 def sources(study: Study) -> Table | None:
     """Each source model beside the naive models on its own held-out images; None without a source."""
     found: dict[str, tuple[dict[str, Any], int]] = {}
-    for section in study.sections:
-        for arm in section.all_arms:
-            for m in arm.runs:
-                source = m.run.result.get("source")
-                if isinstance(source, dict):
-                    key = str(source.get("hash", source.get("folder")))
-                    found[key] = (source, found.get(key, (source, 0))[1] + 1)
+    for run in _runs(study):
+        source = run.result.get("source")
+        if isinstance(source, dict):
+            key = str(source.get("hash", source.get("folder")))
+            found[key] = (source, found.get(key, (source, 0))[1] + 1)
     if not found:
         return None
     naive = list(dict.fromkeys(n for source, _ in found.values() for n in (source.get("naive") or {})))
@@ -198,8 +249,31 @@ def sources(study: Study) -> Table | None:
     return Table("The source model against naive models", head, rows, "On held-out images of the source data.")
 
 
-def run_list(study: Study, base: Path | None = None) -> Table:
-    """Every finished run: its folder, seed and figures. Links are relative to `base`."""
+def _runs(study: Study) -> list[Run | Levels]:
+    """Every run that the report speaks of."""
+    return [m.run for s in study.sections for arm in s.all_arms for m in arm.runs] + list(study.levels)
+
+
+def level_list(study: Study, base: Path | None = None) -> Table | None:
+    """Every finished result without a curve: its folder, seed and figures; None where there is none."""
+    if not study.levels:
+        return None
+    arms = list(dict.fromkeys(arm for one in study.levels for arm in one.levels))
+    rows = [
+        [
+            Cell(one.folder.name, link=_relative(one.folder, base)),
+            Cell(str(one.seed)),
+            *(Cell(_number(one.levels.get(arm, {}).get(study.metric))) for arm in arms),
+        ]
+        for one in study.levels
+    ]
+    return Table(f"Runs, {study.metric}", ["folder", "seed", *arms], rows)
+
+
+def run_list(study: Study, base: Path | None = None) -> Table | None:
+    """Every finished run with a curve: its folder, seed and figures. Links are relative to `base`."""
+    if not study.sections:
+        return None
     sign = -1.0 if lower_is_better(study.metric) else 1.0
     tag = _main_tag(study)
     rows = []
@@ -239,12 +313,6 @@ def left_out(study: Study, base: Path | None = None) -> Table | None:
     """Runs that failed, did not finish, cannot be read or were replaced; None where there are none."""
     rows = [[Cell(o.folder.name, link=_relative(o.folder, base)), Cell(o.state), Cell(o.why)] for o in study.others]
     return Table("Runs left out", ["folder", "state", "why"], rows) if rows else None
-
-
-def plus_minus(interval: Interval) -> str:
-    """0.941 ± 0.009."""
-    half = f" ± {number((interval.high - interval.low) / 2)}" if interval.known else ""
-    return number(interval.mean) + half
 
 
 def _figure(measure: Measure, arm: ArmSummary, compared: dict[str, Interval] | None, metric: str) -> Cell:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.measures import MEASURES, Measure
-from headstart.report.statistics import Interval, Verdict
+from headstart.report.statistics import Interval, Verdict, exp
 from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Section, Study
 
 _BY_KEY = {measure.key: measure for measure in MEASURES}
@@ -51,7 +52,7 @@ def effect(measure: str | Measure, difference: Interval) -> str:
     if not math.isfinite(difference.mean):
         return "–"
     if known.compared == "ratio":
-        mean, low, high = (number(_exp(x), 2) for x in difference[:3])
+        mean, low, high = (number(exp(x), 2) for x in difference[:3])
         return f"{mean}×" + (f" [{low}, {high}]" if difference.known else "")
     if known.compared == "relative":
         mean, low, high = (f"{signed(100 * x, 1)} %" for x in difference[:3])
@@ -128,6 +129,52 @@ def _best(section: Section, best: Best, metric: str) -> str:
     )
 
 
+def level_text(level: Level) -> str:
+    """The comparison of one place on an axis: yes +0.03 [+0.01, +0.05]; empty where there is none."""
+    if level.difference is None or not math.isfinite(level.difference.mean):
+        return ""
+    return f"{level.verdict or ''} {effect('asymptote', level.difference)}".strip()
+
+
+def axis_summary(axis: Axis, metric: str) -> list[str]:
+    """What a person takes home from the curves over an axis: where each line is better or worse than the baseline."""
+    figure = axis.figures[0]
+    better, worse = ("lower", "higher") if lower_is_better(metric) else ("higher", "lower")
+    words = {Verdict.YES: better, Verdict.NEGATIVE: worse, Verdict.NO: "no different", Verdict.UNDECIDED: "undecided"}
+    sentences = []
+    for line in axis.lines:
+        compared = [(p.text, p.levels[figure].verdict) for p in line.points if figure in p.levels]
+        said = [
+            f"{word} at {', '.join(text for text, given in compared if given is verdict)}"
+            for verdict, word in words.items()
+            if any(given is verdict for _, given in compared)
+        ]
+        base = axis.baseline_of(line)
+        if said and base is not None:
+            sentences.append(f"{line.label} against {base.label}: {'; '.join(said)}.")
+    return sentences + (_enough(axis, figure, metric) if axis.counts_images else [])
+
+
+def _enough(axis: Axis, figure: str, metric: str) -> list[str]:
+    """From how few images on the mean of each line is where its baseline's ends."""
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    found = []
+    for line in axis.lines:
+        base = axis.baseline_of(line)
+        if line.is_baseline or base is None or base.is_constant or figure not in base.points[-1].levels:
+            continue
+        last = base.points[-1]
+        level = last.levels[figure].mean.mean
+        places = [p for p in line.points if figure in p.levels and p.at < last.at]
+        first = next((p for p in places if sign * p.levels[figure].mean.mean >= sign * level), None)
+        if first is not None:
+            there = f"{axis.key}={first.text} ({number(first.levels[figure].mean.mean)})"
+            found.append(
+                f"{line.label} with {there} is at the level of {base.label} with {last.text} ({number(level)})."
+            )
+    return found
+
+
 def reach_text(arm: ArmSummary) -> str:
     """4 of 5, or not reached."""
     count = sum(reach.step is not None for reach in arm.reach)
@@ -144,9 +191,12 @@ def verdict_text(study: Study, name: str) -> str:
         if section.comparisons:
             lines += _aligned(section.comparisons, study.metric)
         lines += [f"  {sentence}" for sentence in (*summary(section, study), *section.hints)]
+    for axis in study.axes:
+        lines += ["", f"  {axis.figures[0]} over {axis.key}", *_axis_lines(axis)]
+        lines += [f"  {sentence}" for sentence in axis_summary(axis, study.metric)]
     if study.others:
         lines.append(f"  {others_text(study)}")
-    return "\n".join(lines).translate({ord("−"): "-", ord("×"): "x", ord("–"): "-"})
+    return "\n".join(lines).translate({ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"})
 
 
 def others_text(study: Study) -> str:
@@ -158,10 +208,25 @@ def others_text(study: Study) -> str:
 
 def _aligned(comparisons: Sequence[Comparison], metric: str) -> list[str]:
     head = ["", *(question(b.name, metric) for b in comparisons[0].benefits)]
-    rows = [head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return _columns([head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)])
+
+
+def _axis_lines(axis: Axis) -> list[str]:
+    """The means by line and place."""
+    figure = axis.figures[0]
+    rows = [["", *(text for _, text in axis.places)]]
+    for line in axis.lines:
+        there = {p.at: p.levels[figure].mean for p in line.points if figure in p.levels}
+        rows.append([line.label, *(plus_minus(there[at]) if at in there else "–" for at, _ in axis.places)])
+    return _columns(rows)
+
+
+def plus_minus(interval: Interval) -> str:
+    """0.941 ± 0.009."""
+    half = f" ± {number((interval.high - interval.low) / 2)}" if interval.known else ""
+    return number(interval.mean) + half
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if math.isfinite(value) else math.nan

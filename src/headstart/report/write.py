@@ -44,11 +44,11 @@ def write_report(
     from headstart.report.record import record
 
     found = _found(folder, runs)
-    metric = metric or Counter(run.monitor for run in found.finished).most_common(1)[0][0]
+    metric = metric or Counter(run.monitor for run in (*found.finished, *found.levels)).most_common(1)[0][0]
     usable = _with_metric(found, metric)
     study = study_of(usable, baseline=baseline, metric=metric)
     name = folder.resolve().name
-    how = command(folder, usable.finished)
+    how = command(folder, [*usable.finished, *usable.levels])
     texts = {
         "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "report.md": markdown(study, name, how),
@@ -65,7 +65,7 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
         there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
         raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
     found = runs_below(folder, runs)
-    if not found.finished:
+    if not found.finished and not found.levels:
         states = [f"{o.folder.name}: {o.state}, {o.why}" for o in found.others[:5]]
         there = f"{len(found.others)} others ({'; '.join(states)})" if states else "no run at all"
         raise UserError(
@@ -78,13 +78,18 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
 def _with_metric(found: Found, metric: str) -> Found:
     """The runs that measured the metric; the others are listed as damaged."""
     having = tuple(run for run in found.finished if any(metric in row for row in run.rows.values()))
-    if not having:
-        columns = sorted({key for run in found.finished for row in run.rows.values() for key in row})
-        valid = [key for key in columns if key.startswith("val/")] or columns
+    levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
+    if not having and not levels:
+        columns = {key for run in found.finished for row in run.rows.values() for key in row}
+        columns |= {tag for one in found.levels for figures in one.levels.values() for tag in figures}
+        valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
         )
     lacking = tuple(
         Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in found.finished if run not in having
     )
-    return Found(having, found.others + lacking)
+    lacking += tuple(
+        Other(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
+    )
+    return Found(having, found.others + lacking, levels)

@@ -17,6 +17,7 @@ from headstart.backbones.weights import Weights, load
 from headstart.mix.mixing import Mixing
 from headstart.types import UserError
 from headstart.unfreeze.explicit import Explicit
+from headstart.unfreeze.fresh import Fresh
 from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
 from headstart.unfreeze.stage_adapters import StageAdapters
@@ -79,7 +80,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     data_node: other data than cfg.target. weights: of the source, where the backbone is to have them.
     """
     backbone, from_source, adapted = built(cfg, weights)
-    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=cfg.seed)
+    images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
+    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
@@ -122,7 +124,7 @@ def with_monitor(node: Any, figure: str) -> Any:
 
 
 def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUAL) -> Schedule:
-    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind or the head alone.
+    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind, the fresh or the head.
 
     adapted: the stages with adapters. Where there are some, a stage in a schedule stands for the adapters in it, but
     in a file of phases, which says itself what it means. figure: what a plateau waits for that names none. Raises
@@ -138,6 +140,8 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUA
         raise UserError("open=adapters needs some, got inject=null; try mode=lora or mode=adapters")
     if cfg.open in KINDS:
         return OneKind(kind=cfg.open)
+    if cfg.open == "fresh":
+        return Fresh(kept=cfg.weights.get("reset_from"))
     if cfg.open != "schedule":
         return Whole(head_only=cfg.open == "none")
     schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")

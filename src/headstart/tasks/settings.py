@@ -19,7 +19,7 @@ class Settings:
     task: str
     mode: str
     reuse: bool
-    open: Literal["all", "none", "schedule", "biases", "norms", "adapters"]
+    open: Literal["all", "none", "schedule", "fresh", "biases", "norms", "adapters"]
     inject: Literal["lora", "adapters"] | None
     seed: Seed
     compile: bool

@@ -48,7 +48,35 @@ def source_weights(
     recipe = source_config(
         cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
     )
-    folder, digest = _place(cfg, recipe)
+    return _weights(recipe, cfg, require_better, reset_from)
+
+
+def target_weights(
+    *,
+    cfg: DictConfig,
+    seed: Annotated[int, Interval(ge=0, lt=2**32)],
+    max_epochs: Annotated[int, Ge(1)],
+    batch_size: Annotated[int, Ge(1)],
+    optimizer: DictConfig,
+    scheduler: DictConfig,
+    require_better: bool,
+    reset_from: Annotated[int, Ge(0)] | None,
+) -> Weights:
+    """The weights of a model of the run's own target, trained from scratch on the run's images: a control.
+
+    What transfers from there is no knowledge of other data (networks BnB of Yosinski et al. 2014,
+    arXiv:1411.1792). It is developed and found as a source model is. Raises UserError where its seed is the
+    run's: what is fresh would then be what that model began with.
+    """
+    recipe = target_config(
+        cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
+    )
+    return _weights(recipe, cfg, require_better, reset_from)
+
+
+def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_from: int | None) -> Weights:
+    """Those of the recipe's model, if it is good enough."""
+    folder, digest = _place(recipe)
     result = dict(_developed(recipe, folder, digest, cfg))
     tested = result["sizes"]["test"]
     result["accuracy_interval"] = wilson_interval(round(result["metrics"]["test/accuracy"] * tested), tested)
@@ -78,20 +106,20 @@ def source_weights(
 
 def waits_for_source(cfg: DictConfig) -> bool:
     """Whether the job would train a source model first."""
-    if not cfg.reuse or cfg.weights.get("_target_") != f"{__name__}.{source_weights.__name__}":
+    if not cfg.reuse or cfg.weights.get("_target_") not in _RECIPES:
         return False
-    return finished(_place(cfg, _recipe(cfg))[0]) is None
+    return finished(_place(_recipe(cfg))[0]) is None
 
 
 def developed(cfg: DictConfig) -> dict[str, Any]:
     """The result of the job's source run, trained now if it is not there; it may be no good."""
     recipe = _recipe(cfg)
-    return _developed(recipe, *_place(cfg, recipe), cfg)
+    return _developed(recipe, *_place(recipe), cfg)
 
 
 def _recipe(cfg: DictConfig) -> DictConfig:
     names = ("seed", "max_epochs", "batch_size", "optimizer", "scheduler")
-    return source_config(cfg, **{name: cfg.weights[name] for name in names})
+    return _RECIPES[cfg.weights["_target_"]](cfg, **{name: cfg.weights[name] for name in names})
 
 
 def source_config(
@@ -103,6 +131,32 @@ def source_config(
     """
     if not cfg.get("source"):
         raise UserError("weights=source needs source data, got none; try data@source=printed")
+    return _scratch(cfg, "source", seed, max_epochs, batch_size, optimizer, scheduler)
+
+
+def target_config(
+    cfg: DictConfig, *, seed: int, max_epochs: int, batch_size: int, optimizer: Any, scheduler: Any
+) -> DictConfig:
+    """The same on cfg.target: the run's own images, random weights of another seed."""
+    if seed == cfg.seed:
+        raise UserError(
+            f"weights.seed must be another than the run's, got {seed} for both: what is fresh would be what the model "
+            "of weights=target began with; try weights.seed=1000"
+        )
+    recipe = _scratch(cfg, "target", seed, max_epochs, batch_size, optimizer, scheduler)
+    recipe["images_seed"] = cfg.seed
+    return recipe
+
+
+_RECIPES = {
+    f"{__name__}.{weights.__name__}": recipe
+    for weights, recipe in ((source_weights, source_config), (target_weights, target_config))
+}
+
+
+def _scratch(
+    cfg: DictConfig, data: str, seed: int, max_epochs: int, batch_size: int, optimizer: Any, scheduler: Any
+) -> DictConfig:
     trainer = {key: cfg.trainer[key] for key in ("_target_", "precision", "deterministic") if key in cfg.trainer}
     plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
@@ -112,7 +166,7 @@ def source_config(
             "reuse": False,
             "open": "all",
             "seed": seed,
-            "target": plain["source"] | {"batch_size": batch_size},
+            "target": plain[data] | {"batch_size": batch_size},
             "backbone": plain["backbone"] | {"keep": None},
             "head": plain["head"] | {"init": "random"},
             "module": plain["module"] | OWN_MODULE,
@@ -123,10 +177,10 @@ def source_config(
     )
 
 
-def _place(cfg: DictConfig, recipe: DictConfig) -> tuple[Path, str]:
+def _place(recipe: DictConfig) -> tuple[Path, str]:
     """The folder of a source's own run, and its hash."""
     digest = config_hash(recipe)
-    return SOURCES / f"{safe(f'{_last_part(cfg.source)},{_last_part(cfg.backbone)}')}-{digest}", digest
+    return SOURCES / f"{safe(f'{_last_part(recipe.target)},{_last_part(recipe.backbone)}')}-{digest}", digest
 
 
 def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
