@@ -15,7 +15,8 @@ from headstart.types import Pixels
 CONF = Path(__file__).parents[2] / "conf"
 # those that are short for another file have no target of their own; tests/conf holds them to the command line
 FILES = [file for file in sorted((CONF / "data").glob("*.yaml")) if "_target_" in file.read_text(encoding="utf-8")]
-ELSEWHERE = {"torchvision", "table"}  # which need files: test_torchvision_sets.py and test_table.py make some
+# which need files, and some a library: their own tests make them
+ELSEWHERE = {"torchvision", "table", "hugging_face", "webdataset"}
 # standard is made of others: test_augment_options.py composes it
 AUGMENTATIONS = [file for file in sorted((CONF / "augment").glob("*.yaml")) if file.stem != "standard"]
 WIRED = {"pixels", "seed"}  # from the backbone and the run

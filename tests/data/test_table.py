@@ -1,13 +1,16 @@
 """Are the images of a table those that its rows say?"""
 
-import importlib.util
 import inspect
+import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from composed import TINY
+from headstart.cli import main
 from headstart.data.folder import ImageFolder
 from headstart.data.table import Table
 from headstart.types import Pixels, UserError
@@ -134,11 +137,11 @@ def test_a_file_that_is_no_text_is_named(class_folders):
         table(root / "photos.csv")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is installed")
-def test_parquet_without_pyarrow_says_what_to_install(class_folders):
+def test_parquet_without_pyarrow_says_what_to_install(class_folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     root = class_folders()
     (root / "photos.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match="pip install pyarrow, or save it as CSV"):
+    with pytest.raises(UserError, match=r"pip install 'headstart\[table\]', or save it as CSV"):
         table(root / "photos.parquet")
 
 
@@ -152,6 +155,62 @@ def test_a_parquet_table_is_the_csv_table(class_folders):
     assert {split: of_csv.names(split) for split in of_csv.sizes} == {
         split: of_parquet.names(split) for split in of_parquet.sizes
     }
+
+
+def test_labels_of_parquet_may_be_numbers_and_categories_and_none_is_no_label(class_folders):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    path, word = zip(*(row.split(",") for row in rows_of(root)), strict=True)
+    number = [{"ants": 10, "bees": 9}[one] for one in word]
+    category = pyarrow.array(word).dictionary_encode()
+    held = {
+        "path": path,
+        "number": pyarrow.array(number, pyarrow.int16()),
+        "kind": category,
+        "image": [b"x"] * len(path),
+    }
+    parquet.write_table(pyarrow.table(held), root / "photos.parquet")
+    assert table(root / "photos.parquet", label_column="number").class_names == ("10", "9")
+    assert table(root / "photos.parquet", label_column="kind").class_names == ("ants", "bees")
+    held["number"] = pyarrow.array([None, *number[1:]], pyarrow.int16())
+    parquet.write_table(pyarrow.table(held), root / "photos.parquet")
+    with pytest.raises(UserError, match="1 of 20 do not: row 1 has no label"):
+        table(root / "photos.parquet", label_column="number")
+
+
+def test_only_the_columns_that_are_asked_for_are_read(class_folders, monkeypatch):
+    """Others may hold whole images."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    path, label = zip(*(row.split(",") for row in rows_of(root)), strict=True)
+    parquet.write_table(pyarrow.table({"path": path, "label": label, "image": [b"x"] * 20}), root / "photos.parquet")
+    read, asked = parquet.read_table, []
+    monkeypatch.setattr(parquet, "read_table", lambda *a, **k: (asked.append(k["columns"]), read(*a, **k))[1])
+    table(root / "photos.parquet")
+    assert asked == [["path", "label"]]
+
+
+def test_a_parquet_table_without_the_column_or_that_is_none_is_named(class_folders):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    parquet.write_table(pyarrow.table({"file": ["a"], "label": ["b"]}), root / "photos.parquet")
+    with pytest.raises(UserError, match="must have the columns path, label, got file, label without path"):
+        table(root / "photos.parquet")
+    (root / "photos.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"photos\.parquet is no Parquet file that can be read"):
+        table(root / "photos.parquet")
+
+
+def test_the_command_line_trains_on_a_parquet_table(class_folders, tmp_path, monkeypatch):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    path, label = zip(*(row.split(",") for row in rows_of(root)), strict=True)
+    parquet.write_table(pyarrow.table({"path": path, "label": label}), root / "photos.parquet")
+    monkeypatch.chdir(tmp_path)
+    given = ["data@target=table", "target.table=photos/photos.parquet", *TINY, "trainer.max_epochs=1", "mode=scratch"]
+    assert main(given) == 0
+    result = json.loads(next(Path("outputs").rglob("result.json")).read_text())
+    assert result["sizes"] == {"train": 12, "val": 4, "test": 4}
 
 
 def test_the_yaml_is_the_call():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,17 @@ class Decoder:
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """The image of a file. Raises UserError with the file's name where there is none."""
+        return self._image(path, str(path))
+
+    def of_bytes(self, stored: bytes, name: str) -> NDArray[np.uint8]:
+        """The image of a file's bytes. Raises UserError with this name where there is none."""
+        return self._image(BytesIO(stored), name)
+
+    def _image(self, file: Path | IO[bytes], name: str) -> NDArray[np.uint8]:
         from PIL import Image
 
         try:
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 extent: tuple[float, float] = image.size
                 if self.reduced:
                     # of a JPEG only; grey asks for the luma alone, which is in the file as it is
@@ -46,7 +54,7 @@ class Decoder:
                 return self.of(image, extent)
         except Exception as error:  # each format's decoder raises errors of its own
             raise UserError(
-                f"{path} is no image that can be read ({type(error).__name__}: {error}); repair it, or take it away"
+                f"{name} is no image that can be read ({type(error).__name__}: {error}); repair it, or take it away"
             ) from error
 
     def of(self, image: Image, extent: tuple[float, float] | None = None) -> NDArray[np.uint8]:

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -63,22 +64,56 @@ class Decoded(ABC):
         """Those that are not kept (B, size, size) or (B, size, size, 3)."""
 
 
+class Storage(Protocol):
+    """Where the files of images lie that names find; workers pickle it."""
+
+    def header(self, name: str) -> Header | str:
+        """What a file says of its image, or why it says nothing."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+        ...
+
+    def decoded(self, name: str, decoder: Decoder) -> NDArray[np.uint8]:
+        """Its image. Raises UserError that names the file where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files whose names are paths relative to the root, with `/`."""
+
+    root: Path
+
+    def header(self, name: str) -> Header | str:
+        return header(self.root / name)
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def decoded(self, name: str, decoder: Decoder) -> NDArray[np.uint8]:
+        return decoder(self.root / name)
+
+
 class Files(Decoded):
     """The image files of one split, decoded by as many threads as torch computes with.
 
-    In a worker that is one. names: paths relative to the root, with `/`.
+    In a worker that is one. names: of the files in their storage.
     """
 
-    def __init__(self, root: Path, names: list[str], label: Labels, *, decoder: Decoder, kept_images: int = 0) -> None:
+    def __init__(
+        self, storage: Storage, names: list[str], label: Labels, *, decoder: Decoder, kept_images: int = 0
+    ) -> None:
         super().__init__(label, decoder=decoder, kept_images=kept_images)
-        self.root, self.names = root, names
+        self.storage, self.names = storage, names
         self._digests: dict[str, str] = {}  # of the files that were read for it
 
     def taken(self, order: NDArray[np.int64]) -> Files:
         """The files at these positions, in this order."""
         names = [self.names[position] for position in order.tolist()]
         kept_images = min(self._kept.count, len(names))
-        taken = Files(self.root, names, self.label[order], decoder=self.decoder, kept_images=kept_images)
+        taken = Files(self.storage, names, self.label[order], decoder=self.decoder, kept_images=kept_images)
         taken._digests = self._digests
         return taken
 
@@ -91,22 +126,23 @@ class Files(Decoded):
         how = repr(self.decoder).encode()
 
         def digest(name: str) -> str:
-            return blake2b(how + (self.root / name).read_bytes(), digest_size=16).hexdigest()
+            return blake2b(how + self.storage.read(name), digest_size=16).hexdigest()
 
         new = [name for name in dict.fromkeys(names) if name not in self._digests]
-        self._digests.update(zip(new, _by_threads(digest, new), strict=True))
+        self._digests.update(zip(new, by_threads(digest, new), strict=True))
         return [self._digests[name] for name in names]
 
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return np.stack(_by_threads(self.decoder, [self.root / self.names[at] for at in positions.tolist()]))
+        names = [self.names[at] for at in positions.tolist()]
+        return np.stack(by_threads(lambda name: self.storage.decoded(name, self.decoder), names))
 
 
 class ListedImages(Images):
     """Image files of which a listing says the class, or which of the classes, and perhaps the split.
 
-    found: split -> class -> files, relative to root; `train` alone where no splits are given; or files with several
-    labels each. The other arguments are ImageFolder's. Raises UserError where there is one class only; when the
-    splits are made, where a class has too few images, or files are unreadable or leak.
+    found: split -> class -> files, relative to root, or as `storage` names them; `train` alone where no splits are
+    given; or files with several labels each. The other arguments are ImageFolder's. Raises UserError where there is
+    one class only; when the splits are made, where a class has too few images, or files are unreadable or leak.
     """
 
     def __init__(
@@ -152,6 +188,11 @@ class ListedImages(Images):
         self.fraction, self.fold, self.folds = fraction, fold, folds
         self.unreadable, self.leakage = unreadable, leakage
         self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
+
+    @property
+    def storage(self) -> Storage:
+        """Where the files lie."""
+        return Folder(self.root)
 
     def load(self) -> dict[str, Files]:
         headers = self._headers()
@@ -205,11 +246,11 @@ class ListedImages(Images):
             names = [name for files in self._found.files().values() for name in files]
         else:
             names = [name for classes in self._found.values() for files in classes.values() for name in files]
-        seen = dict(zip(names, _by_threads(header, [self.root / name for name in names]), strict=True))
+        seen = dict(zip(names, by_threads(self.storage.header, names), strict=True))
         broken = {name: one if isinstance(one, str) else None for name, one in seen.items()}
         if self.unreadable == "skip":
             whole = [name for name, why in broken.items() if why is None]
-            broken.update(zip(whole, _by_threads(self._failure, whole), strict=True))
+            broken.update(zip(whole, by_threads(self._failure, whole), strict=True))
         good = readable(broken, root=self.root, unreadable=self.unreadable)
         self._left_out = len(names) - len(good)
         return {name: one for name, one in seen.items() if name in good and not isinstance(one, str)}
@@ -217,7 +258,7 @@ class ListedImages(Images):
     def _failure(self, name: str) -> str | None:
         """Why a file cannot be decoded."""
         try:
-            self.decoder(self.root / name)
+            self.storage.decoded(name, self.decoder)
         except UserError as error:
             return f"{type(error.__cause__).__name__}: {error.__cause__}"
         return None
@@ -244,7 +285,7 @@ class ListedImages(Images):
         digests: dict[str, str] = {}
 
         def made(names: list[str], label: Labels, kept: int) -> Files:
-            files = Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
+            files = Files(self.storage, names, label, decoder=self.decoder, kept_images=kept)
             files._digests = digests  # one for all splits
             return files
 
@@ -436,7 +477,7 @@ def _is_image(suffix: str) -> bool:
     return bool(suffix) and Image.registered_extensions().get(suffix) in Image.OPEN
 
 
-def _by_threads(make: Callable[[T], Made], of: Sequence[T]) -> list[Made]:
+def by_threads(make: Callable[[T], Made], of: Sequence[T]) -> list[Made]:
     """Each made in its turn, several at once: reading, decoding and hashing let other threads work."""
     threads = min(torch.get_num_threads(), len(of))
     if threads < 2:

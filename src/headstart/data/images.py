@@ -106,13 +106,34 @@ class TrainingBatches(Dataset[Batch]):
     def __getitems__(self, places: Sequence[Place]) -> Batch:
         epoch, position = torch.tensor(places).unbind(1)
         position = position.contiguous()
-        stored = self.split.at(position.numpy())
-        if self.augment is None:
-            return Batch(prepared(stored, self.pixels), self.label[position], position=position)
-        image = resized(stored, self.pixels)
-        chance = Chance(seed=self.seed, epoch=epoch.numpy(), position=position.numpy())
-        image = _like(image, self.augment(image, chance), self.augment)
-        return Batch(standardised(image, self.pixels), self.label[position], position=position)
+        made = training_batch(
+            self.split.at(position.numpy()),
+            self.label[position],
+            epoch=epoch.numpy(),
+            position=position.numpy(),
+            pixels=self.pixels,
+            augment=self.augment,
+            seed=self.seed,
+        )
+        return made._replace(position=position)
+
+
+def training_batch(
+    stored: Tensor,
+    label: Tensor,
+    *,
+    epoch: NDArray[np.int64],
+    position: NDArray[np.int64],
+    pixels: Pixels,
+    augment: Augmentation | None,
+    seed: int,
+) -> Batch:
+    """Stored images as the backbone wants them, changed by the chance that belongs to each epoch and position (B,)."""
+    if augment is None:
+        return Batch(prepared(stored, pixels), label)
+    image = resized(stored, pixels)
+    image = _like(image, augment(image, Chance(seed=seed, epoch=epoch, position=position)), augment)
+    return Batch(standardised(image, pixels), label)
 
 
 def _like(given: Tensor, made: Tensor, augment: Augmentation) -> Tensor:

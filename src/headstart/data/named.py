@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder, decoder_of
 from headstart.data.division import divided
-from headstart.data.folder import Decoded, Files, numbered, with_room
+from headstart.data.folder import Decoded, Files, Folder, numbered, with_room
 from headstart.data.images import Images, Labels, Split
 from headstart.types import Pixels, UserError
 
@@ -263,7 +263,7 @@ class Named(Images):
     def _split_of(self, names: list[str], places: list[tuple[str, int]], label: NDArray[np.int64], kept: int) -> Split:
         opened = {split: part.opened for split, part in self._parts.items() if part.opened is not None}
         if not opened:
-            return Files(self.root, names, label, decoder=self.decoder, kept_images=kept)
+            return Files(Folder(self.root), names, label, decoder=self.decoder, kept_images=kept)
         return Pictures(opened, places, label, decoder=self.decoder, kept_images=kept)
 
 

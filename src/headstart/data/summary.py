@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import SEEK_END
 from pathlib import Path
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from headstart.types import UserError
 
@@ -26,13 +27,14 @@ class Header(NamedTuple):
     size: int  # bytes of the file
 
 
-def header(path: Path) -> Header | str:
+def header(file: Path | IO[bytes]) -> Header | str:
     """The header of an image file, or why there is none."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            return Header(*image.size, image.mode, path.stat().st_size)
+        with Image.open(file) as image:
+            size = file.stat().st_size if isinstance(file, Path) else file.seek(0, SEEK_END)
+            return Header(*image.size, image.mode, size)
     except Exception as error:  # each format raises errors of its own
         # what Pillow says of a file that it does not know is its path once more
         said = "" if isinstance(error, UnidentifiedImageError) else f": {error}"

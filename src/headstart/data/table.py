@@ -213,7 +213,7 @@ def _rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """These columns, as text without space around it; what is missing is empty. Raises UserError."""
     if not file.is_file():
         raise UserError(f"table must be a CSV or Parquet file, and there is none at {file}")
-    names, rows = _parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _csv(file)
+    names, rows = _parquet(file, columns) if file.suffix.lower() in (".parquet", ".pq") else _csv(file)
     if absent := [name for name in columns if name not in names]:
         raise UserError(
             f"{file} must have the columns {', '.join(columns)}, got {', '.join(names) or 'none'} without "
@@ -232,15 +232,18 @@ def _csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
         raise UserError(f"{file} is no CSV file in UTF-8 ({error}); save it as one") from error
 
 
-def _parquet(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+def _parquet(file: Path, columns: Sequence[str]) -> tuple[list[str], list[dict[str, Any]]]:
     try:
         parquet = import_module("pyarrow.parquet")
     except ImportError as error:
         raise UserError(
-            f"to read {file}, pyarrow is needed, and it is not installed: pip install pyarrow, or save it as CSV"
+            f"to read {file}, pyarrow is needed, and it is not installed: "
+            "pip install 'headstart[table]', or save it as CSV"
         ) from error
     try:
-        table = parquet.read_table(file)
+        names = parquet.read_schema(file).names
+        # of these columns alone: others may hold the images themselves
+        table = parquet.read_table(file, columns=[name for name in columns if name in names])
     except Exception as error:  # pyarrow raises errors of its own
         raise UserError(f"{file} is no Parquet file that can be read ({error})") from error
-    return list(table.column_names), table.to_pylist()
+    return list(names), table.to_pylist()
