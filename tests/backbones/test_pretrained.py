@@ -1,8 +1,6 @@
-"""Are pretrained weights the library's own, whatever their file calls them, and had once?"""
+"""Are pretrained weights the library's own, whatever their file calls them?"""
 
-import hashlib
 import re
-from http.client import BadStatusLine
 from pathlib import Path
 
 import pytest
@@ -12,59 +10,16 @@ from torchvision import models
 
 from headstart.backbones.file import tensors_in
 from headstart.backbones.preprocessing import torchvision_pixels
-from headstart.backbones.pretrained import differences, fetched
+from headstart.backbones.pretrained import differences
 from headstart.backbones.torchvision_weights import as_named_now, pretrained, summed_over_colours, torchvision_weights
 from headstart.types import UserError
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache of torch's."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "hub" / "checkpoints"
-
-
-def offered(tmp_path, *, name="w.pth", content=b"x"):
-    """A file at a URL, its name with the beginning of its hash where name says so."""
-    folder = tmp_path / "there"
-    folder.mkdir(exist_ok=True)
-    file = folder / name.format(hash=hashlib.sha256(content).hexdigest()[:8])
-    file.write_bytes(content)
-    return file.as_uri(), file
-
-
-def test_a_file_is_downloaded_once_and_then_found(tmp_path, cache):
-    url, there = offered(tmp_path, name="net-{hash}.pth", content=b"weights")
-    file = fetched(url)
-    assert file.parent == cache
-    assert file.read_bytes() == b"weights"
-    there.unlink()
-    assert fetched(url) == file
-
-
-def test_a_file_that_is_not_what_its_name_says_is_not_kept(tmp_path, cache):
-    url, _ = offered(tmp_path, name="net-0123abcd.pth")
-    with pytest.raises(UserError, match=r"cannot download file:.*invalid hash value"):
-        fetched(url)
-    assert not (cache / "net-0123abcd.pth").exists()
-
-
-def test_without_network_the_message_says_where_to_put_the_file(cache):
-    with pytest.raises(UserError, match=re.escape(f"put the file into {cache} by hand")):
-        fetched("http://127.0.0.1:9/net.pth")  # nobody listens at that port
-
-
-def test_a_server_that_answers_nonsense_and_a_folder_that_cannot_be_are_told_too(monkeypatch, tmp_path):
-    def nonsense(*_, **__):
-        raise BadStatusLine("garbage")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", nonsense)
-    with pytest.raises(UserError, match=r"cannot download http.*garbage"):
-        fetched("http://example.org/net.pth")
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"cannot download .*Not a directory"):
-        fetched("http://example.org/net.pth")
 
 
 def test_the_default_and_the_names_are_torchvisions():
@@ -147,11 +102,3 @@ def test_torchvisions_weights_say_the_pixels_of_their_own_metadata(name, cache):
     assert (found.name, found.url, found.made_for.size) == (weights.name, weights.url, 224)
     assert (found.made_for.resize, found.made_for.interpolation) == (made_for.resize_size[0], "bilinear")
     assert found.tensors["features.0.0.weight"].shape == (32, 1, 3, 3)
-
-
-def test_no_network_is_touched_where_the_file_is_there(cache, monkeypatch):
-    cache.mkdir(parents=True)
-    weights = models.ResNet18_Weights.DEFAULT
-    (cache / Path(weights.url).name).write_bytes(b"by hand")
-    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
-    assert fetched(weights.url).read_bytes() == b"by hand"

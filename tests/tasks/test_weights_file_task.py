@@ -1,6 +1,9 @@
 """Does a run start from the weights in a file, and say which they were?"""
 
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from headstart.backbones.file import sha256
 from headstart.backbones.small_cnn import small_cnn
 from headstart.cli import main
 from headstart.tasks.fit import waits_for_source
+from headstart.tasks.names import config_hash
 from headstart.tasks.train import train
 from headstart.types import UserError
 
@@ -21,6 +25,25 @@ SHORT = ["backbone.width=4", "trainer.max_epochs=1", "trainer.accelerator=cpu", 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Where a server on this machine offers the files of the working folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
@@ -110,6 +133,73 @@ def test_a_file_that_is_not_there_is_one_line(capsys):
 
 def test_two_processes_start_from_the_same_file(saved):
     command = [*SHORT, "mode=feature_extraction", "weights.path=w.pth", "trainer=ddp_cpu", "target.shots=2"]
+    assert main(command) == 0
+    (result,) = Path("outputs").glob("*/*/result.json")
+    assert json.loads(result.read_text())["processes"] == 2
+    last = torch.load(result.parent / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(t, last[f"backbone.{name}"]) for name, t in saved.state_dict().items())
+
+
+def test_a_run_starts_from_the_file_of_an_address_and_says_which_it_was(saved, address, tmp_path):
+    url = f"{address}/w.pth"
+    result, _ = trained("mode=feature_extraction", f"weights.path={url}")
+    assert all(torch.equal(t, stages()[name]) for name, t in saved.state_dict().items())
+    source = result["source"]
+    assert (source["file"], source["url"], source["sha256"]) == (url, url, sha256(Path("w.pth")))
+    Path("w.pth").unlink()  # it is in the cache now
+    again, _ = trained("mode=feature_extraction", f"weights.path={url}")
+    assert again["weights_hash"] == result["weights_hash"]
+    assert list((tmp_path / "home").rglob("w.pth"))
+
+
+def config(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[*SHORT, *overrides, "run_dir=run"])
+
+
+def test_the_hash_of_a_run_is_that_of_the_file_wherever_it_lies_and_of_no_cache(saved, address, monkeypatch, tmp_path):
+    digest = sha256(Path("w.pth"))
+    local = config_hash(config("weights.path=w.pth"))
+    (tmp_path / "elsewhere").mkdir()
+    Path("w.pth").rename("elsewhere/x.pth")
+    assert config_hash(config("weights.path=elsewhere/x.pth")) == local
+    assert config_hash(config(f"weights.path={(tmp_path / 'elsewhere' / 'x.pth').as_uri()}")) == local
+    assert config_hash(config("weights.path=elsewhere/x.pth", f"weights.sha256={digest}")) == local
+    assert config_hash(config(f"weights.path={address}/x.pth", f"weights.sha256={digest.upper()}")) == local
+    url = f"weights.path={address}/elsewhere/x.pth"
+    before = config_hash(config(url))
+    assert before != local  # nobody knows what lies there
+    assert main(["task=describe", *SHORT, url, "mode=gradual"]) == 0
+    trained("mode=scratch", url)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "another"))
+    assert config_hash(config(url)) == before
+
+
+def test_a_file_with_another_hash_than_the_setting_says_is_refused(saved, address, capsys):
+    path = f"weights.path={address}/w.pth"
+    with pytest.raises(UserError, match=r"cannot download .*, but weights.sha256 says 0000"):
+        trained("mode=gradual", path, f"weights.sha256={'0' * 64}")
+    with pytest.raises(UserError, match=r"w.pth is not the file that weights.sha256=0000"):
+        trained("mode=gradual", f"weights.sha256={'0' * 64}")
+    trained("mode=gradual", path)
+    with pytest.raises(UserError, match="take it away and it is downloaded again"):
+        trained("mode=gradual", path, f"weights.sha256={'0' * 64}")
+    with pytest.raises(UserError, match="64 hex digits"):
+        trained("mode=gradual", "weights.sha256=abc")
+
+
+def test_an_address_without_a_file_is_one_line_on_the_command_line(address, capsys):
+    assert main([*SHORT, "mode=gradual", f"weights.path={address}/none.pth?version=2&x=a,b"]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot download {address}/none.pth?version=2&x=a,b (HTTP Error 404" in told
+    assert "put the file here by hand, as" in told
+    assert main([*SHORT, "mode=gradual", "weights.path=s3://bucket/x.pth"]) == 2
+    assert "weights.path must be a file, http(s)://..., file:///... or hf://..." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_start_from_the_file_of_an_address(saved, address):
+    command = [*SHORT, "mode=feature_extraction", f"weights.path={address}/w.pth", "trainer=ddp_cpu", "target.shots=2"]
     assert main(command) == 0
     (result,) = Path("outputs").glob("*/*/result.json")
     assert json.loads(result.read_text())["processes"] == 2

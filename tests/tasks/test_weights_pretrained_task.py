@@ -94,11 +94,11 @@ def test_without_network_the_command_ends_with_one_line(cache, monkeypatch, caps
     def unreachable(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr("headstart.backbones.download.urlopen", unreachable)
     assert main([*SMALL, "mode=fine_tuning", "backbone.channels=1", "backbone.size=32"]) != 0
     told = capsys.readouterr().err
     assert "no route to host" in told
-    assert f"put the file into {cache} by hand" in told
+    assert f"put the file here by hand, as {cache}" in told
     assert "Traceback" not in told
 
 

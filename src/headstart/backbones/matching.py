@@ -30,8 +30,8 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
     """The tensors of a file by their places in the backbone, whichever of two names they have.
 
     That of the backbone (`stages.layer1.0.conv1.weight`), or that of the network that it was cut from
-    (`layer1.0.conv1.weight`). prefix: what stands before the names in the file, None for the one under which most
-    are found. Raises UserError where none is found, or equally many under several prefixes.
+    (`layer1.0.conv1.weight`). prefix: what stands before the names in the file, or the first part of it, None for
+    the one under which most are found. Raises UserError where none is found, or equally many under several prefixes.
     """
     places = {name: name for name in [*backbone.state_dict(), *backbone.original.values()]} | backbone.original
     there = {name.replace(COMPILED, ""): name for name in state}
@@ -39,11 +39,12 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
         prefix = _prefix(there, places)
     elif prefix and not prefix.endswith("."):
         prefix += "."
-    found = {
-        places[short.removeprefix(prefix)]: name
-        for short, name in there.items()
-        if short.startswith(prefix) and short.removeprefix(prefix) in places
-    }
+    found = _found(there, places, prefix)
+    if not found and prefix:
+        behind = {short: name for short, name in there.items() if short.startswith(prefix)}
+        if further := _prefix(behind, places):
+            prefix = further
+            found = _found(there, places, prefix)
     if not found:
         raise UserError(
             f"nothing in the file has a name of the backbone's{f' behind {prefix}' if prefix else ''}: the file begins "
@@ -106,13 +107,29 @@ def complete(match: Matching, backbone: Backbone, *, reset_from: int | None) -> 
     for name, tensor in wanted.items():
         if tensors[name].shape != tensor.shape:
             raise UserError(_misfit(name, tuple(tensors[name].shape), tuple(tensor.shape), backbone))
+        if tensor.is_floating_point() and not tensors[name].is_floating_point():
+            raise UserError(
+                f"{name} is {tensors[name].dtype} in the file, where {tensor.dtype} or another float is needed; is it "
+                "quantized? Save the model's weights before that"
+            )
     return tensors
+
+
+def _found(there: Mapping[str, str], places: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Name in the backbone -> name in the file, of what stands behind the prefix."""
+    return {
+        places[short.removeprefix(prefix)]: name
+        for short, name in there.items()
+        if short.startswith(prefix) and short.removeprefix(prefix) in places
+    }
 
 
 def _prefix(names: Mapping[str, str], places: Mapping[str, str]) -> str:
     """What stands before most of the names that have a place."""
     votes: Counter[str] = Counter()
     for name in names:
+        if name.endswith(COUNTER):  # a copy of a model may lack them, and is no less one
+            continue
         parts = name.split(".")
         for cut in range(len(parts)):
             if ".".join(parts[cut:]) in places:

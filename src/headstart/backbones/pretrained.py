@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import urlparse
 
-import torch
-from filelock import FileLock
 from torch import Tensor
 
-from headstart.types import LARGER, Pixels, UserError
+from headstart.types import LARGER, Pixels
 
 HASH = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file, the beginning of its SHA-256
 LIBRARIES = {  # the module of each has a function `pretrained`, as Library says; imported when it is asked
@@ -57,31 +52,6 @@ def pretrained(zoo: tuple[str, str], name: str | None, pixels: Pixels) -> Pretra
     """The weights that a library has for a model, see Library; zoo: (library, model), as a Backbone says it."""
     library, model = zoo
     return cast(Library, import_module(LIBRARIES[library])).pretrained(model, name, pixels)
-
-
-def fetched(url: str) -> Path:
-    """The file of a URL in torch's cache (TORCH_HOME), downloaded if it is not there; one process of a machine does it.
-
-    Its SHA-256 is compared with what the file's name says of it, if that does. Raises UserError where it cannot be had.
-    """
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    file = folder / Path(urlparse(url).path).name
-    if file.is_file():
-        return file
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
-            if not file.is_file():  # no other process was faster
-                said = HASH.search(file.name)
-                torch.hub.download_url_to_file(
-                    url, str(file), hash_prefix=said[1] if said else None, progress=sys.stderr.isatty()
-                )
-    except (OSError, HTTPException, RuntimeError) as error:  # no network; another content than the name says
-        raise UserError(
-            f"cannot download {url} ({error}); without network put the file into {folder} by hand, "
-            "or take weights=file weights.path=<a file of such weights>"
-        ) from error
-    return file
 
 
 def differences(pixels: Pixels, made_for: Pixels) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from headstart.backbones.download import fetched
 from headstart.backbones.file import tensors_in
-from headstart.backbones.pretrained import Pretrained, fetched
+from headstart.backbones.pretrained import Pretrained
 from headstart.backbones.timm_models import built, library, timm_config, timm_pixels
 from headstart.types import Pixels, UserError
 

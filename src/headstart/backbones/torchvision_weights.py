@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
+from headstart.backbones.download import fetched
 from headstart.backbones.file import tensors_in
-from headstart.backbones.pretrained import Pretrained, fetched
+from headstart.backbones.pretrained import Pretrained
 from headstart.backbones.torchvision_models import built
 from headstart.types import Pixels, UserError
 

@@ -16,6 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from headstart.backbones.places import place_of
+from headstart.types import UserError
+
 STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
@@ -92,7 +95,7 @@ def config_hash(cfg: DictConfig) -> str:
     if isinstance(kept.get("store"), dict):
         kept["store"] = {key: value for key, value in kept["store"].items() if key not in OF_THE_MACHINE}
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
-        kept["weights"] = kept["weights"] | {"path": _content(kept["weights"]["path"])}
+        kept["weights"] = _by_content(kept["weights"])
     loggers = kept.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):
@@ -141,10 +144,22 @@ def _without_machine(text: str) -> str:
     return text
 
 
+def _by_content(weights: dict[str, Any]) -> dict[str, Any]:
+    """The settings of weights=file with the file's SHA-256 for its path: what a run depends on, wherever it lies.
+
+    That of a file at a URL is known where the settings say it; else the URL counts, or the path where there is no file.
+    """
+    said = weights.get("sha256")
+    kept = {key: value for key, value in weights.items() if key != "sha256"}
+    return kept | {"path": said.lower() if isinstance(said, str) else _content(weights["path"])}
+
+
 def _content(path: str) -> str:
-    """A file's SHA-256: what a run depends on, wherever it lies; the path itself where there is no such file."""
-    file = Path(path).expanduser()
-    return _digest(file, file.stat().st_mtime_ns) if file.is_file() else path
+    try:
+        file = place_of(path)
+    except UserError:  # it will be told where the file is wanted
+        return path
+    return _digest(file, file.stat().st_mtime_ns) if isinstance(file, Path) and file.is_file() else path
 
 
 @cache

@@ -15,8 +15,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
-from headstart.backbones.file import sha256, tensors_in
+from headstart.backbones.download import cached_place, fetched
+from headstart.backbones.file import sha256 as sha256_of
+from headstart.backbones.file import tensors_in
+from headstart.backbones.hub import from_hub
 from headstart.backbones.matching import Matching, complete, linear_head, matching
+from headstart.backbones.places import OnHub, Url, place_of
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
@@ -26,23 +30,44 @@ log = logging.getLogger(__name__)
 PUT_IN = re.compile(
     r"\.lora_\w+\.|\.adapter\.(down|up)\."
 )  # what inject puts into a backbone (backbones/lora.py, adapters.py)
+DIGEST = re.compile("[0-9a-f]{64}")
 LISTED = 20  # names in result.json; of a file with a text model there are hundreds
 
 
 def file_weights(
-    *, cfg: DictConfig, path: str, prefix: str | None, reset_from: Annotated[int, Ge(0)] | None
+    *, cfg: DictConfig, path: str, sha256: str | None, prefix: str | None, reset_from: Annotated[int, Ge(0)] | None
 ) -> Weights:
     """The weights in a file for cfg.backbone, whose tensors may be called as in the original network.
 
-    Also the head, where it is found, and of a checkpoint in the folder of a finished run its classes. reset_from: keep
-    the first n stages, the rest stays fresh. Raises UserError where the file cannot be read, or lacks what those
-    stages need.
+    Also the head, where it is found, and of a checkpoint in the folder of a finished run its classes. path: of a file
+    here, or where to download it from, as places.place_of says. sha256: of the file. reset_from: keep the first n
+    stages, the rest stays fresh. Raises UserError where the file cannot be had, is another one, cannot be read, or
+    lacks what those stages need.
     """
-    file = Path(path).expanduser()
+    file, about = _here(path, sha256)
     state = tensors_in(file)
     with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
         backbone: Backbone = instantiate(cfg.backbone)
-    return weights_in(state, backbone, file=file, prefix=prefix, reset_from=reset_from, about={"file": path})
+    return weights_in(state, backbone, file=file, prefix=prefix, reset_from=reset_from, about=about)
+
+
+def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
+    """The file on this machine, downloaded where it is not, and where it comes from. Raises UserError."""
+    if wanted is not None and not DIGEST.fullmatch(wanted.lower()):
+        raise UserError(f"weights.sha256 must be the 64 hex digits that `sha256sum <file>` prints, got {wanted}")
+    place = place_of(path)
+    about = {"file": path}
+    if isinstance(place, Url):
+        file = fetched(place.text, file=cached_place(place.text), sha256=wanted and wanted.lower())
+        about["url"] = place.text
+    elif isinstance(place, OnHub):
+        file, about["url"] = from_hub(place)
+    else:
+        file = place
+    if wanted is not None and file.is_file() and (digest := sha256_of(file)) != wanted.lower():
+        again = "" if file == place else "; take it away and it is downloaded again"
+        raise UserError(f"{file} is not the file that weights.sha256={wanted} says: its SHA-256 is {digest}{again}")
+    return file, about
 
 
 def weights_in(
@@ -66,7 +91,7 @@ def weights_in(
     match = matching(state, backbone, prefix=prefix)
     tensors = complete(match, backbone, reset_from=reset_from)
     head, class_names = _head(state, match, backbone, file)
-    digest = sha256(file)
+    digest = sha256_of(file)
     stages = backbone.names[:reset_from]
     unused = [name for name in match.left_over if name.removeprefix("head.") not in head]
     if launch.rank() == 0:

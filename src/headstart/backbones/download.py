@@ -1,0 +1,112 @@
+"""How does the file of an address come to this machine, whole and once?"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import sys
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import torch
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+# in the name of a file, the beginning of its SHA-256; eight digits that are a date are none
+HASH = re.compile(r"-(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\.)([0-9a-f]{8,64})\.")
+CHUNK = 2**20  # bytes
+STALLED_S = 60  # without a byte
+PAGE = (b"<!doctype html", b"<html")  # how what a browser shows begins
+
+
+def fetched(url: str, *, file: Path | None = None, sha256: str | None = None) -> Path:
+    """The file of a URL, downloaded if it is not there yet; one process of a machine does it, the others wait.
+
+    file: where it lies, None for torch's cache (TORCH_HOME) under its own name. Its SHA-256 is compared with sha256,
+    or with what its name says of it, if that does; what is there already is taken as it is. Raises UserError where
+    it cannot be had.
+    """
+    file = file or cache() / urlsplit(url).path.rpartition("/")[2]
+    if file.is_file():
+        return file
+    said = HASH.search(file.name)
+    wanted = sha256 or (said[1] if said else None)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{file}.lock")  # the system lets go of it when its holder dies
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for %s, which another process downloads", file.name)
+            lock.acquire()
+        try:
+            if not file.is_file():  # no other process was faster
+                _download(url, file, wanted, why="weights.sha256" if sha256 else "its name")
+        finally:
+            lock.release()
+    except (OSError, HTTPException, ValueError) as error:  # no network, a full disk, no answer of HTTP's, no URL
+        raise UserError(
+            f"cannot download {url} ({error}); without network download it elsewhere and put the file here by hand, as "
+            f"{file}, or take weights=file weights.path=<a file of such weights>"
+        ) from error
+    return file
+
+
+def cache() -> Path:
+    """Where torch keeps what it downloads."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def cached_place(url: str) -> Path:
+    """Where the file of any URL lies in torch's cache: files of one name from two servers may be two files.
+
+    A name that holds a hash says what is in the file, so that it lies where torch's own downloads do.
+    """
+    name = urlsplit(url).path.rpartition("/")[2]
+    if HASH.search(name):
+        return cache() / name
+    return cache() / "by_url" / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+
+
+def _download(url: str, file: Path, wanted: str | None, *, why: str) -> None:
+    """Write what a URL gives; under the file's own name once it is whole. wanted: how its SHA-256 begins."""
+    for dead in file.parent.glob(f"{_literal(file.name)}.*.partial"):  # of a process that was killed
+        dead.unlink(missing_ok=True)
+    partial = file.with_name(f"{file.name}.{uuid4().hex}.partial")
+    log.info("downloading %s", url)
+    digest, size = hashlib.sha256(), 0
+    try:
+        request = Request(url, headers={"User-Agent": "headstart"})
+        with urlopen(request, timeout=STALLED_S) as answer, partial.open("xb") as out:
+            length = answer.headers.get("Content-Length")
+            expected = int(length) if length and not answer.headers.get("Content-Encoding") else None
+            with tqdm(
+                total=expected, desc=file.name, unit="B", unit_scale=True, unit_divisor=1024,
+                disable=not sys.stderr.isatty(),
+            ) as bar:  # fmt: skip
+                while chunk := answer.read(CHUNK):
+                    if not size and chunk.lstrip()[:20].lower().startswith(PAGE):
+                        raise ValueError("that is a web page about the file, not the file; where is its download link?")
+                    out.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+                    bar.update(len(chunk))
+        if expected is not None and size != expected:
+            raise ValueError(f"{size} of {expected} bytes came")
+        if wanted and not digest.hexdigest().startswith(wanted):
+            raise ValueError(f"its SHA-256 is {digest.hexdigest()}, but {why} says {wanted}")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _literal(name: str) -> str:
+    """The pattern of glob that this name alone fits."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
