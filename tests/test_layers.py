@@ -7,17 +7,18 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
 ROOMS = {
-    *("backbones", "callbacks", "cli", "data", "features", "mix", "modules", "regularizers", "report", "scores"),
-    *("tasks", "unfreeze"),
+    *("adaptation", "backbones", "callbacks", "cli", "data", "features", "mix", "modules", "regularizers"),
+    *("report", "scores", "tasks", "unfreeze"),
 }
 ALLOWED = {
+    "adaptation": set(),
     "backbones": set(),
     "data": set(),
     "scores": set(),
     "unfreeze": set(),
     "report": set(),
     "regularizers": {"backbones", "features"},
-    "modules": {"backbones", "mix", "regularizers", "unfreeze"},
+    "modules": {"adaptation", "backbones", "mix", "regularizers", "unfreeze"},
     "features": {"backbones", "data"},
     "mix": {"data"},
     "callbacks": {"backbones", "features", "modules", "unfreeze"},

@@ -25,6 +25,7 @@ class Batch(NamedTuple):
     label: Tensor
     start: int = 0
     position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known
+    companion: Batch | None = None  # of another data set, where a run learns from two at once
 
 
 LARGER = 256 / 224  # how much larger than its centre an image is before the cut, as for ImageNet evaluations

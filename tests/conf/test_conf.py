@@ -28,7 +28,7 @@ def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
         "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
-        "tta", "lora", "adapters",
+        "tta", "lora", "adapters", "adaptation",
     }  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def test_the_control_networks_come_from_the_target_unless_the_command_says_other
         ("gradual", True, "schedule", 0.5, "class_means"),
         ("bias_only", True, "biases", 1.0, "class_means"),
         ("norm_only", True, "norms", 1.0, "class_means"),
+        ("multi_task", False, "all", 1.0, "random"),
         ("lora", True, "adapters", 1.0, "class_means"),
         ("adapters", True, "adapters", 1.0, "class_means"),
         ("AnB", True, "fresh", 1.0, "random"),

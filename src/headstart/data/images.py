@@ -19,6 +19,7 @@ from headstart.data.augment import Augmentation
 from headstart.data.chance import Chance
 from headstart.data.loader import PlainLoader, ResumableLoader, Rows
 from headstart.data.order import BalancedOrder, EpochOrder, Shares, StoredOrder
+from headstart.data.pair import PairLoader
 from headstart.data.pixels import prepared, resized, standardised
 from headstart.data.several import leading
 from headstart.data.workers import cores, loading
@@ -73,7 +74,7 @@ class Batches(Dataset[Batch]):
 
     def __init__(self, *, split: Split, pixels: Pixels) -> None:
         self.split, self.pixels = split, pixels
-        self.label = torch.from_numpy(split.label)
+        self.label = as_tensor(split.label)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -92,7 +93,7 @@ class TrainingBatches(Dataset[Batch]):
 
     def __init__(self, *, split: Split, pixels: Pixels, augment: Augmentation | None, seed: int) -> None:
         self.split, self.pixels = split, pixels
-        self.label = torch.from_numpy(split.label)
+        self.label = as_tensor(split.label)
         self.augment = augment
         self.seed = seed
 
@@ -146,6 +147,11 @@ def _like(given: Tensor, made: Tensor, augment: Augmentation) -> Tensor:
     return made
 
 
+def as_tensor(label: Labels) -> Tensor:
+    """Labels of a split; where they are hidden, so they are here."""
+    return torch.from_numpy(label) if isinstance(label, np.ndarray) else label
+
+
 def as_it_is(batch: Batch) -> Batch:
     """The batch: the data set has made it already (a named function, as workers must be able to pickle it)."""
     return batch
@@ -159,7 +165,8 @@ class Images(LightningDataModule, ABC):
     augmented first: then they are float32 and normalised. sampler: `balanced` draws training images of each class
     equally often, None goes through all of them. multi_label: whether an image may have any number of the classes.
     served: where set, asked with (split, augmented) what stands in for the next images of train, val and test.
-    Raises UserError where augment cannot be called.
+    companion: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where augment
+    cannot be called.
     """
 
     multi_label = False
@@ -190,6 +197,7 @@ class Images(LightningDataModule, ABC):
         self.seed = seed
         self.sampler = sampler
         self.served: Callable[[str, bool], Rows | None] | None = None
+        self.companion: Images | None = None
 
     @abstractmethod
     def load(self) -> Mapping[str, Split]:
@@ -219,12 +227,20 @@ class Images(LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's signature; all splits are made at once
         _ = self.splits
+        if self.companion is not None:
+            _ = self.companion.splits
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> ResumableLoader | PairLoader:
         """This device's batches of the epoch that Lightning says, all of them or those after a loaded position.
 
         Raises UserError where there are fewer images than devices.
         """
+        if self.companion is None:
+            return self._train_loader()
+        self.companion.trainer = self.trainer
+        return PairLoader(first=self._train_loader(), companion=self.companion._train_loader())
+
+    def _train_loader(self) -> ResumableLoader:
         rank, world_size = self._device()
         split = self.splits["train"]
         if len(split.label) < world_size:

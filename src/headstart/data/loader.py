@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,7 +88,7 @@ class ResumableLoader(DataLoader[Batch]):
 
     def state_dict(self) -> dict[str, int]:
         """The same on all devices."""
-        return self._loaded or {"epoch": self._epoch, "batches": self._given, **self._cut()}
+        return self._loaded or {"epoch": self._epoch, "batches": self._given, **self.cut()}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self._loaded = dict(state_dict)
@@ -98,19 +98,23 @@ class ResumableLoader(DataLoader[Batch]):
         state = self._loaded
         if state is None or state["epoch"] != self.batch_sampler.sampler.epoch:
             return 0
-        cut = {name: state[name] for name in self._cut()}
-        if cut != self._cut():
-            raise UserError(
-                f"the checkpoint was written inside epoch {state['epoch']}, after {state['batches']} batches of "
-                f"{_said(cut)}, which cannot be found again in batches of {_said(self._cut())}; "
-                "resume with the same data, batch_size and devices"
-            )
+        self.check(state, epoch=state["epoch"], batches=state["batches"])
         return state["batches"]
 
-    def _cut(self) -> dict[str, int]:
+    def cut(self) -> dict[str, int]:
         """What the number of batches counts."""
         shares = self.batch_sampler
         return {"images": len(shares.sampler), "batch_size": shares.batch_size, "world_size": shares.world_size}
+
+    def check(self, state: Mapping[str, int], *, epoch: int, batches: int) -> None:
+        """Raises UserError where a checkpoint of this place counts other batches than there are now."""
+        cut = {name: state[name] for name in self.cut()}
+        if cut != self.cut():
+            raise UserError(
+                f"the checkpoint was written inside epoch {epoch}, after {batches} batches of "
+                f"{_said(cut)}, which cannot be found again in batches of {_said(self.cut())}; "
+                "resume with the same data, batch_size and devices"
+            )
 
 
 class PlainLoader(DataLoader[Batch]):

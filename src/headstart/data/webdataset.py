@@ -161,7 +161,7 @@ class WebDataset(Images):
 
     # ------------------------------------------------------------------ loaders
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def _train_loader(self) -> ResumableLoader:
         """This device's batches of the epoch that Lightning says, all of them or those after a loaded position.
 
         Raises UserError where there are fewer images, or fewer shards, than devices need.

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 
+from headstart.adaptation.adaptation import Adaptation, Side
 from headstart.backbones.stages import Backbone, pooled
 from headstart.mix.mixing import Mixing
 from headstart.modules.class_weights import given_weights
@@ -40,12 +41,13 @@ class Classifier(LightningModule):
     of several labels, how much more an image that has the class counts than one that has not. multi_label: whether
     an image may have several labels. regularizer: a term added to the loss. mix: of training images, as they enter the
     backbone, each device within its own batches; train/loss is then the cross-entropy with shares of classes, and a
-    prediction right for train/accuracy where it is the class of the larger share.
+    prediction right for train/accuracy where it is the class of the larger share. adaptation: another term, of each
+    batch with its companion; source_classes: how many the source has.
 
-    Logs <split>/loss (without weights and smoothing for val and test) for train, val and test, and train/regularizer
-    where there is one. Of one label <split>/accuracy, and for val and test f1 (macro), balanced_accuracy and
-    calibration_error (15 bins, L1). Of several f1_micro, and for val and test map (the mean of the classes' average
-    precisions), f1 (macro) and subset_accuracy.
+    Logs <split>/loss (without weights and smoothing for val and test) for train, val and test, and train/regularizer,
+    train/adaptation, its strength and its measures where there is one. Of one label <split>/accuracy, and for val and
+    test f1 (macro), balanced_accuracy and calibration_error (15 bins, L1). Of several f1_micro, and for val and test
+    map (the mean of the classes' average precisions), f1 (macro) and subset_accuracy.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Classifier(LightningModule):
         multi_label: bool = False,
         regularizer: Regularizer | None = None,
         mix: Mixing | None = None,
+        adaptation: Adaptation | None = None,
+        source_classes: int = 0,
     ) -> None:
         super().__init__()
         self.backbone, self.head, self.regularizer = backbone, head, regularizer
@@ -88,6 +92,11 @@ class Classifier(LightningModule):
         if regularizer is not None:
             self.train_regularizer = MeanMetric()
             regularizer.prepare(self.stages)
+        self.adaptation = adaptation
+        self.steps = math.inf  # of the run
+        if adaptation is not None:
+            adaptation.prepare(width=backbone.width, num_classes=num_classes, source_classes=source_classes)
+            self.train_adaptation = nn.ModuleDict({name: MeanMetric() for name in self._told(adaptation)})
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, a string, 48 times a step: torch looks whether it is a parameter
@@ -101,9 +110,10 @@ class Classifier(LightningModule):
         return {**self.backbone.stages, "head": self.head}
 
     @property
-    def beside(self) -> Mapping[str, nn.Module]:
-        """Networks that are no part, by the part that each opens, closes and learns with."""
-        return {} if self.regularizer is None else self.regularizer.beside(self.stages)
+    def beside(self) -> tuple[tuple[str, nn.Module], ...]:
+        """(part, network): networks that are no part, and open, close and learn with one."""
+        own = {} if self.regularizer is None else self.regularizer.beside(self.stages)
+        return (*own.items(), *([] if self.adaptation is None else [("head", self.adaptation)]))
 
     @property
     def monitor(self) -> str:
@@ -171,6 +181,8 @@ class Classifier(LightningModule):
         logits = self.head(features)
         loss = self.loss(logits, batch.label)
         self._measure("train", logits, batch.label, loss)
+        if self.adaptation is not None:
+            loss = self._adapted(self.adaptation, loss, batch, Side(features, logits, batch.label))
         if self.regularizer is None:
             return loss
         entered = self._entered(batch)
@@ -193,6 +205,43 @@ class Classifier(LightningModule):
         )
         return batch._replace(image=image, label=share)
 
+    def _adapted(self, adaptation: Adaptation, loss: Tensor, batch: Batch, main: Side) -> Tensor:
+        """The loss with the term of a batch and its companion."""
+        if not adaptation.reads_companion:
+            return loss
+        companion = batch.companion
+        assert companion is not None
+        features = self.backbone(companion.image, start=companion.start)
+        beside = Side(features, self.head(features), companion.label if adaptation.main == "target" else None)
+        main, beside = self._of_all_devices(main), self._of_all_devices(beside)
+        source, target = (main, beside) if adaptation.main == "source" else (beside, main)
+        strength = adaptation.strength(min(1.0, self.trainer.global_step / self.steps))
+        term: Tensor = adaptation(source=source, target=target, head=self.head, strength=strength)
+        values: dict[str, Tensor | float] = {"adaptation": term.detach(), "adaptation_strength": strength}
+        values |= adaptation.figures
+        for name, metric in self._adaptation_metrics():
+            metric.update(values[name])
+        return loss + term if adaptation.learns_labels else term
+
+    def _of_all_devices(self, side: Side) -> Side:
+        """The images of the global batch in its order: a term is no mean over images. Gradients go to all devices."""
+        if self.trainer.world_size == 1:
+            return side
+        label = None if side.label is None else self._gathered(side.label)
+        return Side(self._gathered(side.features), self._gathered(side.logits), label)
+
+    def _gathered(self, part: Tensor) -> Tensor:
+        of_each = self.all_gather(part, sync_grads=part.is_floating_point())  # (devices, B, ...)
+        assert isinstance(of_each, Tensor)
+        return of_each.transpose(0, 1).flatten(0, 1)  # device r has every devices-th image from its r-th on
+
+    def _adaptation_metrics(self) -> list[tuple[str, MeanMetric]]:
+        return [(name, metric) for name, metric in self.train_adaptation.items() if isinstance(metric, MeanMetric)]
+
+    @staticmethod
+    def _told(adaptation: Adaptation) -> tuple[str, ...]:
+        return ("adaptation", "adaptation_strength", *adaptation.measures) if adaptation.reads_companion else ()
+
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate("val", batch)
 
@@ -203,6 +252,9 @@ class Classifier(LightningModule):
         self._log_means("train")
         if self.regularizer is not None:
             self.log("train/regularizer", self.train_regularizer)
+        if self.adaptation is not None:
+            for name, metric in self._adaptation_metrics():
+                self.log(f"train/{name}", metric)
 
     def on_validation_epoch_end(self) -> None:
         self._log_means("val")
@@ -211,6 +263,8 @@ class Classifier(LightningModule):
         self._log_means("test")
 
     def configure_optimizers(self) -> Any:
+        if self.adaptation is not None:
+            self.steps = self._steps_of(self.adaptation)
         groups = parameter_groups(
             self,
             lr=learning_rate(self.make_optimizer),
@@ -243,6 +297,15 @@ class Classifier(LightningModule):
             return self.backbone(batch.image, start=batch.start), {}
         outputs = self.backbone.outputs(batch.image, start=batch.start)
         return pooled(next(reversed(outputs.values()), batch.image)), outputs
+
+    def _steps_of(self, adaptation: Adaptation) -> float:
+        steps = max(1, self.trainer.estimated_stepping_batches)
+        if adaptation.ramp == "sigmoid" and math.isinf(steps):
+            raise UserError(
+                "adaptation.ramp=sigmoid grows with the share of the run that is done, and this one has no end; "
+                "set trainer.max_epochs or trainer.max_steps, or take adaptation.ramp=constant"
+            )
+        return steps
 
     def _length(self) -> float:
         """Of the run, in the scheduler's steps; math.inf where it has no end."""

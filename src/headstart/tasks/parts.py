@@ -11,9 +11,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
+from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.layers import Adapted
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights, load
+from headstart.data.domains import paired
 from headstart.mix.mixing import Mixing
 from headstart.types import UserError
 from headstart.unfreeze.explicit import Explicit
@@ -82,6 +84,15 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     backbone, from_source, adapted = built(cfg, weights)
     images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
+    adaptation: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+    source_classes = 0
+    if adaptation is not None:
+        if not cfg.get("source"):
+            raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
+        source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
+        source_classes = source.num_classes
+        if data_node is None:
+            data = paired(source, data, main=adaptation.main)
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
@@ -91,6 +102,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
         regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
         **mixing_of(cfg),
+        adaptation=adaptation, source_classes=source_classes,
     )  # fmt: skip
     schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens

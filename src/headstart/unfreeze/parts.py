@@ -20,7 +20,7 @@ class Parts:
 
     module: a LightningModule or any other. stages: attribute paths or regular expressions of parameter names,
     from the input to the head, under names of their own if it is a mapping; None = what the module's own
-    `stages` (name -> module) says, with what stands `beside` them (part -> module), if anything does. Every
+    `stages` (name -> module) says, with what stands `beside` them ((part, module), ...), if anything does. Every
     parameter lies in exactly one part. Raises UserError where a stage means nothing, two mean the same parameter,
     or a parameter is in none.
     """
@@ -56,8 +56,8 @@ class Parts:
                 raise UserError(
                     f"stage {name} means no parameter of {type(module).__name__}; {_offer(text, everything, modules)}"
                 )
-        beside: Mapping[str, nn.Module] = getattr(module, "beside", {}) if stages is None else {}
-        for name, network in beside.items():
+        beside: Sequence[tuple[str, nn.Module]] = getattr(module, "beside", ()) if stages is None else ()
+        for name, network in beside:
             self._names[name] |= {full: full for full in _below(paths[id(network)], everything)}
         self._check_partition(everything)
         self._kinds = of_kind(module)

@@ -1,0 +1,73 @@
+"""Which images of another data set go with which of this one?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from headstart.data.loader import ResumableLoader
+from headstart.types import Batch
+
+
+class PairLoader:
+    """Batches of the first loader, each with one of the second as its companion; the longer of the two is the epoch.
+
+    The shorter one is cycled, in another order each time, and goes on in the next epoch where it was: which batches
+    come is a function of the epoch and the number of batches given out, as of a ResumableLoader. Each loader has its
+    own batch size, and its own share of a device.
+    """
+
+    def __init__(self, *, first: ResumableLoader, companion: ResumableLoader) -> None:
+        self.first, self.companion = first, companion
+        self.sampler = self  # where Lightning looks for set_epoch
+        self._epoch = self._given = 0
+        self._loaded: dict[str, Any] | None = None
+
+    @property
+    def num_workers(self) -> int:
+        """Of both."""
+        return self.first.num_workers + self.companion.num_workers
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch, self._given = epoch, 0
+
+    def __len__(self) -> int:
+        """Batches of the whole epoch."""
+        return max(len(self.first), len(self.companion))
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._given = self._begin()  # a generator: Lightning has called set_epoch when the first batch is asked for
+        self._loaded = None
+        before = self._epoch * len(self) + self._given
+        pairs = zip(_cycled(self.first, before), _cycled(self.companion, before), strict=True)
+        while self._given < len(self):
+            batch, companion = next(pairs)
+            self._given += 1
+            yield batch._replace(companion=companion)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The same on all devices."""
+        cuts = {"first": self.first.cut(), "companion": self.companion.cut()}
+        return self._loaded or {"epoch": self._epoch, "batches": self._given, **cuts}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loaded = dict(state_dict)
+
+    def _begin(self) -> int:
+        """The batch to begin with. Raises UserError where the batches of a checkpoint cannot be found again."""
+        state = self._loaded
+        if state is None or state["epoch"] != self._epoch:
+            return 0
+        for name, loader in (("first", self.first), ("companion", self.companion)):
+            loader.check(state[name], epoch=state["epoch"], batches=state["batches"])
+        return int(state["batches"])
+
+
+def _cycled(loader: ResumableLoader, before: int) -> Iterator[Batch]:
+    """The loader's batches, epoch after epoch and without end, as they come when so many have been given out."""
+    epoch, first = divmod(before, len(loader))
+    while True:
+        loader.batch_sampler.sampler.set_epoch(epoch)
+        loader.load_state_dict({"epoch": epoch, "batches": first, **loader.cut()})
+        yield from loader
+        epoch, first = epoch + 1, 0

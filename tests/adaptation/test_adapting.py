@@ -1,0 +1,123 @@
+"""Does a classifier learn from two domains what its method says, alone, on two processes and after a kill?"""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import two_domains
+from composed import TINY, composed, trained
+from headstart.cli import main
+from headstart.tasks.parts import assembled
+from headstart.unfreeze.parts import Parts
+from killed import command, said
+from two_processes import run_both
+
+DOMAINS = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.limit_train_batches=6"]
+
+
+def weights(folder, name="best.ckpt"):
+    return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("method", list(two_domains.METHODS))
+def test_two_processes_learn_what_one_does_from_the_same_global_batches(tmp_path, method):
+    run_both(two_domains.__file__, tmp_path, method, seconds=120)
+    ranks = [torch.load(tmp_path / f"{method}-{rank}.pt", weights_only=True) for rank in range(2)]
+    alone = two_domains.fit(tmp_path, method, ranks=1)
+    began = two_domains.classifier(method).state_dict()
+    learnt = [name for name in alone if name.endswith(("weight", "bias"))]
+    assert any(name.startswith("adaptation.") for name in learnt) == (method == "dann")
+    for name in learnt:
+        assert torch.equal(ranks[0][name], ranks[1][name]), name
+        torch.testing.assert_close(ranks[0][name], alone[name], rtol=1e-4, atol=1e-6)
+        assert not torch.equal(alone[name], began[name]), name
+
+
+def test_source_only_is_training_on_the_source_and_looks_at_no_target_image(tmp_path):
+    """The same weights to the bit, whatever images the target has, BatchNorm's statistics among them."""
+    runs = []
+    source = [override for override in DOMAINS if "target" not in override]
+    targets = (["target.shots=null"], ["data@target=printed", "target.characters=digits", "target.per_class=72"])
+    for number, target in enumerate(targets):
+        overrides = ["adaptation=source_only", *source, *target, "trainer.max_epochs=1"]
+        trained(*overrides, folder=tmp_path / str(number))
+        runs.append(weights(tmp_path / str(number), "last.ckpt"))
+    assert all(torch.equal(tensor, runs[1][name]) for name, tensor in runs[0].items() if "metrics" not in name)
+
+
+def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
+    module = assembled(composed("mode=multi_task", "adaptation.weight=0.3", "source.per_class=8")).module.eval()
+    data = assembled(composed("mode=multi_task", "source.per_class=8")).data
+    batch = next(iter(data.train_dataloader()))
+    module.trainer = type("Run", (), {"global_step": 3, "world_size": 1})()
+    module.steps = 10
+    loss = module.training_step(batch, 0)
+    head = module.adaptation.source_head
+    assert head.out_features == 47  # letters, of which some look alike in both cases
+    of_target = cross_entropy(module(batch.image), batch.label)
+    of_source = cross_entropy(head(module.backbone(batch.companion.image)), batch.companion.label)
+    torch.testing.assert_close(loss, of_target + 0.3 * of_source)
+
+
+def test_multi_task_trains_the_backbone_on_both_and_validates_the_target(tmp_path):
+    result = trained("mode=multi_task", "trainer.max_epochs=1", folder=tmp_path / "run")
+    assert result["sizes"] == assembled(composed("mode=scratch")).data.sizes
+    assert {"adaptation.source_head.weight", "adaptation.source_head.bias"} <= set(weights(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("method", ["dann", "cdan_e", "dan", "jan", "coral", "afn", "mcc", "mdd", "mcd"])
+def test_every_method_trains_and_its_networks_learn(method, tmp_path):
+    result = trained(f"adaptation={method}", *DOMAINS, "trainer.max_epochs=1", "logger=csv", folder=tmp_path / "run")
+    assert result["steps"] == 6
+    began = assembled(composed(f"adaptation={method}", *DOMAINS)).module.adaptation
+    state = weights(tmp_path / "run", "last.ckpt")
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    own = {name: tensor for name, tensor in state.items() if name.startswith("adaptation.")}
+    assert set(own) == {f"adaptation.{name}" for name in began.state_dict()}
+    header, *rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = header.split(",").index("train/adaptation")
+    assert [row.split(",")[column] for row in rows if row.split(",")[column]]
+
+
+def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_not():
+    parts = Parts(assembled(composed("adaptation=dann", *DOMAINS)).module)
+    assert {name.partition(".")[0] for name in parts.of("head")} == {"head", "adaptation"}
+    assert all(name.startswith("backbone.") for name in parts.of("stage4"))
+
+
+def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
+    run = [
+        *TINY, *DOMAINS, "adaptation=cdan", "trainer.max_epochs=3", "logger=csv", "callbacks.figures=null",
+        "callbacks.checkpoint.min_interval_s=0", "callbacks.checkpoint.every_steps=2",
+        "+callbacks.stop._target_=resume_plugins.Stop",
+    ]  # fmt: skip
+    states = []
+    for name, stop in (("killed", ("on_train_batch_start", 9)), ("whole", None)):
+        place = tmp_path / name
+        place.mkdir()
+        assert command(place, *run, stop=stop) == (-9 if stop else 0), said(place)
+        if stop:
+            assert command(place, *run, "resume=auto") == 0, said(place)
+        (folder,) = [path.parent for path in place.glob("outputs/*/*/.hydra")]
+        states.append((weights(folder, "last.ckpt"), (folder / "metrics.csv").read_text()))
+    (killed, killed_csv), (whole, whole_csv) = states
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in killed.items())
+    assert killed_csv == whole_csv
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["target.shots=5"], "try target.shots=null"),
+        (["source.characters=letters"], "needs the same classes"),
+        (["trainer.max_epochs=-1", "scheduler=constant"], "adaptation.ramp=constant"),
+        (["adaptation.weight=-1"], "adaptation.weight"),
+        (["adaptation.ramp=quick"], "adaptation.ramp"),
+    ],
+)
+def test_what_cannot_be_adapted_is_one_message(tmp_path, monkeypatch, capsys, overrides, said):
+    monkeypatch.chdir(tmp_path)
+    assert main([*TINY, "adaptation=dann", *DOMAINS, *overrides]) != 0
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
