@@ -85,6 +85,7 @@ def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_n
     assert all(name.startswith("backbone.") for name in parts.of("stage4"))
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
     run = [
         *TINY, *DOMAINS, "adaptation=cdan", "trainer.max_epochs=3", "logger=csv", "callbacks.figures=null",

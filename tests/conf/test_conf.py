@@ -49,8 +49,9 @@ def test_every_file_begins_by_saying_what_it_is(group, option):
     assert said
 
 
-# what needs data that are not shipped has a slow test of its own (tests/data/test_torchvision_sets.py)
-SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option != "mnist_to_usps"]
+# have slow tests of their own: test_torchvision_sets.py, test_weights_pretrained_task.py
+NEED_DATA = ("mnist_to_usps", "ants_and_bees")
+SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option not in NEED_DATA]
 
 
 @pytest.mark.parametrize("option", SHIPPED)
