@@ -46,6 +46,15 @@ class Images(torch.utils.data.Dataset):
         return Batch(self.images[index], self.labels[index], 0, torch.tensor(index))
 
 
+def loader(images, batch_size):
+    return DataLoader(images, batch_size=batch_size, collate_fn=together)
+
+
+def together(images):
+    image, label, _, position, _ = zip(*images, strict=True)
+    return Batch(torch.stack(image), torch.stack(label), 0, torch.stack(position))
+
+
 class Model(pl.LightningModule):
     def __init__(self, clock):
         super().__init__()
@@ -125,7 +134,7 @@ def fit(clock, *, epochs=2, schedule=SCHEDULE, more=(), resume=None, filling=Non
         callbacks=[Unfreeze(schedule), store, watch, Start(clock), Timeline(), *more], **trainer,
     )  # fmt: skip
     kept.fit(
-        module, DataLoader(Filled(clock, IMAGE_S), batch_size=BATCH), DataLoader(Images(clock, 0), batch_size=IMAGES),
+        module, loader(Filled(clock, IMAGE_S), BATCH), loader(Images(clock, 0), IMAGES),
         ckpt_path=resume,
     )  # fmt: skip
     return watch, kept

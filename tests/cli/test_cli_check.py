@@ -14,7 +14,7 @@ WRONG = [
     ("data@source=prnted", "data@source has no option prnted", "did you mean data@source=printed"),
     (
         "mode=graduall",
-        "adapters, bias_only, feature_extraction, fine_tuning, gradual, lora, norm_only, scratch",
+        "adapters, bias_only, feature_extraction, fine_tuning, gradual, lora, multi_task, norm_only, scratch",
         "did you mean mode=gradual",
     ),
     ("mode=[scratch,graduall]", "graduall", "did you mean mode=gradual"),

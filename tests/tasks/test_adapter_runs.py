@@ -185,8 +185,8 @@ def test_gradual_opens_the_adapters_of_one_stage_after_the_other():
 
 def test_l2_sp_takes_adapters_for_near_the_source_where_the_model_is_the_sources():
     module = assembled(composed("mode=lora", "regularizer=l2_sp")).module
-    module.begin(("stage1", "stage2", "stage3", "stage4"))
-    term = module.regularizer(stages=module.stages, batch=None, features=None)
+    module.begin(("stage1", "stage2", "stage3", "stage4"), {})
+    term = module.regularizer(stages=module.stages, batch=None, features=None, outputs={})
     head = sum(float(p.detach().square().sum()) for p in module.head.parameters())
     assert float(term.detach()) == pytest.approx(0.01 / 2 * head, rel=1e-5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from headstart.backbones.places import OnHub
 from headstart.types import UserError
 
+log = logging.getLogger(__name__)
 KINDS = ((".safetensors",), (".bin", ".pth", ".pt", ".ckpt"))  # files of weights; where there are both, the first count
 # what training leaves beside a model
 BESIDES = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.bin", "scheduler.pt", "scaler.pt")
@@ -28,12 +30,17 @@ def from_hub(place: OnHub) -> tuple[Path, str]:
         hub: Any = import_module("huggingface_hub")
         errors: Any = import_module("huggingface_hub.errors")
         bars: Any = import_module("huggingface_hub.utils")
+        _ = (
+            hub.HfApi,
+            hub.hf_hub_download,
+        )  # now, as each import sets the level of its logger anew
     except ImportError as error:
         raise UserError(
             f"hf://{place.repo} needs huggingface_hub, which is not installed: pip install 'headstart[hub]'"
         ) from error
+    log.info("asking the hub for %s", place.repo)
     try:
-        with _bars_on_a_terminal(bars):
+        with _quiet(bars):
             name = place.file or the_weights(_files(hub, place), place.repo)
             path = Path(hub.hf_hub_download(place.repo, name, revision=place.revision))
     except UserError:
@@ -95,13 +102,17 @@ def _told(errors: Any, error: Exception, hub: Any, place: OnHub) -> str:
 
 
 @contextmanager
-def _bars_on_a_terminal(bars: Any) -> Iterator[None]:
-    """No progress bars in files of logs."""
+def _quiet(bars: Any) -> Iterator[None]:
+    """No progress bars in files of logs, and no lines about each retry: how it ended is told."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     hides = not sys.stderr.isatty() and not bars.are_progress_bars_disabled()
     if hides:
         bars.disable_progress_bars()
     try:
         yield
     finally:
+        logger.setLevel(level)
         if hides:
             bars.enable_progress_bars()

@@ -132,6 +132,11 @@ class Files(Decoded):
         self._digests.update(zip(new, by_threads(digest, new), strict=True))
         return [self._digests[name] for name in names]
 
+    def extents(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Width and height (B, 2), in pixels, of the files at these positions whose headers say them."""
+        seen = by_threads(self.storage.header, [self.names[at] for at in positions.tolist()])
+        return np.asarray([(one.width, one.height) for one in seen if not isinstance(one, str)], np.int64)
+
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         names = [self.names[at] for at in positions.tolist()]
         return np.stack(by_threads(lambda name: self.storage.decoded(name, self.decoder), names))

@@ -147,6 +147,10 @@ class Pictures(Decoded):
 
         return [digest(position) for position in range(len(self.places))]
 
+    def extents(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Width and height of the images at these positions (B, 2), in pixels, before they are resized."""
+        return np.asarray([self._open(at).size for at in positions.tolist()], np.int64)
+
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         return np.stack([self.decoder.of(self._open(at)) for at in positions.tolist()])
 

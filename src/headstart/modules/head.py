@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from headstart.types import UserError
 
-Init = Literal["random", "class_means", "source"]
+Init = Literal["random", "class_means", "source", "zeros"]
 
 
 class LinearHead(nn.Module):
@@ -22,6 +22,9 @@ class LinearHead(nn.Module):
         super().__init__()
         self.init = init
         self.linear = nn.Linear(width, num_classes)
+        if init == "zeros":  # each class is as likely as any other
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, width) -> logits (B, num_classes)."""

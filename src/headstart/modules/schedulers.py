@@ -86,8 +86,9 @@ class _Maker:
                 given[key] = max(1, round(share * _known(length, f"{path}.{key}")))
             elif _is_share(value):
                 given[key] = max(1, round(value * _known(length, f"{path}.{key}")))
-        if _is_share(given.get("step_size_down")):  # null is torch's own: as long as up
-            given["step_size_down"] = max(1, round(given["step_size_down"] * _known(length, f"{path}.step_size_down")))
+        for key in ("step_size_down", "warmup_steps"):  # null is torch's own: as long as up
+            if _is_share(given.get(key)):
+                given[key] = max(1, round(given[key] * _known(length, f"{path}.{key}")))
         if given.get("milestones") is not None:
             given["milestones"] = [
                 round(place * _known(length, f"{path}.milestones")) if _is_share(place) else place

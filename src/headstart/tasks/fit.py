@@ -16,6 +16,7 @@ from headstart.tasks.folders import finished
 from headstart.tasks.names import OF_THE_COMMAND, config_hash
 from headstart.tasks.parts import USUAL, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
+from headstart.tasks.rules import settled, write_down
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
 from headstart.types import UserError
@@ -40,6 +41,9 @@ def fit(*, cfg: DictConfig) -> float:
     if result is not None:
         log.info("%s is finished, %s %.3f (rerun=true runs it again)", folder.name, _figure(result), _value(result))
         return _value(result)
+    if (plain := settled(cfg, processes=processes)) is not cfg:
+        cfg = plain
+        write_down(cfg, folder)
     check_adapters(cfg)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from headstart.data.order import EpochOrder, Shares
 from headstart.tasks.parts import Parts, assembled
+from headstart.tasks.rules import settled
 from headstart.types import UserError
 from headstart.unfreeze import parts as model_parts
 from headstart.unfreeze.boundaries import Run
@@ -41,6 +42,7 @@ def plan(*, cfg: DictConfig) -> Plan:
     from headstart.tasks.train import quieten  # here, since a fit logs its plan too
 
     quieten()
+    cfg = settled(cfg, processes=_processes(cfg.trainer))
     parts = assembled(cfg)
     parts.data.setup("fit")
     found = run_plan(parts, _lone_trainer(cfg.trainer), processes=_processes(cfg.trainer))

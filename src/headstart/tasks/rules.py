@@ -1,0 +1,73 @@
+"""Which values does a rule give to a config?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from headstart import launch
+from headstart.report.files import write_whole
+
+log = logging.getLogger(__name__)
+
+
+def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
+    """The config with the values that its rule gives in place of the rule; cfg itself, where it has none.
+
+    What the command line says itself stays as it says it. processes: that share each batch. Raises UserError, as the
+    rule does.
+    """
+    if not cfg.get("rule"):
+        return cfg
+    values: Mapping[str, Any] = instantiate(cfg.rule, _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
+    said = _said()
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        del plain["rule"]
+        for key, value in values.items():
+            if not _is_said(key, said):
+                OmegaConf.update(plain, key, value, merge=False, force_add=True)
+    if launch.rank() == 0:
+        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in values.items() if not _is_said(key, said)))
+        if kept := [key for key in values if _is_said(key, said)]:
+            log.info("left as the command line says: %s", ", ".join(kept))
+    return plain
+
+
+def write_down(cfg: DictConfig, folder: Path) -> None:
+    """Make a settled config that of the run's folder: what goes on with the run, or asks how it was made, reads it."""
+    if launch.rank() == 0:
+        write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
+
+
+def _said() -> set[str]:
+    """The values that the job's own overrides set, where a file of a group is mounted deeper down that place too.
+
+    The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the rule's numbers are for any.
+    """
+    if not HydraConfig.initialized():
+        return set()
+    keys = [str(override).lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+    places = [key.rpartition("@")[2] for key in keys]
+    return {place for place in places if "." in place}
+
+
+def _is_said(key: str, said: Collection[str]) -> bool:
+    """Whether a key, or a mapping that it lies in, is among these."""
+    parts = key.split(".")
+    return any(".".join(parts[: end + 1]) in said for end in range(len(parts)))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_shown(inner)}" for key, inner in value.items()) + "}"
+    return str(value).replace(" ", "")
