@@ -75,7 +75,12 @@ FEWER = {  # of the longer studies, so that each kind of job is run once
 }
 
 
-@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "study"])
+STUDIES = [option for group, option in OPTIONS if group == "study"]
+
+
+@pytest.mark.parametrize(
+    "option", [one if one == "demo" else pytest.param(one, marks=pytest.mark.slow) for one in STUDIES]
+)
 def test_every_study_runs_its_jobs_and_ends_in_a_report(option, capsys):
     fewer = FEWER.get(option, {})
     assert main([f"study={option}", *TINY, "trainer.max_epochs=1", *(f"{k}={v}" for k, v in fewer.items())]) == 0

@@ -56,7 +56,7 @@ def test_the_companion_has_its_own_order():
     assert [first for first, _ in epochs(1, first_batch=4)[0]] != [companion for _, companion in epochs(1)[0]]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("epoch", "batches"), [(0, 2), (1, 3), (2, 5)])
 def test_a_run_resumed_after_any_batch_sees_the_pairs_of_the_uninterrupted_one(tmp_path, num_workers, epoch, batches):
     whole = PairWitness()

@@ -15,6 +15,8 @@ from headstart.tasks.source import source_config
 from headstart.types import Batch
 from killed import command, said
 
+pytestmark = pytest.mark.slow  # half a minute: make test-all
+
 MIXED = "mix@module.mix=mixup"
 
 

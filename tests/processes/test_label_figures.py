@@ -8,6 +8,8 @@ import torch
 import label_ranks
 from two_processes import run_both
 
+pytestmark = pytest.mark.slow  # half a minute: make test-all
+
 
 def test_two_processes_measure_what_one_does_however_the_images_are_shared_out(tmp_path):
     alone = label_ranks.measured(torch.arange(30))

@@ -100,6 +100,7 @@ def test_a_sweep_of_two_processes_a_job_survives_a_job_that_fails_and_completes_
     assert not {"LOCAL_RANK", "MASTER_PORT", "WORLD_SIZE"} & set(os.environ)
 
 
+@pytest.mark.slow
 def test_an_adaptive_sweeper_draws_once_for_all_ranks_and_gets_the_value_of_each_job(tmp_path):
     (tmp_path / "mine" / "hydra" / "sweeper").mkdir(parents=True)
     (tmp_path / "mine" / "hydra" / "sweeper" / "climber.yaml").write_text(

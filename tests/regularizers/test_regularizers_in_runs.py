@@ -11,6 +11,8 @@ from composed import TINY, trained
 from headstart.cli import main
 from killed import command, said
 
+pytestmark = pytest.mark.slow  # half a minute: make test-all
+
 REMEMBERS = ["delta", "bi_tuning", "co_tuning"]
 SHORT = ["mode=fine_tuning", "callbacks.figures=null", "callbacks.checkpoint.min_interval_s=0", "logger=csv"]
 

@@ -180,6 +180,7 @@ def test_the_choice_of_a_group_leaves_the_rule_its_values_and_a_value_of_ones_ow
     assert "left as the command line says: target.batch_size, backbone.size" in told
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_inside_an_epoch_ends_with_the_weights_of_one_that_was_not(tmp_path):
     # 200 images in batches of 64 are 4 steps an epoch; validation every 5 steps, mostly inside of one
     run = [

@@ -131,6 +131,7 @@ def test_a_file_that_is_not_there_is_one_line(capsys):
     assert "none.pth is not there" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_start_from_the_same_file(saved):
     command = [*SHORT, "mode=feature_extraction", "weights.path=w.pth", "trainer=ddp_cpu", "target.shots=2"]
     assert main(command) == 0

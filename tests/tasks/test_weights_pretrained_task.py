@@ -115,7 +115,7 @@ def photos(monkeypatch):
     monkeypatch.setenv("HEADSTART_DATA", str(DATA))
 
 
-def tested(*overrides):
+def accuracy_of(*overrides):
     """The mean test accuracy of experiment=ants_and_bees over three seeds."""
     results = [run("experiment=ants_and_bees", f"seed={seed}", *overrides) for seed in range(3)]
     return sum(result["metrics"]["test/accuracy"] for result in results) / 3
@@ -124,8 +124,8 @@ def tested(*overrides):
 @pytest.mark.slow
 def test_a_head_on_imagenets_mobilenet_knows_ants_from_bees_and_random_weights_do_not(photos):
     """93 % or better on all of the val folder; logistic regression on the same features has 94 to 95."""
-    assert tested("mode=feature_extraction") >= 0.93
-    assert tested("mode=feature_extraction", "reuse=false") < 0.75
+    assert accuracy_of("mode=feature_extraction") >= 0.93
+    assert accuracy_of("mode=feature_extraction", "reuse=false") < 0.75
 
 
 @pytest.mark.slow
