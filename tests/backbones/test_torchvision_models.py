@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torchvision import models
 
-from headstart.backbones.stages import Backbone, pooled
+from backbone_contract import check_every_cut, check_frozen
+from headstart.backbones.stages import pooled
 from headstart.backbones.torchvision_models import torchvision
 from headstart.types import UserError
-from headstart.unfreeze.freezing import Freezing
 
 # the smallest model of each way to cut, at a size that is small for it
 FAMILIES = {
@@ -82,35 +82,8 @@ def test_all_other_models_are_too_at_the_size_that_their_weights_were_made_for(n
 def test_every_cut_is_the_same_chain_and_what_is_closed_does_not_change(name, size):
     whole = of(name, size)
     image = torch.randn(2, 3, size, size)
-    with torch.no_grad():
-        reached = [image]
-        for stage in whole.stages.values():
-            reached.append(stage(reached[-1]))
-        features = whole(image)
-        for start in range(1, len(whole.names)):
-            assert torch.equal(whole(reached[start], start=start), features)
-        for keep in range(1, len(whole.names) + 1):
-            cut = Backbone(dict(whole.stages), pixels=whole.pixels, keep=keep).eval()
-            assert cut.names == whole.names[:keep]
-            assert torch.equal(cut(image), pooled(reached[keep]))
-            assert cut.width == cut(image).shape[1]
-    _check_frozen(whole, image)
-
-
-def _check_frozen(backbone, image):
-    """After a step with weight decay and momentum, in train(): the last stage has moved, and nothing below it."""
-    backbone.train()
-    last = next(name for name in reversed(backbone.names) if list(backbone.stages[name].parameters()))
-    prefix = f"stages.{last}."
-    freezing = Freezing(backbone, {name for name, _ in backbone.named_parameters()})
-    freezing.open_only({name for name, _ in backbone.named_parameters() if name.startswith(prefix)})
-    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
-    backbone(image).square().sum().backward()
-    optimizer.step()
-    changed = {name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert changed
-    assert all(name.startswith(prefix) for name in changed)
+    check_every_cut(whole, image)
+    check_frozen(whole, image)
 
 
 def test_stages_have_the_names_that_their_papers_use():

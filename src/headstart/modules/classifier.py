@@ -177,6 +177,8 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         batch = self._mixed(batch, number)
+        if self.regularizer is not None:  # it wants images as they enter; the backbone leaves them as they are then
+            batch = self._entered(batch)
         features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
         loss = self.loss(logits, batch.label)
@@ -185,8 +187,7 @@ class Classifier(LightningModule):
             loss = self._adapted(self.adaptation, loss, batch, Side(features, logits, batch.label))
         if self.regularizer is None:
             return loss
-        entered = self._entered(batch)
-        term: Tensor = self.regularizer(stages=self.stages, batch=entered, features=features, outputs=outputs)
+        term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
         return loss + term
 

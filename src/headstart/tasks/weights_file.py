@@ -27,9 +27,8 @@ from headstart.tasks.folders import finished
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
-PUT_IN = re.compile(
-    r"\.lora_\w+\.|\.adapter\.(down|up)\."
-)  # what inject puts into a backbone (backbones/lora.py, adapters.py)
+# what inject puts into a backbone (backbones/lora.py, adapters.py)
+PUT_IN = re.compile(r"\.lora_\w+\.|\.adapter\.(down|up)\.")
 DIGEST = re.compile("[0-9a-f]{64}")
 LISTED = 20  # names in result.json; of a file with a text model there are hundreds
 
