@@ -8,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.utilities import rank_zero_only
 
 from composed import composed
 from headstart import launch
@@ -80,6 +81,8 @@ def test_several_nodes_need_a_launcher_and_the_error_gives_its_command():
 
 @pytest.mark.parametrize(("variables", "by"), [(TORCHRUN, "torchrun"), (SRUN, "SLURM"), (TORCHRUN | SRUN, "torchrun")])
 def test_ranks_of_torchrun_and_slurm_are_recognised_as_lightning_does(variables, by, monkeypatch):
+    # making a trainer sets it for the whole process: the tests after this one would write no logs
+    monkeypatch.setattr(rank_zero_only, "rank", rank_zero_only.rank)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (launch.launcher(), launch.rank(), launch.world_size()) == (by, 1, 2)
