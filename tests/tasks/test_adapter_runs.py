@@ -109,6 +109,7 @@ def test_result_json_the_log_and_the_plan_say_how_much_learns_as_the_formula_doe
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
 def test_the_finished_model_the_evaluated_and_the_exported_one_are_the_trained_one(mode, runs, capsys):
     found = finished_model(OmegaConf.create({"trainer": CPU}), runs[mode], "best")
     module = assembled(run_config(runs[mode])).module

@@ -99,6 +99,7 @@ def test_another_target_run_has_another_base(override):
     assert recipe("weights.reset_from=3") == recipe("mode=BnB+") == recipe("module.stage_decay=0.3") == recipe()
 
 
+@pytest.mark.slow
 def test_the_base_is_waited_for_where_it_is_not_there_and_found_where_it_is(tmp_path):
     cfg = composed("mode=BnB", "weights.reset_from=1", "seed=5", *SHORT)
     assert waits_for_source(cfg)

@@ -206,6 +206,7 @@ def test_features_are_written_with_all_labels(run):
     np.testing.assert_array_equal(np.load(run / "embeddings" / "test.npz")["label"], label.numpy())
 
 
+@pytest.mark.slow
 def test_a_report_follows_the_mean_average_precision(photos, capsys):
     given = [*SMALL, *table(photos), "seed=0,1", "trainer.max_epochs=1", "mode=scratch,feature_extraction"]
     assert main(["-m", *given, "callbacks.figures=null"]) == 0
