@@ -19,12 +19,13 @@ GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))
 
 @pytest.fixture(scope="session")
 def printed() -> Callable[..., Printed]:
-    def build(characters="letters", per_class=12, held_out=6, seed=0, pixels=GREY) -> Printed:
+    def build(characters="letters", per_class=12, held_out=6, fonts=None, seed=0, pixels=GREY) -> Printed:
         return Printed(
             characters=characters,
             per_class=per_class,
             val_per_class=held_out,
             test_per_class=held_out,
+            fonts=fonts,
             batch_size=64,
             num_workers=0,
             augment=None,

@@ -8,7 +8,7 @@ from PIL import ImageFont
 
 from headstart.data import printed as room
 from headstart.data.printed import CHARACTERS, FONTS, font_folder, glyph, picture
-from headstart.types import UserError
+from headstart.types import SPLITS, UserError
 
 EVERY_FONT = [font for fonts in FONTS.values() for font in fonts]
 
@@ -106,6 +106,18 @@ def test_more_images_a_class_contain_the_fewer(printed, hashes):
 def test_all_characters_contain_the_digits(printed, hashes):
     only, every = (set(hashes(printed(characters).splits["val"].image)) for characters in ("digits", "all"))
     assert only < every
+
+
+def test_another_domain_has_the_fonts_of_one_split_in_all_three(printed, hashes):
+    usual, other = printed("digits"), printed("digits", fonts="test")
+    assert set(hashes(other.splits["test"].image)) == set(hashes(usual.splits["test"].image))
+    assert not set(hashes(other.splits["train"].image)) & set(hashes(usual.splits["train"].image))
+    assert [other.fonts[split] for split in SPLITS] == [FONTS["test"]] * 3
+
+
+def test_unknown_fonts_name_the_valid_ones(printed):
+    with pytest.raises(UserError, match="train, val, test, or null, got 'cursive'"):
+        printed(fonts="cursive")
 
 
 def test_unknown_characters_name_the_valid_ones(printed):

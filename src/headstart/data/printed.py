@@ -49,8 +49,9 @@ LONGEST = 54  # pixels of a glyph's longer side: about what it has on the canvas
 class Printed(InMemory):
     """Characters in matplotlib's text fonts, white on black, 32x32, each image with chances of its own.
 
-    An image depends on seed, split, character and its number in the class only, so that more images a class
-    contain the fewer ones, and `all` contains `digits`.
+    An image depends on seed, split, character, font and its number in the class only, so that more images a class
+    contain the fewer ones, and `all` contains `digits`. fonts: whose fonts all splits are drawn in, in place of each
+    one's own: a domain by itself, with the same characters.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Printed(InMemory):
         per_class: Annotated[int, Ge(1)],
         val_per_class: Annotated[int, Ge(1)],
         test_per_class: Annotated[int, Ge(1)],
+        fonts: Literal["train", "val", "test"] | None,
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)],
         augment: Augmentation | None,
@@ -76,7 +78,10 @@ class Printed(InMemory):
             pixels=pixels,
             seed=seed,
         )
+        if fonts is not None and fonts not in FONTS:
+            raise UserError(f"fonts must be one of {', '.join(FONTS)}, or null, got {fonts!r}")
         self.counts = {"train": per_class, "val": val_per_class, "test": test_per_class}
+        self.fonts = {split: FONTS[fonts or split] for split in SPLITS}
 
     def load(self) -> dict[str, Labelled]:
         return {split: self._drawn(split, count) for split, count in self.counts.items()}
@@ -86,7 +91,7 @@ class Printed(InMemory):
         for label, character in enumerate(self.class_names):
             for number in range(count):
                 chance = np.random.default_rng([self.seed, SPLITS.index(split), ord(character), number])
-                font = FONTS[split][number % len(FONTS[split])]  # each font equally often
+                font = self.fonts[split][number % len(self.fonts[split])]  # each font equally often
                 image[label, number] = picture(character, font, chance)
         return Labelled(image.reshape(-1, SIZE, SIZE), np.repeat(np.arange(self.num_classes), count))
 
