@@ -20,6 +20,7 @@ def overrides(job: Job) -> list[str]:
         "data@target=image_folder",
         f"target.root={job.root}",
         f"target.batch_size={BATCH}",
+        f"target.resize={round(job.size * 256 / 224)}",
         f"backbone={job.model}",
         f"backbone.size={job.size}",
         "weights=file",

@@ -11,9 +11,9 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from headstart.backbones import lora as module
 from headstart.backbones.lora import Lora, merge
-from headstart.backbones.resnet import resnet18
 from headstart.backbones.small_cnn import small_cnn
 from headstart.backbones.stages import Backbone
+from headstart.backbones.torchvision_models import torchvision
 from headstart.types import Pixels, UserError
 from headstart.unfreeze.kinds import of_kind
 
@@ -64,7 +64,7 @@ def images(backbone, count=3):
 BACKBONES = {
     "mixed": mixed,
     "small_cnn": lambda: small_cnn(width=4, size=16, channels=1, keep=None),
-    "resnet18": lambda: resnet18(size=32, channels=3, keep=None),
+    "resnet18": lambda: torchvision(name="resnet18", size=32, channels=3, keep=None),
 }
 
 
@@ -160,7 +160,7 @@ def test_every_number_that_is_put_in_has_a_gradient_once_b_is_not_0(name):
 
 
 def test_their_number_is_r_times_what_enters_and_leaves_each_layer():
-    backbone = resnet18(size=32, channels=3, keep=None)
+    backbone = torchvision(name="resnet18", size=32, channels=3, keep=None)
     convolutions = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
     lora(rank=4).inject(backbone)
     want = sum(4 * (c.in_channels * c.kernel_size[0] ** 2 + c.out_channels) for c in convolutions)

@@ -117,7 +117,7 @@ def test_stages_may_be_lists_of_layers_or_regular_expressions(stages):
 
 
 def test_torchvisions_resnet_by_the_names_of_its_layers_is_the_one_that_is_built_in():
-    from headstart.backbones.resnet import resnet18
+    from headstart.backbones.torchvision_models import torchvision
 
     stages = {"stem": ["conv1", "bn1"], **{f"layer{n}": [f"layer{n}"] for n in (1, 2, 3, 4)}}
     target = "torchvision.models.resnet18"
@@ -125,7 +125,7 @@ def test_torchvisions_resnet_by_the_names_of_its_layers_is_the_one_that_is_built
         target=target, settings={"weights": None}, stages=stages, classifier=None, size=32, channels=3,
         mean=None, std=None, keep=None,
     ).eval()  # fmt: skip
-    built_in = resnet18(size=32, channels=3, keep=None).eval()
+    built_in = torchvision(name="resnet18", size=32, channels=3, keep=None).eval()
     assert backbone.names == built_in.names
     for name in built_in.names[:-1]:  # the last one ends with the network's own pooling
         assert set(backbone.stages[name].state_dict()) == set(built_in.stages[name].state_dict())

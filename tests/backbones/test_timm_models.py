@@ -100,9 +100,11 @@ def test_the_twelve_blocks_of_a_transformer_are_four_groups_of_three():
 
 
 def test_timms_resnet_has_the_tensors_of_torchvisions_in_the_same_stages():
-    from headstart.backbones.resnet import resnet18
+    from headstart.backbones.torchvision_models import torchvision
 
-    assert of("resnet18", 32).original == dict(resnet18(size=32, channels=3, keep=None).original.items())
+    assert of("resnet18", 32).original == dict(
+        torchvision(name="resnet18", size=32, channels=3, keep=None).original.items()
+    )
 
 
 @pytest.mark.slow

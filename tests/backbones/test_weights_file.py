@@ -11,9 +11,8 @@ from torchvision import models
 
 from headstart.backbones.file import sha256, tensors_in
 from headstart.backbones.matching import complete, matching
-from headstart.backbones.mobilenet import mobilenet_v2
-from headstart.backbones.resnet import resnet18
 from headstart.backbones.small_cnn import small_cnn
+from headstart.backbones.torchvision_models import torchvision
 from headstart.backbones.weights import Weights, load
 from headstart.types import UserError
 
@@ -27,7 +26,7 @@ def net(seed=1):
 
 def resnet(channels=3, keep=None):
     torch.manual_seed(7)
-    return resnet18(size=32, channels=channels, keep=keep).eval()
+    return torchvision(name="resnet18", size=32, channels=channels, keep=keep).eval()
 
 
 def given(state, backbone, *, reset_from=None, prefix=None):
@@ -191,6 +190,6 @@ def test_real_imagenet_weights_compute_in_stages_what_they_do_in_torchvisions_ne
         pytest.skip(f"no {path}")
     model = models.mobilenet_v2().eval()
     model.load_state_dict(torch.load(path, weights_only=True))
-    backbone = given(tensors_in(path), mobilenet_v2(size=96, channels=3, keep=None).eval())
+    backbone = given(tensors_in(path), torchvision(name="mobilenet_v2", size=96, channels=3, keep=None).eval())
     images = torch.randn(2, 3, 96, 96)
     torch.testing.assert_close(model.classifier(backbone(images)), model(images), rtol=1e-4, atol=1e-4)

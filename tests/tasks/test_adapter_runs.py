@@ -13,7 +13,7 @@ from torch import nn
 
 from composed import TINY, composed
 from headstart.backbones import lora
-from headstart.backbones.resnet import resnet18
+from headstart.backbones.torchvision_models import torchvision
 from headstart.cli import main
 from headstart.features.store import Store
 from headstart.tasks.evaluate import run_config
@@ -202,7 +202,7 @@ class Model(nn.Module):
 @pytest.mark.parametrize("mode", MODES)
 def test_with_layer_decay_an_adapter_has_the_rate_of_its_layer(mode):
     cfg = composed(f"mode={mode}")
-    backbone = resnet18(size=32, channels=1, keep=None)
+    backbone = torchvision(name="resnet18", size=32, channels=1, keep=None)
     instantiate(cfg[mode], _convert_="all").inject(backbone)
     model = Model(backbone)
     groups = parameter_groups(model, lr=1.0, layer_decay=0.5, schedule=schedule_of(cfg))

@@ -255,7 +255,7 @@ def test_the_table_of_every_schedule_fits_a_terminal_of_120_characters(backbone,
 
     if (backbone, unfreeze) == ("resnet18", "sandwich"):
         pytest.skip("its phases name the stages of small_cnn")
-    more = ["backbone.width=16"] if backbone == "small_cnn" else []
+    more = ["backbone.width=16"] if backbone == "small_cnn" else ["backbone.size=32"]
     plan(cfg=_shipped(f"backbone={backbone}", f"unfreeze={unfreeze}", *more))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 120

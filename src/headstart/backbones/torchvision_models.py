@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops.misc import Permute
 
-from headstart.backbones.mobilenet import STAGES as MOBILENET_V2
 from headstart.backbones.preprocessing import torchvision_pixels
 from headstart.backbones.stages import Backbone
 from headstart.types import UserError
@@ -175,7 +174,13 @@ def _by_resolution_alone(net: Any) -> Stages:
 
 
 def _mobilenet_v2(net: Any) -> Stages:
-    return {name: _chain(net.features, *map(str, numbers)) for name, numbers in MOBILENET_V2.items()}
+    """The bottlenecks of a resolution, 1/2 (with the first convolution) to 1/32; then the 1x1 convolution."""
+    ends = {"stem": 2, "stage1": 4, "stage2": 7, "stage3": 14, "stage4": 18, "last": 19}
+    begins = (0, *ends.values())
+    return {
+        name: _chain(net.features, *map(str, range(begin, end)))
+        for begin, (name, end) in zip(begins, ends.items(), strict=False)
+    }
 
 
 def _mnasnet(net: Any) -> Stages:
