@@ -50,7 +50,7 @@ def test_every_file_begins_by_saying_what_it_is(group, option):
 
 
 # have slow tests of their own: test_torchvision_sets.py, test_weights_pretrained_task.py
-NEED_DATA = ("mnist_to_usps", "ants_and_bees")
+NEED_DATA = ("mnist_to_usps", "ants_and_bees", "mnist_to_usps_unlabelled", "usps_to_mnist_unlabelled")
 SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option not in NEED_DATA]
 
 
