@@ -62,6 +62,9 @@ def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
 def test_multi_task_trains_the_backbone_on_both_and_validates_the_target(tmp_path):
     result = trained("mode=multi_task", "trainer.max_epochs=1", folder=tmp_path / "run")
     assert result["sizes"] == assembled(composed("mode=scratch")).data.sizes
+    assert result["adaptation"] == {"class": "SourceTask", "main": "target"}, (
+        "the report takes its val for the target's"
+    )
     assert {"adaptation.source_head.weight", "adaptation.source_head.bias"} <= set(weights(tmp_path / "run"))
 
 
@@ -69,6 +72,7 @@ def test_multi_task_trains_the_backbone_on_both_and_validates_the_target(tmp_pat
 def test_every_method_trains_and_its_networks_learn(method, tmp_path):
     result = trained(f"adaptation={method}", *DOMAINS, "trainer.max_epochs=1", "logger=csv", folder=tmp_path / "run")
     assert result["steps"] == 6
+    assert result["adaptation"]["main"] == "source", "the report takes its val for the source's"
     began = assembled(composed(f"adaptation={method}", *DOMAINS)).module.adaptation
     state = weights(tmp_path / "run", "last.ckpt")
     assert all(tensor.isfinite().all() for tensor in state.values())

@@ -72,6 +72,8 @@ def test_every_debug_preset_runs(option, tmp_path):
 FEWER = {  # of the longer studies, so that each kind of job is run once
     "transferability_of_layers": {"weights.reset_from": "2", "seed": "0"},
     "few_images": {"target.shots": "1,2,3", "seed": "0"},
+    "adaptation": {"adaptation": "source_only,cdan", "seed": "0"},
+    "adaptation_demo": {"adaptation": "source_only,mcc", "seed": "0"},
 }
 
 

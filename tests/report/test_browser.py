@@ -84,11 +84,33 @@ def test_the_keyboard_reads_the_curves_over_an_axis(tmp_path: Path, save_run, br
     assert "<td>0.700</td>" in dom
 
 
+@pytest.fixture
+def adapted(tmp_path: Path, save_run) -> Path:
+    """A study of an adaptation, with an oracle and a long name."""
+    for seed in range(3):
+        for method, test in (("source_only", 0.7), ("cdan", 0.9), ("dan", 0.5)):
+            more = ["adaptation.octaves=[-3,-2,-1,0,1,2,3]"] if method == "dan" else []
+            metrics = {"val/accuracy": 0.97, "test/accuracy": test + 0.01 * seed, "oracle/accuracy": test + 0.05}
+            named = {"class": "SourceOnly" if method == "source_only" else method.upper(), "main": "source"}
+            overrides = [f"adaptation={method}", *more, f"seed={seed}"]
+            save_run(tmp_path / "s", "scratch", seed, [0.1, 0.9], overrides, adaptation=named, metrics=metrics)
+    return tmp_path / "s"
+
+
+def test_methods_of_an_adaptation_have_a_card_and_a_row_of_dots_each(adapted: Path, browse):
+    dom, log = browse("--dump-dom", write_report(adapted).page.as_uri())
+    assert [line for line in log.splitlines() if "CONSOLE" in line] == []
+    assert dom.count("<article") == 2
+    assert dom.count('class="track') == 3
+    assert dom.count('class="seed"') == 9
+
+
+@pytest.mark.parametrize("study", ["demo", "adapted"])
 @pytest.mark.parametrize("width", [390, 1200])
-def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(demo: Path, browse, tmp_path, width: int):
-    page = write_report(demo).page
+def test_a_screenshot_can_be_taken_and_nothing_is_wider_than_the_window(request, study, browse, tmp_path, width: int):
+    page = write_report(request.getfixturevalue(study)).page
     target = Path(os.environ.get("HEADSTART_SCREENSHOT") or tmp_path / "report.png")
-    if width == 1200:
+    if (study, width) == ("demo", 1200):
         browse(f"--window-size={width},1560", f"--screenshot={target}", page.as_uri())
         assert target.read_bytes().startswith(b"\x89PNG")
     frame = f'<iframe src="{page.as_uri()}" width="{width}" height="900"></iframe>'

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from headstart.report import measures
+from headstart.report import adaptation, measures
 from headstart.report.arms import Arm, Group, arms_of, groups_of
 from headstart.report.axes import Level, Placed, axes_of
-from headstart.report.curves import is_share, lower_is_better
+from headstart.report.curves import is_share, lower_is_better, one_image
 from headstart.report.levels import LevelArm, decided, level_arms, level_setting, without_replaced
 from headstart.report.measures import MEASURES, Measure, Measured
 from headstart.report.runs import Found, Levels, Run
@@ -39,29 +39,39 @@ _MODES = (
 
 def study_of(found: Found, *, baseline: str, metric: str) -> Study:
     """The comparison of all finished runs. Verdicts are Holm-corrected over the whole study."""
-    arms, replaced = arms_of(found.finished)
+    reusing = [run for run in found.finished if not run.adapts]
+    arms, replaced = arms_of(reusing)
     levels, replaced_levels = without_replaced(found.levels)
-    resolution = _resolution(found.finished or levels, metric, "val")
-    settings = [arm.setting for arm in arms] + [level_setting(one) for one in levels]
+    adapting, replaced_adapting = adaptation.adapted_arms(run for run in found.finished if run.adapts)
+    resolution = one_image(reusing or levels, metric, "val")
+    settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(one) for one in levels]
     common = frozenset.intersection(*settings) if settings else frozenset()
     sections = [_section(g, baseline, metric, resolution, common) for g in groups_of(arms, baseline)]
     placed = level_arms(levels, metric, _resolutions(levels))
+    adapted = adaptation.adapted(adapting, common)
     undecided = [b.difference for section in sections for c in section.comparisons for b in c.benefits]
     undecided += [arm.difference for arm in placed if arm.difference is not None]
+    undecided += [difference for section in adapted for difference in adaptation.differences(section)]
     corrected = iter(holm([difference.p for difference in undecided]))
     sections = [_decided(section, corrected, metric) for section in sections]
     placed = [arm if arm.difference is None else decided(arm, next(corrected), metric) for arm in placed]
+    adapted = [adaptation.decided(section, corrected) for section in adapted]
+    if not arms:
+        baseline = levels[0].baseline if levels else adaptation.BASELINE
     return Study(
-        baseline=baseline if arms or not levels else levels[0].baseline,
+        baseline=baseline,
         metric=metric,
         sections=tuple(sections),
-        others=found.others + replaced + replaced_levels,
+        others=found.others + replaced + replaced_levels + replaced_adapting,
         verdicts=len(undecided),
         resolution=resolution,
         common=tuple(sorted(common)),
-        axes=axes_of(_along(sections, metric)) + axes_of([_placed(arm, metric) for arm in placed]),
+        axes=axes_of(_along(sections, metric))
+        + axes_of([_placed(arm, metric) for arm in placed])
+        + axes_of(adaptation.along(adapted)),
         levels=levels,
         level_arms=tuple(placed),
+        adapted=tuple(adapted),
     )
 
 
@@ -123,8 +133,7 @@ def _arm_summary(
         runs=runs,
         means={measure.key: _mean_interval(measure, runs, resolution) for measure in MEASURES},
         tests={
-            tag: t_interval(values, resolution=_resolution(ours, tag, tag.split("/")[0]))
-            for tag, values in tests.items()
+            tag: t_interval(values, resolution=one_image(ours, tag, tag.split("/")[0])) for tag, values in tests.items()
         },
         reach=tuple(measures.reached(m, threshold) for m in runs) if math.isfinite(threshold) else (),
         rate_known=measures.rate_is_determined(runs),
@@ -258,14 +267,7 @@ def _rank(arm: Arm) -> tuple[int, str, list[str]]:
 def _resolutions(levels: Sequence[Levels]) -> dict[str, float]:
     """What one image is worth, by tag."""
     tags = {tag for one in levels for figures in one.levels.values() for tag in figures}
-    return {tag: _resolution(levels, tag, tag.split("/")[0]) for tag in tags}
-
-
-def _resolution(runs: Iterable[Run | Levels], metric: str, split: str) -> float:
-    """What one image of a split is worth in a metric; 0 if the metric is no share or the size unknown."""
-    sizes = [(run.result.get("sizes") or {}).get(split) for run in runs]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    return 1 / min(known) if known and is_share(metric) else 0.0
+    return {tag: one_image(levels, tag, tag.split("/")[0]) for tag in tags}
 
 
 def _final(run: Run) -> dict[str, float]:

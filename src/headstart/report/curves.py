@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from headstart.report.fit import Floats
-from headstart.report.runs import Run
+from headstart.report.runs import Levels, Run
 
 LAST_SHARE = 0.1  # of the evaluations, whose mean is the asymptote
 LEAST_LAST = 3  # evaluations: one alone is noise
@@ -35,6 +36,13 @@ def is_share(metric: str) -> bool:
     return metric.rsplit("/", 1)[-1] == "map" or any(
         word in metric.rsplit("/", 1)[-1] for word in ("accuracy", "f1", "precision", "recall")
     )
+
+
+def one_image(runs: Iterable[Run | Levels], metric: str, split: str) -> float:
+    """What one image of a split is worth in a metric; 0 if the metric is no share or the size unknown."""
+    sizes = [(run.result.get("sizes") or {}).get(split) for run in runs]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    return 1 / min(known) if known and is_share(metric) else 0.0
 
 
 def curve_of(run: Run, metric: str) -> Curve:

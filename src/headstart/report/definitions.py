@@ -14,7 +14,10 @@ Verdicts: "yes" and "negative transfer": the paired t test, Holm-corrected over 
 this study, is below 0.05. "no": the interval lies wholly within the smallest difference that matters
 ({matters} for accuracies and other shares, a factor of {rate} for rates). "undecided": all else, also an
 interval that rules out equality where the corrected test does not.
+"""
 
+
+_CURVES = """
 Start: The level before the first optimizer step, with the head as it was initialised. "Head in closed form":
 the same with the head set to the class means of the features.
 
@@ -48,9 +51,25 @@ level, against the baseline of the same setting and seeds. A baseline without a 
 """
 
 
+_ADAPTATION = """
+Adaptation: Runs that learn from labelled images of the source and images of the target without labels. Their val is
+the source's, so that they have no curve, start or slope to compare: what counts is the target's test accuracy of the
+checkpoint that was chosen without a label of the target, against source_only with the same seed. "gain" stands for
+yes and "no difference" for no; the least spread between seeds is one test image.
+
+Oracle: The best of the epochs by the target's test labels (oracle=true). No way to choose can know it; the difference
+says what choosing cost. It is in no verdict.
+"""
+
+
+def _said(study: Study) -> str:
+    curves = study.sections or study.levels
+    return _TEXT + (_CURVES if curves else "") + (_AXIS if study.axes else "") + (_ADAPTATION if study.adapted else "")
+
+
 def definitions(study: Study) -> list[tuple[str, str]]:
     """(term, what it means), for a reader of the page."""
-    text = (_TEXT + (_AXIS if study.axes else "")).format(
+    text = _said(study).format(
         image=f" (1/{1 / study.resolution:.0f})" if study.resolution else "",
         verdicts=study.verdicts,
         matters=MATTERS,

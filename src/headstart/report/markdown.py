@@ -6,7 +6,7 @@ from headstart.report import tables
 from headstart.report.definitions import definitions
 from headstart.report.study import Study
 from headstart.report.tables import Cell, Table
-from headstart.report.words import axis_summary, others_text, summary
+from headstart.report.words import adapted_summary, axis_summary, chosen_by, others_text, summary
 
 
 def markdown(study: Study, name: str, command: str | None) -> str:
@@ -14,9 +14,15 @@ def markdown(study: Study, name: str, command: str | None) -> str:
     parts = [f"# {_escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
     if command:
         parts.append(f"```\n{command}\n```")
+    for adapted in study.adapted:
+        parts.append(f"## {_escaped(' '.join(['On a target without labels', *adapted.setting]))}")
+        sentences = (*adapted_summary(adapted), *adapted.hints)
+        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
+        parts.append(_escaped(chosen_by(adapted)))
+        parts += [_table(table) for table in (tables.methods(adapted), tables.oracle(adapted)) if table]
     for axis in study.axes:
         parts.append(f"## Over {_escaped(axis.key)}")
-        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in axis_summary(axis, study.metric)))
+        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in axis_summary(axis)))
         parts += [_table(table) for table in tables.along(axis)]
     for section in study.sections:
         if section.setting:
@@ -31,6 +37,7 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         tables.settings(study),
         tables.sources(study),
         tables.run_list(study),
+        tables.adapted_list(study),
         tables.level_list(study),
         tables.left_out(study),
     ):

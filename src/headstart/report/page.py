@@ -11,14 +11,28 @@ from urllib.parse import quote
 
 from headstart import __version__
 from headstart.report import tables
+from headstart.report.adaptation import FIGURE, Adapted, differences
 from headstart.report.axes import Axis
 from headstart.report.axis_chart import axis_charts
 from headstart.report.chart import Chart, charts
 from headstart.report.definitions import definitions
+from headstart.report.method_chart import method_chart
 from headstart.report.statistics import Interval, Verdict
 from headstart.report.study import Benefit, Comparison, Section, Study
 from headstart.report.tables import Table
-from headstart.report.words import ICONS, axis_summary, effect, others_text, question, reason, summary
+from headstart.report.words import (
+    GAINS,
+    ICONS,
+    adapted_summary,
+    axis_summary,
+    chosen_by,
+    effect,
+    gain_reason,
+    others_text,
+    question,
+    reason,
+    summary,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -42,7 +56,8 @@ class Answer:
     """One cell of a card."""
 
     question: str
-    word: Verdict
+    word: str
+    kind: str  # yes, no, undecided, negative: how the word looks
     icon: str
     effect: str
     why: str
@@ -54,13 +69,14 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
     colours = _colours(study)
     sections = [_section(i, section, study, colours) for i, section in enumerate(study.sections)]
     ending = [tables.level_arms(study), tables.settings(study), tables.sources(study)]
-    ending += [tables.run_list(study, folder), tables.level_list(study, folder)]
+    ending += [tables.run_list(study, folder), tables.adapted_list(study, folder), tables.level_list(study, folder)]
     return _template().render(
         name=name,
         study=study,
         command=command,
         sections=sections,
-        axes=[_axis(i, axis, study, colours) for i, axis in enumerate(study.axes)],
+        adapted=[_adapted(i, section, colours) for i, section in enumerate(study.adapted)],
+        axes=[_axis(i, axis, colours) for i, axis in enumerate(study.axes)],
         overview=_overview(study) if len(study.sections) > 1 else None,
         tables=[table for table in (*ending, tables.left_out(study, folder)) if table],
         others=others_text(study) if study.others else "",
@@ -86,12 +102,27 @@ def _section(index: int, section: Section, study: Study, colours: dict[str, int]
     }
 
 
-def _axis(index: int, axis: Axis, study: Study, colours: dict[str, int]) -> dict[str, Any]:
+def _adapted(index: int, section: Adapted, colours: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": f"adaptation-{index}",
+        "setting": " ".join(section.setting),
+        "summary": adapted_summary(section),
+        "caption": chosen_by(section),
+        "hints": section.hints,
+        "cards": _method_cards(section, colours),
+        "baseline": section.baseline.label if section.baseline else "",
+        "figure": FIGURE,
+        "chart": method_chart(section, colours),
+        "tables": [table for table in (tables.methods(section), tables.oracle(section)) if table],
+    }
+
+
+def _axis(index: int, axis: Axis, colours: dict[str, int]) -> dict[str, Any]:
     drawn = axis_charts(axis, colours)
     return {
         "id": f"axis-{index}",
         "key": axis.key,
-        "summary": axis_summary(axis, study.metric),
+        "summary": axis_summary(axis),
         "charts": drawn,
         "readout": {chart.axis: _readout(chart) for chart in drawn},
         "tables": tables.along(axis),
@@ -112,7 +143,33 @@ def _cards(comparisons: tuple[Comparison, ...], metric: str, colours: dict[str, 
             "seeds": len(c.seeds),
             "answers": [_answer(b, metric, scales[i]) for i, b in enumerate(c.benefits)],
         }
-        for i_card, c in enumerate(comparisons)
+        for c in comparisons
+    ]
+
+
+def _method_cards(section: Adapted, colours: dict[str, int]) -> list[dict[str, Any]]:
+    """One card a method, its one answer."""
+    limits = [x for d in differences(section) for x in (d.mean, d.low, d.high) if math.isfinite(x)]
+    scale = min([*limits, 0.0]), max([*limits, 0.0])
+    return [
+        {
+            "label": one.label,
+            "colour": colours[one.label],
+            "seeds": len(one.seeds),
+            "answers": [
+                Answer(
+                    question="the target's test accuracy",
+                    word=GAINS[one.verdict],
+                    kind=_kind(one.verdict),
+                    icon=ICONS[one.verdict],
+                    effect=effect("asymptote", one.difference) if math.isfinite(one.difference.mean) else "",
+                    why=gain_reason(one),
+                    bar=_bar(one.difference, scale),
+                )
+            ],
+        }
+        for one in section.methods
+        if one.difference is not None and one.verdict is not None
     ]
 
 
@@ -121,11 +178,16 @@ def _answer(benefit: Benefit, metric: str, scale: tuple[float, float]) -> Answer
     return Answer(
         question=question(benefit.name, metric),
         word=benefit.verdict,
+        kind=_kind(benefit.verdict),
         icon=ICONS[benefit.verdict],
         effect="" if shown == "–" else shown,
         why=reason(benefit),
         bar=_bar(benefit.difference, scale),
     )
+
+
+def _kind(verdict: Verdict) -> str:
+    return verdict.split()[0]
 
 
 def _bar(difference: Interval, scale: tuple[float, float]) -> Bar | None:
@@ -176,6 +238,12 @@ def _colours(study: Study) -> dict[str, int]:
                 found[arm.label] = 0
             elif arm.label not in found:
                 found[arm.label] = 1 + sum(colour > 0 for colour in found.values())
+    for adapted in study.adapted:
+        for one in adapted.all_methods:
+            if one is adapted.baseline:
+                found[one.label] = 0
+            elif one.label not in found:
+                found[one.label] = 1 + sum(colour > 0 for colour in found.values())
     for axis in study.axes:
         for line in axis.lines:
             if line.label not in found:

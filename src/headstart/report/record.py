@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headstart.report.adaptation import FIGURE, Adapted, Method
 from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.files import plain
@@ -12,7 +13,7 @@ from headstart.report.measures import MEASURES, Measured, median_reached
 from headstart.report.phases import phases_of
 from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.report.study import ArmSummary, Comparison, Section, Study
-from headstart.report.words import axis_summary, summary
+from headstart.report.words import GAINS, adapted_summary, axis_summary, chosen_by, summary
 
 FORMAT = 1
 
@@ -37,19 +38,20 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
             "alpha": ALPHA,
             "matters": {"level": MATTERS, "rate_ratio": MATTERS_RATE},
             "verdicts": study.verdicts,
-            "axes": [_axis(axis, study) for axis in study.axes],
+            "axes": [_axis(axis) for axis in study.axes],
             "levels": [_level_arm(arm) for arm in study.level_arms],
             "settings": [_section(section, study, sign) for section in study.sections],
+            "adaptation": [_adapted(adapted) for adapted in study.adapted],
             "left_out": [{"folder": o.folder.name, "state": o.state, "why": o.why} for o in study.others],
         }
     )
     return found
 
 
-def _axis(axis: Axis, study: Study) -> dict[str, Any]:
+def _axis(axis: Axis) -> dict[str, Any]:
     return {
         "key": axis.key,
-        "summary": axis_summary(axis, study.metric),
+        "summary": axis_summary(axis),
         "figures": axis.figures,
         "lines": [
             {
@@ -85,6 +87,50 @@ def _level_arm(arm: LevelArm) -> dict[str, Any]:
         "verdict": None if arm.verdict is None else arm.verdict.value,
         "why": arm.why,
         "holm_p": arm.corrected_p,
+    }
+
+
+def _adapted(section: Adapted) -> dict[str, Any]:
+    return {
+        "overrides": section.setting,
+        "figure": FIGURE,
+        "baseline": None if section.baseline is None else section.baseline.label,
+        "summary": adapted_summary(section),
+        "caption": chosen_by(section),
+        "hints": section.hints,
+        "methods": [_method(method) for method in section.all_methods],
+    }
+
+
+def _method(method: Method) -> dict[str, Any]:
+    return {
+        "method": method.label,
+        "overrides": sorted(method.arm.setting),
+        "seeds": method.arm.seeds,
+        "chosen_by": method.rules,
+        FIGURE: _interval(method.test),
+        "source_val_accuracy": _interval(method.source),
+        "difference": None if method.difference is None else _interval(method.difference),
+        "paired_seeds": method.seeds,
+        "left_out_seeds": method.dropped,
+        "verdict": None if method.verdict is None else GAINS[method.verdict],
+        "why": method.why,
+        "holm_p": method.corrected_p,
+        "oracle_chosen_by_test_labels_of_the_target": None
+        if method.oracle is None or method.gap is None
+        else {"accuracy": _interval(method.oracle), "chosen_minus_oracle": _interval(method.gap)},
+        "runs": [
+            {
+                "folder": run.folder.name,
+                "seed": run.seed,
+                "hash": run.result.get("hash"),
+                "chosen": run.result.get("best"),
+                "final": run.result.get("metrics"),
+                "wall_s": run.result.get("wall_s"),
+                "versions": run.result.get("versions"),
+            }
+            for run in method.arm.runs
+        ],
     }
 
 

@@ -26,6 +26,12 @@ class _Configured:
         """The val figure that says how good its model is; a result that names none is of one label an image."""
         return str(self.result.get("monitor") or "val/accuracy")
 
+    @property
+    def adapts(self) -> bool:
+        """Whether its val is the source's and its test the target's, which it had no labels of."""
+        found = self.result.get("adaptation")
+        return isinstance(found, dict) and found.get("main") == "source"
+
     def config(self) -> dict[str, Any]:
         """The composed config, interpolations as they stand; empty where the file is not there or damaged."""
         import yaml  # here: only the page's settings need it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headstart.report.adaptation import Adapted
 from headstart.report.arms import Arm
 from headstart.report.axes import Axis
 from headstart.report.levels import LevelArm
@@ -101,3 +102,4 @@ class Study:
     axes: tuple[Axis, ...] = ()  # along which arms lie in order
     levels: tuple[Levels, ...] = ()  # results without a curve
     level_arms: tuple[LevelArm, ...] = ()
+    adapted: tuple[Adapted, ...] = ()  # runs that had no label of the target

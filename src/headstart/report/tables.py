@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, figure_of
 from headstart.report.axes import Axis
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
@@ -18,6 +20,8 @@ from headstart.report.study import ArmSummary, Section, Study
 from headstart.report.words import (
     answer,
     effect,
+    gain,
+    gain_reason,
     level_text,
     number,
     plus_minus,
@@ -87,7 +91,7 @@ def along(axis: Axis) -> list[Table]:
         compared = any(cell.below for row in rows for cell in row)
         below = f"; below, whether it is better than {base} there, paired by seed" if compared else ""
         note = f"Mean over seeds ± half of its 95 % interval{below}."
-        if figure.startswith("test/"):
+        if figure.startswith("test/") and not compared:  # an adaptation's is compared
             note += " Chosen on val, looked at once, no part of a verdict."
         found.append(Table(f"{figure} over {axis.key}", [axis.key, *(line.label for line in axis.lines)], rows, note))
     return found
@@ -111,6 +115,54 @@ def level_arms(study: Study) -> Table | None:
     note = "Mean ± half of the 95 % interval over seeds. Chosen on val; test was looked at once."
     head = ["arm", *tags, f"better than {study.levels[0].baseline}", "seeds"]
     return Table("What each arm reached", head, rows, note)
+
+
+def methods(section: Adapted) -> Table:
+    """Methods by what they reach on the target, and what that is against the source alone."""
+    rows = []
+    for one in section.all_methods:
+        seconds = [s for run in one.arm.runs if isinstance(s := run.result.get("wall_s"), int | float)]
+        rows.append(
+            [
+                Cell(one.label),
+                Cell(plus_minus(one.test)),
+                Cell(gain(one) or "–", gain_reason(one)),
+                Cell(plus_minus(one.source)),
+                Cell(_number(statistics.median(seconds) if seconds else None, 1)),
+                Cell(str(len(one.arm.runs))),
+            ]
+        )
+    head = [
+        "method",
+        f"{FIGURE}, the target's",
+        f"against {BASELINE}",
+        "accuracy on the source's val",
+        "seconds",
+        "seeds",
+    ]
+    note = "Mean over seeds ± half of its 95 % interval; differences paired by seed; seconds are medians."
+    return Table("What each method reaches on the target", head, rows, note)
+
+
+def oracle(section: Adapted) -> Table | None:
+    """What the target's test labels would have chosen, beside what was chosen without; None where no run says it."""
+    if not section.has_oracle:
+        return None
+    rows = [
+        [
+            Cell(one.label),
+            Cell(plus_minus(one.test)),
+            Cell(plus_minus(one.oracle) if one.oracle else "–"),
+            Cell(effect("asymptote", one.gap), f"{one.gap.n} of {len(one.arm.runs)} runs") if one.gap else Cell("–"),
+        ]
+        for one in section.all_methods
+    ]
+    head = ["method", "chosen without labels", "oracle: chosen by the target's test labels", "chosen − oracle"]
+    note = (
+        "The oracle is the best epoch by the target's test labels, which nobody has who needs an adaptation: no "
+        "result, and in no verdict. The difference says what it costs to choose without them."
+    )
+    return Table("No result: what the target's test labels would have chosen", head, rows, note)
 
 
 def test_figures(section: Section) -> Table | None:
@@ -251,7 +303,8 @@ def sources(study: Study) -> Table | None:
 
 def _runs(study: Study) -> list[Run | Levels]:
     """Every run that the report speaks of."""
-    return [m.run for s in study.sections for arm in s.all_arms for m in arm.runs] + list(study.levels)
+    adapted = [run for section in study.adapted for one in section.all_methods for run in one.arm.runs]
+    return [m.run for s in study.sections for arm in s.all_arms for m in arm.runs] + adapted + list(study.levels)
 
 
 def level_list(study: Study, base: Path | None = None) -> Table | None:
@@ -268,6 +321,29 @@ def level_list(study: Study, base: Path | None = None) -> Table | None:
         for one in study.levels
     ]
     return Table(f"Runs, {study.metric}", ["folder", "seed", *arms], rows)
+
+
+def adapted_list(study: Study, base: Path | None = None) -> Table | None:
+    """Every finished run with an adaptation: its folder, method, seed and figures; None where there is none."""
+    if not study.adapted:
+        return None
+    rows = [
+        [
+            Cell(run.folder.name, link=_relative(run.folder, base)),
+            Cell(one.label),
+            Cell(str(run.seed)),
+            Cell(number(figure_of(run, FIGURE))),
+            Cell(number(figure_of(run, SOURCE))),
+            Cell(run.monitor),
+            Cell(_number((run.result.get("best") or {}).get("epoch"), 0)),
+            Cell(_number(run.result.get("wall_s"), 1)),
+        ]
+        for section in study.adapted
+        for one in section.all_methods
+        for run in one.arm.runs
+    ]
+    head = ["folder", "method", "seed", FIGURE, "source's val", "chosen by", "at epoch", "seconds"]
+    return Table("Runs with an adaptation", head, rows)
 
 
 def run_list(study: Study, base: Path | None = None) -> Table | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from headstart.report.adaptation import BASELINE, FIGURE, Adapted, Method
 from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.measures import MEASURES, Measure
@@ -12,6 +13,12 @@ from headstart.report.statistics import Interval, Verdict, exp
 from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Section, Study
 
 _BY_KEY = {measure.key: measure for measure in MEASURES}
+GAINS = {  # of an adaptation, whose only question is whether it is better than the source alone
+    Verdict.YES: "gain",
+    Verdict.NO: "no difference",
+    Verdict.UNDECIDED: "undecided",
+    Verdict.NEGATIVE: "negative transfer",
+}
 ICONS = {Verdict.YES: "▲", Verdict.NO: "=", Verdict.UNDECIDED: "?", Verdict.NEGATIVE: "▼"}
 
 
@@ -105,6 +112,57 @@ def summary(section: Section, study: Study) -> list[str]:
     return sentences
 
 
+def gain(method: Method) -> str:
+    """gain +0.19 [+0.16, +0.22]; empty for the baseline."""
+    if method.difference is None or method.verdict is None:
+        return ""
+    return f"{GAINS[method.verdict]} {effect('asymptote', method.difference)}".removesuffix(" –")
+
+
+def gain_reason(method: Method) -> str:
+    """Why the word is what it is, with the corrected p-value."""
+    known = method.difference is not None and method.difference.known
+    return f"{method.why}{f' ({p_text(method.corrected_p)})' if known else ''}".strip()
+
+
+def adapted_summary(section: Adapted) -> list[str]:
+    """What a person takes home: which methods helped, which did harm, which nobody knows of."""
+    if section.baseline is None:
+        return ["Nothing to compare with: no run of the source alone in this setting."]
+    if not section.methods:
+        return ["Nothing to compare: only the source alone has finished runs."]
+    base = section.baseline.label
+    starts = {
+        Verdict.YES: f"Adaptation helped, better than {base} on the target beyond chance",
+        Verdict.NEGATIVE: f"Negative transfer, worse than {base} on the target beyond chance",
+        Verdict.NO: "No difference that matters",
+        Verdict.UNDECIDED: "Undecided",
+    }
+    sentences = []
+    for word, text in starts.items():
+        labels = [f"{one.label} ({_gap(one)})" for one in section.methods if one.verdict is word]
+        if labels:
+            sentences.append(f"{text}: {', '.join(labels)}.")
+    if max(len(one.seeds) for one in section.methods) < 2:
+        sentences.append("One seed cannot decide anything.")
+    return sentences
+
+
+def _gap(method: Method) -> str:
+    return "no seed in common" if method.difference is None or not method.seeds else signed(method.difference.mean)
+
+
+def chosen_by(section: Adapted) -> str:
+    """Whose figures these are, and what chose the checkpoints that they are of."""
+    text = (
+        f"{FIGURE} is measured on the target, with the checkpoint that {' or '.join(section.rules)} chose in each run; "
+        "no label of the target had a part in that. What is called val is of the source."
+    )
+    if len(section.rules) > 1:
+        text += " " + "; ".join(f"{one.label}: by {', '.join(one.rules)}" for one in section.all_methods) + "."
+    return text
+
+
 def _listed(said: Sequence[tuple[str, Benefit]], word: Verdict, metric: str, modes: int) -> str:
     """higher start (all 3 modes), higher asymptote (fine_tuning, gradual)."""
     parts = []
@@ -136,10 +194,10 @@ def level_text(level: Level) -> str:
     return f"{level.verdict or ''} {effect('asymptote', level.difference)}".strip()
 
 
-def axis_summary(axis: Axis, metric: str) -> list[str]:
+def axis_summary(axis: Axis) -> list[str]:
     """What a person takes home from the curves over an axis: where each line is better or worse than the baseline."""
     figure = axis.figures[0]
-    better, worse = ("lower", "higher") if lower_is_better(metric) else ("higher", "lower")
+    better, worse = ("lower", "higher") if lower_is_better(figure) else ("higher", "lower")
     words = {Verdict.YES: better, Verdict.NEGATIVE: worse, Verdict.NO: "no different", Verdict.UNDECIDED: "undecided"}
     sentences = []
     for line in axis.lines:
@@ -152,12 +210,12 @@ def axis_summary(axis: Axis, metric: str) -> list[str]:
         base = axis.baseline_of(line)
         if said and base is not None:
             sentences.append(f"{line.label} against {base.label}: {'; '.join(said)}.")
-    return sentences + (_enough(axis, figure, metric) if axis.counts_images else [])
+    return sentences + (_enough(axis, figure) if axis.counts_images else [])
 
 
-def _enough(axis: Axis, figure: str, metric: str) -> list[str]:
+def _enough(axis: Axis, figure: str) -> list[str]:
     """From how few images on the mean of each line is where its baseline's ends."""
-    sign = -1.0 if lower_is_better(metric) else 1.0
+    sign = -1.0 if lower_is_better(figure) else 1.0
     found = []
     for line in axis.lines:
         base = axis.baseline_of(line)
@@ -191,9 +249,14 @@ def verdict_text(study: Study, name: str) -> str:
         if section.comparisons:
             lines += _aligned(section.comparisons, study.metric)
         lines += [f"  {sentence}" for sentence in (*summary(section, study), *section.hints)]
+    for adapted in study.adapted:
+        apart = ["adaptation,", FIGURE, "against", BASELINE] if study.sections or study.levels else []
+        lines += ["", *([f"  {' '.join([*apart, *adapted.setting])}"] if apart or adapted.setting else [])]
+        lines += _adapted_lines(adapted)
+        lines += [f"  {sentence}" for sentence in (*adapted_summary(adapted), *adapted.hints, chosen_by(adapted))]
     for axis in study.axes:
         lines += ["", f"  {axis.figures[0]} over {axis.key}", *_axis_lines(axis)]
-        lines += [f"  {sentence}" for sentence in axis_summary(axis, study.metric)]
+        lines += [f"  {sentence}" for sentence in axis_summary(axis)]
     if study.others:
         lines.append(f"  {others_text(study)}")
     return "\n".join(lines).translate({ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"})
@@ -209,6 +272,11 @@ def others_text(study: Study) -> str:
 def _aligned(comparisons: Sequence[Comparison], metric: str) -> list[str]:
     head = ["", *(question(b.name, metric) for b in comparisons[0].benefits)]
     return _columns([head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)])
+
+
+def _adapted_lines(section: Adapted) -> list[str]:
+    """Each method's level and what it gained."""
+    return _columns([[one.label, plus_minus(one.test), gain(one)] for one in section.all_methods])
 
 
 def _axis_lines(axis: Axis) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.report.adaptation import FIGURE, figure_of
 from headstart.report.command import command
 from headstart.report.compare import study_of
 from headstart.report.files import write_whole
@@ -44,7 +46,8 @@ def write_report(
     from headstart.report.record import record
 
     found = _found(folder, runs)
-    metric = metric or Counter(run.monitor for run in (*found.finished, *found.levels)).most_common(1)[0][0]
+    named = Counter(run.monitor for run in (*found.finished, *found.levels) if not run.adapts)
+    metric = metric or (named.most_common(1)[0][0] if named else FIGURE)
     usable = _with_metric(found, metric)
     study = study_of(usable, baseline=baseline, metric=metric)
     name = folder.resolve().name
@@ -76,20 +79,32 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
 
 
 def _with_metric(found: Found, metric: str) -> Found:
-    """The runs that measured the metric; the others are listed as damaged."""
-    having = tuple(run for run in found.finished if any(metric in row for row in run.rows.values()))
+    """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
+    adapted = tuple(run for run in found.finished if run.adapts)
+    others = tuple(run for run in found.finished if not run.adapts)
+    having = tuple(run for run in others if any(metric in row for row in run.rows.values()))
     levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
-    if not having and not levels:
-        columns = {key for run in found.finished for row in run.rows.values() for key in row}
+    measured = tuple(run for run in adapted if math.isfinite(figure_of(run, FIGURE)))
+    if adapted and not others and not found.levels:
+        if metric != FIGURE:
+            raise UserError(
+                f"runs with an adaptation are compared by {FIGURE}, the target's, as their val is the source's; got "
+                f"report.metric={metric}; leave it out"
+            )
+        if not measured:
+            raise UserError(f"expected runs whose result.json has {FIGURE}, found none among {len(adapted)}")
+    elif not having and not levels:
+        columns = {key for run in others for row in run.rows.values() for key in row}
         columns |= {tag for one in found.levels for figures in one.levels.values() for tag in figures}
         valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
         )
-    lacking = tuple(
-        Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in found.finished if run not in having
-    )
+    lacking = tuple(Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having)
     lacking += tuple(
         Other(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
     )
-    return Found(having, found.others + lacking, levels)
+    lacking += tuple(
+        Other(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
+    )
+    return Found(having + measured, found.others + lacking, levels)

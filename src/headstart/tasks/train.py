@@ -130,6 +130,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "sizes": parts.data.sizes,
         "num_classes": parts.data.num_classes,
         "class_names": list(parts.data.class_names),
+        "adaptation": _adapting(parts.module),
         "multi_label": bool(getattr(parts.data, "multi_label", False)),
         "steps": trainer.global_step,
         "examples": timeline.examples,
@@ -153,6 +154,12 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
     return result
+
+
+def _adapting(module: Any) -> dict[str, str] | None:
+    """The method that the module learns from two domains by, and whose images are in training, val and the choice."""
+    method = getattr(module, "adaptation", None)
+    return None if method is None else {"class": type(method).__name__, "main": method.main}
 
 
 def _labels(data: Any) -> torch.Tensor:

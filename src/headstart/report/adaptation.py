@@ -1,0 +1,176 @@
+"""What does each adaptation reach on a target without labels, and is it better than the source alone?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from headstart.report.arms import Arm, Group, arms_of, groups_of
+from headstart.report.axes import Level, Placed
+from headstart.report.curves import one_image
+from headstart.report.runs import Other, Run
+from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval, verdict
+
+FIGURE = "test/accuracy"  # the target's; all that is called val is the source's
+SOURCE = "val/accuracy"
+ORACLE = "oracle/accuracy"  # of the epoch that the target's test labels chose
+BASELINE = "source_only"
+_BASELINE_CLASS = "SourceOnly"  # in result.json, whatever the option is called that names it
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method over seeds. Its arm's mode is the method's name; the mode is a part of the arm's setting."""
+
+    label: str
+    arm: Arm
+    rules: tuple[str, ...]  # the figures that chose its runs' checkpoints
+    values: tuple[float, ...]  # of FIGURE, by seed
+    test: Interval  # of FIGURE
+    source: Interval  # of SOURCE, of the same checkpoints
+    oracle: Interval | None  # None: no run has it
+    gap: Interval | None  # FIGURE less ORACLE, run by run
+    seeds: tuple[int, ...] = ()  # that the baseline has too
+    dropped: tuple[int, ...] = ()  # that only one of the two has
+    difference: Interval | None = None  # to the baseline's FIGURE, by seed; None: it is the baseline, or there is none
+    verdict: Verdict | None = None
+    why: str = ""
+    corrected_p: float = math.nan  # Holm, over all verdicts of the study
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """One setting: the source alone, and the methods that are compared with it."""
+
+    setting: tuple[str, ...]  # what sets it apart from the rest of the study
+    baseline: Method | None
+    methods: tuple[Method, ...]  # without the baseline, the best mean first
+    hints: tuple[str, ...]
+
+    @property
+    def all_methods(self) -> tuple[Method, ...]:
+        """The baseline first."""
+        return ((self.baseline,) if self.baseline else ()) + self.methods
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The figures that chose the checkpoints."""
+        return tuple(dict.fromkeys(rule for method in self.all_methods for rule in method.rules))
+
+    @property
+    def has_oracle(self) -> bool:
+        return any(method.oracle for method in self.all_methods)
+
+
+def adapted_arms(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
+    """The arms, the method where others have the mode, and the runs that a later one of the same arm replaces."""
+    arms, replaced = arms_of(runs)
+    return tuple(_by_method(arm) for arm in arms), replaced
+
+
+def adapted(arms: Iterable[Arm], common: frozenset[str]) -> list[Adapted]:
+    """Each setting with its methods, compared with the source alone by seed; verdicts are still to come."""
+    arms = tuple(arms)
+    image = one_image([run for arm in arms for run in arm.runs], FIGURE, "test")
+    return [_section(group, common, image) for group in groups_of(arms, BASELINE)]
+
+
+def decided(section: Adapted, corrected: Iterator[float]) -> Adapted:
+    """The section with its verdicts, from the study's corrected p-values in the order of its differences."""
+    return replace(section, methods=tuple(_decided(one, corrected) for one in section.methods))
+
+
+def differences(section: Adapted) -> list[Interval]:
+    """What the verdicts are about, in their order."""
+    return [one.difference for one in section.methods if one.difference is not None]
+
+
+def along(sections: Iterable[Adapted]) -> list[Placed]:
+    """The methods by their settings, for curves over a key with numbers as its values."""
+    return [
+        Placed(
+            one.arm.mode,
+            one.arm.setting,
+            one is section.baseline,
+            {FIGURE: Level(one.test, one.difference, one.verdict, one.corrected_p)},
+        )
+        for section in sections
+        for one in section.all_methods
+    ]
+
+
+def figure_of(run: Run, tag: str) -> float:
+    """A final figure of a run; nan where it has none."""
+    value = (run.result.get("metrics") or {}).get(tag)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _by_method(arm: Arm) -> Arm:
+    said = [text.partition("=")[2] for text in arm.setting if _key(text) == "adaptation"]
+    found = str(arm.runs[0].result["adaptation"].get("class"))
+    name = BASELINE if found == _BASELINE_CLASS else said[0] if said else found
+    rest = {text for text in arm.setting if _key(text) != "adaptation"}
+    return Arm(name, frozenset(rest | {f"mode={arm.mode}"}), arm.runs)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _section(group: Group, common: frozenset[str], image: float) -> Adapted:
+    base = _method(group.baseline, group.setting, image) if group.baseline else None
+    methods = [_method(arm, group.setting, image) for arm in group.arms]
+    if base:
+        methods = [_compared(base, one, image) for one in methods]
+    methods.sort(key=lambda one: (-one.test.mean if math.isfinite(one.test.mean) else math.inf, one.label))
+    setting = tuple(sorted(group.setting - common))
+    return Adapted(setting, base, tuple(methods), tuple(_hints(base, methods)))
+
+
+def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
+    found = {tag: [figure_of(run, tag) for run in arm.runs] for tag in (FIGURE, SOURCE, ORACLE)}
+    has_oracle = any(math.isfinite(value) for value in found[ORACLE])
+    gaps = [chosen - oracle for chosen, oracle in zip(found[FIGURE], found[ORACLE], strict=True)]
+    return Method(
+        label=" ".join([arm.mode, *sorted(arm.setting - setting)]),
+        arm=arm,
+        rules=tuple(dict.fromkeys(run.monitor for run in arm.runs)),
+        values=tuple(found[FIGURE]),
+        test=t_interval(found[FIGURE], resolution=image),
+        source=t_interval(found[SOURCE], resolution=one_image(arm.runs, SOURCE, "val")),
+        oracle=t_interval(found[ORACLE], resolution=image) if has_oracle else None,
+        gap=t_interval(gaps, resolution=image) if has_oracle else None,
+    )
+
+
+def _compared(base: Method, one: Method, image: float) -> Method:
+    theirs = dict(zip(base.arm.seeds, base.values, strict=True))
+    ours = dict(zip(one.arm.seeds, one.values, strict=True))
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    return replace(
+        one,
+        seeds=seeds,
+        dropped=tuple(sorted(ours.keys() ^ theirs.keys())),
+        difference=t_interval([ours[seed] - theirs[seed] for seed in seeds], resolution=image),
+    )
+
+
+def _decided(one: Method, corrected: Iterator[float]) -> Method:
+    if one.difference is None:
+        return one
+    p = next(corrected)
+    word, why = verdict(one.difference, p, MATTERS)
+    return replace(one, verdict=word, why=why, corrected_p=p)
+
+
+def _hints(base: Method | None, methods: Sequence[Method]) -> Iterator[str]:
+    if base is None:
+        yield f"There are no runs of adaptation={BASELINE} in this setting: run them to have something to compare with."
+    elif not methods:
+        yield f"There is only adaptation={BASELINE} in this setting: run a method to compare."
+    for one in methods:
+        if one.dropped:
+            word = "seed" if len(one.dropped) == 1 else "seeds"
+            listed = ", ".join(str(seed) for seed in one.dropped)
+            yield f"{one.label}: {word} {listed} left out of the comparison, in one of the two arms only."
