@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
 ROOMS = {
     *("adaptation", "backbones", "callbacks", "cli", "data", "features", "mix", "modules", "regularizers"),
-    *("report", "scores", "tasks", "unfreeze"),
+    *("report", "scores", "selection", "tasks", "unfreeze"),
 }
 ALLOWED = {
     "adaptation": set(),
@@ -21,7 +21,8 @@ ALLOWED = {
     "modules": {"adaptation", "backbones", "mix", "regularizers", "unfreeze"},
     "features": {"backbones", "data"},
     "mix": {"data"},
-    "callbacks": {"backbones", "features", "modules", "unfreeze"},
+    "selection": {"adaptation", "features"},
+    "callbacks": {"adaptation", "backbones", "features", "modules", "selection", "unfreeze"},
     "tasks": ROOMS - {"cli"},
     "cli": ROOMS,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pytorch_lightning import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
@@ -12,10 +13,13 @@ from torch.optim.lr_scheduler import ConstantLR
 from headstart.adaptation.coral import CORAL
 from headstart.adaptation.dann import DANN
 from headstart.backbones.stages import Backbone
+from headstart.callbacks.both_sides import BothSides
+from headstart.callbacks.scores import Scores
 from headstart.data.domains import Domains
 from headstart.data.memory import InMemory, Labelled
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
+from headstart.tasks.selection import scores
 from headstart.types import Pixels
 from numbered import trainer
 
@@ -63,17 +67,30 @@ def classifier(method):
     )  # fmt: skip
 
 
+class Noted(Callback):
+    """Notes the scores of each validation."""
+
+    def __init__(self):
+        self.scores = []
+
+    def on_validation_end(self, trainer, pl_module):
+        figures = trainer.callback_metrics.items()
+        self.scores.append({name: value for name, value in figures if name.startswith("target/")})
+
+
 def fit(folder, method, *, ranks):
-    """The weights after three epochs in global batches of 8 and 8."""
+    """The weights after three epochs in global batches of 8 and 8, and the scores after each."""
     devices = {"devices": 2, "strategy": DDPStrategy(process_group_backend="gloo")} if ranks == 2 else {"devices": 1}
     module = classifier(method)
     data = Domains(source=noise(0, 8 // ranks), target=noise(1, 8 // ranks))
-    trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False).fit(module, datamodule=data)
-    return module.state_dict()
+    watching = [BothSides(), Scores(scores=scores(None)), noted := Noted()]
+    run = trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False, callbacks=watching)
+    run.fit(module, datamodule=data)
+    return {"weights": module.state_dict(), "scores": noted.scores}
 
 
 if __name__ == "__main__":
     place, chosen = Path(sys.argv[1]), sys.argv[2]
-    state = fit(place, chosen, ranks=2)
-    torch.save(state, place / f"{chosen}-{torch.distributed.get_rank()}.pt")
+    found = fit(place, chosen, ranks=2)
+    torch.save(found, place / f"{chosen}-{torch.distributed.get_rank()}.pt")
     torch.distributed.destroy_process_group()

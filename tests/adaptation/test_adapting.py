@@ -1,5 +1,7 @@
 """Does a classifier learn from two domains what its method says, alone, on two processes and after a kill?"""
 
+import json
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -20,10 +22,16 @@ def weights(folder, name="best.ckpt"):
 
 
 @pytest.mark.parametrize("method", ["dann", pytest.param("coral", marks=pytest.mark.slow)])
-def test_two_processes_learn_what_one_does_from_the_same_global_batches(tmp_path, method):
+def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_score_it_alike(tmp_path, method):
     run_both(two_domains.__file__, tmp_path, method, seconds=120)
-    ranks = [torch.load(tmp_path / f"{method}-{rank}.pt", weights_only=True) for rank in range(2)]
-    alone = two_domains.fit(tmp_path, method, ranks=1)
+    of_ranks = [torch.load(tmp_path / f"{method}-{rank}.pt", weights_only=True) for rank in range(2)]
+    of_one = two_domains.fit(tmp_path, method, ranks=1)
+    assert of_ranks[0]["scores"] == of_ranks[1]["scores"]
+    assert len(of_one["scores"]) == 3
+    for of_two, want in zip(of_ranks[0]["scores"], of_one["scores"], strict=True):
+        assert set(of_two) == {f"target/{name}" for name in ("entropy", "infomax", "snd", "iwcv", "dev")}
+        torch.testing.assert_close(of_two, want, rtol=1e-3, atol=1e-5)
+    alone, ranks = of_one["weights"], [found["weights"] for found in of_ranks]
     began = two_domains.classifier(method).state_dict()
     learnt = [name for name in alone if name.endswith(("weight", "bias"))]
     assert any(name.startswith("adaptation.") for name in learnt) == (method == "dann")
@@ -92,7 +100,8 @@ def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_n
 @pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
     run = [
-        *TINY, *DOMAINS, "adaptation=cdan", "trainer.max_epochs=3", "logger=csv", "callbacks.figures=null",
+        *TINY, *DOMAINS, "adaptation=cdan", "selection=infomax", "oracle=true", "trainer.max_epochs=3", "logger=csv",
+        "callbacks.figures=null",
         "callbacks.checkpoint.min_interval_s=0", "callbacks.checkpoint.every_steps=2",
         "+callbacks.stop._target_=resume_plugins.Stop",
     ]  # fmt: skip
@@ -104,10 +113,12 @@ def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
         if stop:
             assert command(place, *run, "resume=auto") == 0, said(place)
         (folder,) = [path.parent for path in place.glob("outputs/*/*/.hydra")]
-        states.append((weights(folder, "last.ckpt"), (folder / "metrics.csv").read_text()))
-    (killed, killed_csv), (whole, whole_csv) = states
+        found = [json.loads((folder / "result.json").read_text())[key] for key in ("metrics", "best")]
+        states.append((weights(folder, "last.ckpt"), (folder / "metrics.csv").read_text(), found))
+    (killed, killed_csv, killed_found), (whole, whole_csv, whole_found) = states
     assert all(torch.equal(tensor, whole[name]) for name, tensor in killed.items())
     assert killed_csv == whole_csv
+    assert killed_found == whole_found
 
 
 @pytest.mark.parametrize(

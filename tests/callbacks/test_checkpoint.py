@@ -42,10 +42,24 @@ def best_step(tmp_path, values, mode="max"):
         ([0.9, 0.5, 0.6], "max", 0),  # the weights before the first step count
         ([0.1, 0.8, 0.8, 0.2], "max", 1),  # the first of equals
         ([2.0, 1.0, 3.0], "min", 1),
+        ([float("nan"), 0.5, 0.6, float("nan")], "max", 2),  # whatever is measured is better than nan
+        ([float("nan"), 0.5, 0.6], "min", 1),
     ],
 )
 def test_the_best_is_the_first_best_of_all_measurements(tmp_path, values, mode, step):
     assert best_step(tmp_path, values, mode) == step
+
+
+def test_with_a_figure_for_which_the_start_does_not_count_the_best_comes_after_the_first_step(tmp_path):
+    trainer = StandIn()
+    callback = BestAndLast(folder=tmp_path, monitor="val/x", mode="min", every_steps=None, min_interval_s=0)
+    callback.follow("target/y", mode="max", start_counts=False)
+    for step, value in enumerate([0.9, 0.1, 0.2]):
+        trainer.global_step = step
+        trainer.callback_metrics = {"val/x": torch.tensor(0.5), "target/y": torch.tensor(value)}
+        callback.on_validation_end(trainer, None)
+        assert bool(callback.best) == (step > 0)
+    assert callback.best == {"epoch": 1, "step": 2, "val/x": 0.5, "target/y": pytest.approx(0.2)}
 
 
 def test_a_figure_that_nobody_measures_is_an_error_that_names_those_that_there_are(tmp_path):

@@ -28,7 +28,7 @@ def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
         "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
-        "tta", "lora", "adapters", "adaptation", "rule",
+        "tta", "lora", "adapters", "adaptation", "rule", "selection",
     }  # fmt: skip
 
 

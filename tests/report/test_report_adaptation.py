@@ -20,13 +20,14 @@ HURT = (-0.19, -0.20, -0.21)
 def save(save_run):
     """Write one run: folder, method, seed, test accuracy of the target."""
 
-    def write(study: Path, method: str, seed: int, test: float, *more: str, oracle=None, rule="val/accuracy", **other):
+    def write(study: Path, method: str, seed: int, test: float, *more: str, oracle=None, rule=None, **other):
         overrides = [f"adaptation={method}", *more, f"seed={seed}"]
         metrics = {"val/accuracy": 0.97, "test/accuracy": test, "test/loss": 1 - test}
         if oracle is not None:
             metrics["oracle/accuracy"] = oracle
         return save_run(
-            study, "scratch", seed, [0.1, 0.9, 0.95, 0.97, 0.97], overrides, metrics=metrics, monitor=rule,
+            study, "scratch", seed, [0.1, 0.9, 0.95, 0.97, 0.97], overrides, metrics=metrics,
+            selection={"figure": rule, "mode": "max"} if rule else None,
             adaptation={"class": CLASSES[method], "main": "source"}, **other,
         )  # fmt: skip
 
@@ -69,13 +70,13 @@ def test_methods_are_compared_with_the_source_alone_by_seed_as_a_person_computes
 
 
 def test_page_markdown_and_terminal_say_negative_transfer_and_what_chose_the_checkpoints(tmp_path, save):
-    study = write_study(tmp_path / "s", save, {"mcc": HURT}, rule="val/infomax")
+    study = write_study(tmp_path / "s", save, {"mcc": HURT}, rule="target/infomax")
     written = write_report(study)
     page = " ".join(" ".join(shown(written.page).words).split())
     markdown = (study / "report.md").read_text().replace("\\", "")
     for text in (page, markdown, written.text.replace("-", "−")):
         assert "Negative transfer, worse than source_only on the target beyond chance: mcc (−0.200)." in text
-        assert "with the checkpoint that val/infomax chose in each run; no label of the target" in text
+        assert "with the checkpoint that target/infomax chose in each run; no label of the target" in text
     assert "negative transfer −0.200 [" in markdown
     assert written.page.read_text().count('class="word negative"') == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,15 +19,16 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+OF_VALIDATION = ("val/", "target/")  # what a validation measures, target/ without labels
 
 
 class BestAndLast(Callback):
-    """Keeps best.ckpt (by a monitored val figure, the first one of equals), and last.ckpt to go on from.
+    """Keeps best.ckpt (by a monitored figure of validation, the first one of equals), and last.ckpt to go on from.
 
     folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
-    whether more of it is better. The weights before the first step count too. best: {epoch, step, and all val
-    figures} of best.ckpt. every_steps: last.ckpt is written after each epoch, and after so many optimizer steps
-    inside of one; None: after epochs only. min_interval_s: but not sooner than so many seconds after it was last
+    whether more of it is better. The weights before the first step count too. best: {epoch, step, and all figures of
+    that validation} of best.ckpt. every_steps: last.ckpt is written after each epoch, and after so many optimizer
+    steps inside of one; None: after epochs only. min_interval_s: but not sooner than so many seconds after it was last
     written, unless the run ends; so much work a crash may cost. A best state that comes sooner after the last one is
     kept in memory, and written before last.ckpt is. Each file is there whole or not at all, and the last.ckpt before
     stays as previous.ckpt. Raises UserError where nothing is logged as monitor.
@@ -45,9 +47,14 @@ class BestAndLast(Callback):
         self.every_steps, self.min_interval_s = every_steps, min_interval_s
         self.best: dict[str, float] = {}
         self.run_hash = ""  # of the config whose checkpoints these are; tasks/train.py sets it
+        self.start_counts = True
         self._asked_step = 0  # the last multiple of every_steps at which it was asked whether last.ckpt is old enough
         self._saved_s = self._best_s = time.monotonic()  # when the two files were written
         self._held: dict[str, Any] | None = None  # what best.ckpt shall be
+
+    def follow(self, figure: str, *, mode: Literal["max", "min"], start_counts: bool) -> None:
+        """Take another figure than that of the config; start_counts: whether the weights before the first step do."""
+        self.monitor, self.mode, self.start_counts = figure, mode, start_counts
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):  # it writes files in its own way
@@ -67,20 +74,27 @@ class BestAndLast(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        measured = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in measured if name.startswith(OF_VALIDATION)}
         if self.monitor is None or self.monitor not in figures:
             raise UserError(
                 f"callbacks.checkpoint.monitor={self.monitor} is not measured; "
                 f"measured are {', '.join(sorted(figures))}"
             )
-        sign = 1 if self.mode == "max" else -1
-        if not self.best or sign * figures[self.monitor] > sign * self.best[self.monitor]:
+        counts = self.start_counts or trainer.global_step > 0
+        if counts and (not self.best or self._is_better(figures[self.monitor], self.best[self.monitor])):
             self.best = {
                 "epoch": trainer.current_epoch + (trainer.global_step > 0),
                 "step": trainer.global_step,
                 **figures,
             }
             self._keep_best(trainer)
+
+    def _is_better(self, figure: float, best: float) -> bool:
+        """Whatever is measured is better than nan, of a model whose numbers had grown too large."""
+        if math.isnan(best):
+            return not math.isnan(figure)
+        return figure > best if self.mode == "max" else figure < best
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_best(trainer)

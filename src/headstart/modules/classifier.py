@@ -243,11 +243,16 @@ class Classifier(LightningModule):
     def _told(adaptation: Adaptation) -> tuple[str, ...]:
         return ("adaptation", "adaptation_strength", *adaptation.measures) if adaptation.reads_companion else ()
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        self._evaluate("val", batch)
+    def side(self, batch: Batch) -> Side:
+        """What the model makes of a batch, in the mode that it is in; its label is None where it is hidden."""
+        features = self.backbone(batch.image, start=batch.start)
+        return Side(features, self.head(features), batch.label if isinstance(batch.label, Tensor) else None)
+
+    def validation_step(self, batch: Batch, _: int) -> dict[str, Tensor | None]:
+        return self._evaluate("val", batch)._asdict()  # as Lightning wants a mapping
 
     def test_step(self, batch: Batch, _: int) -> Tensor:
-        return self._evaluate("test", batch)
+        return self._evaluate("test", batch).logits
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
@@ -325,10 +330,10 @@ class Classifier(LightningModule):
                 f"there are {', '.join(map(str, figures))}"
             )
 
-    def _evaluate(self, split: str, batch: Batch) -> Tensor:
-        logits: Tensor = self(batch.image, start=batch.start)
-        self._measure(split, logits, batch.label, self.labels.loss(logits, batch.label))
-        return logits
+    def _evaluate(self, split: str, batch: Batch) -> Side:
+        side = self.side(batch)
+        self._measure(split, side.logits, batch.label, self.labels.loss(side.logits, batch.label))
+        return side
 
     def _measure(self, split: str, logits: Tensor, label: Tensor, loss: Tensor) -> None:
         getattr(self, f"{split}_metrics").update(logits.detach(), self.labels.decided(label))

@@ -135,7 +135,7 @@ def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
     return Method(
         label=" ".join([arm.mode, *sorted(arm.setting - setting)]),
         arm=arm,
-        rules=tuple(dict.fromkeys(run.monitor for run in arm.runs)),
+        rules=tuple(dict.fromkeys(run.chosen_by for run in arm.runs)),
         values=tuple(found[FIGURE]),
         test=t_interval(found[FIGURE], resolution=image),
         source=t_interval(found[SOURCE], resolution=one_image(arm.runs, SOURCE, "val")),

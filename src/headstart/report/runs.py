@@ -27,6 +27,12 @@ class _Configured:
         return str(self.result.get("monitor") or "val/accuracy")
 
     @property
+    def chosen_by(self) -> str:
+        """The figure that its best checkpoint follows: what a selection says, else the val figure."""
+        found = self.result.get("selection")
+        return str(found["figure"]) if isinstance(found, dict) and "figure" in found else self.monitor
+
+    @property
     def adapts(self) -> bool:
         """Whether its val is the source's and its test the target's, which it had no labels of."""
         found = self.result.get("adaptation")

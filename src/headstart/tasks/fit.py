@@ -17,6 +17,7 @@ from headstart.tasks.names import OF_THE_COMMAND, config_hash
 from headstart.tasks.parts import USUAL, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
+from headstart.tasks.selection import check_selection
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
 from headstart.types import UserError
@@ -29,7 +30,8 @@ def fit(*, cfg: DictConfig) -> float:
 
     On several devices by as many processes (tasks/ranks.py), unless torchrun or SLURM has started them: then
     this is one of them. The value is what an adaptive sweeper maximises: the best checkpoint's val accuracy,
-    of several labels its mean average precision, never a test figure; all ranks give the same.
+    of several labels its mean average precision, with a selection its figure (negative where less is better), never a
+    test figure; all ranks give the same.
     """
     quieten()
     folder = Path(cfg.run_dir)
@@ -45,6 +47,7 @@ def fit(*, cfg: DictConfig) -> float:
         cfg = plain
         write_down(cfg, folder)
     check_adapters(cfg)
+    check_selection(cfg)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
@@ -84,4 +87,7 @@ def _figure(result: dict[str, Any]) -> str:
 
 
 def _value(result: dict[str, Any]) -> float:
-    return float(result["metrics"][_figure(result)])
+    if (selection := result.get("selection")) is None:  # an older result has no such key
+        return float(result["metrics"][_figure(result)])
+    value = float(result["metrics"][selection["figure"]])
+    return value if selection["mode"] == "max" else -value

@@ -28,9 +28,9 @@ def versions() -> dict[str, str | None]:
     }
 
 
-def figures(logged: dict[str, Any], split: str) -> dict[str, float]:
-    """The figures of one split among those that Lightning has logged."""
-    return {name: float(value) for name, value in logged.items() if name.startswith(f"{split}/")}
+def figures(logged: dict[str, Any], *kinds: str) -> dict[str, float]:
+    """Those of a split, or of several kinds, among the figures that Lightning has logged."""
+    return {name: float(value) for name, value in logged.items() if name.partition("/")[0] in kinds}
 
 
 def _git_version() -> str | None:

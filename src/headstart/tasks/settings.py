@@ -23,6 +23,7 @@ class Settings:
     inject: Literal["lora", "adapters"] | None
     seed: Seed
     compile: bool
+    oracle: bool
     rerun: bool
     resume: Literal["auto"] | None
     run_dir: str

@@ -17,13 +17,17 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from headstart import launch
 from headstart.backbones.weights import Weights, weights_hash
+from headstart.callbacks.both_sides import BothSides
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
 from headstart.callbacks.clock import Clock
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
+from headstart.callbacks.oracle import FIGURE as ORACLE
+from headstart.callbacks.oracle import Oracle
 from headstart.callbacks.random_states import RandomStates
+from headstart.callbacks.scores import Scores
 from headstart.callbacks.so_far import SoFar
 from headstart.callbacks.start import Start
 from headstart.callbacks.store import FeatureStore
@@ -32,6 +36,7 @@ from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
 from headstart.modules.compilation import compile_in_place
 from headstart.report.leaves import leaves
+from headstart.selection.selection import Score
 from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
@@ -41,8 +46,10 @@ from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
+from headstart.tasks.selection import adapts_to_target, scores, selection_of
 
 log = logging.getLogger(__name__)
+VALIDATION = ("val", "target")  # whose figures a validation gives
 
 
 def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     """
     began = time.perf_counter()
     quieten()
+    selection = selection_of(cfg)
     weights = weights_of(cfg)  # may train a source model first
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg, weights=weights)
@@ -85,6 +93,12 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
     if checkpoint:
         checkpoint.run_hash = about["hash"]
+        if selection is not None:
+            checkpoint.follow(selection.figure, mode=selection.mode, start_counts=not isinstance(selection, Score))
+    adapts = adapts_to_target(cfg)
+    watching: list[pl.Callback] = [BothSides(), Scores(scores=scores(selection))] if adapts else []
+    oracle = Oracle() if cfg.get("oracle") else None
+    watching += [oracle] if oracle else []
     keeping = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
     loggers = [instantiate(node) for node in cfg.logger.values() if node]
     trainer = made_trainer(
@@ -94,7 +108,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         profiler=clock,
         # opened before it is measured, timed before it is saved
         callbacks=without_idle_hooks(
-            [Unfreeze(parts.schedule), features, throughput, start, timeline, *chosen, *keeping]
+            [Unfreeze(parts.schedule), features, throughput, start, timeline, *watching, *chosen, *keeping]
         ),
     )
     if launch.rank() == 0:
@@ -107,7 +121,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         compile_in_place(parts.module.stages)
     setup_s = round(time.perf_counter() - began, 4)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
-    last = figures(trainer.callback_metrics, "val")  # the test clears them
+    last = figures(trainer.callback_metrics, *VALIDATION)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
@@ -115,13 +129,16 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         load_whole(parts.module, kept["state_dict"])
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
 
-    final = (figures(best, "val") or last) | figures(trainer.callback_metrics, "test")
+    final = (figures(best, *VALIDATION) or last) | figures(trainer.callback_metrics, "test")
+    if oracle:
+        final[ORACLE] = oracle.best
     result = {
         "format": 1,
         **about,
         "mode": cfg.mode,
         "seed": cfg.seed,
         "monitor": figure,
+        "selection": {"figure": selection.figure, "mode": selection.mode} if selection else None,
         "metrics": final,
         "best": best,
         "evaluations": timeline.evaluations,
@@ -179,7 +196,7 @@ def quieten() -> None:
         r".*in eval mode at the start of training.*",  # frozen stages are, on purpose
         r".*number of training batches.*smaller than the logging interval.*",
         r".*`broadcast_buffers` is deprecated.*",  # what follows it is not in torch 2.6
-        r".*self.log\('(epoch|step|examples)', ..., sync_dist=True\).*",  # all ranks log the same
+        r".*self.log\('(epoch|step|examples|target/.*)', ..., sync_dist=True\).*",  # all ranks log the same
         r"Experiment logs directory .* exists and is not empty.*",
         r"Checkpoint directory .* exists and is not empty.*",
     ):

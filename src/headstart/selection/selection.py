@@ -1,0 +1,29 @@
+"""What is a figure by which the best checkpoint is chosen where the target's labels are out of reach?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from headstart.selection.sides import Sides
+
+
+class Selection(ABC):
+    """A figure that each validation logs.
+
+    figure: its tag. mode: whether more of it is better.
+    """
+
+    figure: ClassVar[str]
+    mode: ClassVar[Literal["max", "min"]]
+
+
+class Score(Selection):
+    """One that is made of what the model says of both domains, with no label of the target; `target/...` is its tag.
+
+    It compares models that have learnt: what is known of none, as a random head has it, can look like the best.
+    """
+
+    @abstractmethod
+    def __call__(self, sides: Sides) -> float:
+        """The figure; nan where features or logits are not finite."""

@@ -1,0 +1,12 @@
+"""How large is the loss on the source's val?"""
+
+from __future__ import annotations
+
+from headstart.selection.selection import Selection
+
+
+class SourceRisk(Selection):
+    """The mean cross-entropy on the source's val, which the module logs: it looks at no target image."""
+
+    figure = "val/loss"
+    mode = "min"
