@@ -50,3 +50,10 @@ def test_a_backbone_of_ones_own_needs_only_stages():
 def test_pooled_is_the_mean_over_space():
     maps = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]], [[0.0, 0.0], [0.0, 4.0]]]])
     assert pooled(maps).tolist() == [[4.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", ["head", "all", "biases", "norms"])
+def test_a_stage_cannot_have_a_name_that_means_something_else(name):
+    stages = {"first": nn.Conv2d(1, 2, 3), name: nn.Conv2d(2, 3, 3)}
+    with pytest.raises(UserError, match=f"not be called head, all.*the stages first, {name}; give {name} another"):
+        Backbone(stages, pixels=Pixels(16, 1, (0.5,), (0.5,)), keep=None)

@@ -68,6 +68,18 @@ LIVE = {"frozen": True, "has_store": False}
             {"validation": 0.6, "steps": 0.4}, 50, {},
             "bound by validation (60 %); try trainer.check_val_every_n_epoch=2",
         ),
+        (
+            {"validation": 0.6, "steps": 0.4}, 50, {"every_epochs": 3},
+            "bound by validation (60 %); try trainer.check_val_every_n_epoch=6",
+        ),
+        (
+            {"validation": 0.6, "steps": 0.4}, 50, {"every_batches": 25},
+            "bound by validation (60 %); try trainer.val_check_interval=50",
+        ),
+        (
+            {"validation": 0.6, "steps": 0.4}, 50, {"within_epochs": True},
+            "bound by validation (60 %); try a longer trainer.val_check_interval",
+        ),
         ({"store": 0.6, "steps": 0.4}, 50, {}, "bound by filling the feature store (60 %)"),
         (
             {"other": 0.6, "steps": 0.4}, 0.4, {},

@@ -44,6 +44,7 @@ def best_step(tmp_path, values, mode="max"):
         ([2.0, 1.0, 3.0], "min", 1),
         ([float("nan"), 0.5, 0.6, float("nan")], "max", 2),  # whatever is measured is better than nan
         ([float("nan"), 0.5, 0.6], "min", 1),
+        ([0.1, 0.8, 0.2, 0.2], "last", 3),  # the newest, whatever it is
     ],
 )
 def test_the_best_is_the_first_best_of_all_measurements(tmp_path, values, mode, step):

@@ -247,3 +247,24 @@ def test_the_clock_costs_a_step_less_than_lightnings_profiler_of_nothing():
 
     nothing = pl.profilers.PassThroughProfiler()
     assert min(cost(Clock()) for _ in range(5)) < min(cost(nothing) for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({}, "trainer.check_val_every_n_epoch=2"),
+        ({"check_val_every_n_epoch": 2}, "trainer.check_val_every_n_epoch=4"),
+        ({"check_val_every_n_epoch": None, "val_check_interval": 25}, "trainer.val_check_interval=50"),
+        ({"val_check_interval": 25}, "a longer trainer.val_check_interval"),
+        ({"val_check_interval": 0.5}, "a longer trainer.val_check_interval"),
+        ({"check_val_every_n_epoch": None, "val_check_interval": "00:00:10:00"}, "a longer trainer.val_check_interval"),
+    ],
+)
+def test_the_hint_to_validate_less_often_is_in_the_terms_in_which_the_trainer_counts(given, hint):
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, **given,
+    )  # fmt: skip
+    trainer.strategy._lightning_module = pl.LightningModule()
+    trainer.datamodule = None
+    assert Throughput(clock=Clock()).circumstances(trainer, data="target").validation_hint == hint

@@ -24,6 +24,16 @@ WRONG = [
     ("experiment=null", "got null", "~experiment"),
     ("+data@evaluate.data=printed", "data@evaluate.data has an option already", "data@evaluate.data=printed"),
     ("~debg", "debg", "did you mean debug"),
+    # a group of ours where nothing reads it
+    (
+        "+tta=flip",
+        "used as task=predict tta@predict.tta, task=evaluate",
+        "try: task=evaluate tta@evaluate.tta=flip",
+    ),
+    ("tta=flip", "used as task=predict tta@predict.tta, task=evaluate", "try: task=evaluate tta@evaluate.tta=flip"),
+    ("+augment=flip", "used as augment@source.augment, augment@target", "try: augment@target.augment=flip"),
+    ("++mix=mixup", "the group mix is used as mix@module.mix", "try: mix@module.mix=mixup"),
+    ("+data=mnist", "used as data@source, data@target, got +data=mnist", "try: data@target=mnist"),
     ("~optimizer.lrr", "lrr", "did you mean optimizer.lr"),
     # a key
     ("optimizer.lrr=1", "optimizer (torch.optim.AdamW) has no lrr", "did you mean optimizer.lr?"),
@@ -228,3 +238,25 @@ def test_trace_shows_the_trace(real, monkeypatch):
     assert "Traceback" in real("optimizer.lrr=1", "--trace")[2]
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     assert "Traceback" in real("optimizer.lrr=1")[2]
+
+
+def test_a_task_names_its_own_place_of_a_group(capsys):
+    assert main(["--cfg", "job", "task=evaluate", "evaluate.run_dir=x", "+tta=flip"]) == 2
+    assert capsys.readouterr().err.strip().endswith("got +tta=flip; try: tta@evaluate.tta=flip")
+
+
+def test_of_a_key_that_is_given_twice_the_last_value_counts_and_one_line_says_so(capsys):
+    # as the shell makes of seed={1,2} without quotes
+    assert main(["--cfg", "job", "seed=1", "seed=2", "optimizer.lr=0.1", "optimizer.lr=0.1"]) == 0
+    told = capsys.readouterr()
+    assert "seed: 2\n" in told.out
+    assert told.err == (
+        "headstart: seed is given 2 times (seed=1, seed=2), and the last one counts; to run each: -m seed=1,2\n"
+    )
+
+
+def test_a_group_of_ones_own_may_be_added_at_the_top(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rates.yaml").write_text("high: 0.5\n")
+    assert main(["--config-dir", str(tmp_path), "--cfg", "job", "+mine=rates", "optimizer.lr=${mine.high}"]) == 0
+    assert "high: 0.5" in capsys.readouterr().out

@@ -13,11 +13,10 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from headstart.backbones.cutting import Piece, chained, gathered, pieces
-from headstart.backbones.stages import Backbone
+from headstart.backbones.stages import TAKEN, Backbone
 from headstart.types import Pixels, UserError
 
 NO_CLASSIFIER = "none"
-TAKEN = ("head", "all", "biases", "norms")  # words that schedules have a meaning for
 Names = Sequence[str] | Mapping[str, str | Sequence[str]]
 
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from headstart.types import Pixels, UserError
 
+TAKEN = ("head", "all", "biases", "norms")  # words that schedules have a meaning for, and so name no stage
+
 
 class Backbone(nn.Module):
     """An ordered chain of named stages.
@@ -18,7 +20,7 @@ class Backbone(nn.Module):
     as ("torchvision", "resnet18"), None where no library has.
     After construction `width` is the number of features D that one image gives, and `original` has each tensor's
     name in that network -> its name here (of the stages that are not kept, too).
-    Raises UserError where keep is not one of 1..number of stages.
+    Raises UserError where keep is not one of 1..number of stages, or a stage has a name that means something else.
     """
 
     def __init__(
@@ -32,6 +34,11 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         names = list(stages)
+        if taken := [name for name in names if name in TAKEN]:
+            raise UserError(
+                f"a stage must not be called {', '.join(TAKEN)}, which schedules have a meaning for, got a backbone "
+                f"with the stages {', '.join(names)}; give {taken[0]} another name (what makes logits is no stage)"
+            )
         if keep is not None and not 1 <= keep <= len(names):
             raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")
         self.original = {} if net is None else _original_names(net, stages)  # before .to() makes buffers anew

@@ -19,7 +19,9 @@ class Circumstances:
     process. on_gpu: where it computed; there the host hands out work, and its seconds tell little of the steps' parts.
     precision: as the trainer has it. frozen: whether the first stage was closed in some phase. has_store: whether
     frozen stages are stored at all. is_augmented: whether chance changes the training images. views: of them that are
-    stored. is_mixed: whether they are mixed with each other, so that none can be stored.
+    stored. is_mixed: whether they are mixed with each other, so that none can be stored. every_epochs: after how many
+    epochs validation comes; every_batches: after how many batches, whichever epoch they are of, 0 where epochs count.
+    within_epochs: whether it comes inside of epochs too, or by the clock.
     """
 
     data: str = "target"
@@ -32,6 +34,18 @@ class Circumstances:
     is_augmented: bool = False
     views: int = 0
     is_mixed: bool = False
+    every_epochs: int = 1
+    every_batches: int = 0
+    within_epochs: bool = False
+
+    @property
+    def validation_hint(self) -> str:
+        """What makes validation come half as often."""
+        if self.every_batches:
+            return f"trainer.val_check_interval={2 * self.every_batches}"
+        if self.within_epochs:
+            return "a longer trainer.val_check_interval"
+        return f"trainer.check_val_every_n_epoch={2 * self.every_epochs}"
 
     @property
     def store_hint(self) -> str:
@@ -115,7 +129,7 @@ def _hint(name: str, step_ms: float, around: Circumstances) -> str:
             return f"a larger {data}.batch_size"
         return "trainer.precision=bf16-mixed" if around.on_gpu and around.precision.startswith("32") else ""
     return {
-        "validation": "trainer.check_val_every_n_epoch=2",
+        "validation": around.validation_hint,
         "store": "",  # the next run finds it filled
         "other": f"trainer.log_every_n_steps=500 or a larger {data}.batch_size",
     }[name]

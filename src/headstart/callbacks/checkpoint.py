@@ -26,12 +26,13 @@ class BestAndLast(Callback):
     """Keeps best.ckpt (by a monitored figure of validation, the first one of equals), and last.ckpt to go on from.
 
     folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
-    whether more of it is better. The weights before the first step count too. best: {epoch, step, and all figures of
-    that validation} of best.ckpt. every_steps: last.ckpt is written after each epoch, and after so many optimizer
-    steps inside of one; None: after epochs only. min_interval_s: but not sooner than so many seconds after it was last
-    written, unless the run ends; so much work a crash may cost. A best state that comes sooner after the last one is
-    kept in memory, and written before last.ckpt is. Each file is there whole or not at all, and the last.ckpt before
-    stays as previous.ckpt. Raises UserError where nothing is logged as monitor.
+    whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
+    the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. every_steps:
+    last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
+    min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
+    crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
+    is. Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where
+    nothing is logged as monitor.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class BestAndLast(Callback):
         *,
         folder: str | Path,
         monitor: str | None,
-        mode: Literal["max", "min"],
+        mode: Literal["max", "min", "last"],
         every_steps: Annotated[int, Ge(1)] | None,
         min_interval_s: Annotated[float, Ge(0)],
     ) -> None:
@@ -92,6 +93,8 @@ class BestAndLast(Callback):
 
     def _is_better(self, figure: float, best: float) -> bool:
         """Whatever is measured is better than nan, of a model whose numbers had grown too large."""
+        if self.mode == "last":
+            return True
         if math.isnan(best):
             return not math.isnan(figure)
         return figure > best if self.mode == "max" else figure < best

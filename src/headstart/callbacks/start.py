@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,8 +46,9 @@ class Start(Callback):
 
     def _measure_class_means(self, trainer: Trainer, module: Classifier) -> None:
         head = self.head.to(module.device)
-        head.set_class_means(*_features(module, self.train))
-        features, labels = _features(module, self.val)
+        convert = trainer.precision_plugin.convert_input
+        head.set_class_means(*_features(module, self.train, convert))
+        features, labels = _features(module, self.val, convert)
         self.class_means_score = float(module.labels.score(head(features), labels))
         if module.head.init == "class_means":
             own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
@@ -57,13 +59,19 @@ class Start(Callback):
 
 
 @torch.no_grad()
-def _features(module: Classifier, loader: DataLoader[Batch]) -> tuple[Tensor, Tensor]:
-    """Features (N, D) and labels (N,) of all images of a loader, the model in eval()."""
+def _features(
+    module: Classifier, loader: DataLoader[Batch], convert: Callable[[Batch], Batch]
+) -> tuple[Tensor, Tensor]:
+    """Features (N, D), float32 as the head is that is measured, and labels (N,) of all images of a loader, in eval().
+
+    convert: makes batches what the weights compute with, which are bfloat16 with trainer.precision=bf16-true.
+    """
     training = module.training
     module.eval()
     features, labels = [], []
     for batch in loader:
-        features.append(module.backbone(batch.image.to(module.device), start=batch.start))
+        image = convert(batch).image.to(module.device)
+        features.append(module.backbone(image, start=batch.start).float())
         labels.append(batch.label.to(module.device))
     module.train(training)
     return torch.cat(features), torch.cat(labels)

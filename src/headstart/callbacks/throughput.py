@@ -131,6 +131,9 @@ class Throughput(Callback):
         parts = self._unfreeze.parts.names if self._unfreeze is not None else ()
         store = self._store.store if self._store is not None else None
         module: Any = trainer.datamodule  # type: ignore[attr-defined]
+        epochs = trainer.check_val_every_n_epoch
+        interval: Any = getattr(trainer, "val_check_interval", None)  # by the clock there is none
+        by_batches = epochs is None and isinstance(interval, int)
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return Circumstances(
             data=data,
@@ -143,6 +146,9 @@ class Throughput(Callback):
             is_augmented=getattr(module, "augment", None) is not None,
             views=store.views if store is not None else 0,
             is_mixed=getattr(trainer.lightning_module, "mix", None) is not None,
+            every_epochs=epochs or 1,
+            every_batches=interval if by_batches else 0,
+            within_epochs=not by_batches and interval != 1.0,
         )
 
     # ------------------------------------------------------------------ Lightning's hooks

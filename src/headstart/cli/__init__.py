@@ -20,7 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with collector.resting():
-            return _exit_code(given, trace)
+            code = _exit_code(given, trace)
+            sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
+            return code
     except UserError as error:
         return _told(error, str(error), 2, trace)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.cli.arguments import Arguments
 from headstart.cli.closest import hint, listed
 from headstart.cli.composition import Composed, Composer, plain
-from headstart.cli.explanation import explanation, override_keys
+from headstart.cli.explanation import check_additions, explanation, override_keys
 from headstart.cli.failures import hydras_reason
 from headstart.cli.nodes import MisfitError, check_nodes
 from headstart.cli.paths import shell_like
@@ -31,6 +31,7 @@ class Checked:
     study: str  # the name of the folder that its runs lie in
     cfg: DictConfig  # of the first job, with the hydra node
     composer: Composer  # that has composed it
+    notes: tuple[str, ...] = ()  # what the user may not have meant, a line each
 
 
 def checked(arguments: Arguments) -> Checked:
@@ -47,6 +48,7 @@ def checked(arguments: Arguments) -> Checked:
         multirun = True
         overrides = shell_like(arguments.overrides, multirun)
         parsed = [_parsed(composer, override) for override in overrides]
+    check_additions(composer, base, parsed)
     if not multirun:
         _check_single(parsed)
     axes = _axes(composer, base, parsed) if multirun else []
@@ -59,7 +61,21 @@ def checked(arguments: Arguments) -> Checked:
         for override in one.overrides[1:]:
             _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
     swept = [one.key for one in axes]
-    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer)
+    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer, _repeated(parsed))
+
+
+def _repeated(parsed: list[Override]) -> tuple[str, ...]:
+    """A line for each key that has several values, of which Hydra takes the last: for scripts that add to a command."""
+    given: dict[str, list[str]] = {}
+    for one in parsed:
+        if not one.is_delete():
+            given.setdefault(one.get_key_element().lstrip("+"), []).append(one.input_line or "")
+    return tuple(
+        f"{key} is given {len(lines)} times ({', '.join(lines)}), and the last one counts; to run each: -m "
+        f"{key}={','.join(line.partition('=')[2] for line in lines)}"
+        for key, lines in given.items()
+        if len(set(lines)) > 1
+    )
 
 
 def _parsed(composer: Composer, override: str) -> Override:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.cli.closest import hint, listed
 from headstart.cli.composition import Composed, Composer
+from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason
 from headstart.cli.nodes import SETTINGS, names_of, unknown_key, unknown_top
 from headstart.cli.signatures import signature
@@ -99,7 +100,43 @@ def _mount_problem(composer: Composer, one: Override, bare: Composed) -> str | N
     if one.is_delete():
         near = hint(key, mounted, "~{}")
         return f"~{key} takes nothing away: the groups with an option are {listed(mounted)}{near}"
+    places = places_of(composer, bare, one.key_or_group)
+    if places and not one.package:
+        return f"{_used(one.key_or_group, places)}, got {one.input_line}; try: {places[-1]}={value}"
     return f"{key} has no option that could be replaced; try: +{key}={value}"
+
+
+def check_additions(composer: Composer, composed: Composed, parsed: list[Override]) -> None:
+    """Raise UserError where +group=option puts a group of headstart's own where nothing reads it, as +tta=flip does."""
+    for one in parsed:
+        group = one.key_or_group
+        if not (one.is_add() or one.is_force_add()) or one.package or not (conf_dir() / group).is_dir():
+            continue
+        if places := places_of(composer, composed, group):
+            value = one.get_value_string()
+            raise UserError(f"{_used(group, places)}, got {one.input_line}; try: {places[-1]}={value}")
+
+
+def places_of(composer: Composer, composed: Composed, group: str) -> list[str]:
+    """Where a group is used below the top, as a user overrides it: augment@target.augment; else where tasks use it.
+
+    The last is what a hint names: of data sets the target, of tasks the first.
+    """
+    here = [key for key in override_keys(composer, composed) if key.startswith(f"{group}@")]
+    if here or not composer.is_group("task"):
+        return here
+    found = []
+    for task in composer.options("task"):
+        try:
+            keys = override_keys(composer, composer.composed([f"task={task}"]))
+        except Exception:  # a task of the user's own that needs more
+            continue
+        found += [f"task={task} {key}" for key in keys if key.startswith(f"{group}@")]
+    return found[::-1]
+
+
+def _used(group: str, places: list[str]) -> str:
+    return f"the group {group} is used as {listed(places)}"
 
 
 def _key_problem(composer: Composer, one: Override, chosen: Composed) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import traceback
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def job(cfg: DictConfig) -> object:
         collector.look_again()
         result: object = task(cfg=cfg)
     except Exception as error:
+        if reader_is_gone(error):
+            raise
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
         if folder is not None:
@@ -64,6 +67,19 @@ def job(cfg: DictConfig) -> object:
             print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
         raise
     return result
+
+
+def reader_is_gone(error: BaseException) -> bool:
+    """Whether an error is that nobody reads what this process prints, as after `| head`: no failure of the job."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file of the system's
+        return False
+    poll = select.poll()
+    poll.register(stdout, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))  # else it is another pipe
 
 
 def _leave_the_other_ranks(failure: Failure) -> NoReturn:

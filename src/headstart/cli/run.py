@@ -23,7 +23,7 @@ from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason, one_line, root_cause
-from headstart.cli.jobs import ERROR_FILE, FAILURES, failures_elsewhere, job, relative, shown
+from headstart.cli.jobs import ERROR_FILE, FAILURES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.tasks.names import STUDY
 from headstart.types import UserError
 
@@ -35,6 +35,8 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
     """
     with working_folder_importable():
         found = checked(arguments) if arguments.composes else None
+        for note in found.notes if found is not None and launch.rank() == 0 else ():
+            _say(note)
         started_ns = time.time_ns()
         FAILURES.clear()
         _forget_reports()
@@ -54,6 +56,8 @@ def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | 
         else:
             hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
     except Exception as error:
+        if reader_is_gone(error):
+            raise
         return error
     return None
 

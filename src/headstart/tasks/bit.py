@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import torch
 from annotated_types import Ge, Interval
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from headstart import launch
-from headstart.backbones.stages import Backbone
 from headstart.data.extents import median_side
 from headstart.data.order import EpochOrder, Shares
+from headstart.tasks.counting import batches, share_of, target_data
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -69,19 +65,14 @@ def bit_hyperrule(
     cannot be shared out, or the data do not say how large their images are.
     """
     accumulated = int(cfg.trainer.get("accumulate_grad_batches") or 1)
-    shares = processes * accumulated
-    if batch_size % shares:
-        raise UserError(
-            f"rule.batch_size must be a multiple of {shares} ({processes} processes x {accumulated} accumulated "
-            f"batches), got {batch_size}; try rule.batch_size={max(1, batch_size // shares) * shares}"
-        )
+    share = share_of(batch_size, processes=processes, accumulated=accumulated)
     images, side = _counted(cfg, image_side)
     rule = numbers(images, side)
     steps = max(1, round(step_scale * rule.steps))
-    shared = Shares(EpochOrder(length=images, seed=0), batch_size=batch_size // shares, rank=0, world_size=processes)
-    total = _batches(steps, len(shared), accumulated)
+    shared = Shares(EpochOrder(length=images, seed=0), batch_size=share, rank=0, world_size=processes)
+    total = batches(steps, len(shared), accumulated)
     values: dict[str, Any] = {
-        "target.batch_size": batch_size // shares,
+        "target.batch_size": share,
         "trainer.max_steps": steps,
         "trainer.max_epochs": -1,
         "trainer.check_val_every_n_epoch": None,  # by batches, whichever epoch they are of
@@ -106,33 +97,12 @@ def bit_hyperrule(
     return values
 
 
-def _batches(steps: int, an_epoch: int, accumulated: int) -> int:
-    """The batches of so many optimizer steps, where an epoch's last batches are a step however few they are."""
-    epochs, rest = divmod(steps, -(-an_epoch // accumulated))
-    return epochs * an_epoch + rest * accumulated
-
-
 def _counted(cfg: DictConfig, image_side: int | None) -> tuple[int, float]:
     """How many training images the target has, and how large they are."""
-    with torch.random.fork_rng(devices=[]), _silent("headstart.data"):  # the run's own come later, and tell then
-        backbone: Backbone = instantiate(cfg.backbone)
-        data = instantiate(cfg.target, pixels=backbone.pixels, seed=cfg.seed)
-        data.setup("fit")
+    data = target_data(cfg)
     if image_side is None and not hasattr(data, "splits"):
         raise UserError(
             f"{cfg.target._target_} does not say how large its images are before they are resized, and the rule asks "
             "for it; try rule.image_side=224, the root of the area of a usual one"
         )
     return data.sizes["train"], median_side(data.splits["train"]) if image_side is None else image_side
-
-
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """No lines of a logger but warnings."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

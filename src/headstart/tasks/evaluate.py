@@ -24,7 +24,7 @@ from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.evaluate_views import EachView, averaged, gain, images_of, lines, metrics_of, view_count, views_of
 from headstart.tasks.folders import finished, write_json
-from headstart.tasks.parts import Parts, assembled
+from headstart.tasks.parts import Parts, assembled, drawn
 from headstart.tasks.result import figures
 from headstart.tasks.train import quieten
 from headstart.types import Batch, Pixels, UserError
@@ -73,6 +73,8 @@ def evaluate(
     views = None if tta is None else views_of(tta)
     count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
     images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
+    if data is None:
+        images = drawn(own, images)
     places = _places(tuple(images.class_names), class_names)
     _check_kind(images, several, places, class_names)
     images.setup("test")
@@ -91,6 +93,8 @@ def evaluate(
     said = [f"{name:<26}{value:.4f}" for name, value in sorted(measured.items())]
     if views is not None and tta is not None:
         larger = images if views.larger == 1 else images_of(data or own.target, views, parts.backbone.pixels, own.seed)
+        if data is None and views.larger > 1:
+            larger = drawn(own, larger)
         relabelled = _Relabelled(larger.plain_dataloader(split), places, len(class_names), several=several)
         seen, _ = _tested(cfg, own, parts, EachView(relabelled, views, parts.backbone.pixels))
         one, answers = answers, replace(answers, logits=averaged(seen.logits, count, several=several))

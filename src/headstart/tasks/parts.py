@@ -84,6 +84,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     backbone, from_source, adapted = built(cfg, weights)
     images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
+    if data_node is None:
+        data = drawn(cfg, data)
     adaptation: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
     source_classes = 0
     if adaptation is not None:
@@ -107,6 +109,11 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     return Parts(backbone, data, head, module, schedule, from_source, adapted)
+
+
+def drawn(cfg: DictConfig, data: Any) -> Any:
+    """The target's data, or as many of its images as a rule has set (cfg.draw)."""
+    return instantiate(cfg.draw, data=data) if cfg.get("draw") else data
 
 
 def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:

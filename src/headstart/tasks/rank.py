@@ -26,7 +26,7 @@ DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 def main(what: str, folder: Path) -> int:
     """The exit code of this rank's part of the folder's job; why it failed goes to the parent's report file.
 
-    what: `train` as a rank of several, or `source`, its source model on one device.
+    what: `train` as a rank of several, or on one device `source`, its source model, or `trial`, what its rule trains.
     """
     place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[launch.OWN])
     _end_with(place["parent"], place["lifeline"])
@@ -55,6 +55,13 @@ def _do(what: str, folder: Path, changes: dict[str, Any]) -> None:
 
         quieten()
         developed(cfg)
+        return
+    if what == "trial":
+        from headstart.tasks.rules import settled
+        from headstart.tasks.train import quieten
+
+        quieten()
+        settled(cfg, processes=1)
         return
     instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)(cfg=cfg)
     if "torch" in sys.modules:  # else there is no group of processes to leave

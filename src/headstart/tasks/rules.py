@@ -16,6 +16,7 @@ from headstart import launch
 from headstart.report.files import write_whole
 
 log = logging.getLogger(__name__)
+CHOSEN = "chosen"  # where a rule that has tried several values writes down what it saw; result.json says it again
 
 
 def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
@@ -28,16 +29,23 @@ def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
         return cfg
     values: Mapping[str, Any] = instantiate(cfg.rule, _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
     said = _said()
+    if launch.rank() == 0:
+        told = {key: value for key, value in values.items() if key != CHOSEN and not _is_said(key, said)}
+        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in told.items()))
+        if kept := [key for key in values if _is_said(key, said)]:
+            log.info("left as the command line says: %s", ", ".join(kept))
+    return with_values(cfg, values)
+
+
+def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """The config without its rule, and with these values where the command line does not say its own."""
+    said = _said()
     plain = deepcopy(cfg)
     with open_dict(plain):
         del plain["rule"]
         for key, value in values.items():
             if not _is_said(key, said):
                 OmegaConf.update(plain, key, value, merge=False, force_add=True)
-    if launch.rank() == 0:
-        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in values.items() if not _is_said(key, said)))
-        if kept := [key for key in values if _is_said(key, said)]:
-            log.info("left as the command line says: %s", ", ".join(kept))
     return plain
 
 

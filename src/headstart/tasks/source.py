@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Interval
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
 from headstart.scores.naive import naive_accuracies, wilson_interval
 from headstart.tasks.folders import finished
 from headstart.tasks.names import config_hash, safe
+from headstart.tasks.once import made_once
 from headstart.tasks.parts import assembled
 from headstart.types import UserError
 
@@ -145,6 +145,8 @@ def target_config(
         )
     recipe = _scratch(cfg, "target", seed, max_epochs, batch_size, optimizer, scheduler)
     recipe["images_seed"] = cfg.seed
+    if cfg.get("draw"):
+        recipe["draw"] = cfg.draw
     return recipe
 
 
@@ -185,19 +187,7 @@ def _place(recipe: DictConfig) -> tuple[Path, str]:
 
 def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
     """The result of the source run in the folder, trained now if it is not there; one trainer at a time."""
-    if result := finished(folder):
-        return result
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f"{digest}.lock")  # the system lets go of it when its holder dies
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("waiting for the source model %s, which another run is training", folder.name)
-        lock.acquire()
-    try:
-        return finished(folder) or _trained(recipe, folder, digest, cfg)
-    finally:
-        lock.release()
+    return made_once(folder, digest, lambda: _trained(recipe, folder, digest, cfg), what="source model")
 
 
 def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
