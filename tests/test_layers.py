@@ -11,7 +11,7 @@ ROOMS = {
     *("report", "scores", "selection", "tasks", "unfreeze"),
 }
 ALLOWED = {
-    "adaptation": set(),
+    "adaptation": {"backbones"},
     "backbones": set(),
     "data": set(),
     "scores": set(),

@@ -10,23 +10,33 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
+from headstart.adaptation.adda import ADDA
 from headstart.adaptation.coral import CORAL
 from headstart.adaptation.dann import DANN
+from headstart.adaptation.self_training import SelfTraining
+from headstart.adaptation.shot import SHOT
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.both_sides import BothSides
+from headstart.callbacks.replicas import ReplicaCheck
 from headstart.callbacks.scores import Scores
+from headstart.callbacks.unfreeze import Unfreeze
 from headstart.data.domains import Domains
 from headstart.data.memory import InMemory, Labelled
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.tasks.selection import scores
 from headstart.types import Pixels
+from headstart.unfreeze.whole import Whole
+from headstart.unfreeze.without_head import WithoutHead
 from numbered import trainer
 
 PIXELS = Pixels(size=4, channels=1, mean=(0.5,), std=(0.25,))
 METHODS = {
     "dann": lambda: DANN(weight=1.0, ramp="sigmoid", hidden=8),
     "coral": lambda: CORAL(weight=5.0, ramp="constant"),
+    "self_training": lambda: SelfTraining(weight=3.0, ramp="linear", confidence=0.6),
+    "shot": lambda: SHOT(weight=1.0, ramp="constant", beta=0.3),
+    "adda": lambda: ADDA(weight=1.0, ramp="constant", hidden=8),
 }
 
 
@@ -63,7 +73,7 @@ def classifier(method):
         scheduler=lambda optimizer: ConstantLR(optimizer, factor=1.0, total_iters=1),
         stage_decay=1.0, layer_decay=1.0, label_smoothing=0.0, class_weights=None, scheduler_interval="step",
         scheduler_monitor="val/loss",
-        adaptation=METHODS[method](),
+        adaptation=METHODS[method](), target_labels_share=0.25 if method == "self_training" else 0.0,
     )  # fmt: skip
 
 
@@ -82,9 +92,18 @@ def fit(folder, method, *, ranks):
     """The weights after three epochs in global batches of 8 and 8, and the scores after each."""
     devices = {"devices": 2, "strategy": DDPStrategy(process_group_backend="gloo")} if ranks == 2 else {"devices": 1}
     module = classifier(method)
-    data = Domains(source=noise(0, 8 // ranks), target=noise(1, 8 // ranks))
-    watching = [BothSides(), Scores(scores=scores(None)), noted := Noted()]
-    run = trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False, callbacks=watching)
+    adaptation = module.adaptation
+    data = Domains(
+        source=noise(0, 8 // ranks), target=noise(1, 8 // ranks), unlabelled=adaptation.main == "unlabelled",
+        brings_companion=adaptation.reads_companion, target_labels=2 if module.target_labels_share else 0,
+    )  # fmt: skip
+    module.begin((), {})
+    schedule = Whole()
+    if not module.knows_labels:
+        schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if method == "adda" else ())
+    watching = [BothSides(), Scores(scores=scores(None, sees_source=module.knows_labels)), noted := Noted()]
+    callbacks = [Unfreeze(schedule), ReplicaCheck(), *watching]
+    run = trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False, callbacks=callbacks)
     run.fit(module, datamodule=data)
     return {"weights": module.state_dict(), "scores": noted.scores}
 

@@ -21,7 +21,10 @@ def weights(folder, name="best.ckpt"):
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("method", ["dann", pytest.param("coral", marks=pytest.mark.slow)])
+FEW = [pytest.param(method, marks=pytest.mark.slow) for method in ("coral", "shot", "adda", "self_training")]
+
+
+@pytest.mark.parametrize("method", ["dann", *FEW])
 def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_score_it_alike(tmp_path, method):
     run_both(two_domains.__file__, tmp_path, method, seconds=120)
     of_ranks = [torch.load(tmp_path / f"{method}-{rank}.pt", weights_only=True) for rank in range(2)]
@@ -29,16 +32,21 @@ def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_scor
     assert of_ranks[0]["scores"] == of_ranks[1]["scores"]
     assert len(of_one["scores"]) == 3
     for of_two, want in zip(of_ranks[0]["scores"], of_one["scores"], strict=True):
-        assert set(of_two) == {f"target/{name}" for name in ("entropy", "infomax", "snd", "iwcv", "dev")}
+        weighed = () if method in ("shot", "adda") else ("iwcv", "dev")  # by training images of the source
+        assert set(of_two) == {f"target/{name}" for name in ("entropy", "infomax", "snd", *weighed)}
         torch.testing.assert_close(of_two, want, rtol=1e-3, atol=1e-5)
     alone, ranks = of_one["weights"], [found["weights"] for found in of_ranks]
     began = two_domains.classifier(method).state_dict()
     learnt = [name for name in alone if name.endswith(("weight", "bias"))]
-    assert any(name.startswith("adaptation.") for name in learnt) == (method == "dann")
+    assert any(name.startswith("adaptation.") for name in learnt) == (method in ("dann", "adda"))
+    stays = ("head.", "adaptation.source_encoder.") if method in ("shot", "adda") else ()
     for name in learnt:
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         torch.testing.assert_close(ranks[0][name], alone[name], rtol=1e-4, atol=1e-6)
-        assert not torch.equal(alone[name], began[name]), name
+        assert torch.equal(alone[name], began[name]) == name.startswith(stays), name
+    if method == "shot":  # of each of the 32 images, on both ranks, the label that one process gives
+        assert all(torch.equal(rank["adaptation.pseudo_label"], alone["adaptation.pseudo_label"]) for rank in ranks)
+        assert len(alone["adaptation.pseudo_label"].unique()) == 2
 
 
 def test_source_only_is_training_on_the_source_and_looks_at_no_target_image(tmp_path):
@@ -76,7 +84,30 @@ def test_multi_task_trains_the_backbone_on_both_and_validates_the_target(tmp_pat
     assert {"adaptation.source_head.weight", "adaptation.source_head.bias"} <= set(weights(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("method", ["dann", "cdan_e", "dan", "jan", "coral", "afn", "mcc", "mdd", "mcd"])
+@pytest.mark.parametrize("method", ["source_only", "shot"])
+def test_few_labelled_target_images_have_their_share_of_the_loss_on_labels(method):
+    """Of an unlabelled run there is no other loss on labels."""
+    source = ["mode=fine_tuning", "source.per_class=8", "target_labels=2", "target_labels_share=0.3"]
+    parts = assembled(composed(f"adaptation={method}", *DOMAINS, *source))
+    module, (batch, *_) = parts.module.eval(), parts.data.train_dataloader()
+    assert len(batch.labelled.label) == 16
+    few = cross_entropy(module(batch.labelled.image), batch.labelled.label)
+    of_main = 0.0 if method == "shot" else cross_entropy(module(batch.image), batch.label)
+    want = 0.7 * of_main + 0.3 * few
+    torch.testing.assert_close(module._label_loss(batch, module(batch.image)), want)
+
+
+def test_few_labels_change_what_is_learnt_and_their_loss_is_logged(tmp_path):
+    run = ["adaptation=source_only", *DOMAINS, "trainer.max_epochs=1", "logger=csv", "target_labels=2"]
+    trained(*run, folder=tmp_path / "run")
+    header, *rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = header.split(",").index("train/target_labels")
+    assert [row.split(",")[column] for row in rows if row.split(",")[column]]
+
+
+@pytest.mark.parametrize(
+    "method", ["dann", "cdan_e", "dan", "jan", "coral", "afn", "mcc", "mdd", "mcd", "self_training"]
+)
 def test_every_method_trains_and_its_networks_learn(method, tmp_path):
     result = trained(f"adaptation={method}", *DOMAINS, "trainer.max_epochs=1", "logger=csv", folder=tmp_path / "run")
     assert result["steps"] == 6
@@ -129,6 +160,10 @@ def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
         (["trainer.max_epochs=-1", "scheduler=constant"], "adaptation.ramp=constant"),
         (["adaptation.weight=-1"], "adaptation.weight"),
         (["adaptation.ramp=quick"], "adaptation.ramp"),
+        (["mode=fine_tuning", "weights=target"], "trains on the target's labels"),
+        (["~adaptation", "target_labels=1"], "try adaptation=source_only"),
+        (["mode=multi_task", "adaptation=source_task", "target_labels=1"], "target.shots says how many"),
+        (["target_labels_share=1"], "target_labels_share"),
     ],
 )
 def test_what_cannot_be_adapted_is_one_message(tmp_path, monkeypatch, capsys, overrides, said):

@@ -47,7 +47,7 @@ def best_step(tmp_path, values, mode="max"):
         ([0.1, 0.8, 0.2, 0.2], "last", 3),  # the newest, whatever it is
     ],
 )
-def test_the_best_is_the_first_best_of_all_measurements(tmp_path, values, mode, step):
+def test_the_best_is_the_first_best_of_all_measurements_or_the_last(tmp_path, values, mode, step):
     assert best_step(tmp_path, values, mode) == step
 
 

@@ -178,12 +178,21 @@ def test_of_a_model_whose_numbers_are_too_large_every_score_is_nan(drawn):
     both = sides(drawn)
     for side in (both.source_val, both.target_val):
         side.features[0, 0] = side.logits[0, 0] = torch.inf
-    assert all(math.isnan(score(both)) for score in scores(None))
+    assert all(math.isnan(score(both)) for score in scores(None, sees_source=True))
 
 
 def test_the_chosen_score_stands_with_its_own_settings_in_the_place_of_the_usual_one():
-    assert [(type(one), one.strength) for one in scores(DEV(strength=3.0)) if isinstance(one, DEV)] == [(DEV, 3.0)]
-    assert {one.figure for one in scores(DEV())} == {one.figure for one in scores(None)}
+    assert [
+        (type(one), one.strength) for one in scores(DEV(strength=3.0), sees_source=True) if isinstance(one, DEV)
+    ] == [(DEV, 3.0)]
+    assert {one.figure for one in scores(DEV(), sees_source=True)} == {
+        one.figure for one in scores(None, sees_source=True)
+    }
+
+
+def test_no_score_weighs_training_images_of_a_source_that_is_not_seen():
+    left = {one.figure for one in scores(None, sees_source=False)}
+    assert {one.figure for one in scores(None, sees_source=True)} - left == {"target/iwcv", "target/dev"}
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "selection").glob("*.yaml")), ids=lambda path: path.stem)

@@ -39,8 +39,8 @@ class BothSides(Callback):
 
     The source's val is what the validation itself has seen. The target's val, as many batches of it as
     trainer.limit_val_batches allows, and a fixed choice of the source's training images (1024 of them, not more than
-    the target's val has) go through the model after it. The data are a headstart.data.domains.Domains, or have what
-    it has.
+    the target's val has) go through the model after it; none where the run's training images are the target's alone.
+    The data are a headstart.data.domains.Domains, or have what it has.
     """
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class BothSides(Callback):
         self._target_val: DataLoader[Batch] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        companion = trainer.datamodule.companion  # type: ignore[attr-defined]
-        companion.trainer = trainer  # which says whose share is wanted
-        self._target_val = companion.val_dataloader()  # once, as its workers stay
+        hidden = trainer.datamodule.hidden  # type: ignore[attr-defined]
+        hidden.trainer = trainer  # which says whose share is wanted
+        self._target_val = hidden.val_dataloader()  # once, as its workers stay
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._source_val = []
@@ -77,7 +77,8 @@ class BothSides(Callback):
             "source_val": self._source_val,
             "target_val": list(seen(pl_module, limited(self._target_val, trainer.limit_val_batches), engine)),
         }
-        sides = Sides(**of_all_ranks(own))
+        found = of_all_ranks(own)
+        sides = Sides(found.get("source_train"), found["source_val"], found["target_val"])
         self._source_val = []
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         for one in callbacks:
@@ -92,7 +93,7 @@ def _source_train(trainer: Trainer) -> Iterable[Batch]:
     """This rank's share of the training images that are chosen."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     images = data.sizes["train"]
-    count = min(TRAIN_IMAGES, images, data.companion.sizes["val"])
+    count = 0 if data.unlabelled else min(TRAIN_IMAGES, images, data.hidden.sizes["val"])
     chosen = np.sort(np.random.default_rng(data.seed).permutation(images)[:count])
     batches: Iterable[Batch] = data.plain_dataloader(
         "train", chosen[trainer.global_rank :: trainer.world_size], stored=True

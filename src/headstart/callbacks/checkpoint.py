@@ -126,6 +126,13 @@ class BestAndLast(Callback):
             kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True, mmap=True)
             self.best = kept["callbacks"][self.state_key]["best"]
 
+    def replace_weights(self, state: dict[str, Any]) -> None:
+        """Give best.ckpt other weights, of its model as it was changed after it was chosen; on the first rank."""
+        kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True)
+        kept["state_dict"] = state
+        torch.save(kept, self._partial(BEST))
+        self._put(BEST)
+
     def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
         def save_if_due() -> None:
             if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):

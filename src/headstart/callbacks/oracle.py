@@ -32,7 +32,7 @@ class Oracle(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         counts = torch.zeros(2, device=pl_module.device)  # right answers, images
         for part in seen(pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)):
-            _, logits, label = part.side
+            logits, label = part.side.logits, part.side.label
             assert label is not None
             counts += torch.stack(
                 [(logits.argmax(dim=1) == label.to(logits.device)).sum(), counts.new_tensor(len(label))]

@@ -39,17 +39,16 @@ def seen(module: Classifier, batches: Iterable[Batch], engine: Engine) -> Iterat
 def of_all_ranks(own: Mapping[str, Sequence[Seen]]) -> dict[str, Side]:
     """What all ranks have seen of each split, in its order, float32 on the CPU; all ranks must ask for it.
 
-    A rank may have seen none of a split, but not all of them.
+    A split of which none has seen any is left out.
     """
     everywhere = of_each_rank({split: _joined(parts) for split, parts in own.items()})
-    return {split: _ordered([of_rank[split] for of_rank in everywhere]) for split in own}
+    wholes = {split: _joined([part for of_rank in everywhere if (part := of_rank[split]) is not None]) for split in own}
+    return {split: _ordered(whole) for split, whole in wholes.items() if whole is not None}
 
 
-def _ordered(of_ranks: Sequence[Seen | None]) -> Side:
-    whole = _joined([part for part in of_ranks if part is not None])
-    assert whole is not None
-    (features, logits, label), order = whole.side, whole.position.argsort()
-    return Side(features[order], logits[order], None if label is None else label[order])
+def _ordered(whole: Seen) -> Side:
+    side, order = whole.side, whole.position.argsort()
+    return Side(side.features[order], side.logits[order], None if side.label is None else side.label[order])
 
 
 def _joined(parts: Sequence[Seen]) -> Seen | None:

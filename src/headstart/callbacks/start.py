@@ -23,10 +23,11 @@ class Start(Callback):
     train, val: loaders in order, without augmentation, of all images on every rank: each measures the same. head: a
     head like the module's, for the measurement alone. class_means_score: the monitored figure of val, the head set
     in closed form on the train features, whatever head the run itself starts with: so that starts can be compared
-    that a random head would leave at chance. data: that the regularizer looks at.
+    that a random head would leave at chance; NaN where train is None, as its labels are not to be read. data: that the
+    regularizer looks at.
     """
 
-    def __init__(self, *, train: DataLoader[Batch], val: DataLoader[Batch], head: LinearHead, data: Any) -> None:
+    def __init__(self, *, train: DataLoader[Batch] | None, val: DataLoader[Batch], head: LinearHead, data: Any) -> None:
         self.train, self.val, self.head, self.data = train, val, head, data
         self.class_means_score = float("nan")
 
@@ -34,7 +35,8 @@ class Start(Callback):
         assert isinstance(pl_module, Classifier)
         if trainer.global_step > 0:  # a resumed run has had its start
             return
-        self._measure_class_means(trainer, pl_module)
+        if self.train is not None:
+            self._measure_class_means(trainer, pl_module, self.train)
         _look(pl_module, self.data)
         _validate(trainer)
 
@@ -44,10 +46,10 @@ class Start(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         self.class_means_score = state_dict["class_means_score"]
 
-    def _measure_class_means(self, trainer: Trainer, module: Classifier) -> None:
+    def _measure_class_means(self, trainer: Trainer, module: Classifier, train: DataLoader[Batch]) -> None:
         head = self.head.to(module.device)
         convert = trainer.precision_plugin.convert_input
-        head.set_class_means(*_features(module, self.train, convert))
+        head.set_class_means(*_features(module, train, convert))
         features, labels = _features(module, self.val, convert)
         self.class_means_score = float(module.labels.score(head(features), labels))
         if module.head.init == "class_means":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
-import numpy as np
+from annotated_types import Ge
 
+from headstart.data.few_labels import FewLabels, renumbered
 from headstart.data.hidden import Unlabelled, WithLabels
 from headstart.data.images import Images, Split
 from headstart.data.webdataset import WebDataset
@@ -18,11 +19,22 @@ LISTED = 8  # classes that an error names
 class Domains(Images):
     """Training and validation images of the source, each batch with target images as its companion; the target's test.
 
-    The companion's labels are hidden. Classes are matched by name and numbered as the source's. Raises UserError where
-    the two have other classes, or the target's images are drawn by their labels.
+    The companion's labels are hidden. unlabelled: the training images are the target's, without their labels, and the
+    companion is the source, or none. hidden: the target's train and val without labels. target_labels: of so many
+    target images of each class come labels, too, with each batch; these are among the unlabelled ones as before.
+    Classes are matched by name and numbered as the source's. Raises UserError where the two have other classes, or the
+    target's images are drawn by their labels.
     """
 
-    def __init__(self, *, source: Images, target: Images) -> None:
+    def __init__(
+        self,
+        *,
+        source: Images,
+        target: Images,
+        unlabelled: bool = False,
+        brings_companion: bool = True,
+        target_labels: Annotated[int, Ge(0)] = 0,
+    ) -> None:
         if any(isinstance(data, WebDataset) for data in (source, target)):
             raise UserError("adaptation needs images that it can look up, not streams; take another data set")
         checked_classes(source.class_names, target.class_names)
@@ -31,17 +43,23 @@ class Domains(Images):
                 f"adaptation has no labels of the target to draw images by, got target.shots={shots}; "
                 "try target.shots=null"
             )
+        main = target if unlabelled else source
         super().__init__(
             class_names=source.class_names,
-            batch_size=source.batch_size,
-            num_workers=source.num_workers,
-            augment=source.augment,
-            pixels=source.pixels,
-            seed=source.seed,
-            sampler=source.sampler,
+            batch_size=main.batch_size,
+            num_workers=main.num_workers,
+            augment=main.augment,
+            pixels=main.pixels,
+            seed=main.seed,
+            sampler=None if unlabelled else main.sampler,
         )
         self._source, self._target = source, target
-        self.companion = Unlabelled(target)
+        self.hidden, self.unlabelled = Unlabelled(target), unlabelled
+        self._train = self.hidden if unlabelled else source
+        companion = source if unlabelled else self.hidden
+        self.companion = companion if brings_companion else None
+        if target_labels:
+            self.labelled = FewLabels(target, per_class=target_labels, class_names=source.class_names)
 
     @cached_property
     def splits(self) -> dict[str, Split]:
@@ -49,19 +67,31 @@ class Domains(Images):
 
     def load(self) -> dict[str, Split]:
         test = self._target.splits["test"]
-        number = np.array([self.class_names.index(name) for name in self._target.class_names])
-        of_source = {name: self._source.splits[name] for name in ("train", "val")}
-        return {**of_source, "test": WithLabels(test, number[test.label])}
+        label = renumbered(test.label, self._target.class_names, self.class_names)
+        return {
+            "train": self._train.splits["train"],
+            "val": self._source.splits["val"],
+            "test": WithLabels(test, label),
+        }
 
     def names(self, split: str) -> list[str]:
         """What each image of a split is called. Raises UserError where there is no such split."""
-        return (self._target if split == "test" else self._source).names(split)
+        return {"train": self._train, "test": self._target}.get(split, self._source).names(split)
 
 
-def paired(source: Images, target: Images, *, main: Literal["source", "target"]) -> Images:
+def paired(
+    source: Images,
+    target: Images,
+    *,
+    main: Literal["source", "target", "unlabelled"],
+    brings_companion: bool = True,
+    target_labels: Annotated[int, Ge(0)] = 0,
+) -> Images:
     """The data of a run that is about one of the two, whose training batches have a companion from the other.
 
-    Raises UserError, as Domains says, and where one of them cannot be paired.
+    main: as headstart.adaptation.adaptation says. brings_companion: of an unlabelled main, whether the source's
+    training images come along. target_labels: as Domains says. Raises UserError, as Domains says, and where one of
+    them cannot be paired.
     """
     for name, data in (("source", source), ("target", target)):
         if not isinstance(data, Images):
@@ -74,8 +104,17 @@ def paired(source: Images, target: Images, *, main: Literal["source", "target"])
                 f"to learn from two data sets at once, images of the {name} must be each of one class, and they may "
                 "have several labels"
             )
-    if main == "source":
-        return Domains(source=source, target=target)
+    if main != "target":
+        unlabelled = main == "unlabelled"
+        return Domains(
+            source=source, target=target, unlabelled=unlabelled, brings_companion=brings_companion or not unlabelled,
+            target_labels=target_labels,
+        )  # fmt: skip
+    if target_labels:
+        raise UserError(
+            f"target_labels={target_labels} is for an adaptation to a target without labels; where all labels of the "
+            "target are read, target.shots says how many images of each class there are"
+        )
     target.companion = source
     return target
 

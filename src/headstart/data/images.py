@@ -19,7 +19,7 @@ from headstart.data.augment import Augmentation
 from headstart.data.chance import Chance
 from headstart.data.loader import PlainLoader, ResumableLoader, Rows
 from headstart.data.order import BalancedOrder, EpochOrder, Shares, StoredOrder
-from headstart.data.pair import PairLoader
+from headstart.data.pair import Field, PairLoader
 from headstart.data.pixels import prepared, resized, standardised
 from headstart.data.several import leading
 from headstart.data.workers import cores, loading
@@ -165,8 +165,8 @@ class Images(LightningDataModule, ABC):
     augmented first: then they are float32 and normalised. sampler: `balanced` draws training images of each class
     equally often, None goes through all of them. multi_label: whether an image may have any number of the classes.
     served: where set, asked with (split, augmented) what stands in for the next images of train, val and test.
-    companion: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where augment
-    cannot be called.
+    companion, labelled: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where
+    augment cannot be called.
     """
 
     multi_label = False
@@ -198,6 +198,7 @@ class Images(LightningDataModule, ABC):
         self.sampler = sampler
         self.served: Callable[[str, bool], Rows | None] | None = None
         self.companion: Images | None = None
+        self.labelled: Images | None = None
 
     @abstractmethod
     def load(self) -> Mapping[str, Split]:
@@ -227,18 +228,26 @@ class Images(LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's signature; all splits are made at once
         _ = self.splits
-        if self.companion is not None:
-            _ = self.companion.splits
+        for images in self._beside().values():
+            _ = images.splits
 
     def train_dataloader(self) -> ResumableLoader | PairLoader:
         """This device's batches of the epoch that Lightning says, all of them or those after a loaded position.
 
         Raises UserError where there are fewer images than devices.
         """
-        if self.companion is None:
-            return self._train_loader()
-        self.companion.trainer = self.trainer
-        return PairLoader(first=self._train_loader(), companion=self.companion._train_loader())
+        beside = self._beside()
+        for images in beside.values():
+            images.trainer = self.trainer
+        first = self._train_loader()
+        if not beside:
+            return first
+        return PairLoader(first=first, beside={field: images._train_loader() for field, images in beside.items()})
+
+    def _beside(self) -> dict[Field, Images]:
+        """What comes with each training batch, by the batch's field that it comes in."""
+        found: dict[Field, Images | None] = {"companion": self.companion, "labelled": self.labelled}
+        return {field: images for field, images in found.items() if images is not None}
 
     def _train_loader(self) -> ResumableLoader:
         rank, world_size = self._device()

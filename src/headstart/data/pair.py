@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from headstart.data.loader import ResumableLoader
 from headstart.types import Batch
 
+Field = Literal["companion", "labelled"]
+
 
 class PairLoader:
-    """Batches of the first loader, each with one of the second as its companion; the longer of the two is the epoch.
+    """Batches of the first loader, each with one of every other as its companion; the longest of them is the epoch.
 
-    The shorter one is cycled, in another order each time, and goes on in the next epoch where it was: which batches
-    come is a function of the epoch and the number of batches given out, as of a ResumableLoader. Each loader has its
-    own batch size, and its own share of a device.
+    beside: the others, by the batch's field that theirs come in. Shorter ones are cycled, in another order each time,
+    and go on in the next epoch where they were: which batches come is a function of the epoch and the number of batches
+    given out, as of a ResumableLoader. Each loader has its own batch size, and its own share of a device.
     """
 
-    def __init__(self, *, first: ResumableLoader, companion: ResumableLoader) -> None:
-        self.first, self.companion = first, companion
+    def __init__(self, *, first: ResumableLoader, beside: Mapping[Field, ResumableLoader]) -> None:
+        self.loaders: dict[str, ResumableLoader] = {"first": first} | dict(beside)
         self.sampler = self  # where Lightning looks for set_epoch
         self._epoch = self._given = 0
         self._loaded: dict[str, Any] | None = None
 
     @property
     def num_workers(self) -> int:
-        """Of both."""
-        return self.first.num_workers + self.companion.num_workers
+        """Of all."""
+        return sum(loader.num_workers for loader in self.loaders.values())
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch, self._given = epoch, 0
 
     def __len__(self) -> int:
         """Batches of the whole epoch."""
-        return max(len(self.first), len(self.companion))
+        return max(map(len, self.loaders.values()))
 
     def __iter__(self) -> Iterator[Batch]:
         self._given = self._begin()  # a generator: Lightning has called set_epoch when the first batch is asked for
         self._loaded = None
         before = self._epoch * len(self) + self._given
-        pairs = zip(_cycled(self.first, before), _cycled(self.companion, before), strict=True)
+        together = zip(*(_cycled(loader, before) for loader in self.loaders.values()), strict=True)
+        _, *fields = self.loaders
         while self._given < len(self):
-            batch, companion = next(pairs)
+            batch, *others = next(together)
             self._given += 1
-            yield batch._replace(companion=companion)
+            yield batch._replace(**dict(zip(fields, others, strict=True)))
 
     def state_dict(self) -> dict[str, Any]:
         """The same on all devices."""
-        cuts = {"first": self.first.cut(), "companion": self.companion.cut()}
+        cuts = {name: loader.cut() for name, loader in self.loaders.items()}
         return self._loaded or {"epoch": self._epoch, "batches": self._given, **cuts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -58,7 +61,7 @@ class PairLoader:
         state = self._loaded
         if state is None or state["epoch"] != self._epoch:
             return 0
-        for name, loader in (("first", self.first), ("companion", self.companion)):
+        for name, loader in self.loaders.items():
             loader.check(state[name], epoch=state["epoch"], batches=state["batches"])
         return int(state["batches"])
 

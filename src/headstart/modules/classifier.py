@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from annotated_types import Gt, Interval
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 
-from headstart.adaptation.adaptation import Adaptation, Side
+from headstart.adaptation.adaptation import Adaptation, Looked, Side
 from headstart.backbones.stages import Backbone, pooled
 from headstart.mix.mixing import Mixing
 from headstart.modules.class_weights import given_weights
@@ -42,10 +44,12 @@ class Classifier(LightningModule):
     an image may have several labels. regularizer: a term added to the loss. mix: of training images, as they enter the
     backbone, each device within its own batches; train/loss is then the cross-entropy with shares of classes, and a
     prediction right for train/accuracy where it is the class of the larger share. adaptation: another term, of each
-    batch with its companion; source_classes: how many the source has.
+    batch with its companion; source_classes: how many the source has. target_labels_share: of the loss on labels, that
+    of the few labelled target images which come with each batch.
 
     Logs <split>/loss (without weights and smoothing for val and test) for train, val and test, and train/regularizer,
-    train/adaptation, its strength and its measures where there is one. Of one label <split>/accuracy, and for val and
+    train/adaptation, its strength and its measures where there is one, train/target_labels (a loss); of training
+    images without labels neither loss nor accuracy. Of one label <split>/accuracy, and for val and
     test f1 (macro), balanced_accuracy and calibration_error (15 bins, L1). Of several f1_micro, and for val and test
     map (the mean of the classes' average precisions), f1 (macro) and subset_accuracy.
     """
@@ -72,6 +76,7 @@ class Classifier(LightningModule):
         mix: Mixing | None = None,
         adaptation: Adaptation | None = None,
         source_classes: int = 0,
+        target_labels_share: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     ) -> None:
         super().__init__()
         self.backbone, self.head, self.regularizer = backbone, head, regularizer
@@ -92,10 +97,15 @@ class Classifier(LightningModule):
         if regularizer is not None:
             self.train_regularizer = MeanMetric()
             regularizer.prepare(self.stages)
-        self.adaptation = adaptation
+        self.adaptation, self.target_labels_share = adaptation, target_labels_share
+        self.knows_labels = adaptation is None or adaptation.main != "unlabelled"  # of the training images
         self.steps = math.inf  # of the run
+        self._looked_epoch = -1  # the last one before which the adaptation has looked at the training images
+        if target_labels_share:
+            self.train_target_labels = MeanMetric()
         if adaptation is not None:
             adaptation.prepare(width=backbone.width, num_classes=num_classes, source_classes=source_classes)
+            adaptation.stand_beside(self.stages)
             self.train_adaptation = nn.ModuleDict({name: MeanMetric() for name in self._told(adaptation)})
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -152,6 +162,27 @@ class Classifier(LightningModule):
         if self.regularizer is not None:
             self.regularizer.take_head(source_head)
             self.regularizer.begin(self.stages, from_source)
+        if self.adaptation is not None:
+            self.adaptation.begin(self.stages, from_source)
+
+    @torch.no_grad()
+    def conclude(self, data: Any) -> bool:
+        """Let the adaptation change the model that is to be tested -> whether it does; the model is in eval() then.
+
+        data: has the target's images as `hidden`, as headstart.data.domains.Domains does. All devices get what rank 0
+        got.
+        """
+        if self.adaptation is None or not self.adaptation.concludes:
+            return False
+
+        def run() -> None:
+            for batch in data.hidden.plain_dataloader("train"):
+                self.backbone(batch.image.to(self.device), start=batch.start)
+
+        self.eval()
+        self.adaptation.conclude(self.stages, run)
+        _take_rank_zeros(self)
+        return True
 
     @torch.no_grad()
     def look(self, data: Any) -> None:
@@ -176,20 +207,64 @@ class Classifier(LightningModule):
         return logits
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
+        if self.adaptation is not None and self.adaptation.looks and self._looked_epoch != self.current_epoch:
+            self._show_training_images(self.adaptation)
         batch = self._mixed(batch, number)
         if self.regularizer is not None:  # it wants images as they enter; the backbone leaves them as they are then
             batch = self._entered(batch)
         features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
-        loss = self.loss(logits, batch.label)
-        self._measure("train", logits, batch.label, loss)
+        loss = self._label_loss(batch, logits)
         if self.adaptation is not None:
-            loss = self._adapted(self.adaptation, loss, batch, Side(features, logits, batch.label))
+            main = Side(features, logits, batch.label if self.knows_labels else None, batch.position)
+            loss = self._adapted(self.adaptation, loss, batch, main)
         if self.regularizer is None:
             return loss
         term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
         return loss + term
+
+    def _label_loss(self, batch: Batch, logits: Tensor) -> Tensor:
+        """The loss on the batch's labels, where there are any, and on those of few target images that come along."""
+        loss = logits.new_zeros(())
+        if self.knows_labels:
+            loss = self.loss(logits, batch.label)
+            self._measure("train", logits, batch.label, loss)
+        few = batch.labelled
+        if few is None:
+            return loss
+        of_target = self.loss(self(few.image, start=few.start), few.label)
+        self.train_target_labels.update(of_target.detach())
+        return (1 - self.target_labels_share) * loss + self.target_labels_share * of_target
+
+    @torch.no_grad()
+    def _show_training_images(self, adaptation: Adaptation) -> None:
+        """Let the adaptation look at them, each device at its share, all with the running statistics of rank 0.
+
+        Not in a hook of Lightning's: those of an epoch's beginning do not come in every resumed run.
+        """
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        images, devices = data.sizes["train"], self.trainer.world_size
+        learning = [module for module in self.modules() if module.training]
+        _take_rank_zeros(self.backbone)
+        self.eval()
+        features, logits, positions = [], [], []
+        share = np.arange(self.trainer.global_rank, images, devices)
+        for batch in data.plain_dataloader("train", share, stored=True):
+            features.append(self.backbone(batch.image.to(self.device), start=batch.start))
+            logits.append(self.head(features[-1]))
+            positions.append(batch.position.to(self.device))
+        for module in learning:
+            module.training = True
+        total = _total if devices > 1 else _itself
+        adaptation.look(Looked(torch.cat(features), torch.cat(logits), torch.cat(positions), images, total))
+        self._looked_epoch = self.current_epoch
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["looked_epoch"] = self._looked_epoch
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._looked_epoch = checkpoint.get("looked_epoch", -1)
 
     def _mixed(self, batch: Batch, number: int) -> Batch:
         """The device's batch of this number in the epoch with its images mixed and normalised, its labels shares."""
@@ -208,12 +283,9 @@ class Classifier(LightningModule):
 
     def _adapted(self, adaptation: Adaptation, loss: Tensor, batch: Batch, main: Side) -> Tensor:
         """The loss with the term of a batch and its companion."""
-        if not adaptation.reads_companion:
+        if not adaptation.has_term:
             return loss
-        companion = batch.companion
-        assert companion is not None
-        features = self.backbone(companion.image, start=companion.start)
-        beside = Side(features, self.head(features), companion.label if adaptation.main == "target" else None)
+        beside = self._beside(adaptation, batch.companion if adaptation.reads_companion else None, main)
         main, beside = self._of_all_devices(main), self._of_all_devices(beside)
         source, target = (main, beside) if adaptation.main == "source" else (beside, main)
         strength = adaptation.strength(min(1.0, self.trainer.global_step / self.steps))
@@ -224,12 +296,20 @@ class Classifier(LightningModule):
             metric.update(values[name])
         return loss + term if adaptation.learns_labels else term
 
+    def _beside(self, adaptation: Adaptation, companion: Batch | None, main: Side) -> Side:
+        """What the model makes of the companion; of none, a side without images."""
+        if companion is None:
+            return Side(main.features[:0], main.logits[:0], None)
+        features = adaptation.companion_features(self.backbone, companion)
+        label = None if adaptation.main == "source" else companion.label
+        return Side(features, self.head(features), label, companion.position)
+
     def _of_all_devices(self, side: Side) -> Side:
         """The images of the global batch in its order: a term is no mean over images. Gradients go to all devices."""
         if self.trainer.world_size == 1:
             return side
-        label = None if side.label is None else self._gathered(side.label)
-        return Side(self._gathered(side.features), self._gathered(side.logits), label)
+        label, position = (None if part is None else self._gathered(part) for part in (side.label, side.position))
+        return Side(self._gathered(side.features), self._gathered(side.logits), label, position)
 
     def _gathered(self, part: Tensor) -> Tensor:
         of_each = self.all_gather(part, sync_grads=part.is_floating_point())  # (devices, B, ...)
@@ -241,7 +321,7 @@ class Classifier(LightningModule):
 
     @staticmethod
     def _told(adaptation: Adaptation) -> tuple[str, ...]:
-        return ("adaptation", "adaptation_strength", *adaptation.measures) if adaptation.reads_companion else ()
+        return ("adaptation", "adaptation_strength", *adaptation.measures) if adaptation.has_term else ()
 
     def side(self, batch: Batch) -> Side:
         """What the model makes of a batch, in the mode that it is in; its label is None where it is hidden."""
@@ -255,7 +335,10 @@ class Classifier(LightningModule):
         return self._evaluate("test", batch).logits
 
     def on_train_epoch_end(self) -> None:
-        self._log_means("train")
+        if self.knows_labels:
+            self._log_means("train")
+        if self.target_labels_share:
+            self.log("train/target_labels", self.train_target_labels)
         if self.regularizer is not None:
             self.log("train/regularizer", self.train_regularizer)
         if self.adaptation is not None:
@@ -306,10 +389,10 @@ class Classifier(LightningModule):
 
     def _steps_of(self, adaptation: Adaptation) -> float:
         steps = max(1, self.trainer.estimated_stepping_batches)
-        if adaptation.ramp == "sigmoid" and math.isinf(steps):
+        if adaptation.ramp != "constant" and math.isinf(steps):
             raise UserError(
-                "adaptation.ramp=sigmoid grows with the share of the run that is done, and this one has no end; "
-                "set trainer.max_epochs or trainer.max_steps, or take adaptation.ramp=constant"
+                f"adaptation.ramp={adaptation.ramp} grows with the share of the run that is done, and this one has no "
+                "end; set trainer.max_epochs or trainer.max_steps, or take adaptation.ramp=constant"
             )
         return steps
 
@@ -322,7 +405,8 @@ class Classifier(LightningModule):
 
     def _check_monitor(self) -> None:
         figures = [
-            *("train/loss", *self.train_metrics.keys()), *("val/loss", *self.val_metrics.keys())
+            *(("train/loss", *self.train_metrics.keys()) if self.knows_labels else ()),
+            *("val/loss", *self.val_metrics.keys()),
         ]  # fmt: skip
         if self.scheduler_monitor not in figures:
             raise UserError(
@@ -343,3 +427,21 @@ class Classifier(LightningModule):
         """The figures of all batches since the last time: handed over once, as each time costs a step of a head."""
         self.log_dict(getattr(self, f"{split}_metrics"))
         self.log(f"{split}/loss", getattr(self, f"{split}_loss"))
+
+
+def _take_rank_zeros(module: nn.Module) -> None:
+    """All devices take rank 0's buffers: running statistics are each rank's own while it trains."""
+    if dist.is_initialized():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def _total(part: Tensor) -> Tensor:
+    """The sum of a tensor over all devices."""
+    whole = part.clone()
+    dist.all_reduce(whole)
+    return whole
+
+
+def _itself(part: Tensor) -> Tensor:
+    return part

@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from headstart.backbones.copies import Copies
 from headstart.backbones.stages import pooled
-from headstart.regularizers.copies import Copies
 from headstart.regularizers.regularizer import Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
 
@@ -34,6 +34,7 @@ class BiTuning(Regularizer):
     """
 
     runs_copies = True
+    needs_labels = True
     features: Tensor  # (classes, keys, D + 1), of length 1
     projections: Tensor  # (classes, keys, P), of length 1
     counts: Tensor  # (classes,), keys that have come

@@ -32,6 +32,7 @@ class CoTuning(Regularizer):
     shards.
     """
 
+    needs_labels = True
     sized_later = ("related",)
     related: Tensor  # (T, S), p(y_s | y_t)
 

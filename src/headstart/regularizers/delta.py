@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from headstart.backbones.copies import Copies
 from headstart.backbones.stages import pooled
 from headstart.features.axes import axes
 from headstart.features.heads import Heads
 from headstart.features.logistic import logistic
-from headstart.regularizers.copies import Copies
 from headstart.regularizers.regularizer import Batches, Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
 
@@ -42,6 +42,7 @@ class DELTA(Regularizer):
     replaces_weight_decay = True
     reads_outputs = True
     runs_copies = True
+    needs_labels = True
     compared: Tensor  # (parts,), whether a part's maps are compared with the source's
     held: Tensor  # (parts,), whether its weights decide maps that are
 

@@ -12,6 +12,7 @@ from typing import Any
 
 FORMAT = 1  # of result.json
 OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
+LAST = "age (the last counts)"  # what chose a checkpoint that no figure did
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
 
 
@@ -28,15 +29,17 @@ class _Configured:
 
     @property
     def chosen_by(self) -> str:
-        """The figure that its best checkpoint follows: what a selection says, else the val figure."""
+        """What its tested checkpoint follows: a selection's figure, that it is the last, else the val figure."""
         found = self.result.get("selection")
-        return str(found["figure"]) if isinstance(found, dict) and "figure" in found else self.monitor
+        if not isinstance(found, dict) or "figure" not in found:
+            return self.monitor
+        return LAST if found.get("mode") == "last" else str(found["figure"])
 
     @property
     def adapts(self) -> bool:
         """Whether its val is the source's and its test the target's, which it had no labels of."""
         found = self.result.get("adaptation")
-        return isinstance(found, dict) and found.get("main") == "source"
+        return isinstance(found, dict) and found.get("main") in ("source", "unlabelled")
 
     def config(self) -> dict[str, Any]:
         """The composed config, interpolations as they stand; empty where the file is not there or damaged."""

@@ -155,7 +155,7 @@ def _gap(method: Method) -> str:
 def chosen_by(section: Adapted) -> str:
     """Whose figures these are, and what chose the checkpoints that they are of."""
     text = (
-        f"{FIGURE} is measured on the target, with the checkpoint that {' or '.join(section.rules)} chose in each run; "
+        f"{FIGURE} is measured on the target, with each run's checkpoint chosen by {' or '.join(section.rules)}; "
         "no label of the target had a part in that. What is called val is of the source."
     )
     if len(section.rules) > 1:

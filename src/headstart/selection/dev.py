@@ -18,6 +18,7 @@ class DEV(Score):
 
     figure = "target/dev"
     mode = "min"
+    weighs = True
 
     def __init__(self, *, strength: Annotated[float, Gt(0)] = 0.01) -> None:
         self.strength = strength

@@ -17,6 +17,7 @@ class IWCV(Score):
 
     figure = "target/iwcv"
     mode = "min"
+    weighs = True
 
     def __init__(self, *, strength: Annotated[float, Gt(0)] = 0.01) -> None:
         self.strength = strength

@@ -21,8 +21,11 @@ class Selection(ABC):
 class Score(Selection):
     """One that is made of what the model says of both domains, with no label of the target; `target/...` is its tag.
 
-    It compares models that have learnt: what is known of none, as a random head has it, can look like the best.
+    weighs: whether it asks for Sides.weights, which are made of the source's training images. It compares models that
+    have learnt: what is known of none, as a random head has it, can look like the best.
     """
+
+    weighs: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, sides: Sides) -> float:

@@ -15,11 +15,11 @@ from headstart.selection.density_ratio import density_ratio
 class Sides:
     """Features (N, D) and logits (N, C), float32 on the CPU, of unaugmented images in the order of their data.
 
-    source_train: of a fixed few. source_val: of all, as the validation sees them. target_val: the same; its label is
-    None, the others' are (N,), int64.
+    source_train: of a fixed few, None where the run goes on without the source's training images. source_val: of all,
+    as the validation sees them. target_val: the same; its label is None, the others' are (N,), int64.
     """
 
-    source_train: Side
+    source_train: Side | None
     source_val: Side
     target_val: Side
     _weights: dict[float, Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -34,6 +34,7 @@ class Sides:
         return self._weights[strength]
 
     def _ratios(self, strength: float) -> Tensor:
+        assert self.source_train is not None  # scores that weigh are left out then, tasks/selection.py
         source, at = self.source_train.features, self.source_val.features
         target = self.target_val.features[: len(source)]  # their order says nothing
         if not all(bool(features.isfinite().all()) for features in (source, target, at)):

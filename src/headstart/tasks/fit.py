@@ -14,7 +14,7 @@ from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished
 from headstart.tasks.names import OF_THE_COMMAND, config_hash
-from headstart.tasks.parts import USUAL, check_adapters
+from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
@@ -48,6 +48,7 @@ def fit(*, cfg: DictConfig) -> float:
         write_down(cfg, folder)
     check_adapters(cfg)
     check_selection(cfg)
+    check_adaptation(cfg)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
@@ -90,4 +91,4 @@ def _value(result: dict[str, Any]) -> float:
     if (selection := result.get("selection")) is None:  # an older result has no such key
         return float(result["metrics"][_figure(result)])
     value = float(result["metrics"][selection["figure"]])
-    return value if selection["mode"] == "max" else -value
+    return -value if selection["mode"] == "min" else value

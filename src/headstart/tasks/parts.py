@@ -24,6 +24,7 @@ from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
 from headstart.unfreeze.stage_adapters import StageAdapters
 from headstart.unfreeze.whole import Whole
+from headstart.unfreeze.without_head import WithoutHead
 from headstart.unfreeze.words import ADAPTERS, KINDS
 
 USUAL = "val/accuracy"  # of a module that names none
@@ -75,6 +76,34 @@ def check_adapters(cfg: DictConfig) -> None:
             built(cfg)
 
 
+def check_adaptation(cfg: DictConfig) -> None:
+    """Raise UserError where an adaptation lacks what it needs; to be asked before a source model is trained."""
+    chosen: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+    if chosen is None or chosen.main == "target":
+        return
+    name = type(chosen).__name__
+    if cfg.reuse and str(cfg.weights.get("_target_", "")).endswith(".target_weights"):
+        raise UserError(
+            f"weights=target trains on the target's labels, which are out of reach of adaptation {name}; "
+            "try weights=source"
+        )
+    if chosen.main != "unlabelled":
+        return
+    reset_from = cfg.weights.get("reset_from") if cfg.get("weights") else None
+    if not cfg.reuse or cfg.head.get("init") != "source" or reset_from is not None or cfg.backbone.get("keep"):
+        raise UserError(
+            f"adaptation {name} goes on from the source's whole model and its head, got mode={cfg.mode} "
+            f"head.init={cfg.head.get('init')}; try mode=fine_tuning head.init=source weights.reset_from=null"
+        )
+    for setting in ("mix", "class_weights"):
+        if cfg.module.get(setting) is not None:
+            raise UserError(f"adaptation {name} trains on images without labels, which module.{setting} needs")
+    if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_labels", False):
+        raise UserError(
+            f"adaptation {name} trains on images without labels, which this regularizer needs; try regularizer=l2_sp"
+        )
+
+
 def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Parts:
     """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
     whether an image may be of several.
@@ -88,13 +117,22 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         data = drawn(cfg, data)
     adaptation: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
     source_classes = 0
+    target_labels: int = cfg.get("target_labels") or 0
+    if target_labels and adaptation is None:
+        raise UserError(
+            f"target_labels={target_labels} is for an adaptation, as others read all labels of the target; "
+            "try adaptation=source_only, or target.shots for fewer training images"
+        )
     if adaptation is not None:
         if not cfg.get("source"):
             raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
         source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
         source_classes = source.num_classes
         if data_node is None:
-            data = paired(source, data, main=adaptation.main)
+            data = paired(
+                source, data, main=adaptation.main, brings_companion=adaptation.reads_companion,
+                target_labels=target_labels,
+            )  # fmt: skip
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
@@ -105,8 +143,11 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
         **mixing_of(cfg),
         adaptation=adaptation, source_classes=source_classes,
+        **({"target_labels_share": cfg.target_labels_share} if target_labels else {}),
     )  # fmt: skip
     schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
+    if adaptation is not None and adaptation.main == "unlabelled":
+        schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     return Parts(backbone, data, head, module, schedule, from_source, adapted)
 

@@ -27,15 +27,19 @@ def selection_of(cfg: DictConfig) -> Selection | None:
     return instantiate(cfg.selection) if cfg.get("selection") else None
 
 
-def scores(chosen: Selection | None) -> list[Score]:
-    """All that a run logs: each with its usual settings, but the chosen one as it is."""
+def scores(chosen: Selection | None, *, sees_source: bool) -> list[Score]:
+    """All that a run logs: each with its usual settings, but the chosen one as it is.
+
+    sees_source: whether its training images are the source's; else what weighs them is left out.
+    """
     own = [chosen] if isinstance(chosen, Score) else []
-    return [*(kind() for kind in SCORES if not isinstance(chosen, kind)), *own]
+    others = [kind() for kind in SCORES if not isinstance(chosen, kind) and (sees_source or not kind.weighs)]
+    return [*others, *own]
 
 
 def adapts_to_target(cfg: DictConfig) -> bool:
-    """Whether the run learns from a source, for a target without labels."""
-    return bool(cfg.get("adaptation")) and instantiate(cfg.adaptation).main == "source"
+    """Whether the run learns for a target without labels."""
+    return bool(cfg.get("adaptation")) and instantiate(cfg.adaptation).main != "target"
 
 
 def check_selection(cfg: DictConfig) -> None:
@@ -58,6 +62,12 @@ def check_selection(cfg: DictConfig) -> None:
         raise UserError(
             "selection is for a target whose labels are out of reach, and this run learns from them and validates on "
             "them; add adaptation=dann, or adaptation=source_only, or leave selection=null"
+        )
+    chosen: Selection = instantiate(cfg.selection)
+    if isinstance(chosen, Score) and chosen.weighs and instantiate(cfg.adaptation).main == "unlabelled":
+        raise UserError(
+            f"{chosen.figure} weighs training images of the source, and this adaptation goes on without them; "
+            "try selection=infomax"
         )
     checkpoint = cfg.callbacks.get("checkpoint")
     if not checkpoint:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from annotated_types import Ge, Interval
 
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # what numpy and torch both take
 
@@ -22,6 +22,8 @@ class Settings:
     open: Literal["all", "none", "schedule", "fresh", "biases", "norms", "adapters"]
     inject: Literal["lora", "adapters"] | None
     seed: Seed
+    target_labels: Annotated[int, Ge(0)]
+    target_labels_share: Annotated[float, Interval(gt=0, lt=1)]
     compile: bool
     oracle: bool
     rerun: bool

@@ -22,6 +22,7 @@ from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
 from headstart.callbacks.clock import Clock
+from headstart.callbacks.conclude import Conclude
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
@@ -36,7 +37,7 @@ from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
 from headstart.modules.compilation import compile_in_place
 from headstart.report.leaves import leaves
-from headstart.selection.selection import Score
+from headstart.selection.selection import Score, Selection
 from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
@@ -76,16 +77,17 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if cfg.module.get("class_weights") is not None:
         parts.module.weigh(_labels(parts.data), parts.data.class_names)
     figure = main_figure(parts.module)
+    knows_labels = getattr(parts.module, "knows_labels", True)
     resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
     if launch.rank() == 0 and resumed is None:
         cleared(folder)
     wait_for_all()
 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
-    timeline, throughput = Timeline(), Throughput(clock=clock)
+    timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     start = Start(
-        train=parts.data.plain_dataloader("train", stored=True),
+        train=parts.data.plain_dataloader("train", stored=True) if knows_labels else None,
         val=parts.data.plain_dataloader("val", stored=True),
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
         data=parts.data,
@@ -96,8 +98,12 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         checkpoint.run_hash = about["hash"]
         if selection is not None:
             checkpoint.follow(selection.figure, mode=selection.mode, start_counts=not isinstance(selection, Score))
+        elif not knows_labels and (cfg.callbacks.get("checkpoint") or {}).get("monitor") is None:
+            checkpoint.mode = "last"  # the source's val figures fall as the model becomes the target's
     adapts = adapts_to_target(cfg)
-    watching: list[pl.Callback] = [BothSides(), Scores(scores=scores(selection))] if adapts else []
+    watching: list[pl.Callback] = (
+        [BothSides(), Scores(scores=scores(selection, sees_source=knows_labels))] if adapts else []
+    )
     oracle = Oracle() if cfg.get("oracle") else None
     watching += [oracle] if oracle else []
     keeping = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
@@ -109,7 +115,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         profiler=clock,
         # opened before it is measured, timed before it is saved
         callbacks=without_idle_hooks(
-            [Unfreeze(parts.schedule), features, throughput, start, timeline, *watching, *chosen, *keeping]
+            [Unfreeze(parts.schedule), features, throughput, start, timeline, *watching, *chosen, conclude, *keeping]
         ),
     )
     if launch.rank() == 0:
@@ -129,6 +135,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
         load_whole(parts.module, kept["state_dict"])
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
+    if best and checkpoint and conclude.changed:  # what was tested is what is kept
+        state = whole_state(parts.module)
+        if trainer.is_global_zero:
+            checkpoint.replace_weights(state)
 
     final = (figures(best, *VALIDATION) or last) | figures(trainer.callback_metrics, "test")
     if oracle:
@@ -139,7 +149,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "mode": cfg.mode,
         "seed": cfg.seed,
         "monitor": figure,
-        "selection": {"figure": selection.figure, "mode": selection.mode} if selection else None,
+        "selection": _selection(selection, checkpoint),
         "metrics": final,
         "best": best,
         "evaluations": timeline.evaluations,
@@ -173,6 +183,14 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
     return result
+
+
+def _selection(selection: Selection | None, checkpoint: BestAndLast | None) -> dict[str, str] | None:
+    """What the best checkpoint follows in place of the monitored figure; mode=last: whatever it says, the newest."""
+    if selection is not None:
+        return {"figure": selection.figure, "mode": selection.mode}
+    is_last = checkpoint is not None and checkpoint.mode == "last"
+    return {"figure": str(checkpoint.monitor), "mode": "last"} if checkpoint and is_last else None
 
 
 def _adapting(module: Any) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from headstart.regularizers.copies import Copies
+from headstart.backbones.copies import Copies
 
 
 def stages():

@@ -25,7 +25,7 @@ class Copies(nn.Module):
             self.add_module(_key(name), copied)
         self.train(False)
 
-    def train(self, mode: bool = True) -> Copies:
+    def train(self, mode: bool = True) -> Copies:  # noqa: ARG002  # whoever asks, it stays
         return super().train(False)
 
     def of(self, stage: str) -> nn.Module:

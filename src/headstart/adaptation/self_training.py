@@ -1,0 +1,39 @@
+"""Self-training: what does the model take the target's images for, where it is sure?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side
+
+
+class SelfTraining(Adaptation):
+    """strength * the cross-entropy of target images with the class that is likeliest to the model now.
+
+    Lee 2013, Pseudo-Label (ICML workshop on challenges in representation learning), eqs. 14 to 16, of which
+    ramp=linear is the last. Images whose likeliest class has a probability below `confidence` add nothing, and count
+    as images all the same; at 0 all are used, as there.
+    """
+
+    measures = ("used_share", "confidence")
+
+    def __init__(
+        self,
+        *,
+        weight: Annotated[float, Ge(0)],
+        ramp: Ramp,
+        confidence: Annotated[float, Interval(ge=0, le=1)],
+    ) -> None:
+        super().__init__(weight=weight, ramp=ramp)
+        self.confidence = confidence
+
+    def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
+        logits = target.logits.float()
+        sureness, said = logits.detach().softmax(dim=1).max(dim=1)
+        used = (sureness >= self.confidence).float()
+        self.figures = {"used_share": used.mean(), "confidence": sureness.mean()}
+        return strength * (used * cross_entropy(logits, said, reduction="none")).mean()
