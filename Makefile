@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench bench-ddp clean
+.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench bench-ddp bench-adaptation clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -60,6 +60,16 @@ bench: .venv-bench/.ready  ## time and memory, against the peers: benchmarks/RES
 
 bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: benchmarks/RESULTS-ddp.md
 	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/ddp.py
+
+# shot goes on from the source's model, one for each seed, so it is compared with source_only that does
+SEEDS := seed=0,1,2,3,4 selection=infomax
+ON    := mode=fine_tuning head.init=source 'weights.seed=$${seed}'
+bench-adaptation: export HEADSTART_DATA ?= ../shared/data
+bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/adaptation.md (35 minutes on 2 cores)
+	for pair in mnist_to_usps usps_to_mnist; do \
+	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,dann,cdan $(SEEDS) && \
+	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,shot $(ON) $(SEEDS) || exit 1; \
+	done
 
 clean:  ## remove what was built; outputs/ stays
 	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache
