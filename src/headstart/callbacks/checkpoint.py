@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import math
 import os
 import time
@@ -130,7 +131,7 @@ class BestAndLast(Callback):
         """Give best.ckpt other weights, of its model as it was changed after it was chosen; on the first rank."""
         kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True)
         kept["state_dict"] = state
-        torch.save(kept, self._partial(BEST))
+        _written(kept, self._partial(BEST))
         self._put(BEST)
 
     def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
@@ -215,7 +216,31 @@ class _StraightIntoFile(TorchCheckpointIO):
         if storage_options is not None:
             raise TypeError(f"checkpoints are files without storage_options, got {storage_options}")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _written(checkpoint, Path(path))
+
+
+def _written(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write the file. Raises UserError, and leaves nothing of it, where there is no room for it."""
+    try:
         torch.save(checkpoint, path)
+    except (OSError, RuntimeError) as error:  # torch says of a full disk that it is at an unexpected position
+        if not _is_full(path):
+            raise
+        path.unlink()
+        raise UserError(
+            f"no space is left on the disk to write {path.name.removesuffix('.partial')} in {path.parent}; make room, "
+            f"then go on from the last checkpoint with headstart resume={path.parent.parent}"
+        ) from error
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the file cannot grow because the disk, or what one may use of it, is full."""
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(2**16))
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return False
 
 
 def _go_on_exactly(trainer: Trainer) -> None:

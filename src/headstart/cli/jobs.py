@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -60,7 +61,8 @@ def job(cfg: DictConfig) -> object:
         FAILURES.append(failure)
         if folder is not None:
             text = "".join(traceback.format_exception(error))
-            (folder / file).write_text(text, encoding="utf-8")
+            with suppress(OSError):  # on a full disk the message is all that is left
+                (folder / file).write_text(text, encoding="utf-8")
         if launch.launcher() is not None:
             _leave_the_other_ranks(failure)
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # the others go on; the list comes at the end
