@@ -60,6 +60,16 @@ def test_self_training_takes_the_likeliest_class_of_what_it_is_sure_of(confidenc
 # ---------------------------------------------------------------------- SHOT
 
 
+@pytest.mark.parametrize("logits", [[[200.0, 0.0, -200.0]], [[0.0, 0.0, -1e4]] * 2])
+def test_a_class_whose_probability_is_nothing_has_a_finite_slope(logits):
+    """Once a softmax underflows, 0 times the infinite slope of -p ln p was nan, and the run lost."""
+    leaf = torch.tensor(logits, requires_grad=True)
+    entropy, of_mean = information(leaf.softmax(dim=1))
+    (entropy - of_mean).backward()
+    assert leaf.grad.isfinite().all()
+    np.testing.assert_allclose(leaf.grad[:, 2], 0, atol=1e-6)
+
+
 def test_information_is_the_mean_of_entropies_and_the_entropy_of_the_mean():
     p = softmax(drawn(N, C).numpy(), axis=1)
     entropy, of_mean = information(torch.from_numpy(p))

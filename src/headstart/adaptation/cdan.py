@@ -80,5 +80,5 @@ def certainty(probability: Tensor) -> Tensor:
 
 def entropy_of(probability: Tensor) -> Tensor:
     """The Shannon entropy, in nats, of probabilities (B, C) -> (B,)."""
-    entropy: Tensor = torch.special.entr(probability).sum(dim=1)
-    return entropy
+    # torch.special.entr has an infinite slope where a softmax has underflowed to 0, and the product with its 0 is nan
+    return -(probability * probability.clamp(min=torch.finfo(probability.dtype).tiny).log()).sum(dim=1)
