@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
-OF_VALIDATION = ("val/", "target/")  # what a validation measures, target/ without labels
+OF_VALIDATION = ("val/", "target/", "domains/")  # what a validation measures, the last two without labels
 
 
 class BestAndLast(Callback):

@@ -18,6 +18,7 @@ from headstart.modules.label_figures import label_scores
 from headstart.modules.labels import Labels
 from headstart.modules.one_label import OneLabel
 from headstart.modules.several_labels import SeveralLabels
+from headstart.selection.sides import Sides
 from headstart.types import Batch, Pixels
 
 KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
@@ -46,7 +47,8 @@ class Figures(Callback):
     """At the end of the test: test/confusion and test/wrong (the surest wrong predictions) as TensorBoard images.
 
     Where an image may have several labels, test/labels (each class's scores) stands for the confusion. Of the images
-    of all ranks together.
+    of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
+    validation; told by BothSides.
     wrong: how many wrong predictions to show, 0 for none. The datamodule's class_names stand beside them.
     """
 
@@ -54,6 +56,18 @@ class Figures(Callback):
         self.wrong = wrong
         self._seen: list[_Seen] = []
         self._wrong = _Wrong.none()
+        self._source_val: _Seen | None = None
+
+    def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
+        assert sides.source_val.label is not None
+        self._source_val = _Seen(sides.source_val.logits, sides.source_val.label)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._source_val is not None and trainer.is_global_zero:
+            names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
+            boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+            _show({"val/confusion": confusion_figure(*self._source_val, names)} if boards else {}, boards, trainer)
+        self._source_val = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen, self._wrong = [], _Wrong.none()
@@ -94,9 +108,13 @@ class Figures(Callback):
         if len(wrong.images):
             images = visible(_images(wrong.images, trainer.datamodule), pl_module.backbone.pixels)  # type: ignore[attr-defined]
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
-        for board in boards:
-            for tag, figure in figures.items():
-                board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+        _show(figures, boards, trainer)
+
+
+def _show(figures: dict[str, Figure], boards: list[TensorBoardLogger], trainer: Trainer) -> None:
+    for board in boards:
+        for tag, figure in figures.items():
+            board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
 
 
 def _images(found: Tensor, data: Any) -> Tensor:

@@ -24,6 +24,10 @@ class Sides:
     target_val: Side
     _weights: dict[float, Tensor] = field(default_factory=dict, init=False, repr=False)
 
+    def few(self, most: int) -> tuple[Side, Side]:
+        """At most so many images of source_val and of target_val: in random order, and always the same ones."""
+        return _few(self.source_val, most), _few(self.target_val, most)
+
     def weights(self, *, strength: float) -> Tensor:
         """How much likelier each image of source_val is among the target's than among the source's (N,), float64.
 
@@ -40,3 +44,8 @@ class Sides:
         if not all(bool(features.isfinite().all()) for features in (source, target, at)):
             return torch.full((len(at),), torch.nan, dtype=torch.float64)
         return density_ratio(source, target, at, strength=strength)
+
+
+def _few(side: Side, most: int) -> Side:
+    chosen = torch.randperm(len(side.features), generator=torch.Generator().manual_seed(0))[:most]
+    return Side(side.features[chosen], side.logits[chosen], None if side.label is None else side.label[chosen])

@@ -23,11 +23,13 @@ from headstart.callbacks.chance import OwnChance
 from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
 from headstart.callbacks.clock import Clock
 from headstart.callbacks.conclude import Conclude
+from headstart.callbacks.distances import Distances
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
 from headstart.callbacks.oracle import Oracle
 from headstart.callbacks.random_states import RandomStates
+from headstart.callbacks.recalls import Recalls
 from headstart.callbacks.scores import Scores
 from headstart.callbacks.so_far import SoFar
 from headstart.callbacks.start import Start
@@ -51,7 +53,7 @@ from headstart.tasks.rules import CHOSEN
 from headstart.tasks.selection import adapts_to_target, scores, selection_of
 
 log = logging.getLogger(__name__)
-VALIDATION = ("val", "target")  # whose figures a validation gives
+VALIDATION = ("val", "target", "domains")  # whose figures a validation gives
 
 
 def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +104,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
             checkpoint.mode = "last"  # the source's val figures fall as the model becomes the target's
     adapts = adapts_to_target(cfg)
     watching: list[pl.Callback] = (
-        [BothSides(), Scores(scores=scores(selection, sees_source=knows_labels))] if adapts else []
+        [BothSides(), Scores(scores=scores(selection, sees_source=knows_labels)), Distances()] if adapts else []
     )
+    recalls = Recalls()
     oracle = Oracle() if cfg.get("oracle") else None
     watching += [oracle] if oracle else []
     keeping = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
@@ -115,7 +118,18 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         profiler=clock,
         # opened before it is measured, timed before it is saved
         callbacks=without_idle_hooks(
-            [Unfreeze(parts.schedule), features, throughput, start, timeline, *watching, *chosen, conclude, *keeping]
+            [
+                Unfreeze(parts.schedule),
+                features,
+                throughput,
+                start,
+                timeline,
+                *watching,
+                *chosen,
+                conclude,
+                recalls,
+                *keeping,
+            ]
         ),
     )
     if launch.rank() == 0:
@@ -151,6 +165,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "monitor": figure,
         "selection": _selection(selection, checkpoint),
         "metrics": final,
+        "test_per_class": recalls.by_class,
         "best": best,
         "evaluations": timeline.evaluations,
         "start_class_means": start.class_means_score,
@@ -216,7 +231,7 @@ def quieten() -> None:
         r".*in eval mode at the start of training.*",  # frozen stages are, on purpose
         r".*number of training batches.*smaller than the logging interval.*",
         r".*`broadcast_buffers` is deprecated.*",  # what follows it is not in torch 2.6
-        r".*self.log\('(epoch|step|examples|target/.*)', ..., sync_dist=True\).*",  # all ranks log the same
+        r".*self.log\('(epoch|step|examples|(target|domains)/.*)', ..., sync_dist=True\).*",  # all ranks log the same
         r"Experiment logs directory .* exists and is not empty.*",
         r"Checkpoint directory .* exists and is not empty.*",
     ):
