@@ -334,7 +334,7 @@ def adapted_list(study: Study, base: Path | None = None) -> Table | None:
             Cell(str(run.seed)),
             Cell(number(figure_of(run, FIGURE))),
             Cell(number(figure_of(run, SOURCE))),
-            Cell(run.monitor),
+            Cell(run.chosen_by),
             Cell(_number((run.result.get("best") or {}).get("epoch"), 0)),
             Cell(_number(run.result.get("wall_s"), 1)),
         ]
