@@ -1,6 +1,7 @@
 """Does the report say of each adaptation whether the target gained, and by whose labels it knows?"""
 
 import json
+from base64 import b64encode
 from math import sqrt
 from pathlib import Path
 
@@ -217,3 +218,28 @@ def test_multi_task_is_a_mode_whose_val_is_the_targets(tmp_path, save_run, curve
     record = write_report(tmp_path / "s").study
     assert [c.label for c in record.sections[0].comparisons] == ["multi_task"]
     assert record.adapted == ()
+
+
+def test_the_target_is_told_class_by_class_as_the_mean_over_the_seeds_that_have_the_class(tmp_path, save):
+    for seed, bee in enumerate((0.5, 0.7, None)):
+        save(tmp_path / "s", "source_only", seed, 0.6, test_per_class={"ant": 0.1 * (seed + 1), "bee": bee})
+    save(tmp_path / "s", "cdan", 0, 0.6)  # of a headstart that did not say it
+    written = write_report(tmp_path / "s")
+    assert methods(tmp_path / "s")["source_only"]["test_per_class"] == pytest.approx({"ant": 0.2, "bee": 0.6})
+    markdown = (tmp_path / "s" / "report.md").read_text().replace("\\", "")
+    assert "| method | ant | bee |" in markdown
+    assert "| source_only | 0.200 | 0.600 |" in markdown
+    assert "| cdan | – | – |" in markdown
+    assert "class by class" in " ".join(shown(written.page).words)
+
+
+def test_the_pictures_of_the_first_seed_are_in_the_page_itself_and_say_what_they_show(tmp_path, save):
+    for seed in (1, 0):
+        folder = save(tmp_path / "s", "cdan", seed, 0.6)
+        (folder / "domains-tsne.png").write_bytes(b"picture of seed %d" % seed)
+    page = write_report(tmp_path / "s").page
+    html = page.read_text()
+    assert html.count("<img") == html.count('loading="lazy"') == 1
+    assert f"data:image/png;base64,{b64encode(b'picture of seed 0').decode()}" in html
+    assert 'alt="t-SNE of the features of source and target with cdan, seed 0: before the first step' in html
+    assert shown(page).outside == []

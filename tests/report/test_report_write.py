@@ -15,7 +15,7 @@ from headstart.types import UserError
 class Text(HTMLParser):
     """What a page shows, and whether its tags are closed."""
 
-    void = frozenset({"meta", "link", "input", "br", "path"})
+    void = frozenset({"meta", "link", "input", "br", "path", "img"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,8 @@ class Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.void:
             self.open.append(tag)
-        self.outside += [v for k, v in attrs if k in ("src", "href", "srcset") and v and ("//" in v or k != "href")]
+        wanted = [(k, v) for k, v in attrs if k in ("src", "href", "srcset") and v and not v.startswith("data:image/")]
+        self.outside += [v for k, v in wanted if "//" in v or k != "href"]
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.void:

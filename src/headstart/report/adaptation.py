@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from headstart.report.arms import Arm, Group, arms_of, groups_of
 from headstart.report.axes import Level, Placed
@@ -104,6 +105,16 @@ def figure_of(run: Run, tag: str) -> float:
     """A final figure of a run; nan where it has none."""
     value = (run.result.get("metrics") or {}).get(tag)
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def recalls(method: Method) -> dict[str, float]:
+    """Class name -> the recall on the target's test, mean over the seeds that have one; empty where none has."""
+    found: dict[str, list[float]] = {}
+    for run in method.arm.runs:
+        for name, value in (run.result.get("test_per_class") or {}).items():
+            if isinstance(value, int | float):
+                found.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in found.items()}
 
 
 def _by_method(arm: Arm) -> Arm:

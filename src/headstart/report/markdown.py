@@ -19,7 +19,8 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         sentences = (*adapted_summary(adapted), *adapted.hints)
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
         parts.append(_escaped(chosen_by(adapted)))
-        parts += [_table(table) for table in (tables.methods(adapted), tables.oracle(adapted)) if table]
+        shown = [tables.methods(adapted), tables.per_class(adapted), tables.oracle(adapted)]
+        parts += [_table(table) for table in shown if table]
     for axis in study.axes:
         parts.append(f"## Over {_escaped(axis.key)}")
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in axis_summary(axis)))
@@ -28,10 +29,10 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         if section.setting:
             parts.append(f"## {_escaped(' '.join(section.setting))}")
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints)))
-        shown = [tables.verdicts(section, study.metric) if section.comparisons else None]
-        shown += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
-        shown.append(tables.throughput(section))
-        parts += [_table(table) for table in shown if table]
+        found = [tables.verdicts(section, study.metric) if section.comparisons else None]
+        found += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
+        found.append(tables.throughput(section))
+        parts += [_table(table) for table in found if table]
     for table in (
         tables.level_arms(study),
         tables.settings(study),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 COLOURS = 8  # the page's palette; further arms repeat it with other dashes
+
+PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def _section(index: int, section: Section, study: Study, colours: dict[str, int]
 
 
 def _adapted(index: int, section: Adapted, colours: dict[str, int]) -> dict[str, Any]:
+    shown = [tables.methods(section), tables.per_class(section), tables.oracle(section)]
     return {
         "id": f"adaptation-{index}",
         "setting": " ".join(section.setting),
@@ -113,8 +117,24 @@ def _adapted(index: int, section: Adapted, colours: dict[str, int]) -> dict[str,
         "baseline": section.baseline.label if section.baseline else "",
         "figure": FIGURE,
         "chart": method_chart(section, colours),
-        "tables": [table for table in (tables.methods(section), tables.oracle(section)) if table],
+        "tables": [table for table in shown if table],
+        "pictures": _pictures(section),
     }
+
+
+def _pictures(section: Adapted) -> list[dict[str, str]]:
+    """Those of the first seed of each method that has any, as data URLs, since the page is one file."""
+    return [
+        {"method": one.label, "seed": str(run.seed), "what": what, "url": _data_url(file)}
+        for one in section.all_methods
+        for run in sorted(one.arm.runs, key=lambda run: run.seed)[:1]
+        for name, what in PICTURES.items()
+        if (file := run.folder / name).is_file()
+    ]
+
+
+def _data_url(file: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
 
 
 def _axis(index: int, axis: Axis, colours: dict[str, int]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.report.adaptation import FIGURE, Adapted, Method
+from headstart.report.adaptation import FIGURE, Adapted, Method, recalls
 from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.files import plain
@@ -110,6 +110,7 @@ def _method(method: Method) -> dict[str, Any]:
         "chosen_by": method.rules,
         FIGURE: _interval(method.test),
         "source_val_accuracy": _interval(method.source),
+        "test_per_class": recalls(method),
         "difference": None if method.difference is None else _interval(method.difference),
         "paired_seeds": method.seeds,
         "left_out_seeds": method.dropped,

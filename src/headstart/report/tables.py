@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, figure_of
+from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, figure_of, recalls
 from headstart.report.axes import Axis
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
@@ -34,6 +34,7 @@ from headstart.report.words import (
 
 _AXES = {"step": "steps", "examples": "images"}
 _ELSEWHERE = ("logger", "callbacks", "fit", "chosen")  # groups that change no figure, and what a rule has tried
+_CLASSES = 50  # more of them nobody reads in a row
 _UNITS = {"": "", "step": " per step", "examples": " per 1,000 images"}
 
 
@@ -163,6 +164,20 @@ def oracle(section: Adapted) -> Table | None:
         "result, and in no verdict. The difference says what it costs to choose without them."
     )
     return Table("No result: what the target's test labels would have chosen", head, rows, note)
+
+
+def per_class(section: Adapted) -> Table | None:
+    """Methods by the target's classes: recall on the test; None where no run says it, or of very many classes."""
+    found = {one.label: recalls(one) for one in section.all_methods}
+    names = list(dict.fromkeys(name for of_method in found.values() for name in of_method))
+    if not 0 < len(names) <= _CLASSES:
+        return None
+    rows = [
+        [Cell(label), *(Cell(number(of_method[name]) if name in of_method else "–") for name in names)]
+        for label, of_method in found.items()
+    ]
+    note = "The share of each class's test images that are recognised, mean over seeds."
+    return Table("Accuracy on the target, class by class", ["method", *names], rows, note)
 
 
 def test_figures(section: Section) -> Table | None:
