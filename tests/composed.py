@@ -14,7 +14,7 @@ TINY = [  # a run of a second
     "source.test_per_class=3",
     "weights.max_epochs=2",
     "weights.require_better=false",
-    "callbacks.domains=null",  # 2 s of pictures where a run adapts
+    "callbacks.domains=null",  # seconds of pictures where a run adapts
 ]
 
 

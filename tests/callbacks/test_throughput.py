@@ -51,7 +51,7 @@ def loader(images, batch_size):
 
 
 def together(images):
-    image, label, _, position, _ = zip(*images, strict=True)
+    image, label, _, position, *_ = zip(*images, strict=True)
     return Batch(torch.stack(image), torch.stack(label), 0, torch.stack(position))
 
 
