@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
-OF_VALIDATION = ("val/", "target/", "domains/")  # what a validation measures, the last two without labels
+VALIDATION = ("val", "target", "domains")  # the kinds of figures that a validation gives, the last two without labels
 
 
 class BestAndLast(Callback):
@@ -77,7 +77,7 @@ class BestAndLast(Callback):
         if trainer.state.fn != "fit":
             return
         measured = trainer.callback_metrics.items()
-        figures = {name: float(value) for name, value in measured if name.startswith(OF_VALIDATION)}
+        figures = {name: float(value) for name, value in measured if name.partition("/")[0] in VALIDATION}
         if self.monitor is None or self.monitor not in figures:
             raise UserError(
                 f"callbacks.checkpoint.monitor={self.monitor} is not measured; "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from headstart.report.arms import Arm, Group, arms_of, groups_of
+from headstart.report.arms import Arm, Group, arms_of, groups_of, left_out
 from headstart.report.axes import Level, Placed
 from headstart.report.curves import one_image
 from headstart.report.runs import Other, Run
@@ -182,6 +182,4 @@ def _hints(base: Method | None, methods: Sequence[Method]) -> Iterator[str]:
         yield f"There is only adaptation={BASELINE} in this setting: run a method to compare."
     for one in methods:
         if one.dropped:
-            word = "seed" if len(one.dropped) == 1 else "seeds"
-            listed = ", ".join(str(seed) for seed in one.dropped)
-            yield f"{one.label}: {word} {listed} left out of the comparison, in one of the two arms only."
+            yield left_out(one.label, one.dropped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headstart.report.runs import Levels, Other, Run
@@ -54,6 +54,13 @@ def arms_of(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
         Arm(mode, setting, tuple(seeds[seed] for seed in sorted(seeds))) for (mode, setting), seeds in by_arm.items()
     )
     return tuple(sorted(arms, key=lambda arm: (sorted(arm.setting), arm.mode))), tuple(replaced)
+
+
+def left_out(label: str, dropped: Sequence[int]) -> str:
+    """That an arm and its baseline do not have these seeds both, so that they are in no comparison."""
+    word = "seed" if len(dropped) == 1 else "seeds"
+    listed = ", ".join(str(seed) for seed in dropped)
+    return f"{label}: {word} {listed} left out of the comparison, in one of the two arms only."
 
 
 def groups_of(arms: Iterable[Arm], baseline: str) -> tuple[Group, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from headstart.report import adaptation, measures
-from headstart.report.arms import Arm, Group, arms_of, groups_of
+from headstart.report.arms import Arm, Group, arms_of, groups_of, left_out
 from headstart.report.axes import Level, Placed, axes_of
 from headstart.report.curves import is_share, lower_is_better, one_image
 from headstart.report.levels import LevelArm, decided, level_arms, level_setting, without_replaced
@@ -116,9 +116,7 @@ def _hints(
         yield f"There is only mode={mode} in this setting: run another mode to compare."
     for c in comparisons:
         if c.dropped:
-            seeds = ", ".join(str(seed) for seed in c.dropped)
-            word = "seed" if len(c.dropped) == 1 else "seeds"
-            yield f"{c.label}: {word} {seeds} left out of the comparison, in one of the two arms only."
+            yield left_out(c.label, c.dropped)
 
 
 def _arm_summary(

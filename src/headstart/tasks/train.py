@@ -20,7 +20,7 @@ from headstart.backbones.weights import Weights, weights_hash
 from headstart.callbacks.both_sides import BothSides
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
-from headstart.callbacks.checkpoint import PREVIOUS, BestAndLast
+from headstart.callbacks.checkpoint import PREVIOUS, VALIDATION, BestAndLast
 from headstart.callbacks.clock import Clock
 from headstart.callbacks.conclude import Conclude
 from headstart.callbacks.distances import Distances
@@ -53,7 +53,6 @@ from headstart.tasks.rules import CHOSEN
 from headstart.tasks.selection import adapts_to_target, scores, selection_of
 
 log = logging.getLogger(__name__)
-VALIDATION = ("val", "target", "domains")  # whose figures a validation gives
 
 
 def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
