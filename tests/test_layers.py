@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
 ROOMS = {
-    *("adaptation", "backbones", "callbacks", "cli", "data", "features", "mix", "modules", "regularizers"),
+    *("adaptation", "backbones", "callbacks", "cli", "data", "explain", "features", "mix", "modules", "regularizers"),
     *("report", "scores", "selection", "tasks", "unfreeze"),
 }
 ALLOWED = {
@@ -21,8 +21,9 @@ ALLOWED = {
     "modules": {"adaptation", "backbones", "mix", "regularizers", "unfreeze"},
     "features": {"backbones", "data"},
     "mix": {"data"},
+    "explain": {"backbones", "data", "features"},
     "selection": {"adaptation", "features"},
-    "callbacks": {"adaptation", "backbones", "features", "modules", "selection", "unfreeze"},
+    "callbacks": {"adaptation", "backbones", "explain", "features", "modules", "selection", "unfreeze"},
     "tasks": ROOMS - {"cli"},
     "cli": ROOMS,
 }

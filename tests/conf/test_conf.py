@@ -28,7 +28,7 @@ def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
         "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
-        "tta", "lora", "adapters", "adaptation", "rule", "selection",
+        "tta", "lora", "adapters", "adaptation", "rule", "selection", "picture",
     }  # fmt: skip
 
 
@@ -36,6 +36,9 @@ def test_the_groups_are_those_that_the_architecture_names():
 def test_every_option_passes_the_check_of_the_command_line(group, option, capsys):
     for key in MOUNTED.get(group, [group]):
         needed = {"evaluate": ["evaluate.run_dir=x"], "report": ["report.dir=x"]}.get(option, [])
+        if group == "picture":  # only the task that draws has it
+            key, needed = "picture", ["task=explain"]
+            option = f"[{option}]"
         if group == "tta":  # only the tasks that look at views have it
             needed = [f"task={key.partition('@')[2].partition('.')[0]}"]
         assert main(["--cfg", "job", f"{key}={option}", *needed]) == 0, capsys.readouterr().err

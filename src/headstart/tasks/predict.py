@@ -74,7 +74,7 @@ def predict(
     views = None if tta is None else views_of(tta)
     model = finished_model(cfg, run_dir, checkpoint, views)
     count = 1 if views is None else view_count(views, model.backbone.pixels)
-    files = _files(images)
+    files = files_of(images, setting="predict.images")
     path = Path(out).expanduser() if out else Path(run_dir).expanduser() / f"predictions.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -101,8 +101,8 @@ def predict(
     return path
 
 
-def _files(images: str) -> list[str]:
-    """The image files that are meant, sorted. Raises UserError where there are none."""
+def files_of(images: str, *, setting: str) -> list[str]:
+    """The image files that are meant, sorted. Raises UserError, which names the setting, where there are none."""
     path = Path(images).expanduser()
     if path.is_dir():
         found = sorted(str(path / name) for name in image_files(path, path))
@@ -113,7 +113,7 @@ def _files(images: str) -> list[str]:
         found = sorted(name for name in matching if Path(name).is_file())
     if not found:
         what = "no image lies in it" if path.is_dir() else "nothing matches" if has_magic(images) else "it is not there"
-        raise UserError(f"predict.images must be a folder with images, a file or a pattern, got {images}: {what}")
+        raise UserError(f"{setting} must be a folder with images, a file or a pattern, got {images}: {what}")
     return found
 
 

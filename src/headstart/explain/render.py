@@ -1,0 +1,81 @@
+"""How does a map become an image that a person can read?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+Seen = NDArray[np.uint8]  # (H, W, 3)
+
+GAP = 2  # pixels between the tiles of a sheet
+PAPER = 255
+
+
+def photo(image: Tensor) -> Seen:
+    """An image (C, H, W), uint8, grey or RGB; of other channels the first."""
+    planes = image if image.shape[0] == 3 else image[:1].expand(3, -1, -1)
+    return np.ascontiguousarray(planes.permute(1, 2, 0).cpu().numpy())
+
+
+def projection(found: Tensor, *, scale: float | None = None) -> Seen:
+    """What lies around 0 in an image's own colours (C, H, W): 0 is middle grey, -scale black, scale white.
+
+    scale: None = the largest magnitude, so that the strongest pixel is as bright as can be.
+    """
+    most = float(found.abs().max()) if scale is None else scale
+    planes = found.detach().float().cpu() / (2 * most if most > 0 else 1) + 0.5
+    planes = planes if len(planes) == 3 else planes[:1].expand(3, -1, -1)
+    return np.ascontiguousarray((planes.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def heat(found: Tensor, *, low: float | None = None, high: float | None = None, colours: str = "viridis") -> Seen:
+    """A map (H, W) in colours; low and high: its values at their ends, None = its own least and greatest."""
+    values = found.detach().float().cpu()
+    least = float(values.min()) if low is None else low
+    most = float(values.max()) if high is None else high
+    share = (values - least) / (most - least) if most > least else torch.zeros_like(values)
+    painted = matplotlib.colormaps[colours](share.clamp(0, 1).numpy(), bytes=True)
+    return np.ascontiguousarray(painted[..., :3])
+
+
+def signed(found: Tensor) -> Seen:
+    """A map (H, W) around 0: red above, blue below, white at 0, full at its 99th percentile, which one pixel is not."""
+    most = float(found.detach().float().abs().flatten().quantile(0.99)) or float(found.abs().max()) or 1.0
+    return heat(found, low=-most, high=most, colours="RdBu_r")
+
+
+def over(image: Seen, painted: Seen, *, opacity: float = 0.5) -> Seen:
+    """A painted map over an image of the same size."""
+    mixed = (1 - opacity) * image.astype(np.float32) + opacity * painted.astype(np.float32)
+    return mixed.round().astype(np.uint8)
+
+
+def enlarged(image: Seen, side: int, *, smooth: bool = False) -> Seen:
+    """As large as its longer side is `side` pixels; smooth: bilinear, else each pixel a block."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    kind = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(image).resize(size, kind))
+
+
+def sheet(tiles: Sequence[Seen], *, columns: int | None = None, gap: int = GAP) -> Seen:
+    """Tiles in rows on white paper, from the left above; columns: None = about as many as rows.
+
+    Tiles may differ in size: each has the room of the largest.
+    """
+    wide = math.ceil(math.sqrt(len(tiles))) if columns is None else min(columns, len(tiles))
+    high = math.ceil(len(tiles) / wide)
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    paper = np.full((high * (height + gap) - gap, wide * (width + gap) - gap, 3), PAPER, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = (place // wide) * (height + gap), (place % wide) * (width + gap)
+        paper[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return paper

@@ -1,0 +1,242 @@
+"""What did the layers of a model learn, as pictures?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from annotated_types import Ge
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from headstart import launch
+from headstart.callbacks.figures import visible
+from headstart.data.decode import decoder_of
+from headstart.explain.gallery import Kind, write_gallery
+from headstart.explain.network import Network
+from headstart.explain.picture import Images, Picture, Subject, UnfitError
+from headstart.tasks.evaluate import Known, run_config
+from headstart.tasks.folders import finished
+from headstart.tasks.names import config_hash, safe
+from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
+from headstart.tasks.predict import files_of
+from headstart.tasks.source import waits_for_source
+from headstart.tasks.train import quieten, weights_of
+from headstart.types import Batch, Pixels, UserError
+
+log = logging.getLogger(__name__)
+EXPLANATIONS = Path("outputs/explain")  # of models that are no finished run's
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model with all its numbers, its data, and how to get the network that training began with."""
+
+    cfg: DictConfig  # that it was made by
+    parts: Parts
+    class_names: tuple[str, ...]
+    before: Callable[[], Network | None]
+    of: str  # what it is, for a heading
+
+
+def explain(
+    *,
+    cfg: DictConfig,
+    run_dir: str | None,
+    checkpoint: Literal["best", "last"],
+    images: str | None,
+    count: Annotated[int, Ge(1)],
+    split: Literal["train", "val", "test"],
+    data: DictConfig | None,
+    batch_size: Annotated[int, Ge(1)],
+    out_dir: str | None,
+    tensorboard: bool,
+) -> Path | None:
+    """Draw each kind of `cfg.picture` of a model and some images -> the page that shows them, explain/gallery.html.
+
+    The pictures lie beside it as <kind>/<name>.png and in TensorBoard's events. run_dir: a finished run; None: the
+    weights that this command's mode starts from, with a head set in closed form on the training images where the source
+    gives none. images: files; None: the first `count` of the split, in which classes take turns. A kind that does not
+    apply to the network is left out with a word. Computed in float32 on one device; of the ranks of torchrun or SLURM
+    the first does it, the others return nothing. Raises UserError where no kind applies, or the model or the images
+    are not there.
+    """
+    quieten()
+    if launch.rank() > 0:
+        return None
+    kinds: dict[str, Picture] = {name: instantiate(node) for name, node in cfg.picture.items() if node}
+    if not kinds:
+        raise UserError("picture must name one kind at least, got none; try picture=[default]")
+    model = _of_command(cfg, data) if run_dir is None else _of_run(Path(run_dir).expanduser(), checkpoint, data)
+    trainer: pl.Trainer = instantiate(
+        {key: cfg.trainer[key] for key in ("_target_", "accelerator")},
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    device = trainer.strategy.root_device
+    subject = _subject(model, images, count, split, batch_size, device)
+    folder = _folder(cfg, run_dir, out_dir)
+    found, unfit = [], []
+    with subject.network.at_rest():
+        for name, kind in kinds.items():
+            try:
+                found.append(Kind(name, kind.title, kind.about, tuple(kind.drawn(subject))))
+            except UnfitError as error:
+                unfit.append(Kind(name, kind.title, str(error), ()))
+                log.warning("picture %s left out: %s", name, error)
+    if not found:
+        raise UserError(unfit[0].about)
+    page = write_gallery(folder, [*found, *unfit], of=model.of, tensorboard=tensorboard)
+    log.info("%s: %d pictures", page, sum(len(kind.shown) for kind in found))
+    return page
+
+
+def _of_run(folder: Path, checkpoint: str, data: DictConfig | None) -> _Model:
+    result = finished(folder)
+    if result is None:
+        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
+    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    if not path.is_file():
+        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+    own, names = run_config(folder), tuple(result["class_names"])
+    several = bool(result.get("multi_label", False))
+    known = {"_target_": f"{Known.__module__}.Known", "class_names": list(names), "multi_label": several}
+    parts = assembled(own, OmegaConf.create(known))
+    parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+    images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
+    if data is None:
+        images = drawn(own, images)
+
+    @cache
+    def before() -> Network | None:
+        if own.reuse and waits_for_source(own):
+            log.warning("the source model is no longer there: nothing is shown of the time before training")
+            return None
+        weights = weights_of(own)
+        pl.seed_everything(own.seed, verbose=False)
+        began = assembled(own, OmegaConf.create(known), weights)
+        return Network(began.backbone, began.head, several)
+
+    title = f"{folder.name}, {checkpoint}.ckpt"
+    return _Model(own, replace(parts, data=images), names, before, title)
+
+
+def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:
+    check_adapters(cfg)
+    weights = weights_of(cfg)
+    pl.seed_everything(cfg.seed, verbose=False)
+    parts = assembled(cfg, data, weights)
+    parts.data.setup("test")
+    names = tuple(parts.data.class_names)
+    if parts.head.init == "source" and weights.backbone:
+        parts.head.set_source(weights.head, weights.class_names, names)
+    else:
+        log.info("the head is set in closed form on the training images: no training has made one")
+        _set_head(parts)
+    name = str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
+    return _Model(cfg, parts, names, lambda: None, f"{name}, {'source weights' if cfg.reuse else 'random weights'}")
+
+
+@torch.no_grad()
+def _set_head(parts: Parts) -> None:
+    features, labels = [], []
+    backbone = parts.backbone.eval()
+    for batch in parts.data.plain_dataloader("train"):
+        features.append(backbone(batch.image).float())
+        labels.append(batch.label)
+    parts.head.set_class_means(torch.cat(features), torch.cat(labels))
+
+
+def _subject(
+    model: _Model, images: str | None, count: int, split: str, batch_size: int, device: torch.device
+) -> Subject:
+    parts = model.parts
+    parts.module.to(device)
+    network = Network(parts.backbone, parts.head, bool(getattr(parts.module, "multi_label", False)))
+
+    @cache
+    def names() -> tuple[str, ...]:
+        return _names(_ready(parts.data), split)
+
+    def searched() -> Iterator[Batch]:
+        for batch in _ready(parts.data).plain_dataloader(split):
+            for at in range(0, len(batch.label), batch_size):
+                part = slice(at, at + batch_size)
+                yield Batch(_eight_bit(batch.image[part], parts.backbone.pixels), batch.label[part])
+
+    @cache
+    def before() -> Network | None:
+        found = model.before()
+        if found is not None:
+            found.backbone.to(device).eval()
+            found.head.to(device).eval()
+        return found
+
+    return Subject(
+        network=network,
+        images=_of_files(model, images, count) if images else _of_split(_ready(parts.data), split, count),
+        class_names=model.class_names,
+        batch_size=batch_size,
+        searched=searched,
+        searched_names=names,
+        before=before,
+    )
+
+
+@cache
+def _ready(data: Any) -> Any:
+    """The data, looked for at their place now and not before: who explains files of his own need not have them."""
+    data.setup("test")
+    return data
+
+
+def _names(data: Any, split: str) -> tuple[str, ...]:
+    if hasattr(data, "names"):
+        return tuple(data.names(split))
+    return tuple(f"{split}/{n}" for n in range(data.sizes[split]))
+
+
+def _of_split(data: Any, split: str, count: int) -> Images:
+    """The first images of a split, in which classes take turns."""
+    loader = data.plain_dataloader(split)  # the data say whether there is such a split
+    count = min(count, data.sizes[split])
+    found = list(data.plain_dataloader(split, positions=np.arange(count))) if count else list(loader)
+    pixels = torch.cat([_eight_bit(batch.image, data.pixels) for batch in found])
+    return Images(pixels, _names(data, split)[:count], torch.cat([batch.label for batch in found]))
+
+
+def _of_files(model: _Model, images: str, count: int) -> Images:
+    """Files as the model's own images were read; the class is the folder's where that has a class's name."""
+    files = files_of(images, setting="explain.images")[:count]
+    target = model.cfg.target
+    decode = decoder_of(
+        model.parts.backbone.pixels, resize=target.get("resize"), reduced=target.get("decode", "reduced") == "reduced"
+    )
+    seen = torch.from_numpy(np.stack([decode(Path(name)) for name in files]))
+    classes = [Path(name).resolve().parent.name for name in files]
+    known = all(name in model.class_names for name in classes)
+    return Images(
+        seen[:, None] if seen.ndim == 3 else seen.permute(0, 3, 1, 2),
+        tuple(files),
+        torch.tensor([model.class_names.index(name) for name in classes]) if known else None,
+    )
+
+
+def _eight_bit(image: Tensor, pixels: Pixels) -> Tensor:
+    return image if image.dtype == torch.uint8 else (visible(image, pixels) * 255).round().to(torch.uint8)
+
+
+def _folder(cfg: DictConfig, run_dir: str | None, out_dir: str | None) -> Path:
+    if out_dir is not None:
+        return Path(out_dir).expanduser()
+    if run_dir is not None:
+        return Path(run_dir).expanduser() / "explain"
+    name = str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
+    return EXPLANATIONS / f"{safe(name.lower())}-{config_hash(cfg)}"
