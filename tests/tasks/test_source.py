@@ -73,7 +73,7 @@ def test_parallel_runs_train_one_source_model_and_the_others_wait_with_a_message
     program = (
         "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s');"
         "from composed import composed; from headstart.tasks.source import source_weights;"
-        "cfg = composed('mode=fine_tuning');"
+        "cfg = composed('mode=fine_tuning', 'weights.max_epochs=1', 'weights.require_better=false');"
         "facts = source_weights(cfg=cfg, **{k: v for k, v in cfg.weights.items() if k != '_target_'}).facts;"
         "print('hash', facts['weights_hash'])"
     )
