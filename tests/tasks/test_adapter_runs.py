@@ -16,9 +16,9 @@ from headstart.backbones import lora
 from headstart.backbones.torchvision_models import torchvision
 from headstart.cli import main
 from headstart.features.store import Store
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.finished import finished_model
 from headstart.tasks.parts import assembled, schedule_of
+from headstart.tasks.saved_run import run_config
 from headstart.unfreeze.groups import parameter_groups
 from killed import command, said
 

@@ -14,9 +14,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from composed import TINY
 from headstart.cli import main
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.parts import assembled
+from headstart.tasks.saved_run import run_config
 
 CLASSES = ("ants", "bees", "cats")
 

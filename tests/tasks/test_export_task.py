@@ -16,9 +16,9 @@ from PIL import Image
 from composed import TINY
 from headstart.cli import main
 from headstart.tasks import export as task
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.finished import finished_model
 from headstart.tasks.parts import assembled
+from headstart.tasks.saved_run import run_config
 
 RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "target.shots=3"]
 SLOW = pytest.mark.slow

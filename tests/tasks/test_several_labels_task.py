@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from composed import TINY, composed, trained
 from headstart.cli import main
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.parts import assembled
+from headstart.tasks.saved_run import run_config
 from headstart.tasks.source import source_config
 
 CLASSES = ("bar", "frame", "grey")

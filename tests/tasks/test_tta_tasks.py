@@ -14,8 +14,8 @@ from composed import TINY
 from headstart.backbones.stages import Backbone
 from headstart.cli import main
 from headstart.data.decode import decoder_of
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.parts import assembled
+from headstart.tasks.saved_run import run_config
 
 CLASSES = ("ants", "bees")
 

@@ -80,6 +80,19 @@ def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
     return trainer
 
 
+def lone_trainer(node: DictConfig, *keys: str, **more: Any) -> pl.Trainer:
+    """A trainer on one device that writes nothing, for a task that only looks at images.
+
+    keys: the settings of the node that count beside where it computes.
+    """
+    trainer: pl.Trainer = instantiate(
+        {key: node[key] for key in ("_target_", "accelerator", *keys)},
+        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+        **more,
+    )  # fmt: skip
+    return trainer
+
+
 def _unknown(strategy: str) -> UserError:
     return UserError(
         f"trainer.strategy={strategy}: that stages can be opened and closed under it is not known; it is under "

@@ -13,19 +13,21 @@ import pytorch_lightning as pl
 import torch
 from annotated_types import Ge
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from headstart import launch
 from headstart.callbacks.figures import confusion_figure, labels_figure, visible, wrong_figure
+from headstart.tasks.devices import lone_trainer
 from headstart.tasks.evaluate_labels import LabelAnswers
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.evaluate_views import EachView, averaged, gain, images_of, lines, metrics_of, view_count, views_of
-from headstart.tasks.folders import finished, write_json
+from headstart.tasks.folders import write_json
 from headstart.tasks.parts import Parts, assembled, drawn
 from headstart.tasks.result import figures
+from headstart.tasks.saved_run import saved_run
 from headstart.tasks.train import quieten
 from headstart.types import Batch, Pixels, UserError
 
@@ -59,17 +61,9 @@ def evaluate(
         return {}
     if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
         log.info("evaluating on one device: each image counts once")
-    folder = Path(run_dir).expanduser()
-    result = finished(folder)
-    if result is None:
-        raise UserError(f"evaluate.run_dir must be the folder of a finished run (one with result.json), got {folder}")
-    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
-    own, class_names = run_config(folder), tuple(result["class_names"])
-    several = bool(result.get("multi_label", False))
-    known = {"_target_": f"{__name__}.Known", "class_names": list(class_names), "multi_label": several}
-    parts = assembled(own, OmegaConf.create(known))
+    run = saved_run(run_dir, checkpoint)
+    folder, own, class_names, several = run.folder, run.cfg, run.class_names, run.several
+    parts = assembled(own, run.known)
     views = None if tta is None else views_of(tta)
     count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
     images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
@@ -78,7 +72,7 @@ def evaluate(
     places = _places(tuple(images.class_names), class_names)
     _check_kind(images, several, places, class_names)
     images.setup("test")
-    parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+    parts.module.load_state_dict(run.state())
     loader = images.plain_dataloader(split)
     seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places, len(class_names), several=several))
     logits, label = torch.cat(seen.logits), torch.cat(seen.labels)
@@ -108,15 +102,6 @@ def evaluate(
     print(*said, "", *answers.lines(), sep="\n")
     log.info("%s: %d images; pictures beside it", folder / f"{stem}.json", len(label))
     return measured
-
-
-class Known:
-    """The classes of a run, in the place of data that need not be there."""
-
-    def __init__(self, *, class_names: list[str], multi_label: bool, pixels: Pixels, seed: int) -> None:
-        self.class_names, self.num_classes = tuple(class_names), len(class_names)
-        self.multi_label = multi_label
-        self.pixels, self.seed = pixels, seed
 
 
 class _Relabelled:
@@ -190,11 +175,7 @@ def _check_kind(images: Any, several: bool, places: Tensor, known: tuple[str, ..
 def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
     """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
     seen = _Seen()
-    trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator")},
-        precision=own.trainer.precision, callbacks=[seen],
-        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-    )  # fmt: skip
+    trainer = lone_trainer(cfg.trainer, precision=own.trainer.precision, callbacks=[seen])
     trainer.test(parts.module, dataloaders=loader, verbose=False)
     return seen, trainer.callback_metrics
 
@@ -214,16 +195,3 @@ def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixe
         shown = torch.cat([visible(batch.image, pixels) for batch in batches])
         found = wrong_figure(shown, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
         saved(found, path)
-
-
-def run_config(folder: Path) -> DictConfig:
-    """The config that a run was made with."""
-    for path in (
-        folder / ".hydra" / "config.yaml",
-        folder / "config.yaml",
-    ):  # config.yaml: a source's own run
-        if path.is_file():
-            cfg = OmegaConf.load(path)
-            assert isinstance(cfg, DictConfig)
-            return cfg
-    raise UserError(f"{folder} has no .hydra/config.yaml, so how the run was made is not known")

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from annotated_types import Ge
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
@@ -23,11 +23,11 @@ from headstart.data.decode import decoder_of
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.network import Network
 from headstart.explain.picture import Images, Picture, Subject, UnfitError
-from headstart.tasks.evaluate import Known, run_config
-from headstart.tasks.folders import finished
+from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
 from headstart.tasks.predict import files_of
+from headstart.tasks.saved_run import SavedRun, saved_run
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, weights_of
 from headstart.types import Batch, Pixels, UserError
@@ -75,11 +75,8 @@ def explain(
     kinds: dict[str, Picture] = {name: instantiate(node) for name, node in cfg.picture.items() if node}
     if not kinds:
         raise UserError("picture must name one kind at least, got none; try picture=[default]")
-    model = _of_command(cfg, data) if run_dir is None else _of_run(Path(run_dir).expanduser(), checkpoint, data)
-    trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator")},
-        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-    )  # fmt: skip
+    model = _of_command(cfg, data) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data)
+    trainer = lone_trainer(cfg.trainer)
     device = trainer.strategy.root_device
     subject = _subject(model, images, count, split, batch_size, device)
     folder = _folder(cfg, run_dir, out_dir)
@@ -98,18 +95,10 @@ def explain(
     return page
 
 
-def _of_run(folder: Path, checkpoint: str, data: DictConfig | None) -> _Model:
-    result = finished(folder)
-    if result is None:
-        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
-    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
-    own, names = run_config(folder), tuple(result["class_names"])
-    several = bool(result.get("multi_label", False))
-    known = {"_target_": f"{Known.__module__}.Known", "class_names": list(names), "multi_label": several}
-    parts = assembled(own, OmegaConf.create(known))
-    parts.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
+    own = run.cfg
+    parts = assembled(own, run.known)
+    parts.module.load_state_dict(run.state())
     images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
     if data is None:
         images = drawn(own, images)
@@ -121,11 +110,11 @@ def _of_run(folder: Path, checkpoint: str, data: DictConfig | None) -> _Model:
             return None
         weights = weights_of(own)
         pl.seed_everything(own.seed, verbose=False)
-        began = assembled(own, OmegaConf.create(known), weights)
-        return Network(began.backbone, began.head, several)
+        began = assembled(own, run.known, weights)
+        return Network(began.backbone, began.head, run.several)
 
-    title = f"{folder.name}, {checkpoint}.ckpt"
-    return _Model(own, replace(parts, data=images), names, before, title)
+    title = f"{run.folder.name}, {run.checkpoint.name}"
+    return _Model(own, replace(parts, data=images), run.class_names, before, title)
 
 
 def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:

@@ -19,10 +19,10 @@ from headstart import launch
 from headstart.backbones.lora import merge
 from headstart.backbones.stages import pooled
 from headstart.callbacks.figures import visible
-from headstart.tasks.evaluate import run_config
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.folders import write_json
 from headstart.tasks.result import versions
+from headstart.tasks.saved_run import run_config
 from headstart.tasks.train import quieten
 from headstart.types import Pixels, UserError
 

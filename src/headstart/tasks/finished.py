@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
@@ -18,10 +17,10 @@ from headstart.backbones.stages import Backbone
 from headstart.data.decode import Decoder, decoder_of
 from headstart.data.tta.views import Views, enlarged, looked_at
 from headstart.features.images import Engine
-from headstart.tasks.evaluate import run_config
-from headstart.tasks.folders import finished
+from headstart.tasks.devices import lone_trainer
 from headstart.tasks.parts import built
-from headstart.types import Batch, UserError
+from headstart.tasks.saved_run import saved_run
+from headstart.types import Batch
 
 
 @dataclass(frozen=True)
@@ -68,31 +67,21 @@ def finished_model(
 
     Raises UserError where the run is not finished, or has no such checkpoint, or reads no image files.
     """
-    folder = Path(run_dir).expanduser()
-    result = finished(folder)
-    if result is None:
-        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
-    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
-    own = run_config(folder)
+    run = saved_run(run_dir, checkpoint)
+    own, state = run.cfg, run.state()
     backbone = built(own).backbone
-    head = instantiate(own.head, width=backbone.width, num_classes=result["num_classes"])
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    head = instantiate(own.head, width=backbone.width, num_classes=run.result["num_classes"])
     for name, part in (("backbone.", backbone), ("head.", head)):
         part.load_state_dict({key.removeprefix(name): t for key, t in state.items() if key.startswith(name)})
-    trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
-        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-    )  # fmt: skip
+    trainer = lone_trainer(cfg.trainer, "precision")
     device = trainer.strategy.root_device
     wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
     decoder = decoder_of(wanted, resize=None, reduced=own.target.get("decode", "reduced") == "reduced")
-    separator = (own.target.get("label_separator") or "|") if result.get("multi_label") else None
+    separator = (own.target.get("label_separator") or "|") if run.several else None
     return Finished(
         backbone=backbone.eval().to(device),
         head=head.eval().to(device),
-        class_names=tuple(result["class_names"]),
+        class_names=run.class_names,
         decoder=decoder,
         engine=Engine.of(trainer),
         views=views,

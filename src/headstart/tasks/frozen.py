@@ -18,9 +18,9 @@ from torch import Tensor
 from headstart.features.images import Engine, Group, in_eval, served
 from headstart.features.key import Place, activations, cuts_of
 from headstart.features.store import Store
-from headstart.tasks.evaluate import run_config
-from headstart.tasks.folders import finished
+from headstart.tasks.devices import lone_trainer
 from headstart.tasks.parts import Parts, assembled, check_adapters
+from headstart.tasks.saved_run import saved_run
 from headstart.tasks.train import quieten, weights_of
 from headstart.types import UserError
 
@@ -115,21 +115,12 @@ def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None 
         parts = assembled(cfg, data, weights)
         facts = {"run": None, "source": dict(weights.facts) or None}
     else:
-        folder = Path(run_dir).expanduser()
-        if (result := finished(folder)) is None:
-            raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
-        parts = assembled(run_config(folder), data)
-        path = folder / "checkpoints" / "best.ckpt"
-        if not path.is_file():
-            raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        run = saved_run(run_dir, "best")
+        parts, state = assembled(run.cfg, data), run.state()
         own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
         parts.backbone.load_state_dict(own)  # the head is of the run's own classes
-        facts = {"run": folder.as_posix(), "source": result["source"]}
+        facts = {"run": run.folder.as_posix(), "source": run.result["source"]}
     parts.data.setup("test")
-    trainer: pl.Trainer = instantiate(
-        {key: cfg.trainer[key] for key in ("_target_", "accelerator", "precision")},
-        devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-    )  # fmt: skip
+    trainer = lone_trainer(cfg.trainer, "precision")
     parts.module.to(trainer.strategy.root_device)
     return Frozen(parts, instantiate(cfg.store) if cfg.get("store") else None, Engine.of(trainer), facts)

@@ -76,9 +76,14 @@ def check_adapters(cfg: DictConfig) -> None:
             built(cfg)
 
 
+def adaptation_of(cfg: DictConfig) -> Adaptation | None:
+    """The method by which a run learns from two data sets, None where it learns from one."""
+    return instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+
+
 def check_adaptation(cfg: DictConfig) -> None:
     """Raise UserError where an adaptation lacks what it needs; to be asked before a source model is trained."""
-    chosen: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+    chosen = adaptation_of(cfg)
     if chosen is None or chosen.main == "target":
         return
     name = type(chosen).__name__
@@ -115,7 +120,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
     if data_node is None:
         data = drawn(cfg, data)
-    adaptation: Adaptation | None = instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+    adaptation = adaptation_of(cfg)
     source_classes = 0
     target_labels: int = cfg.get("target_labels") or 0
     if target_labels and adaptation is None:

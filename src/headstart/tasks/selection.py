@@ -15,6 +15,7 @@ from headstart.selection.infomax import InfoMax
 from headstart.selection.iwcv import IWCV
 from headstart.selection.selection import Score, Selection
 from headstart.selection.snd import SND
+from headstart.tasks.parts import adaptation_of
 from headstart.types import UserError
 
 SCORES: tuple[type[Score], ...] = (Entropy, InfoMax, SND, IWCV, DEV)
@@ -39,7 +40,8 @@ def scores(chosen: Selection | None, *, sees_source: bool) -> list[Score]:
 
 def adapts_to_target(cfg: DictConfig) -> bool:
     """Whether the run learns for a target without labels."""
-    return bool(cfg.get("adaptation")) and instantiate(cfg.adaptation).main != "target"
+    method = adaptation_of(cfg)
+    return method is not None and method.main != "target"
 
 
 def check_selection(cfg: DictConfig) -> None:
@@ -50,7 +52,8 @@ def check_selection(cfg: DictConfig) -> None:
                 f"nothing may follow the target's test labels, got {key}={figure}; it is to be looked at, not to be "
                 "chosen by; try selection=infomax, or a figure of val"
             )
-    adapts = adapts_to_target(cfg)
+    method = adaptation_of(cfg)
+    adapts = method is not None and method.main != "target"
     if cfg.get("oracle") and not adapts:
         raise UserError(
             "oracle=true is for a target whose labels are out of reach, and this run learns from them; add "
@@ -64,7 +67,7 @@ def check_selection(cfg: DictConfig) -> None:
             "them; add adaptation=dann, or adaptation=source_only, or leave selection=null"
         )
     chosen: Selection = instantiate(cfg.selection)
-    if isinstance(chosen, Score) and chosen.weighs and instantiate(cfg.adaptation).main == "unlabelled":
+    if isinstance(chosen, Score) and chosen.weighs and method is not None and method.main == "unlabelled":
         raise UserError(
             f"{chosen.figure} weighs training images of the source, and this adaptation goes on without them; "
             "try selection=infomax"
