@@ -41,15 +41,7 @@ class Drawn(Images):
             raise UserError(
                 f"each of {data.num_classes} classes needs a training image, got {train} images; draw more of them"
             )
-        super().__init__(
-            class_names=data.class_names,
-            batch_size=data.batch_size,
-            num_workers=data.num_workers,
-            augment=data.augment,
-            pixels=data.pixels,
-            seed=data.seed,
-            sampler=data.sampler,
-        )
+        super().__init__(**data.settings(), sampler=data.sampler)
         self.multi_label = data.multi_label
         self._data, self._counts, self._merged = data, {"train": train, "val": val}, merged
         self._names: dict[str, list[str]] = {}

@@ -22,14 +22,7 @@ class FewLabels(Images):
     """
 
     def __init__(self, data: Images, *, per_class: Annotated[int, Ge(1)], class_names: tuple[str, ...]) -> None:
-        super().__init__(
-            class_names=class_names,
-            batch_size=data.batch_size,
-            num_workers=data.num_workers,
-            augment=data.augment,
-            pixels=data.pixels,
-            seed=data.seed,
-        )
+        super().__init__(**data.settings() | {"class_names": class_names})
         self._data, self.per_class = data, per_class
 
     def load(self) -> dict[str, Split]:

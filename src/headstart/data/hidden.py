@@ -60,14 +60,7 @@ class Unlabelled(Images):
     """The images of train and val of another data set, in an order that says nothing of their labels."""
 
     def __init__(self, data: Images) -> None:
-        super().__init__(
-            class_names=data.class_names,
-            batch_size=data.batch_size,
-            num_workers=data.num_workers,
-            augment=data.augment,
-            pixels=data.pixels,
-            seed=data.seed,
-        )
+        super().__init__(**data.settings())
         self._data = data
 
     @cached_property

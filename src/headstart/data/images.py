@@ -276,6 +276,11 @@ class Images(LightningDataModule, ABC):
         """This device's images of test: over all devices, each image once."""
         return self._plain("test", self._share("test"), passes="one", stored=True)
 
+    def settings(self) -> dict[str, Any]:
+        """What other data of these classes are made with, to be loaded and augmented as these are."""
+        names = ("class_names", "batch_size", "num_workers", "augment", "pixels", "seed")
+        return {name: getattr(self, name) for name in names}
+
     def plain_dataloader(
         self, split: str, positions: NDArray[np.int64] | None = None, *, stored: bool = False
     ) -> DataLoader[Batch]:
