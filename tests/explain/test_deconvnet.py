@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import SqueezeExcitation
 
-from explained import of_stages, plain, subject, untouched
+from explained import family, of_stages, plain, subject, untouched
 from headstart.explain.deconvnet import Deconvnet, box, projection, projections, strongest
 from headstart.explain.picture import UnfitError
 from headstart.types import UserError
@@ -90,6 +91,31 @@ def test_a_resnet_is_gone_back_through_as_by_hooks_on_relus_of_their_own(resnet,
             found = projection(resnet, x, stage=stage, channel=channel, place=None)
         torch.testing.assert_close(found, want[0], atol=1e-5 * float(want.abs().max()), rtol=1e-5)
         assert found.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "mobilenet_v2"])
+def test_gates_are_held_and_relu6_is_a_relu(name):
+    """Whose ReLUs are modules that are used once; in a copy each has a hook, and each gate is a number."""
+    network = family(name)
+    copied = copy.deepcopy(network.backbone)
+    for module in copied.modules():
+        if isinstance(module, (nn.ReLU, nn.ReLU6)):
+            module.inplace = False
+            module.register_full_backward_hook(lets_positive)
+        if isinstance(module, SqueezeExcitation):
+            module.scale_activation.register_forward_hook(lambda _, into, out: out.detach())  # noqa: ARG005
+    x, stage = image(network), network.stages[-2]
+    leaf = x.clone().requires_grad_()
+    output = copied.outputs(leaf)[stage]
+    channel = int(output.flatten(2).amax(dim=2)[0].argmax())
+    place = divmod(int(output[0, channel].argmax()), output.shape[3])
+    signal = torch.zeros_like(output)
+    signal[0, channel, *place] = output[0, channel, *place].detach()
+    (want,) = torch.autograd.grad(output, leaf, signal)
+    with network.at_rest(), untouched(network):
+        found = projection(network, x, stage=stage, channel=channel, place=None)
+    torch.testing.assert_close(found, want[0], atol=1e-5 * float(want.abs().max()), rtol=1e-5)
+    assert found.abs().max() > 0
 
 
 def test_captums_deconvolution_of_a_neuron_times_its_activation_is_the_projection():

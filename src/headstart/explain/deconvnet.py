@@ -11,12 +11,15 @@ from annotated_types import Ge
 from torch import Tensor
 
 from headstart.explain import render
+from headstart.explain.gradient import magnitude, peak
 from headstart.explain.network import Network
 from headstart.explain.picture import Shown, Subject, UnfitError
-from headstart.explain.relu_rules import relu_rule
+from headstart.explain.relu_rules import Met, relu_rule
 from headstart.types import UserError
 
 SIDE = 112  # pixels of a tile
+APART = 8  # pixels between the image and the pairs
+FRAME = (255, 214, 0)
 SHARE = 0.02  # of its largest magnitude, below which a pixel of a projection counts as nothing
 
 
@@ -36,21 +39,21 @@ class Deconvnet:
 
     title = "Deconvnet projections"
     about = (
-        "Pairs: a piece of the image, and beside it what in that piece made one unit of a stage as active as it is "
-        "(Zeiler & Fergus 2013). Middle grey is nothing. Projections of early stages are edges and blots, those of "
-        "late ones parts of objects; what a unit did not answer to is missing from its projection."
+        "The image with frames; then pairs: what is in a frame, and what in it made one unit of a stage as active as "
+        "it is (Zeiler & Fergus 2013). Middle grey is nothing. It is max pooling that remembers where in this image "
+        "things were: early stages show edges and blots, late ones parts of objects where enough of it lies on the "
+        "way, and hardly more than the filters where there is little (ResNet has one such layer, MobileNet none; see "
+        "guided_backpropagation)."
     )
 
     def __init__(self, *, stages: list[str] | None, units: Annotated[int, Ge(1)]) -> None:
         self.stages, self.units = stages, units
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
-        """One sheet an image and stage. UnfitError where not even the first of the stages can be gone back from."""
+        """One sheet an image and stage. Raises UnfitError where a deconvnet does not apply to the stages."""
         network, images = subject.network, subject.images
-        stages = network.chosen(self.stages)
-        if self.stages is None:
-            stages = _fitting(network, network.entering(images.pixels[:1]))
-        steps = [(n, stage) for n in range(len(images)) for stage in stages]
+        ways = _ways(network, network.entering(images.pixels[:1]), self.stages)
+        steps = [(n, stage) for n in range(len(images)) for stage in ways]
         for n, stage in subject.progress(steps, title="deconvnet"):
             x = network.entering(images.pixels[n : n + 1])
             units = strongest(network, x, stage=stage, count=self.units)
@@ -60,7 +63,13 @@ class Deconvnet:
                 rows = x.expand(len(part), -1, -1, -1)
                 channels, places = [unit.channel for unit in part], [unit.place for unit in part]
                 found.append(projections(network, rows, stage=stage, channels=channels, places=places).cpu())
-            yield _sheet(f"{n + 1:03d}-{stage}", images.pixels[n], torch.cat(found), units, images.names[n], stage)
+            said = f"{images.names[n]}, {stage} ({_pooling(ways[stage])}), row by row: "
+            said += "; ".join(
+                f"channel {unit.channel} at row {unit.place[0]}, column {unit.place[1]}: {unit.activation:.3g}"
+                for unit in units
+            )
+            alt = f"The image, and {len(units)} pairs of a piece of it and its projection."
+            yield Shown(f"{n + 1:03d}-{stage}", _sheet(images.pixels[n], torch.cat(found)), said, alt)
 
 
 def projection(network: Network, x: Tensor, *, stage: str, channel: int, place: tuple[int, int] | None) -> Tensor:
@@ -87,13 +96,7 @@ def projections(
     if not len(x) == len(channels) or (places is not None and len(places) != len(x)):
         raise ValueError(f"there must be a channel and a place for each of {len(x)} images, got {channels}, {places}")
     leaf = x.detach().clone().requires_grad_()
-    with relu_rule("deconvnet") as way:
-        output = network.activations(leaf.clone(), stage)  # a copy: what works in place must not meet a leaf
-        if not way.check(output, kind="deconvnet", to=stage).relus:
-            logits = network.logits(leaf.clone())  # a stage that lies before the first ReLU will do
-            if not way.met(logits).relus:
-                way.check(logits, kind="deconvnet", to="the classes")
-                raise UnfitError("deconvnet goes back through ReLUs, and this network has none")
+    output, _ = _followed(network, leaf, stage)
     shape = _shape(output, stage)
     flat = output.flatten(2) if output.ndim == 4 else output[..., None]  # (B, D, places)
     if bad := [channel for channel in channels if not 0 <= channel < shape[0]]:
@@ -137,18 +140,38 @@ def _shape(output: Tensor, stage: str) -> tuple[int, int, int]:
     return (output.shape[1], output.shape[2], output.shape[3]) if output.ndim == 4 else (output.shape[1], 1, 1)
 
 
-def _fitting(network: Network, x: Tensor) -> tuple[str, ...]:
-    """The stages to which a deconvnet applies, from the first on. Raises UnfitError where it does not to that."""
-    fit: list[str] = []
-    for stage in network.stages:
+def _followed(network: Network, leaf: Tensor, stage: str) -> tuple[Tensor, Met]:
+    """What a stage makes of images, with a deconvnet's way back, and what lies on it. Raises UnfitError."""
+    with relu_rule("deconvnet") as way:
+        output = network.activations(leaf.clone(), stage)  # a copy: what works in place must not meet a leaf
+        met = way.check(output, kind="deconvnet", to=stage)
+        if not met.relus:
+            logits = network.logits(leaf.clone())  # a stage that lies before the first ReLU will do
+            if not way.met(logits).relus:
+                way.check(logits, kind="deconvnet", to="the classes")
+                raise UnfitError("deconvnet goes back through ReLUs, and this network has none")
+    _shape(output, stage)
+    return output, met
+
+
+def _ways(network: Network, x: Tensor, stages: list[str] | None) -> dict[str, int]:
+    """The layers of max pooling on the way to each of these stages; None: to all, up to where the way ends.
+
+    Raises UnfitError where a deconvnet does not apply to one of the stages, of all to the first.
+    """
+    found: dict[str, int] = {}
+    for stage in network.chosen(stages):
         try:
-            projection(network, x, stage=stage, channel=0, place=(0, 0))
+            found[stage] = _followed(network, x.detach().clone().requires_grad_(), stage)[1].switches
         except UnfitError:
-            if not fit:
+            if stages is not None or not found:
                 raise
             break
-        fit.append(stage)
-    return tuple(fit)
+    return found
+
+
+def _pooling(switches: int) -> str:
+    return f"{switches or 'no'} max pooling on the way" if switches < 2 else f"{switches} max poolings on the way"
 
 
 def box(found: Tensor) -> tuple[slice, slice]:
@@ -169,15 +192,28 @@ def _widened(span: tuple[int, int], side: int, whole: int) -> slice:
     return slice(low, low + side)
 
 
-def _sheet(name: str, image: Tensor, found: Tensor, units: list[Unit], of: str, stage: str) -> Shown:
+def _sheet(image: Tensor, found: Tensor) -> render.Seen:
+    photo, boxes = render.photo(image), [box(one) for one in found]
     tiles = []
-    for one in found:
-        rows, columns = box(one)
-        parts = render.photo(image[:, rows, columns]), render.projection(one[:, rows, columns])
+    for one, (rows, columns) in zip(found, boxes, strict=True):
+        cut = one[:, rows, columns]
+        parts = photo[rows, columns], render.projection(cut, scale=peak(magnitude(cut)))
         tiles.append(np.concatenate([render.enlarged(part, SIDE) for part in parts], axis=1))
-    listed = "; ".join(
-        f"channel {unit.channel} at row {unit.place[0]}, column {unit.place[1]}: {unit.activation:.3g}"
-        for unit in units
-    )
-    caption = f"{of}, {stage}, row by row: {listed}"
-    return Shown(name, render.sheet(tiles), caption, f"{len(tiles)} pairs of a piece of the image and its projection.")
+    pairs = render.sheet(tiles)
+    framed = _framed(photo, boxes)
+    paper = np.full((max(len(framed), len(pairs)), framed.shape[1] + APART, 3), render.PAPER, np.uint8)
+    paper[: len(framed), : framed.shape[1]] = framed
+    below = np.full((len(paper) - len(pairs), pairs.shape[1], 3), render.PAPER, np.uint8)
+    return np.concatenate([paper, np.concatenate([pairs, below])], axis=1)
+
+
+def _framed(photo: render.Seen, boxes: list[tuple[slice, slice]]) -> render.Seen:
+    """The image, 2 SIDE pixels large, with a frame around each box."""
+    large = render.enlarged(photo, 2 * SIDE).copy()
+    scale = len(large) / len(photo)
+    for rows, columns in boxes:
+        top, left = round(rows.start * scale), round(columns.start * scale)
+        bottom, right = round(rows.stop * scale) - 1, round(columns.stop * scale) - 1
+        large[[top, bottom], left : right + 1] = FRAME
+        large[top : bottom + 1, [left, right]] = FRAME
+    return large

@@ -38,6 +38,7 @@ BENDS = {
     "Glu": "GLU", "Softmax": "softmax", "LogSoftmax": "softmax", "Relu": "ReLU in compiled code",
 }  # fmt: skip
 ATTENTION = "ScaledDotProduct"
+POOLING = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D", "FractionalMaxPool2D")
 
 
 class Met(NamedTuple):
@@ -45,6 +46,7 @@ class Met(NamedTuple):
 
     relus: int  # that follow the rule
     others: tuple[str, ...]  # what else bends the signal, in words, each once
+    switches: int  # layers of max pooling
 
 
 class _Ruled(torch.autograd.Function):
@@ -99,7 +101,7 @@ class Way(TorchFunctionMode):
 
     def met(self, output: Tensor) -> Met:
         """What lies on the way to what came out within the `with`; to be asked before a gradient is taken."""
-        relus = 0
+        relus = switches = 0
         others: dict[str, None] = {}  # in the order in which they are met
         waiting, seen = [output.grad_fn], set()
         while waiting:
@@ -113,9 +115,11 @@ class Way(TorchFunctionMode):
                 relus += 1
             elif own is not None:
                 others[f"a function of its own, {own.__name__}"] = None
-            elif node not in self._gates and (said := _said(node.name())):
+            elif (short := _short(node.name())) in POOLING:
+                switches += 1
+            elif node not in self._gates and (said := _said(short)):
                 others[said] = None
-        return Met(relus, tuple(others))
+        return Met(relus, tuple(others), switches)
 
     def check(self, output: Tensor, *, kind: str, to: str) -> Met:
         """The same. Raises UnfitError where something else than ReLUs bends the signal.
@@ -166,7 +170,10 @@ def _high(func: Any, call: Mapping[str, Any]) -> float | None:
     return found
 
 
-def _said(name: str) -> str | None:
+def _short(name: str) -> str:
+    return name.rstrip("0123456789").removesuffix("Backward").strip("_")
+
+
+def _said(short: str) -> str | None:
     """What a node of autograd's graph is in words, None where it is linear or does not matter."""
-    short = name.rstrip("0123456789").removesuffix("Backward").strip("_")
     return "attention" if short.startswith(ATTENTION) else BENDS.get(short)
