@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from explained import FAMILIES, family, of_stages, subject, untouched
+from explained import QUICK_FIRST, family, of_stages, subject, untouched
 from headstart.backbones.torchvision_models import torchvision
 from headstart.explain.network import Network, maps
 from headstart.explain.picture import UnfitError
@@ -151,16 +151,16 @@ def test_what_is_computed_under_open_gradients_is_what_the_network_computes():
     assert torch.allclose(fields._reached("only"), want, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["vgg11", "alexnet"])
-def test_of_a_plain_network_the_middle_unit_sees_what_the_closed_form_says(name):
-    backbone = torchvision(name=name, size=224, channels=3, keep=4 if name == "vgg11" else 3).eval()
+@pytest.mark.parametrize(("name", "size"), [("vgg11", 96), ("alexnet", 224)])
+def test_of_a_plain_network_the_middle_unit_sees_what_the_closed_form_says(name, size):
+    backbone = torchvision(name=name, size=size, channels=3, keep=4 if name == "vgg11" else 3).eval()
     network = Network(backbone, nn.Identity())
     fields = Fields(network)
     before = []
     for stage, module in backbone.stages.items():
         before += layers_of(module)
         middle = fields.places(stage)[0] // 2
-        assert fields.box(stage, None) == square(by_hand(before, middle, 224))
+        assert fields.box(stage, None) == square(by_hand(before, middle, size))
 
 
 RESNET18 = {  # the way through all 3x3 convolutions, which see furthest
@@ -219,10 +219,7 @@ def test_a_stage_that_is_not_there_and_one_without_gradients_are_told():
         field(network, "cut", (0, 0))
 
 
-LARGE = {"maxvit_t", "vgg11", "vit_b_32", "convnext_tiny", "swin_t", "densenet121", "inception_v3"}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in FAMILIES])
+@pytest.mark.parametrize("name", QUICK_FIRST)
 def test_in_every_family_fields_grow_with_depth_and_nothing_else_is_seen(name):
     """Against the network itself: what lies outside the field of a unit does not change it."""
     network = family(name)

@@ -53,7 +53,8 @@ class FeatureMaps:
     def _sheet(self, stage: str, index: int, found: Tensor, subject: Subject) -> Shown:
         channels = strongest(found)[: self.most].tolist()
         tiles = [enlarged(photo(subject.images.pixels[index]), self.side, smooth=True)]
-        tiles += [enlarged(_painted(found[channel]), self.side) for channel in channels]
+        negative = float(found.min()) < 0  # of the stage: one colour map a sheet
+        tiles += [enlarged(_painted(found[channel], negative), self.side) for channel in channels]
         name = subject.images.names[index]
         rows, columns = found.shape[1:]
         listed = ", ".join(map(str, channels))
@@ -71,8 +72,8 @@ def strongest(found: Tensor) -> Tensor:
 
     Negative values count: many stages end without an activation function.
     """
-    return found.double().flatten(1).norm(dim=1).argsort(descending=True, stable=True)
+    return found.double().flatten(1).square().sum(dim=1).argsort(descending=True, stable=True)
 
 
-def _painted(found: Tensor) -> Seen:
-    return heat(found, low=0.0) if float(found.min()) >= 0 else signed(found)
+def _painted(found: Tensor, negative: bool) -> Seen:
+    return signed(found) if negative else heat(found, low=0.0)

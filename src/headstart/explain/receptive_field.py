@@ -99,11 +99,11 @@ class ReceptiveFields:
         axes.imshow(photo(subject.images.pixels[0]), extent=(0, size, size, 0))
         axes.set_axis_off()
         for nth, (box, colour, line) in enumerate(zip(boxes, colours, lines, strict=True)):
-            wide = 2.5 + 1.5 * (len(boxes) - nth)  # of equal boxes the outer, wider line shows the earlier stage
+            equal = boxes[:nth].count(box)
             axes.add_patch(
                 Rectangle(
-                    (box.left, box.top), box.width, box.height, fill=False, edgecolor=colour, lw=min(wide, 6) / 2,
-                    label=line, clip_on=False,
+                    (box.left, box.top), box.width, box.height, fill=False, edgecolor=colour, lw=3, clip_on=False,
+                    label=line, linestyle=(0, (4, 4 * equal)) if equal else "solid",  # earlier boxes show in the gaps
                 )
             )  # fmt: skip
         figure.legend(loc="outside right upper", frameon=False, fontsize=9)
