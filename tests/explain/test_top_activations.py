@@ -186,8 +186,8 @@ def test_guided_projections_stop_where_a_signal_is_negative_or_a_unit_is_off():
 def test_whether_a_network_pools_by_maxima_decides_what_is_projected(name, want):
     network = family(name)
     x = network.entering(subject(network, count=1).images.pixels)
-    assert pools(network, x, stage=network.stages[-1]) is want
     with network.at_rest():
+        assert pools(network, x, stage=network.stages[-1]) is want
         *_, shown = TopActivations(**SETTINGS | {"units": 1, "top": 1}).drawn(subject(network, searched=2))
     assert ("Projections: deconvnet." if want else "Projections: guided") in shown.caption
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from headstart.explain.deconvnet import projections
 from headstart.explain.network import Network, maps
 from headstart.explain.picture import Shown, Subject, UnfitError
-from headstart.explain.receptive_field import POOLING, Box, Fields, Place
+from headstart.explain.receptive_field import Box, Fields, Place
 from headstart.explain.relu_rules import relu_rule
 from headstart.explain.render import Seen, enlarged, photo, projection, sheet
 from headstart.types import UserError
@@ -278,9 +277,10 @@ def _shift(spare: int, cut_before: bool, cut_behind: bool) -> int:
 
 def pools(network: Network, x: Tensor, *, stage: str) -> bool:
     """Whether max pooling lies between normalised images (B, C, H, W) and what a stage makes of them."""
-    with torch.no_grad(), _Pooling() as seen:
-        network.activations(x, stage)
-    return bool(seen.met)
+    leaf = x.detach().clone().requires_grad_()
+    with relu_rule("deconvnet") as way:
+        output = network.activations(leaf.clone(), stage)
+    return way.met(output).switches > 0
 
 
 def guided_projections(
@@ -307,20 +307,6 @@ def guided_projections(
         at = torch.tensor([row * columns + column for row, column in places], device=flat.device)
     (found,) = torch.autograd.grad(own[rows, at].sum(), leaf)
     return found
-
-
-class _Pooling(TorchFunctionMode):
-    """Sees whether a maximum over windows is taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.met: bool = False
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        self.met = self.met or str(getattr(func, "__name__", "")).strip("_") in POOLING
-        return func(*args, **(kwargs or {}))
 
 
 def _images(subject: Subject, *, title: str) -> Iterator[Tensor]:
