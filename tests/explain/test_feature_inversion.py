@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
-from headstart.explain.feature_inversion import FeatureInversion, eight_bit, inverted, noise, norm, variation
+from headstart.explain.feature_inversion import FeatureInversion, eight_bit, inverted, noise, norm, stride_of, variation
 
 FREE = {"alpha": 6.0, "alpha_weight": 0.0, "beta": 2.0, "variation_weight": 0.0, "progress": iter}
 SETTINGS = {
@@ -65,6 +65,12 @@ def test_norm_and_variation_by_hand():
     assert slope.isfinite().all()
 
 
+def test_the_stride_is_the_root_of_pixels_a_place():
+    x = torch.zeros(2, 3, 8, 8)
+    shapes = {(2, 5, 4, 4): 2, (2, 16, 7): 2, (2, 9): 8, (2, 5, 8, 8): 1}  # maps, tokens, features
+    assert {shape: stride_of(x, torch.zeros(shape)) for shape in shapes} == shapes
+
+
 def test_the_heavier_variation_weighs_the_smoother_is_the_image():
     network = plain()
     x = network.entering(subject(network).images.pixels)
@@ -76,18 +82,30 @@ def test_the_heavier_variation_weighs_the_smoother_is_the_image():
     assert (variation(smooth, 2.0) < 0.5 * variation(rough, 2.0)).all()
 
 
-def test_neither_the_batch_nor_the_global_random_numbers_matter_and_none_are_drawn():
+def test_the_global_random_numbers_do_not_matter_and_none_are_drawn():
     network = plain()
     pictures = []
-    for batch_size in (1, 2):
-        torch.manual_seed(batch_size)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
         before = torch.get_rng_state()
         with network.at_rest():
-            pictures.append(list(FeatureInversion(**SETTINGS, steps=5).drawn(subject(network, batch_size=batch_size))))
+            pictures.append(list(FeatureInversion(**SETTINGS, steps=5).drawn(subject(network))))
         assert torch.equal(torch.get_rng_state(), before)
     for one, other in zip(*pictures, strict=True):
         assert (one.image == other.image).all()
         assert one.caption == other.caption
+
+
+def test_an_image_beside_others_is_inverted_as_alone():
+    network = plain()
+    pictures = []
+    for batch_size in (1, 3):
+        with network.at_rest():
+            given = subject(network, count=3, batch_size=batch_size)
+            pictures.append(list(FeatureInversion(**SETTINGS | {"images": 3}, steps=5).drawn(given)))
+    for one, other in zip(*pictures, strict=True):  # rounding in another order turns a step where a slope is nearly 0
+        assert abs(one.image.astype(int) - other.image).mean() < 0.1
+        assert one.name == other.name
 
 
 @pytest.mark.parametrize("name", QUICK_FIRST)

@@ -16,7 +16,7 @@ from headstart.explain.picture import Shown, Subject
 from headstart.explain.render import enlarged, photo, sheet
 from headstart.types import Pixels
 
-NOISE = 0.5  # standard deviation of the noise that an image starts from, in that of the pixels
+NOISE = 0.1  # standard deviation of the noise that an image starts from, in that of the pixels
 
 
 class FeatureInversion:
@@ -104,14 +104,16 @@ def inverted(
     """Images whose features are nearly those of normalised images x (B, C, H, W) -> them, like x, and errors (B,).
 
     From begun, like x, so many steps of Adam on
-    |f(z) - f(x)|^2 / |f(x)|^2 + alpha_weight norm(z, alpha) + variation_weight variation(z, beta)
-    of each image, f = what the stage gives. Mahendran & Vedaldi 2015 (arXiv:1412.0035), eq. 3; by Adam in place of
-    momentum, and z is held to what a pixel can be. The error is |f(z) - f(x)| / |f(x)| at the end. To be called within
-    network.at_rest(). Raises UserError where there is no such stage.
+    |f(z) - f(x)|^2 / |f(x)|^2 + alpha_weight norm(z, alpha) + variation_weight stride variation(z, beta)
+    of each image, f = what the stage gives, stride = pixels from one of its places to the next: the fewer the places,
+    the less they say of a pixel. Mahendran & Vedaldi 2015 (arXiv:1412.0035), eq. 3, who choose the weight by layer;
+    by Adam in place of momentum, and z is held to what a pixel can be. The error is |f(z) - f(x)| / |f(x)| at the end.
+    To be called within network.at_rest(). Raises UserError where there is no such stage.
     """
     with torch.no_grad():
         target = network.activations(x, stage).float()
         length = target.flatten(1).square().sum(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    weight = variation_weight * stride_of(x, target)
     low, high = _range(network.backbone.pixels, x)
 
     def distance(z: Tensor) -> Tensor:
@@ -123,13 +125,19 @@ def inverted(
     for step in progress(range(steps)):
         adam.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
         whole = distance(z.clone())  # a copy: what works in place must not meet a leaf
-        whole = whole + alpha_weight * norm(z, alpha) + variation_weight * variation(z, beta)
+        whole = whole + alpha_weight * norm(z, alpha) + weight * variation(z, beta)
         (z.grad,) = torch.autograd.grad(whole.sum(), z)
         adam.step()
         with torch.no_grad():
             z.clamp_(low, high)
     with torch.no_grad():
         return z.detach(), distance(z.clone()).sqrt()
+
+
+def stride_of(x: Tensor, activations: Tensor) -> float:
+    """The root of how many pixels of images (B, C, H, W) there are for each place of a stage; features have one."""
+    placed = activations.flatten(2).shape[2] if activations.ndim == 4 else math.prod(activations.shape[1:-1])
+    return math.sqrt(x.shape[2] * x.shape[3] / placed)
 
 
 def norm(x: Tensor, alpha: float) -> Tensor:
