@@ -32,7 +32,7 @@ class Layer(NamedTuple):
 def by_hand(layers, place, size):
     """First and last pixel + 1 along one axis, cut by the borders of all maps on the way.
 
-    Dumoulin & Visin 2016, A guide to convolution arithmetic (arXiv:1603.07285), section 2 and 5.1: place i sees the
+    Dumoulin & Visin 2016, A guide to convolution arithmetic (arXiv:1603.07285): place i sees the
     places i stride - padding + dilation j, j = 0 to kernel - 1, of the map before.
     """
     sizes = [size]
@@ -215,6 +215,8 @@ def test_a_stage_that_is_not_there_and_one_without_gradients_are_told():
     network = of_stages({"stage1": nn.Conv2d(3, 2, 3), "cut": Cut()}, size=8)
     with pytest.raises(UserError, match="did you mean stage1"):
         field(network, "stage2", (0, 0))
+    with pytest.raises(UserError, match="rows 0 to 5 and columns 0 to 5, got"):
+        field(network, "stage1", (6, 0))
     with pytest.raises(UnfitError, match="none leads from cut"):
         field(network, "cut", (0, 0))
 

@@ -180,6 +180,29 @@ def test_guided_projections_stop_where_a_signal_is_negative_or_a_unit_is_off():
     assert int(found.count_nonzero()) == 1
 
 
+def test_of_tokens_that_lie_in_no_square_the_strongest_is_projected():
+    class Rows(nn.Module):
+        """Colours as tokens (B, 3, 5)."""
+
+        def __init__(self):
+            super().__init__()
+            self.wide = nn.Linear(16, 5)
+
+        def forward(self, x):
+            return self.wide(x.flatten(2))
+
+    stage = Rows()
+    network = of_stages({"only": stage}, size=4)
+    x = network.entering(subject(network, count=2).images.pixels)
+    with network.at_rest():
+        found = guided_projections(network, x, stage="only", channels=[4, 1], places=None)
+        best = stage(x).argmax(dim=1)
+    for nth, channel in enumerate([4, 1]):
+        want = torch.zeros(3, 16)
+        want[best[nth, channel]] = stage.wide.weight[channel].detach()
+        assert torch.equal(found[nth], want.view(3, 4, 4))
+
+
 @pytest.mark.parametrize(
     ("name", "want"), [("shufflenet_v2_x0_5", True), ("squeezenet1_1", True), ("mobilenet_v2", False)]
 )

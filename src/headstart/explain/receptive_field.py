@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from headstart.explain.network import Network, maps
 from headstart.explain.picture import Shown, Subject, UnfitError
 from headstart.explain.render import drawing, photo
+from headstart.types import UserError
 
 Place = tuple[int, int]  # row, column of a stage's map
 
@@ -235,8 +236,8 @@ class Fields:
 
         place: row and column in the stage's maps, None = the middle; a stage without places has one unit a channel.
         channel: None = all channels of the place together; one alone may see less, where channels come by several ways.
-        Raises UserError where there is no such stage, UnfitError where no gradient leads from it to the image, or the
-        network does not take images of that size.
+        Raises UserError where there is no such stage or place, UnfitError where no gradient leads from it to the
+        image, or the network does not take images of that size.
         """
         reached = self._reached(stage)
         seed = torch.zeros_like(reached)
@@ -244,6 +245,10 @@ class Fields:
         if reached.ndim == 4:
             rows, columns = reached.shape[2:]
             row, column = (rows // 2, columns // 2) if place is None else place
+            if not (0 <= row < rows and 0 <= column < columns):
+                raise UserError(
+                    f"the places of {stage} are rows 0 to {rows - 1} and columns 0 to {columns - 1}, got {place}"
+                )
             seed[0, channels, row, column] = torch.nan
         elif reached.ndim == 2:
             seed[0, channels] = torch.nan

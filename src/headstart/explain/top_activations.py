@@ -46,12 +46,7 @@ class Strongest:
 
     def see(self, activations: Tensor) -> None:
         """Take a batch in: maps (B, D, h, w), tokens (B, N, D) or features (B, D)."""
-        placed = maps(activations)
-        self.shape = None if placed is None else (placed.shape[2], placed.shape[3])
-        if placed is not None:
-            flat = placed.flatten(2)
-        else:
-            flat = activations.transpose(1, 2) if activations.ndim == 3 else activations[..., None]
+        flat, self.shape = _by_channel(activations)
         value, at = (one.cpu() for one in flat.float().max(dim=2))
         image = torch.arange(self.seen, self.seen + len(value))[:, None].expand_as(value)
         if self.seen == 0:
@@ -75,12 +70,21 @@ class Strongest:
         return None if self.shape is None else divmod(int(self.at[rank, channel]), self.shape[1])
 
 
+def _by_channel(activations: Tensor) -> tuple[Tensor, Place | None]:
+    """A stage's activations as (B, D, places), and rows and columns of these, None where they lie in none."""
+    placed = maps(activations)
+    if placed is not None:
+        return placed.flatten(2), (placed.shape[2], placed.shape[3])
+    return (activations.transpose(1, 2) if activations.ndim == 3 else activations[..., None]), None
+
+
 def standing_out(found: Strongest, count: int) -> list[int]:
     """The channels whose strongest images stand out most from the others, falling; of equals the first.
 
     By the mean of the kept values less the mean of the strongest values of all images: large for a unit that is strong
-    for some images and silent for most, 0 for one that answers to all alike, or to none. With no more images than are
-    kept all are equal.
+    for some images and silent for most, 0 for one that answers to all alike, or to none. In the activations' own
+    units, as the next stage gets them: what is small there matters little. No labels are asked, as units of early
+    stages serve all classes. With no more images than are kept all units are equal.
     """
     margin = found.value.double().mean(dim=0) - found.mean
     if found.seen <= found.top:
@@ -119,7 +123,7 @@ class TopActivations:
     stages: null = all. units: so many channels of a stage, or which. top: images of a unit. side: pixels of a tile.
     rule: of the projections, null = deconvnet where max pooling lies on the way. Without its switches, a deconvnet's
     projection is the same whatever the image, and guided backpropagation is what remains (Springenberg et al. 2014,
-    arXiv:1412.6806, section 3.4).
+    arXiv:1412.6806).
     """
 
     title = "Strongest images of units"
@@ -296,14 +300,13 @@ def guided_projections(
     with relu_rule("guided") as way:
         output = network.activations(leaf.clone(), stage)
         way.check(output, kind="guided backpropagation", to=stage)
-    placed = maps(output)
-    flat = output[..., None] if output.ndim == 2 else (output if placed is None else placed).flatten(2)
+    flat, shape = _by_channel(output)
     rows = torch.arange(len(x), device=flat.device)
     own = flat[rows, torch.tensor(channels, device=flat.device)]  # (B, places)
     if places is None:
         at = own.argmax(dim=1)
     else:
-        columns = output.shape[-1] if placed is None else placed.shape[-1]
+        columns = 1 if shape is None else shape[1]
         at = torch.tensor([row * columns + column for row, column in places], device=flat.device)
     (found,) = torch.autograd.grad(own[rows, at].sum(), leaf)
     return found
