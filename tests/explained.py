@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import pytest
 import torch
 from torch import nn
 
@@ -18,6 +19,9 @@ FAMILIES = {
     "googlenet": 64, "inception_v3": 96, "shufflenet_v2_x0_5": 64, "efficientnet_b0": 64, "mobilenet_v2": 64,
     "mobilenet_v3_small": 64, "squeezenet1_1": 64, "mnasnet0_5": 64, "vgg11": 64, "alexnet": 64, "maxvit_t": 224,
 }  # fmt: skip
+QUICK = ("resnet18", "shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1")
+# for a test that takes long for the others: these always, the others in make test-all
+QUICK_FIRST = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 
 
 def of_stages(stages, *, size, channels=3, classes=3):

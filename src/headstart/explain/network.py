@@ -61,6 +61,17 @@ class Network:
                 break
         return x
 
+    def passing(self, x: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """What each of these stages makes of normalised images (B, C, H, W), one after another, from the input on.
+
+        To be used before the next is asked for: a stage may begin by overwriting what it is given.
+        """
+        last = max(self.stages.index(name) for name in stages)
+        for name in self.stages[: last + 1]:
+            x = self.backbone.stages[name](x)
+            if name in stages:
+                yield name, x
+
     def check(self, *stages: str) -> None:
         """Raises UserError where one of these is not a stage of the network."""
         for stage in stages:

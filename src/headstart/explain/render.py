@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -79,3 +82,10 @@ def sheet(tiles: Sequence[Seen], *, columns: int | None = None, gap: int = GAP) 
         top, left = (place // wide) * (height + gap), (place % wide) * (width + gap)
         paper[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return paper
+
+
+def drawing(figure: Figure) -> Seen:
+    """A figure of matplotlib's as pixels."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3].copy()
