@@ -33,7 +33,9 @@ def here(tmp_path, monkeypatch):
 
 
 def runs(pattern="*/*"):
-    return sorted(path for path in Path("outputs").glob(pattern) if path.parent.name not in ("source", "store") and path.is_dir())
+    return sorted(
+        path for path in Path("outputs").glob(pattern) if path.parent.name not in ("source", "store") and path.is_dir()
+    )
 
 
 def result(folder):
