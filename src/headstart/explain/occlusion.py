@@ -171,17 +171,16 @@ def _drawing(subject: Subject, one: Explained, found: Occluded, patch: int, stri
     axes[0].add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor="yellow", linewidth=1.5))
     axes[0].set_title("the image; a square's size", fontsize=9)
     extent = (-0.5, found.best.shape[1] * stride - 0.5, found.best.shape[0] * stride - 0.5, -0.5)
-    shown: list[tuple[str, Tensor, float | None, float | None]] = [
-        (f"probability of {subject.called(one.number)}", found.probability, 0.0, 1.0)
-    ]
+    shown = [(f"probability of {subject.called(one.number)}", found.probability)]
     if found.activity is not None:
-        shown.append((f"activity of map {found.channel}", found.activity, None, None))
-    for place, (title, values, low, high) in zip(axes[1:], shown, strict=False):
-        painted = place.imshow(values.numpy(), extent=extent, cmap="viridis", vmin=low, vmax=high)
+        shown.append((f"activity of map {found.channel}", found.activity))
+    for place, (title, values) in zip(axes[1:], shown, strict=False):
+        painted = place.imshow(values.numpy(), extent=extent, cmap="viridis")
         place.set_title(title, fontsize=9)
         figure.colorbar(painted, ax=place, location="bottom", shrink=0.9)
     _classes(axes[-1], found.best, subject.class_names, extent)
     for place in axes:
+        place.set_anchor("N")
         place.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     return render.drawing(figure)
 
