@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import pytest
 import torch
 from torch import nn
 
@@ -18,6 +19,9 @@ FAMILIES = {
     "googlenet": 64, "inception_v3": 96, "shufflenet_v2_x0_5": 64, "efficientnet_b0": 64, "mobilenet_v2": 64,
     "mobilenet_v3_small": 64, "squeezenet1_1": 64, "mnasnet0_5": 64, "vgg11": 64, "alexnet": 64, "maxvit_t": 224,
 }  # fmt: skip
+
+HEAVY = ("vgg11", "alexnet", "vit_b_32", "maxvit_t")  # seconds to make, most of it random numbers
+EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in FAMILIES]
 
 
 def of_stages(stages, *, size, channels=3, classes=3):
