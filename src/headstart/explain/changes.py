@@ -110,15 +110,20 @@ def _chart(found: Mapping[str, Change], drifted: float) -> Figure:
     figure = Figure(figsize=(8, 1.1 + 0.28 * len(names)), layout="constrained")
     alike, far = figure.subplots(1, 2, sharey=True)
     colours = [DRIFTED if change.cka < drifted else SAME for change in found.values()]
-    alike.barh(names, [0 if math.isnan(change.cka) else change.cka for change in found.values()], color=colours)
-    alike.set(xlim=(0, 1), xlabel="linear CKA, before and now", ylim=(len(names) - 0.5, -0.5))  # the input is above
+    bars = alike.barh(names, [0 if math.isnan(change.cka) else change.cka for change in found.values()], color=colours)
+    said = ["unknown" if math.isnan(change.cka) else f"{change.cka:.3f}" for change in found.values()]
+    alike.bar_label(bars, said, padding=3, fontsize=8)
+    alike.set(xlim=(0, 1.15), ylim=(len(names) - 0.5, -0.5))  # the input is above
+    alike.set_xlabel(f"linear CKA, before and now (red: below {drifted:g})")
+    alike.set_xticks([0, 0.25, 0.5, 0.75, 1])
     alike.axvline(drifted, color="0.4", linewidth=0.8, linestyle=":")
     lengths = [
         change.moved if change.moved is not None and math.isfinite(change.moved) else 0 for change in found.values()
     ]
     far.barh(names, lengths, color=colours)
+    far.margins(x=0.1)
     for place, change in enumerate(found.values()):
-        dots = [value for value in (layer.share for layer in change.layers.values()) if math.isfinite(value)]
+        dots = [layer.share for layer in change.layers.values() if math.isfinite(layer.share)]
         far.scatter(dots, [place] * len(dots), s=10, color="0.15", linewidths=0, zorder=3)
     far.set(xlabel="weights moved, |w - w0| / |w0|")
     far.set_xlim(left=0)
@@ -132,6 +137,8 @@ def _table(found: Mapping[str, Change], images: int, drifted: float) -> str:
     lines = [f"{stage}: CKA {_number(change.cka)}, {_moved(change)}" for stage, change in found.items()]
     gone = [stage for stage, change in found.items() if change.cka < drifted]
     said = f"drifted (CKA below {drifted:g}): {', '.join(gone)}" if gone else f"no stage has a CKA below {drifted:g}"
+    if not any(change.moved for change in found.values()):
+        said += "; nothing moved: these are the weights that training began with, see explain.checkpoint=last"
     return f"{images} images; {said}. " + "; ".join(lines)
 
 
