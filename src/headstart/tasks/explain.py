@@ -15,14 +15,13 @@ import torch
 from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import Tensor
 
 from headstart import launch
-from headstart.callbacks.figures import visible
 from headstart.data.decode import decoder_of
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.network import Network
 from headstart.explain.picture import Images, Picture, Subject, UnfitError
+from headstart.explain.split import batches_of, images_of, names_of
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
@@ -30,7 +29,7 @@ from headstart.tasks.predict import files_of
 from headstart.tasks.saved_run import SavedRun, saved_run
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, weights_of
-from headstart.types import Batch, Pixels, UserError
+from headstart.types import Batch, UserError
 
 log = logging.getLogger(__name__)
 EXPLANATIONS = Path("outputs/explain")  # of models that are no finished run's
@@ -152,13 +151,10 @@ def _subject(
 
     @cache
     def names() -> tuple[str, ...]:
-        return _names(_ready(parts.data), split)
+        return names_of(_ready(parts.data), split)
 
     def searched() -> Iterator[Batch]:
-        for batch in _ready(parts.data).plain_dataloader(split):
-            for at in range(0, len(batch.label), batch_size):
-                part = slice(at, at + batch_size)
-                yield Batch(_eight_bit(batch.image[part], parts.backbone.pixels), batch.label[part])
+        yield from batches_of(_ready(parts.data), split, batch_size)
 
     @cache
     def before() -> Network | None:
@@ -170,7 +166,7 @@ def _subject(
 
     return Subject(
         network=network,
-        images=_of_files(model, images, count) if images else _of_split(_ready(parts.data), split, count),
+        images=_of_files(model, images, count) if images else images_of(_ready(parts.data), split, count),
         class_names=model.class_names,
         batch_size=batch_size,
         searched=searched,
@@ -184,21 +180,6 @@ def _ready(data: Any) -> Any:
     """The data, looked for at their place now and not before: who explains files of his own need not have them."""
     data.setup("test")
     return data
-
-
-def _names(data: Any, split: str) -> tuple[str, ...]:
-    if hasattr(data, "names"):
-        return tuple(data.names(split))
-    return tuple(f"{split}/{n}" for n in range(data.sizes[split]))
-
-
-def _of_split(data: Any, split: str, count: int) -> Images:
-    """The first images of a split, in which classes take turns."""
-    loader = data.plain_dataloader(split)  # the data say whether there is such a split
-    count = min(count, data.sizes[split])
-    found = list(data.plain_dataloader(split, positions=np.arange(count))) if count else list(loader)
-    pixels = torch.cat([_eight_bit(batch.image, data.pixels) for batch in found])
-    return Images(pixels, _names(data, split)[:count], torch.cat([batch.label for batch in found]))
 
 
 def _of_files(model: _Model, images: str, count: int) -> Images:
@@ -216,10 +197,6 @@ def _of_files(model: _Model, images: str, count: int) -> Images:
         tuple(files),
         torch.tensor([model.class_names.index(name) for name in classes]) if known else None,
     )
-
-
-def _eight_bit(image: Tensor, pixels: Pixels) -> Tensor:
-    return image if image.dtype == torch.uint8 else (visible(image, pixels) * 255).round().to(torch.uint8)
 
 
 def _folder(cfg: DictConfig, run_dir: str | None, out_dir: str | None) -> Path:
