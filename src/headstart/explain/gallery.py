@@ -1,61 +1,140 @@
-"""How do the pictures come onto a page, into files and into TensorBoard?"""
+"""How do the pictures get into files that are there whole or not at all?"""
 
 from __future__ import annotations
 
-import base64
-import html
 import io
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from headstart.explain.picture import Shown
+from headstart.explain.page import Answered, Picture, Section, page
+from headstart.explain.picture import Shown, UnfitError
 from headstart.explain.render import Seen
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+
+PAGE = "gallery.html"
+PARTIAL = ".explain.partial"  # a folder: what a killed command leaves, and the next one sweeps away
+EVENTS = ".explain"  # at the end of the events' name: those of a training run are never taken for an earlier gallery's
+LONGEST = 200  # bytes of a file's name without its ending; systems take 255
 
 
 class Kind(NamedTuple):
-    """The pictures of one kind; of one that does not apply none, and about says why."""
+    """The pictures of one kind, drawn while they are written, so that one at a time is in memory.
+
+    Where drawing them raises UnfitError, the kind is shown without pictures and with the reason.
+    """
 
     name: str
     title: str
     about: str
-    shown: tuple[Shown, ...]
+    shown: Iterable[Shown]
 
 
-def write_gallery(folder: Path, kinds: Sequence[Kind], *, of: str, tensorboard: bool) -> Path:
+def write_gallery(
+    folder: Path,
+    kinds: Iterable[Kind],
+    *,
+    of: str,
+    facts: Sequence[tuple[str, str]] = (),
+    answered: Sequence[Answered] = (),
+    tensorboard: bool,
+) -> Path:
     """Write <folder>/<kind>/<name>.png and the page gallery.html -> its path; tensorboard: events beside them.
 
-    of: what was looked at, for the heading.
+    of: what was looked at, for the heading. facts: more about it, a word and what it is each. answered: the images that
+    were explained, and what the model says of them. All is written elsewhere first and put in its place at the end:
+    whatever ends the command before, an earlier gallery is there as it was. That one's pictures of the same kinds and
+    its events are replaced. Raises the first kind's UnfitError where none applies, UserError where a picture cannot
+    be shown.
     """
-    parts = []
-    for kind in kinds:
-        place = folder / kind.name
-        shutil.rmtree(place, ignore_errors=True)  # an earlier one may have shown others
-        place.mkdir(parents=True)
-        images = []
-        for one in kind.shown:
-            data = png(one.image)
-            (place / f"{one.name}.png").write_bytes(data)
-            source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-            images.append(
-                f'<figure><img loading="lazy" alt="{html.escape(one.alt)}" src="{source}">'
-                f"<figcaption>{html.escape(one.caption)}</figcaption></figure>"
-            )
-        parts.append(f"<h2>{html.escape(kind.title)}</h2><p>{html.escape(kind.about)}</p>{''.join(images)}")
-    page = folder / "gallery.html"
-    page.write_text(f"<!doctype html><title>{html.escape(of)}</title>{''.join(parts)}", encoding="utf-8")
-    if tensorboard:
-        from torch.utils.tensorboard import SummaryWriter
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        sections = _sections(partial, kinds)
+        with (partial / PAGE).open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(page(sections, of=of, facts=facts, answered=answered))
+        if tensorboard:
+            _write_events(partial, sections)
+        _put(partial, folder, [section.name for section in sections])
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    log.info("%s: %d pictures", folder / PAGE, sum(len(section.pictures) for section in sections))
+    return folder / PAGE
 
-        with SummaryWriter(folder) as writer:
-            for kind in kinds:
-                for one in kind.shown:
-                    writer.add_image(f"explain/{kind.name}/{one.name}", one.image, dataformats="HWC")
-    return page
+
+def _sections(place: Path, kinds: Iterable[Kind]) -> list[Section]:
+    """Draw all kinds into files. Raises the first UnfitError where there are only such."""
+    sections, unfit = [], []
+    for kind in kinds:
+        _check_name(kind.name, "a kind of picture")
+        (place / kind.name).mkdir()
+        try:
+            pictures = tuple(_written(place / kind.name, one, kind.name) for one in kind.shown)
+        except UnfitError as error:
+            unfit.append(error)
+            log.warning("picture %s left out: %s", kind.name, error)
+            shutil.rmtree(place / kind.name)
+            sections.append(Section(kind.name, kind.title, kind.about, (), str(error)))
+        else:
+            sections.append(Section(kind.name, kind.title, kind.about, pictures))
+    if unfit and len(unfit) == len(sections):
+        raise unfit[0]
+    return sections
+
+
+def _written(place: Path, one: Shown, kind: str) -> Picture:
+    _check_name(one.name, f"a picture of {kind}")
+    shape, dtype = np.shape(one.image), getattr(one.image, "dtype", type(one.image))
+    if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or 0 in shape:
+        raise UserError(f"picture {kind}/{one.name} must be an array (H, W, 3) of uint8, got {shape} of {dtype}")
+    file = place / f"{one.name}.png"
+    if file.exists():
+        raise UserError(f"no two pictures of a kind may have the same name, got {kind}/{one.name} twice")
+    file.write_bytes(png(one.image))
+    return Picture(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
+
+
+def _check_name(name: str, what: str) -> None:
+    """It becomes a file's name, in this folder and no other."""
+    plain = name and not name.startswith(".") and len(name.encode()) <= LONGEST and name.isprintable()
+    if not plain or set(name) & set('/\\:*?"<>|'):
+        raise UserError(
+            f"the name of {what} must be that of a file, of at most {LONGEST} bytes, without slashes and without "
+            f"a dot in front, got {name!r}"
+        )
+
+
+def _write_events(place: Path, sections: Sequence[Section]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(place, filename_suffix=EVENTS) as writer:
+        for picture in (picture for section in sections for picture in section.pictures):
+            with Image.open(picture.file) as image:
+                writer.add_image(f"explain/{picture.name}", np.asarray(image), dataformats="HWC")
+
+
+def _put(partial: Path, folder: Path, kinds: Sequence[str]) -> None:
+    """Move all that was written into its place, the page last."""
+    for kind in kinds:
+        for old in (folder / kind).glob("*.png"):  # an earlier command may have shown others
+            old.unlink()
+        for new in sorted((partial / kind).glob("*.png")):
+            (folder / kind).mkdir(exist_ok=True)
+            new.replace(folder / kind / new.name)
+    for old in folder.glob(f"events.out.tfevents.*{EVENTS}"):
+        old.unlink()
+    for new in partial.glob(f"events.out.tfevents.*{EVENTS}"):
+        new.replace(folder / new.name)
+    (partial / PAGE).replace(folder / PAGE)
 
 
 def png(image: Seen) -> bytes:

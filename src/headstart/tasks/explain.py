@@ -18,9 +18,12 @@ from omegaconf import DictConfig
 
 from headstart import launch
 from headstart.data.decode import decoder_of
+from headstart.explain.answers import answers
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.network import Network
-from headstart.explain.picture import Images, Picture, Subject, UnfitError
+from headstart.explain.page import Answered
+from headstart.explain.picture import Images, Picture, Subject
+from headstart.explain.render import photo
 from headstart.explain.split import batches_of, images_of, names_of
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
@@ -33,6 +36,7 @@ from headstart.types import Batch, UserError
 
 log = logging.getLogger(__name__)
 EXPLANATIONS = Path("outputs/explain")  # of models that are no finished run's
+LISTED = 20  # classes on the page
 
 
 @dataclass(frozen=True)
@@ -79,19 +83,36 @@ def explain(
     device = trainer.strategy.root_device
     subject = _subject(model, images, count, split, batch_size, device)
     folder = _folder(cfg, run_dir, out_dir)
-    found, unfit = [], []
     with subject.network.at_rest():
-        for name, kind in kinds.items():
-            try:
-                found.append(Kind(name, kind.title, kind.about, tuple(kind.drawn(subject))))
-            except UnfitError as error:
-                unfit.append(Kind(name, kind.title, str(error), ()))
-                log.warning("picture %s left out: %s", name, error)
-    if not found:
-        raise UserError(unfit[0].about)
-    page = write_gallery(folder, [*found, *unfit], of=model.of, tensorboard=tensorboard)
-    log.info("%s: %d pictures", page, sum(len(kind.shown) for kind in found))
-    return page
+        return write_gallery(
+            folder,
+            (Kind(name, kind.title, kind.about, kind.drawn(subject)) for name, kind in kinds.items()),
+            of=model.of,
+            facts=_facts(model, run_dir, images, split, data),
+            answered=[
+                Answered(photo(image), one) for image, one in zip(subject.images.pixels, answers(subject), strict=True)
+            ],
+            tensorboard=tensorboard,
+        )
+
+
+def _facts(
+    model: _Model, run_dir: str | None, images: str | None, split: str, data: DictConfig | None
+) -> list[tuple[str, str]]:
+    """What was looked at, a word and what it is each."""
+    names, pixels = model.class_names, model.parts.backbone.pixels
+    node = model.cfg.target if data is None else data
+    root = f", {node['root']}" if node.get("root") else ""
+    listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    found = [
+        ("run", run_dir),
+        ("backbone", f"{_backbone_name(model.cfg)}, stages {', '.join(model.parts.backbone.names)}"),
+        ("mode", str(model.cfg.mode)),
+        ("images", images or f"{split} of {str(node['_target_']).rpartition('.')[2]}{root}"),
+        ("size", f"{pixels.size} x {pixels.size} pixels, {'grey' if pixels.channels == 1 else 'in colour'}"),
+        ("classes", f"{len(names)}: {listed}"),
+    ]
+    return [(word, what) for word, what in found if what is not None]
 
 
 def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
@@ -128,8 +149,12 @@ def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:
     else:
         log.info("the head is set in closed form on the training images: no training has made one")
         _set_head(parts)
-    name = str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
-    return _Model(cfg, parts, names, lambda: None, f"{name}, {'source weights' if cfg.reuse else 'random weights'}")
+    of = f"{_backbone_name(cfg)}, {'source weights' if cfg.reuse else 'random weights'}"
+    return _Model(cfg, parts, names, lambda: None, of)
+
+
+def _backbone_name(cfg: DictConfig) -> str:
+    return str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
 
 
 @torch.no_grad()
@@ -204,5 +229,4 @@ def _folder(cfg: DictConfig, run_dir: str | None, out_dir: str | None) -> Path:
         return Path(out_dir).expanduser()
     if run_dir is not None:
         return Path(run_dir).expanduser() / "explain"
-    name = str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
-    return EXPLANATIONS / f"{safe(name.lower())}-{config_hash(cfg)}"
+    return EXPLANATIONS / f"{safe(_backbone_name(cfg).lower())}-{config_hash(cfg)}"
