@@ -20,7 +20,7 @@ from headstart.types import UserError
 SIDE = 112  # pixels of a tile
 APART = 8  # pixels between the image and the pairs
 FRAME = (255, 214, 0)
-SHARE = 0.02  # of its largest magnitude, below which a pixel of a projection counts as nothing
+SHARE = 0.05  # of its largest magnitude, below which a pixel of a projection counts as nothing
 
 
 class Unit(NamedTuple):
@@ -43,7 +43,7 @@ class Deconvnet:
         "it is (Zeiler & Fergus 2013). Middle grey is nothing. It is max pooling that remembers where in this image "
         "things were: early stages show edges and blots, late ones parts of objects where enough of it lies on the "
         "way, and hardly more than the filters where there is little (ResNet has one such layer, MobileNet none; see "
-        "guided_backpropagation)."
+        "guided_backpropagation). Stages behind another activation than ReLU are left out."
     )
 
     def __init__(self, *, stages: list[str] | None, units: Annotated[int, Ge(1)]) -> None:
@@ -171,7 +171,9 @@ def _ways(network: Network, x: Tensor, stages: list[str] | None) -> dict[str, in
 
 
 def _pooling(switches: int) -> str:
-    return f"{switches or 'no'} max pooling on the way" if switches < 2 else f"{switches} max poolings on the way"
+    if switches == 0:
+        return "no max pooling on the way, so of the filters rather than of this image"
+    return f"{switches} layer{'s' if switches > 1 else ''} of max pooling on the way"
 
 
 def box(found: Tensor) -> tuple[slice, slice]:
