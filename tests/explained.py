@@ -23,9 +23,6 @@ QUICK = ("resnet18", "shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1"
 # for a test that takes long for the others: these always, the others in make test-all
 QUICK_FIRST = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 
-HEAVY = ("vgg11", "alexnet", "vit_b_32", "maxvit_t")  # seconds to make, most of it random numbers
-EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in FAMILIES]
-
 
 def of_stages(stages, *, size, channels=3, classes=3):
     """A network of one's own stages, in eval()."""

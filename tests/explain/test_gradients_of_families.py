@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from explained import FAMILIES, family, subject, untouched
+from explained import QUICK_FIRST, family, subject, untouched
 from headstart.explain.deconvnet import Deconvnet
 from headstart.explain.gradient import gradient
 from headstart.explain.guided_backpropagation import GuidedBackpropagation, guided_backpropagation
@@ -21,11 +21,7 @@ MET = {
 }  # fmt: skip
 
 
-HEAVY = ("densenet121", "convnext_tiny", "swin_t", "vit_b_32", "googlenet", "inception_v3", "vgg11", "maxvit_t")
-PARAMS = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in FAMILIES]
-
-
-@pytest.fixture(scope="module", params=PARAMS)  # of which pytest keeps one at a time
+@pytest.fixture(scope="module", params=QUICK_FIRST)  # of which pytest keeps one at a time
 def network(request):
     return family(request.param), MET[request.param]
 

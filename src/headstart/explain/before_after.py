@@ -12,11 +12,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from headstart.explain.began import began
-from headstart.explain.charts import painted
 from headstart.explain.network import Network, maps
 from headstart.explain.picture import Shown, Subject, UnfitError
-from headstart.explain.render import Seen, heat, photo
-from headstart.explain.searched import outputs
+from headstart.explain.render import Seen, drawing, heat, photo
 
 
 class Unit(NamedTuple):
@@ -62,7 +60,7 @@ class BeforeAfter:
                 pairs = {stage: (was[stage][at], now[stage][at]) for stage in units}
                 yield Shown(
                     f"{place:03d}",
-                    painted(_sheet(photo(image), pairs, units, self.columns)),
+                    drawing(_sheet(photo(image), pairs, units, self.columns)),
                     f"{names[place]}: the channel that changed most in each stage, by |now - before| / |before| over "
                     f"all {len(pixels)} images: {listed}",
                     f"{names[place]} and, for {len(units)} stages, one feature map before training above the same now.",
@@ -98,7 +96,7 @@ def _most_changed(subject: Subject, before: Network, chosen: Sequence[str], part
 
 def _maps(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     """Each of these stages that has maps, and those of images (B, D, h, w)."""
-    for stage, x in outputs(network, images, stages):
+    for stage, x in network.passing(network.entering(images), stages):
         found = maps(x)
         if found is not None:
             yield stage, found.float()

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from headstart.explain.began import began
-from headstart.explain.charts import painted
 from headstart.explain.cka import linear_cka
 from headstart.explain.picture import Shown, Subject, UnfitError
+from headstart.explain.render import drawing
 from headstart.explain.searched import searched
 
 SAME, DRIFTED = "#3b6fb6", "#d1603d"
@@ -73,7 +73,7 @@ class Changes:
             layers = layers_moved(before.backbone.stages[stage], subject.network.backbone.stages[stage])
             found[stage] = Change(linear_cka(*(features[stage] for features in seen.features)), layers)
         yield Shown(
-            "changes", painted(_chart(found, self.drifted)), _table(found, len(seen), self.drifted), _seen(found)
+            "changes", drawing(_chart(found, self.drifted)), _table(found, len(seen), self.drifted), _seen(found)
         )
 
 

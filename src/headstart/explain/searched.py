@@ -51,19 +51,5 @@ def searched(
 @torch.no_grad()
 def passed(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     """Each of these stages and what it makes of images (B, C, H, W), pooled: (B, D), float32, on the CPU."""
-    for stage, x in outputs(network, images, stages):
+    for stage, x in network.passing(network.entering(images), stages):
         yield stage, pooled(x).float().cpu()
-
-
-@torch.no_grad()
-def outputs(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Each of these stages and what it makes of images (B, C, H, W), in the network's order, in one pass."""
-    x = network.entering(images)
-    left = set(stages)
-    for stage, module in network.backbone.stages.items():
-        if not left:
-            return
-        x = module(x)
-        if stage in left:
-            left.discard(stage)
-            yield stage, x
