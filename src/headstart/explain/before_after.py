@@ -61,7 +61,7 @@ class BeforeAfter:
                 yield Shown(
                     f"{place:03d}",
                     drawing(_sheet(photo(image), pairs, units, self.columns)),
-                    f"{names[place]}: the channel that changed most in each stage, by |now - before| / |before| over "
+                    f"{names[place]}: in each stage the channel that changed most, and |now - before| / |before| over "
                     f"all {len(pixels)} images: {listed}",
                     f"{names[place]} and, for {len(units)} stages, one feature map before training above the same now.",
                 )
@@ -94,6 +94,7 @@ def _most_changed(subject: Subject, before: Network, chosen: Sequence[str], part
     return units
 
 
+@torch.no_grad()
 def _maps(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     """Each of these stages that has maps, and those of images (B, D, h, w)."""
     for stage, x in network.passing(network.entering(images), stages):

@@ -46,7 +46,7 @@ class FeatureSpace:
         stages = network.stages[-1:] if self.stages is None else network.chosen(self.stages)
         found = searched(subject, (network,), stages, most=self.images, title="feature space")
         own: dict[str, list[Tensor]] = {stage: [] for stage in stages}
-        for batch in images.pixels.split(subject.batch_size):
+        for batch in torch.split(images.pixels, subject.batch_size):
             for stage, rows in passed(network, batch, stages):
                 own[stage].append(rows)
         there = {name: number for number, name in enumerate(subject.searched_names()[: len(found)])}

@@ -49,7 +49,7 @@ class NearestNeighbours:
         network.check(stage)
         found = searched(subject, (network,), (stage,), most=EVERYTHING, title="nearest neighbours")
         own = []
-        for batch in images.pixels.split(subject.batch_size):
+        for batch in torch.split(images.pixels, subject.batch_size):
             own += [rows for _, rows in passed(network, batch, (stage,))]
         numbers = {name: number for number, name in enumerate(names)}
         itself = [numbers.get(name) for name in images.names]
