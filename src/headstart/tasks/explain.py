@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ import torch
 from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import Tensor
 
 from headstart import launch
 from headstart.data.decode import decoder_of
@@ -41,11 +42,12 @@ LISTED = 20  # classes on the page
 
 @dataclass(frozen=True)
 class _Model:
-    """A model with all its numbers, its data, and how to get the network that training began with."""
+    """A model with all its numbers, and how to get the data and the network that training began with."""
 
     cfg: DictConfig  # that it was made by
     parts: Parts
     class_names: tuple[str, ...]
+    data: Callable[[], Any]  # set up; looked for when they are asked for: who explains files need not have them
     before: Callable[[], Network | None]
     of: str  # what it is, for a heading
 
@@ -75,7 +77,8 @@ def explain(
     quieten()
     if launch.rank() > 0:
         return None
-    kinds: dict[str, Picture] = {name: instantiate(node) for name, node in cfg.picture.items() if node}
+    chosen = cfg.get("picture") or {}  # none of them: Hydra leaves the group out
+    kinds: dict[str, Picture] = {name: instantiate(node) for name, node in chosen.items() if node}
     if not kinds:
         raise UserError("picture must name one kind at least, got none; try picture=[default]")
     model = _of_command(cfg, data) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data)
@@ -119,9 +122,14 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
     own = run.cfg
     parts = assembled(own, run.known)
     parts.module.load_state_dict(run.state())
-    images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
-    if data is None:
-        images = drawn(own, images)
+
+    @cache
+    def images() -> Any:
+        found = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
+        if data is None:
+            found = drawn(own, found)
+        found.setup("test")
+        return found
 
     @cache
     def before() -> Network | None:
@@ -134,7 +142,7 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
         return Network(began.backbone, began.head, run.several)
 
     title = f"{run.folder.name}, {run.checkpoint.name}"
-    return _Model(own, replace(parts, data=images), run.class_names, before, title)
+    return _Model(own, parts, run.class_names, images, before, title)
 
 
 def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:
@@ -150,7 +158,7 @@ def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:
         log.info("the head is set in closed form on the training images: no training has made one")
         _set_head(parts)
     of = f"{_backbone_name(cfg)}, {'source weights' if cfg.reuse else 'random weights'}"
-    return _Model(cfg, parts, names, lambda: None, of)
+    return _Model(cfg, parts, names, lambda: parts.data, lambda: None, of)
 
 
 def _backbone_name(cfg: DictConfig) -> str:
@@ -176,10 +184,12 @@ def _subject(
 
     @cache
     def names() -> tuple[str, ...]:
-        return names_of(_ready(parts.data), split)
+        return names_of(model.data(), split)
 
     def searched() -> Iterator[Batch]:
-        yield from batches_of(_ready(parts.data), split, batch_size)
+        places = _places(model)
+        for batch in batches_of(model.data(), split, batch_size):
+            yield batch._replace(label=_numbered(batch.label, places, model))
 
     @cache
     def before() -> Network | None:
@@ -191,7 +201,7 @@ def _subject(
 
     return Subject(
         network=network,
-        images=_of_files(model, images, count) if images else images_of(_ready(parts.data), split, count),
+        images=_of_files(model, images, count) if images else _of_split(model, split, count),
         class_names=model.class_names,
         batch_size=batch_size,
         searched=searched,
@@ -200,11 +210,35 @@ def _subject(
     )
 
 
-@cache
-def _ready(data: Any) -> Any:
-    """The data, looked for at their place now and not before: who explains files of his own need not have them."""
-    data.setup("test")
-    return data
+def _of_split(model: _Model, split: str, count: int) -> Images:
+    found = images_of(model.data(), split, count)
+    label = None if found.label is None else _numbered(found.label, _places(model), model)
+    return Images(found.pixels, found.names, label)
+
+
+def _places(model: _Model) -> Tensor | None:
+    """Where each class of the data is among the model's, None where they are the same ones.
+
+    Raises UserError where the model does not know one.
+    """
+    asked = tuple(model.data().class_names)
+    if asked == model.class_names:
+        return None
+    if unknown := [name for name in asked if name not in model.class_names]:
+        raise UserError(
+            f"the model's classes are {', '.join(model.class_names)}, and explain.data has others: "
+            f"{', '.join(unknown)}; explain.images=<folder> takes images of any class"
+        )
+    return torch.tensor([model.class_names.index(name) for name in asked])
+
+
+def _numbered(label: Tensor, places: Tensor | None, model: _Model) -> Tensor:
+    """Labels (N,), or (N, classes) of several, of the data as the model numbers its classes."""
+    if places is None:
+        return label
+    if label.ndim == 1:
+        return places[label]
+    return label.new_zeros(len(label), len(model.class_names)).index_copy(1, places, label)
 
 
 def _of_files(model: _Model, images: str, count: int) -> Images:
