@@ -94,11 +94,12 @@ class Tab:
 
     def click(self, selector):
         """A click into the middle of an element."""
-        x, y = self.value(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'});"
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
+        element = f"document.querySelector({json.dumps(selector)})"
+        self.value(f"{element}.scrollIntoView({{block: 'center'}})")
+        frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        self.value(f"{frames}.then(() => null)")  # what comes into sight is laid out only then
+        self.value(f"{element}.scrollIntoView({{block: 'center'}})")
+        x, y = self.value(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({element}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -125,9 +126,15 @@ def tab(profile):
     theirs, from_it = os.pipe()
 
     command = [executable(), *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
-    # the protocol's two ends are file descriptors 3 and 4 by definition; a shell puts them there
-    moved = ["/bin/sh", "-c", f'exec "$@" 3<&{to_it} 4>&{from_it}', "sh", *command]
-    done = subprocess.Popen(moved, pass_fds=(to_it, from_it), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def moved():
+        """The protocol's two ends are file descriptors 3 and 4 by definition."""
+        for end, there in [(os.dup(to_it), 3), (os.dup(from_it), 4)]:  # copies: one of the ends may be 3 or 4 itself
+            os.dup2(end, there)
+
+    done = subprocess.Popen(
+        command, preexec_fn=moved, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     os.close(to_it)
     os.close(from_it)
     try:
