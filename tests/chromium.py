@@ -66,7 +66,8 @@ class Tab:
         line, _, self._rest = self._rest.partition(b"\0")
         heard = json.loads(line)
         if heard.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
-            self.complaints.append(heard["params"])
+            level = heard["params"].get("entry", {}).get("level", "error")
+            self.complaints += [heard["params"]] if level in ("warning", "error") else []
         self._loaded += heard.get("method") == "Page.loadEventFired"
         return heard
 
@@ -91,17 +92,23 @@ class Tab:
             about = {"key": key, "code": key, "windowsVirtualKeyCode": CODES[key]}
             self._ask("Input.dispatchKeyEvent", type="keyDown", **about, **text)
             self._ask("Input.dispatchKeyEvent", type="keyUp", **about)
+        self.settle()
+
+    def settle(self):
+        """Wait until what has been asked for is drawn, and its events have come."""
+        frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+        self.value(f"{frames}.then(() => null)")
 
     def click(self, selector):
         """A click into the middle of an element."""
         element = f"document.querySelector({json.dumps(selector)})"
         self.value(f"{element}.scrollIntoView({{block: 'center'}})")
-        frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        self.value(f"{frames}.then(() => null)")  # what comes into sight is laid out only then
+        self.settle()  # what comes into sight is laid out only then
         self.value(f"{element}.scrollIntoView({{block: 'center'}})")
         x, y = self.value(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({element}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.settle()
 
     def look(self, *, width, height=900, dark=False, script=True):
         """The window's size, the colours that are preferred, whether JavaScript runs; for what is opened afterwards."""
