@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from headstart.explain.feature_space import NAMED, class_colour
 from headstart.features.pca import directions
 from headstart.features.tsne import tsne
 from headstart.selection.sides import Sides
@@ -23,7 +23,6 @@ from headstart.selection.sides import Sides
 IMAGES = 300  # of each domain: more of them cannot be told apart
 AXES = 50  # principal ones that are kept, as t-SNE's authors do: the rest is noise to it, and a checkpoint holds them
 MARKERS = {"source": "o", "target": "x"}
-NAMED = 20  # more classes than colours and lines of a legend
 PLANES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "pca": lambda coordinates: coordinates[:, :2],
     "tsne": lambda coordinates: tsne(coordinates, seed=0),
@@ -92,7 +91,7 @@ def domains_figure(
     clouds: Mapping[str, Cloud], plane: Callable[[NDArray[Any]], NDArray[Any]], names: tuple[str, ...]
 ) -> Figure:
     """Each cloud on a plane of its own: one marker a domain, one colour a class; their names up to NAMED classes."""
-    colours = [_colour(index, len(names)) for index in range(len(names))]
+    colours = [class_colour(index, len(names)) for index in range(len(names))]
     figure = Figure(figsize=(5 * len(clouds) + 1.6, 5), layout="constrained")
     for place, (when, cloud) in enumerate(sorted(clouds.items(), key=lambda item: item[0] == "after"), start=1):
         axes = figure.add_subplot(1, len(clouds), place)
@@ -111,10 +110,3 @@ def domains_figure(
         ]
     figure.legend(handles=keys, loc="outside right center", fontsize=8, frameon=False)
     return figure
-
-
-def _colour(index: int, classes: int) -> tuple[float, float, float, float]:
-    """One of ten or twenty that are easy to tell apart, of more classes one of a circle of hues."""
-    if classes <= NAMED:
-        return matplotlib.colormaps["tab10" if classes <= 10 else "tab20"](index)
-    return matplotlib.colormaps["hsv"](index / classes)

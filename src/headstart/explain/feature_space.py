@@ -99,7 +99,7 @@ def _figure(
     planes: dict[str, NDArray[Any]], shown: NDArray[np.int64], marked: dict[int, int], names: tuple[str, ...]
 ) -> Figure:
     figure = Figure(figsize=(11.5, 5), dpi=90, layout="constrained")
-    colours = np.array([(0.5, 0.5, 0.5, 1.0) if one < 0 else _colour(int(one), len(names)) for one in shown])
+    colours = np.array([(0.5, 0.5, 0.5, 1.0) if one < 0 else class_colour(int(one), len(names)) for one in shown])
     for axes, (title, places) in zip(figure.subplots(1, 2), planes.items(), strict=True):
         axes.scatter(*places.T, c=colours, s=18, linewidths=0, alpha=0.75)
         for number, at in marked.items():
@@ -108,14 +108,14 @@ def _figure(
         axes.set(title=title, xticks=[], yticks=[])
     if len(names) <= NAMED:
         keys = [
-            Line2D([], [], color=_colour(number, len(names)), marker="o", linestyle="", label=name)
+            Line2D([], [], color=class_colour(number, len(names)), marker="o", linestyle="", label=name)
             for number, name in enumerate(names)
         ]
         figure.legend(handles=keys, loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
-def _colour(number: int, classes: int) -> tuple[float, float, float, float]:
+def class_colour(number: int, classes: int) -> tuple[float, float, float, float]:
     """One of ten or twenty that are easy to tell apart, of more classes one of a circle of hues."""
     if classes <= NAMED:
         return matplotlib.colormaps["tab10" if classes <= 10 else "tab20"](number)
