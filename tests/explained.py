@@ -1,6 +1,8 @@
 """Networks and images for the tests of pictures, and what a picture must leave as it was."""
 
+import copy
 from contextlib import contextmanager
+from functools import lru_cache
 
 import pytest
 import torch
@@ -44,6 +46,11 @@ def plain(*, size=16, channels=3):
 
 def family(name):
     """One of torchvision's families, with random weights, in eval()."""
+    return copy.deepcopy(_family(name))
+
+
+@lru_cache(maxsize=len(QUICK))  # random numbers take longer than a copy
+def _family(name):
     torch.manual_seed(0)
     backbone = torchvision(name=name, size=FAMILIES[name], channels=3, keep=None)
     return Network(backbone.eval(), LinearHead(width=backbone.width, num_classes=3, init="random").eval())

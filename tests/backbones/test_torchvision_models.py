@@ -16,10 +16,11 @@ from headstart.types import UserError
 FAMILIES = {
     "resnet18": 64, "regnet_y_400mf": 64, "densenet121": 64, "convnext_tiny": 64, "swin_t": 64, "vit_b_32": 64,
     "googlenet": 64, "inception_v3": 96, "shufflenet_v2_x0_5": 64, "efficientnet_b0": 64, "mobilenet_v2": 64,
-    "mobilenet_v3_small": 64, "squeezenet1_1": 64, "mnasnet0_5": 64, "vgg11": 64, "alexnet": 64, "maxvit_t": 224,
+    "mobilenet_v3_small": 64, "squeezenet1_1": 64, "mnasnet0_5": 64, "alexnet": 64,
 }  # fmt: skip
-# of each of its relatives in other sizes one, in the slow tests
+# of each of its relatives in other sizes one, in the slow tests, and of families that take seconds
 RELATIVES = {
+    "vgg11": 64, "maxvit_t": 224,
     "resnext50_32x4d": 64, "wide_resnet50_2": 64, "regnet_x_400mf": 64, "swin_v2_t": 64, "efficientnet_v2_s": 64,
     "mobilenet_v3_large": 64, "squeezenet1_0": 64, "vgg11_bn": 64,
 }  # fmt: skip
@@ -140,7 +141,7 @@ def test_maps_between_the_stages_of_a_swin_have_channels_first():
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_32", "densenet121", "vgg11", "inception_v3", "mobilenet_v2"])
 def test_grey_images_have_a_first_convolution_of_their_own(name):
-    backbone = of(name, FAMILIES[name], channels=1)
+    backbone = of(name, (FAMILIES | RELATIVES)[name], channels=1)
     assert backbone(torch.zeros(1, 1, backbone.pixels.size, backbone.pixels.size)).shape == (1, backbone.width)
     assert len(backbone.pixels.mean) == len(backbone.pixels.std) == 1
 

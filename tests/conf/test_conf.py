@@ -57,8 +57,15 @@ NEED_DATA = ("mnist_to_usps", "ants_and_bees", "mnist_to_usps_unlabelled", "usps
 SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option not in NEED_DATA]
 
 
-@pytest.mark.parametrize("option", SHIPPED)
-@pytest.mark.parametrize("mode", ["scratch", "gradual"])
+LONG = ("vtab1k", "bit")  # several runs each
+EXPERIMENTS = [
+    pytest.param(option, mode, marks=[pytest.mark.slow] if option in LONG and mode == "gradual" else [])
+    for option in SHIPPED
+    for mode in ("scratch", "gradual")
+]
+
+
+@pytest.mark.parametrize(("option", "mode"), EXPERIMENTS)
 def test_every_experiment_runs(option, mode, tmp_path):
     result = trained(f"experiment={option}", f"mode={mode}", "trainer.max_epochs=1", folder=tmp_path / "run")
     assert result["steps"] > 0

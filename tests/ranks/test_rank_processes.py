@@ -153,7 +153,10 @@ def test_ctrl_c_ends_the_ranks_and_the_command_with_130(job, tmp_path):
         "task: stub\nstub: {_target_: rank_tasks.starts}\nseed: 0\nrun_dir: ${hydra:runtime.output_dir}\n"
         "hydra: {run: {dir: run}}\n"
     )
-    program = "import sys; from headstart.cli import main; sys.exit(main(sys.argv[1:]))"
+    program = (  # a shell that starts the tests in the background lets them ignore Ctrl-C, and children inherit that
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from headstart.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     parent = started(program, "--config-path", conf)
     alive = pids(tmp_path / "run")
     time.sleep(0.5)

@@ -228,6 +228,7 @@ def rank(number):
     assert term.counts.tolist() == alone.counts.tolist() == [3, 1, 1]
 
 
+@pytest.mark.slow
 def test_two_devices_keep_the_keys_that_one_would_have_kept_of_all_images(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     run_both(__file__, seconds=100)

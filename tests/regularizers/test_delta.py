@@ -212,6 +212,7 @@ def test_a_stage_that_is_not_there_or_not_the_sources_is_an_error_that_names_tho
 # ---------------------------------------------------------------------- in a run
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_source_that_it_began_with_and_what_each_filter_weighs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "run"

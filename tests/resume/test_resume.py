@@ -186,6 +186,7 @@ def test_a_sweep_with_resume_leaves_what_is_finished_and_goes_on_with_the_rest(t
     assert [path.stat().st_mtime_ns for path in results] == made
 
 
+@pytest.mark.slow
 def test_a_source_model_s_run_goes_on_too(tmp_path):
     run = [*(one for one in RUN if one != "mode=scratch"), "mode=fine_tuning", "weights.max_epochs=3"]
     other = [*run, "target.shots=4"]

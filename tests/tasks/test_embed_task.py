@@ -1,6 +1,7 @@
 """Are the features in the files those of the model, each in the row of its image?"""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,20 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(RUN) == 0
+    (run,) = (folder / "outputs" / "runs").iterdir()
+    return run
+
+
 @pytest.fixture
-def run():
-    assert main(RUN) == 0
-    (folder,) = Path("outputs", "runs").iterdir()
-    return folder
+def run(made):
+    """A copy of the run in a working folder of the test's own."""
+    return Path(shutil.copytree(made, Path("outputs", "runs", made.name)))
 
 
 def live(model, split, stage):

@@ -34,6 +34,7 @@ def test_each_profiler_writes_into_the_folder_and_says_nothing_on_the_terminal(t
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_the_traces_of_pytorchs_profiler_hold_training_and_open_as_json(tmp_path):
     trained(*RUN, "trainer.profiler=pytorch", folder=tmp_path / "run")
     found = [json.loads(path.read_text()) for path in (tmp_path / "run").glob("profile.*.pt.trace.json")]

@@ -59,6 +59,7 @@ def test_a_finished_source_model_is_found_again_and_not_trained_twice():
     assert all(torch.equal(first.backbone[key], second.backbone[key]) for key in first.backbone)
 
 
+@pytest.mark.slow
 def test_an_unfinished_source_model_is_trained_anew():
     first = developed()
     folder = Path(first.facts["folder"])
