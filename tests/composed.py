@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from hydra import compose, initialize_config_dir
+
+from headstart.cli import main
 
 CONF = Path(__file__).parents[1] / "conf"
 TINY = [  # a run of a second
@@ -22,6 +25,15 @@ def composed(*overrides, folder=Path("run")):
     """The config of a command line with these overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", overrides=[*TINY, *overrides, f"run_dir='{folder}'"])
+
+
+def run_by_command(overrides, folder):
+    """The only run's folder, after a command in this working folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(overrides) == 0
+    (run,) = Path(folder, "outputs", "runs").iterdir()
+    return run
 
 
 def trained(*overrides, folder):

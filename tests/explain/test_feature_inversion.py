@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
-from headstart.explain.feature_inversion import FeatureInversion, eight_bit, inverted, noise, norm, stride_of, variation
+from headstart.backbones.visible import eight_bit
+from headstart.explain.feature_inversion import FeatureInversion, inverted, noise, norm, stride_of, variation
 
 FREE = {"alpha": 6.0, "alpha_weight": 0.0, "beta": 2.0, "variation_weight": 0.0, "progress": iter}
 SETTINGS = {

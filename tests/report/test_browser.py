@@ -1,27 +1,13 @@
 """Does a real browser show the report's curves and rows, without a complaint?"""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from chromium import FLAGS, executable
 from headstart.report.write import write_report
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-)
-NAMES = ("chromium", "google-chrome", "chromium-browser")
 
 pytestmark = pytest.mark.browser
 
@@ -29,12 +15,10 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def browse(tmp_path: Path):
     """Run the browser with further arguments -> (what it printed, what it logged)."""
-    found = next((p for n in NAMES if (p := shutil.which(n))), None)
-    if found is None:
-        pytest.skip("there is none of " + ", ".join(NAMES))
+    found = executable()
 
     def run(*arguments: str) -> tuple[str, str]:
-        command = [found, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *arguments]
+        command = [found, *FLAGS, "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         return done.stdout, done.stderr
 

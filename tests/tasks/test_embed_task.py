@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from composed import TINY, composed
+from composed import TINY, composed, run_by_command
 from headstart.backbones.stages import pooled
 from headstart.cli import main
 from headstart.features.embedding import read
@@ -26,12 +26,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(RUN) == 0
-    (run,) = (folder / "outputs" / "runs").iterdir()
-    return run
+    return run_by_command(RUN, tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture

@@ -7,27 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from composed import TINY
 from headstart.cli import main
 from headstart.explain.picture import Shown
 from headstart.tasks import explain as task
-
-CLASSES = ("dark", "light", "ramp")
+from photos import CLASSES, three_classes
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with photos of three classes, and a run that has learned from them, from a source of its own."""
     folder = tmp_path_factory.mktemp("explain")
-    chance = np.random.default_rng(0)
-    for name, low, high in zip(CLASSES, (0, 160, 0), (80, 255, 255), strict=True):
-        for number in range(10):
-            path = folder / "photos" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(chance.integers(low, high + 1, (40, 48, 3)).astype(np.uint8)).save(path)
+    three_classes(folder, 10)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run = [*TINY, "mode=fine_tuning", "data@target=image_folder", "target.root=photos", "target.num_workers=0"]
@@ -162,8 +155,9 @@ def test_without_a_run_the_head_tells_the_classes_apart_by_their_means(asked, ca
     code, subject = asked(*given, "explain.split=train", "explain.count=20")
     assert code == 0
     assert "closed form" in capsys.readouterr().err
-    x = subject.network.entering(subject.images.pixels)
-    right = subject.network.logits(x).argmax(dim=1) == subject.images.label
+    with subject.network.at_rest():
+        x = subject.network.entering(subject.images.pixels)
+        right = subject.network.logits(x).argmax(dim=1) == subject.images.label
     assert right.float().mean() > 0.6
     assert subject.before() is None
     (page,) = Path("outputs/explain").glob("small_cnn-*/gallery.html")

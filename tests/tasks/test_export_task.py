@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from composed import TINY
+from composed import TINY, run_by_command
 from headstart.cli import main
 from headstart.tasks import export as task
 from headstart.tasks.finished import finished_model
@@ -43,12 +43,7 @@ with torch.no_grad():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(RUN) == 0
-    (run,) = Path(folder, "outputs", "runs").iterdir()
-    return run
+    return run_by_command(RUN, tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(autouse=True)

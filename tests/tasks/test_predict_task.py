@@ -5,29 +5,20 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from composed import TINY
 from headstart.cli import main
 from headstart.data.decode import Decoder
-
-CLASSES = ("dark", "light", "ramp")
+from photos import CLASSES, three_classes
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with photos, so to speak, and a run that has learned from them."""
     folder = tmp_path_factory.mktemp("predict")
-    chance = np.random.default_rng(0)
-    for name, low, high in zip(CLASSES, (0, 160, 0), (80, 255, 255), strict=True):
-        for number in range(12):
-            image = chance.integers(low, high + 1, (40, 48, 3)).astype(np.uint8)
-            path = folder / "photos" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+    three_classes(folder, 12)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run = [*TINY, "mode=scratch", "data@target=image_folder", "target.root=photos", "target.num_workers=0"]

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -135,7 +136,7 @@ class Explain(Callback):
             batch_size=self.batch_size,
             searched=lambda: batches_of(data, self.split, self.batch_size),
             searched_names=lambda: names_of(data, self.split),
-            before=lambda: self._before(network, trainer.global_step),
+            before=cache(lambda: self._before(network, trainer.global_step)),  # once a drawing, whoever asks
             quiet=True,  # the run has a bar of its own
         )
 

@@ -13,13 +13,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from headstart.backbones.visible import visible
 from headstart.modules.classifier import Classifier
 from headstart.modules.label_figures import label_scores
 from headstart.modules.labels import Labels
 from headstart.modules.one_label import OneLabel
 from headstart.modules.several_labels import SeveralLabels
 from headstart.selection.sides import Sides
-from headstart.types import Batch, Pixels
+from headstart.types import Batch
 
 KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
 
@@ -122,14 +123,6 @@ def _images(found: Tensor, data: Any) -> Tensor:
     if found.ndim > 1:
         return found
     return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=found.numpy())])
-
-
-def visible(image: Tensor, pixels: Pixels) -> Tensor:
-    """Images (N, channels, H, W) as batches have them, uint8 or normalised -> float32 with values in [0, 1]."""
-    if image.dtype == torch.uint8:
-        return image / 255
-    std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-    return (image * std + mean).clamp(0, 1)
 
 
 def _surest(parts: list[_Wrong], count: int) -> _Wrong:

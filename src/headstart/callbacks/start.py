@@ -49,8 +49,8 @@ class Start(Callback):
     def _measure_class_means(self, trainer: Trainer, module: Classifier, train: DataLoader[Batch]) -> None:
         head = self.head.to(module.device)
         convert = trainer.precision_plugin.convert_input
-        head.set_class_means(*_features(module, train, convert))
-        features, labels = _features(module, self.val, convert)
+        head.set_class_means(*features_of(module, train, convert))
+        features, labels = features_of(module, self.val, convert)
         self.class_means_score = float(module.labels.score(head(features), labels))
         if module.head.init == "class_means":
             own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
@@ -61,7 +61,7 @@ class Start(Callback):
 
 
 @torch.no_grad()
-def _features(
+def features_of(
     module: Classifier, loader: DataLoader[Batch], convert: Callable[[Batch], Batch]
 ) -> tuple[Tensor, Tensor]:
     """Features (N, D), float32 as the head is that is measured, and labels (N,) of all images of a loader, in eval().

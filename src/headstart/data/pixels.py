@@ -19,7 +19,7 @@ def prepared(stored: Tensor, pixels: Pixels) -> Tensor:
     same_channels = stored.ndim == 3 or pixels.channels == 3
     if stored.shape[1:3] != (pixels.size, pixels.size) or not same_channels:
         return normalised(stored, pixels)
-    return _channels_first(stored).expand(-1, pixels.channels, -1, -1)
+    return channels_first(stored).expand(-1, pixels.channels, -1, -1)
 
 
 def normalised(stored: Tensor, pixels: Pixels) -> Tensor:
@@ -36,7 +36,7 @@ def resized(stored: Tensor, pixels: Pixels) -> Tensor:
     stored (N, H, W) grey or (N, H, W, 3) RGB, uint8 -> (N, channels, size, size), float32.
     Grey becomes RGB by repetition, RGB becomes grey by BT.601's luma.
     """
-    image = _channels_first(stored).to(torch.float32) / 255
+    image = channels_first(stored).to(torch.float32) / 255
     if image.shape[1] == 3 and pixels.channels == 1:
         image = (image * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
     if image.shape[2:] != (pixels.size, pixels.size):
@@ -51,6 +51,6 @@ def standardised(image: Tensor, pixels: Pixels) -> Tensor:
     return (image - mean) / std
 
 
-def _channels_first(stored: Tensor) -> Tensor:
+def channels_first(stored: Tensor) -> Tensor:
     """The same memory as (N, channels, H, W): RGB is then channels_last, as convolutions want it."""
     return stored.unsqueeze(1) if stored.ndim == 3 else stored.permute(0, 3, 1, 2)

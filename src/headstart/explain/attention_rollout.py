@@ -17,7 +17,6 @@ from headstart.explain.picture import Shown, Subject, UnfitError
 
 Heads = Literal["mean", "max", "min"]
 
-SIDE = 224  # pixels of a tile's longer side, where the image is smaller
 MOST_EXTRA = 8  # tokens that are no patches: of the class, of a teacher, registers
 SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
 
@@ -42,9 +41,7 @@ class AttentionRollout:
         images, network = subject.images, subject.network
         for n in subject.progress(range(len(images)), title="attention rollout"):
             found = over_patches(rollout(attentions(network, network.entering(images.pixels[n : n + 1])), self.heads))
-            photo = render.photo(images.pixels[n])
-            if max(photo.shape[:2]) < SIDE:
-                photo = render.enlarged(photo, SIDE)
+            photo = render.larger(render.photo(images.pixels[n]))
             large = functional.interpolate(found[None], size=photo.shape[:2], mode="bilinear", align_corners=False)
             painted = render.heat(large[0, 0], colours="inferno")
             sheet = render.sheet([photo, render.over(photo, painted, opacity=0.65)], columns=2)

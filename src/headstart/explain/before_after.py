@@ -45,7 +45,7 @@ class BeforeAfter:
         before = began(subject, kind="before_after")
         chosen = subject.network.chosen(self.stages)
         pixels, names = subject.images.pixels, subject.images.names
-        parts = [pixels[at : at + subject.batch_size] for at in range(0, len(pixels), subject.batch_size)]
+        parts = torch.split(pixels, subject.batch_size)
         units = _most_changed(subject, before, chosen, parts)
         if not units:
             raise UnfitError(f"before_after needs stages with maps, and {', '.join(chosen)} have none")

@@ -99,9 +99,7 @@ class DeadUnits:
         """One image of bars. UnfitError where no activation function is met."""
         network = subject.network
         chosen = network.chosen(self.stages)
-        total = math.ceil(len(subject.searched_names()) / subject.batch_size)
-        batches = (batch.image for batch in subject.progress(subject.searched(), title="dead units", total=total))
-        found = tallies(network, batches, chosen)
+        found = tallies(network, (batch.image for batch in subject.searching(title="dead units")), chosen)
         if not found:
             raise UnfitError(f"dead units need activation functions ({', '.join(KINDS)}), and none was met")
         rows = [row for stage in chosen if (row := self._row(stage, found)) is not None]

@@ -11,6 +11,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
+from headstart.backbones.visible import eight_bit
 from headstart.explain.network import Network
 from headstart.explain.picture import Shown, Subject
 from headstart.explain.render import enlarged, photo, sheet
@@ -67,7 +68,7 @@ class FeatureInversion:
                     alpha_weight=self.alpha_weight, beta=self.beta, variation_weight=self.variation_weight,
                     progress=partial(subject.progress, title=f"inverting {stage}"),
                 )  # fmt: skip
-                made.append(eight_bit(found, pixels))
+                made.append(eight_bit(found.float().cpu(), pixels))
                 errors.append(error)
             for nth, image in enumerate(images):
                 tiles = [photo(image), *(photo(one[nth]) for one in made)]
@@ -154,12 +155,6 @@ def variation(x: Tensor, beta: float) -> Tensor:
     squares = (right - here).square() + (below - here).square()
     tiny = torch.finfo(x.dtype).tiny  # a root has no finite slope at 0
     return squares.clamp_min(tiny).pow(beta / 2).flatten(1).mean(dim=1)
-
-
-def eight_bit(x: Tensor, pixels: Pixels) -> Tensor:
-    """Normalised images (B, C, H, W) -> uint8, on the CPU."""
-    mean, std = (torch.tensor(one)[:, None, None] for one in (pixels.mean, pixels.std))
-    return ((x.detach().float().cpu() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _range(pixels: Pixels, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from headstart.explain.page import Answered, Picture, Section, page
+from headstart.explain.page import Answered, OnPage, Section, page
 from headstart.explain.picture import Shown, UnfitError
 from headstart.explain.render import Seen
 from headstart.types import UserError
@@ -91,7 +91,7 @@ def _sections(place: Path, kinds: Iterable[Kind]) -> list[Section]:
     return sections
 
 
-def _written(place: Path, one: Shown, kind: str) -> Picture:
+def _written(place: Path, one: Shown, kind: str) -> OnPage:
     _check_name(one.name, f"a picture of {kind}")
     shape, dtype = np.shape(one.image), getattr(one.image, "dtype", type(one.image))
     if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or 0 in shape:
@@ -100,7 +100,7 @@ def _written(place: Path, one: Shown, kind: str) -> Picture:
     if file.exists():
         raise UserError(f"no two pictures of a kind may have the same name, got {kind}/{one.name} twice")
     file.write_bytes(png(one.image))
-    return Picture(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
+    return OnPage(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
 
 
 def _check_name(name: str, what: str) -> None:

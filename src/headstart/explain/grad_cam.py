@@ -14,8 +14,6 @@ from headstart.explain.chosen_class import Of, explained
 from headstart.explain.network import Network, maps
 from headstart.explain.picture import Shown, Subject, UnfitError
 
-SIDE = 224  # pixels of a tile's longer side, where the image is smaller
-
 
 class Slopes(NamedTuple):
     """A stage's maps (B, D, h, w), and the derivatives of a class's logit with respect to them, as large."""
@@ -43,9 +41,7 @@ class _ClassMaps(ABC):
             index = torch.tensor([one.number], device=one.x.device)
             stage = self.stage or last_with_slopes(network, one.x, index)
             found = self.weighed(slopes(network, one.x, index, stage=stage))[0]
-            photo = render.photo(subject.images.pixels[one.position])
-            if max(photo.shape[:2]) < SIDE:
-                photo = render.enlarged(photo, SIDE)
+            photo = render.larger(render.photo(subject.images.pixels[one.position]))
             painted = render.heat(_as_large(found, photo.shape[:2]), low=0.0, colours="turbo")
             sheet = render.sheet([photo, render.over(photo, painted)], columns=2)
             size = " x ".join(map(str, found.shape))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,6 @@ from headstart.explain.chosen_class import Of, explained
 from headstart.explain.network import Network
 from headstart.explain.picture import Shown, Subject
 
-SIDE = 224  # pixels of a smaller image's longer side on the sheet
 PEAK = 0.99  # of the values that a map is scaled by; single pixels are far above the others
 
 
@@ -78,15 +76,10 @@ def beside(image: Tensor, found: Tensor) -> render.Seen:
         render.projection(found, scale=most),
         render.heat(size, low=0.0, high=most, colours="inferno"),
     ]
-    return render.sheet([larger(tile) for tile in tiles], columns=3)
+    return render.sheet([render.larger(tile) for tile in tiles], columns=3)
 
 
 def peak(size: Tensor) -> float:
     """A magnitude (H, W) that one pixel in a hundred exceeds, the largest where that is 0."""
     values = size.flatten().float()
     return float(values.quantile(PEAK)) or float(values.max())
-
-
-def larger(tile: render.Seen) -> render.Seen:
-    """A tile, enlarged to SIDE pixels where it is smaller."""
-    return render.enlarged(tile, SIDE) if max(tile.shape[:2]) < SIDE else np.ascontiguousarray(tile)

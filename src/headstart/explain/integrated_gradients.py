@@ -14,7 +14,6 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from headstart.explain import render
 from headstart.explain.chosen_class import Of, explained
-from headstart.explain.gradient import larger
 from headstart.explain.network import Network
 from headstart.explain.picture import Shown, Subject
 
@@ -72,7 +71,7 @@ class IntegratedGradients:
                 f"{one.said}: {found.difference:+.3g} from a {self.baseline} image to this one; "
                 f"the pixels sum to {found.difference + found.gap:+.3g} in {self.steps} steps"
             )
-            yield Shown(one.name, render.sheet([larger(tile) for tile in tiles], columns=3), caption, ALT)
+            yield Shown(one.name, render.sheet([render.larger(tile) for tile in tiles], columns=3), caption, ALT)
 
 
 ALT = "The image, a white picture with red and blue grains where pixels spoke for and against the class, and both."

@@ -46,8 +46,11 @@ class Network:
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> (B, classes); each row sums to 1, where images are of one class."""
-        logits = self.logits(x).float()
-        return logits.sigmoid() if self.several else logits.softmax(dim=1)
+        return self.chances(self.logits(x))
+
+    def chances(self, logits: Tensor) -> Tensor:
+        """The same of logits (B, classes), float32."""
+        return logits.float().sigmoid() if self.several else logits.float().softmax(dim=1)
 
     def activations(self, x: Tensor, stage: str) -> Tensor:
         """What a stage makes of normalised images (B, C, H, W): maps (B, D, h, w), tokens (B, N, D), features (B, D).

@@ -69,10 +69,9 @@ class Occlusion:
         size = network.backbone.pixels.size
         patch = self.patch or max(1, round(size / 7))
         stride = self.stride or max(1, patch // 4)
+        stage = self._stage(network, network.entering(subject.images.pixels[:1]))
         for one in explained(subject, of=self.of, title="occlusion"):
-            found = occlusion(
-                subject, one.x, number=one.number, stage=self._stage(network, one.x), patch=patch, stride=stride
-            )
+            found = occlusion(subject, one.x, number=one.number, stage=stage, patch=patch, stride=stride)
             image = _drawing(subject, one, found, patch, stride)
             yield Shown(one.name, image, _said(subject, one, found, patch, stride), ALT)
 
@@ -136,8 +135,8 @@ def _answers(network: Network, x: Tensor, stage: str | None) -> tuple[Tensor, Te
             found = maps(out)
             given = None if found is None else found.float().sum(dim=(2, 3))
         if name == last:
-            logits = network.head(pooled(out)).float()
-    return logits.sigmoid() if network.several else logits.softmax(dim=1), given
+            chances = network.chances(network.head(pooled(out)))
+    return chances, given
 
 
 def _square(cell: int, patch: int, stride: int) -> slice:

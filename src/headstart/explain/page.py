@@ -24,7 +24,7 @@ PHOTO = 96  # pixels of the longer side of a photo below which it is pixel art, 
 WORDS = 224  # pixels that a caption has at least
 
 
-class Picture(NamedTuple):
+class OnPage(NamedTuple):
     """An image file and its words; name: its kind and its own."""
 
     file: Path
@@ -41,7 +41,7 @@ class Section(NamedTuple):
     name: str
     title: str
     about: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[OnPage, ...]
     unfit: str = ""
 
 
@@ -100,7 +100,7 @@ def _places(sections: Sequence[Section]) -> list[str]:
     return found[2:]
 
 
-def _url(picture: Picture) -> str:
+def _url(picture: OnPage) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture.file.read_bytes()).decode('ascii')}"
 
 
@@ -116,7 +116,7 @@ def _photo_url(image: Seen) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
-def _box(one: Picture | Answered) -> _Box:
+def _box(one: OnPage | Answered) -> _Box:
     return _Box(one.image.shape[1], one.image.shape[0]) if isinstance(one, Answered) else _Box(one.width, one.height)
 
 

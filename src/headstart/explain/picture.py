@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
@@ -65,6 +66,11 @@ class Subject:
         """The same steps, with a bar while they are gone through."""
         bar: Iterable[Step] = tqdm(steps, desc=title, total=total, leave=False, disable=True if self.quiet else None)
         return bar
+
+    def searching(self, *, title: str) -> Iterable[Batch]:
+        """What is searched, with a bar."""
+        total = math.ceil(len(self.searched_names()) / self.batch_size)
+        return self.progress(self.searched(), title=title, total=total)
 
     def called(self, index: int) -> str:
         """A class's name."""

@@ -19,6 +19,7 @@ Seen = NDArray[np.uint8]  # (H, W, 3)
 
 GAP = 2  # pixels between the tiles of a sheet
 PAPER = 255
+SIDE = 224  # pixels of a smaller image's longer side on a sheet
 
 
 def photo(image: Tensor) -> Seen:
@@ -67,6 +68,11 @@ def enlarged(image: Seen, side: int, *, smooth: bool = False) -> Seen:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     kind = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(image).resize(size, kind))
+
+
+def larger(image: Seen) -> Seen:
+    """As large as it is, but with a longer side of SIDE pixels where it is smaller."""
+    return enlarged(image, SIDE) if max(image.shape[:2]) < SIDE else image
 
 
 def sheet(tiles: Sequence[Seen], *, columns: int | None = None, gap: int = GAP) -> Seen:

@@ -33,7 +33,7 @@ def searched(
     found: list[dict[str, list[Tensor]]] = [{stage: [] for stage in stages} for _ in networks]
     labels: list[Tensor] = []
     seen, known = 0, True
-    for batch in subject.progress(subject.searched(), title=title):
+    for batch in subject.searching(title=title):
         image = batch.image[: most - seen]
         for of_stage, network in zip(found, networks, strict=True):
             for stage, rows in passed(network, image, stages):

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.backbones.visible import eight_bit
 from headstart.data.hidden import HiddenLabelError as HiddenLabelError  # which a kind meets that reads such labels
 from headstart.explain.picture import Images
-from headstart.types import Batch, Pixels
+from headstart.types import Batch
 
 
 def images_of(data: Any, split: str, count: int) -> Images:
@@ -42,11 +43,3 @@ def names_of(data: Any, split: str) -> tuple[str, ...]:
     if hasattr(data, "names"):
         return tuple(data.names(split))
     return tuple(f"{split}/{n}" for n in range(data.sizes[split]))
-
-
-def eight_bit(image: Tensor, pixels: Pixels) -> Tensor:
-    """Images (N, channels, H, W) as batches have them, uint8 or normalised -> uint8."""
-    if image.dtype == torch.uint8:
-        return image
-    std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-    return ((image * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)

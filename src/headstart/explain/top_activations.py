@@ -97,8 +97,8 @@ def searched(subject: Subject, stages: Sequence[str], *, top: int) -> dict[str, 
     network = subject.network
     found = {stage: Strongest(top) for stage in stages}
     with torch.no_grad():
-        for images in _images(subject, title="search"):
-            for stage, activations in network.passing(network.entering(images), stages):
+        for batch in subject.searching(title="search"):
+            for stage, activations in network.passing(network.entering(batch.image), stages):
                 found[stage].see(activations)
     return found
 
@@ -216,7 +216,7 @@ class _Tiles:
         for slot in slots:
             wanted[slot.image].append(slot)
         first = 0
-        for images in _images(subject, title="projections"):
+        for images, *_ in subject.searching(title="projections"):
             here = defaultdict(list)
             for nth in range(first, first + len(images)):
                 for slot in wanted.pop(nth, ()):
@@ -310,10 +310,3 @@ def guided_projections(
         at = torch.tensor([row * columns + column for row, column in places], device=flat.device)
     (found,) = torch.autograd.grad(own[rows, at].sum(), leaf)
     return found
-
-
-def _images(subject: Subject, *, title: str) -> Iterator[Tensor]:
-    """The searched images, uint8 (B, C, H, W), B at most the batch size."""
-    total = math.ceil(len(subject.searched_names()) / subject.batch_size)
-    for batch in subject.progress(subject.searched(), title=title, total=total):
-        yield batch.image

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from headstart.backbones.visible import visible
 from headstart.types import Pixels
 
 SIDE = 32  # of a thumbnail, in pixels: 1000 of them make a picture of 1024 pixels a side
@@ -46,11 +46,7 @@ def thumbnails(images: Tensor, pixels: Pixels, *, count: int) -> Tensor:
 
     side: 32 pixels, and less where a picture of `count` of them would be too large for a browser.
     """
-    if images.dtype == torch.uint8:
-        plain = images.float() / 255
-    else:
-        std, mean = (torch.tensor(values)[:, None, None] for values in (pixels.std, pixels.mean))
-        plain = images.float() * std + mean
+    plain = visible(images, pixels)
     if plain.shape[1] not in (1, 3):
         plain = plain[:, :1]
     side = max(1, min(SIDE, WIDEST // math.ceil(math.sqrt(count))))  # TensorBoard lays them out in a square

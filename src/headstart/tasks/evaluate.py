@@ -15,10 +15,11 @@ from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from headstart import launch
-from headstart.callbacks.figures import confusion_figure, labels_figure, visible, wrong_figure
+from headstart.backbones.visible import visible
+from headstart.callbacks.figures import confusion_figure, labels_figure, wrong_figure
+from headstart.tasks.class_places import class_places, relabelled
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.evaluate_labels import LabelAnswers
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
@@ -115,14 +116,8 @@ class _Relabelled:
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            yield batch._replace(label=self._label(batch.label))
-
-    def _label(self, label: Tensor) -> Tensor:
-        if not self._several:
-            return self._places[label]
-        if label.ndim == 1:  # each of one class alone
-            return one_hot(self._places[label], self._classes).float()
-        return label[:, self._places.argsort()]
+            label = relabelled(batch.label, self._places, self._classes, several=self._several)
+            yield batch._replace(label=label)
 
 
 class _Seen(pl.Callback):
@@ -152,12 +147,14 @@ class _Seen(pl.Callback):
 
 def _places(asked: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
     """Where each class of the data is among those of the run. Raises UserError where one is not there."""
-    if unknown := [name for name in asked if name not in known]:
-        raise UserError(
+    return class_places(
+        asked,
+        known,
+        lambda unknown: UserError(
             f"the run's classes are {', '.join(known)}; those of evaluate.data are {', '.join(asked)}; "
             f"the run does not know {', '.join(unknown)}: rename them, or leave them out"
-        )
-    return torch.tensor([known.index(name) for name in asked])
+        ),
+    )
 
 
 def _check_kind(images: Any, several: bool, places: Tensor, known: tuple[str, ...]) -> None:

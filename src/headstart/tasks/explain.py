@@ -18,7 +18,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
+from headstart.callbacks.start import features_of
 from headstart.data.decode import decoder_of
+from headstart.data.pixels import channels_first
 from headstart.explain.answers import answers
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.network import Network
@@ -26,6 +28,7 @@ from headstart.explain.page import Answered
 from headstart.explain.picture import Images, Picture, Subject
 from headstart.explain.render import photo
 from headstart.explain.split import batches_of, images_of, names_of
+from headstart.tasks.class_places import class_places, relabelled
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
@@ -81,9 +84,8 @@ def explain(
     kinds: dict[str, Picture] = {name: instantiate(node) for name, node in chosen.items() if node}
     if not kinds:
         raise UserError("picture must name one kind at least, got none; try picture=[default]")
-    model = _of_command(cfg, data) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data)
-    trainer = lone_trainer(cfg.trainer)
-    device = trainer.strategy.root_device
+    device = lone_trainer(cfg.trainer).strategy.root_device
+    model = _of_command(cfg, data, device) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data)
     subject = _subject(model, images, count, split, batch_size, device)
     folder = _folder(cfg, run_dir, out_dir)
     with subject.network.at_rest():
@@ -131,7 +133,6 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
         found.setup("test")
         return found
 
-    @cache
     def before() -> Network | None:
         if own.reuse and waits_for_source(own):
             log.warning("the source model is no longer there: nothing is shown of the time before training")
@@ -145,34 +146,26 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
     return _Model(own, parts, run.class_names, images, before, title)
 
 
-def _of_command(cfg: DictConfig, data: DictConfig | None) -> _Model:
+def _of_command(cfg: DictConfig, data: DictConfig | None, device: torch.device) -> _Model:
     check_adapters(cfg)
     weights = weights_of(cfg)
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg, data, weights)
+    parts.module.to(device)
     parts.data.setup("test")
     names = tuple(parts.data.class_names)
     if parts.head.init == "source" and weights.backbone:
         parts.head.set_source(weights.head, weights.class_names, names)
     else:
         log.info("the head is set in closed form on the training images: no training has made one")
-        _set_head(parts)
+        train = parts.data.plain_dataloader("train")
+        parts.head.set_class_means(*features_of(parts.module, train, lambda batch: batch))
     of = f"{_backbone_name(cfg)}, {'source weights' if cfg.reuse else 'random weights'}"
     return _Model(cfg, parts, names, lambda: parts.data, lambda: None, of)
 
 
 def _backbone_name(cfg: DictConfig) -> str:
     return str(cfg.backbone.get("name") or str(cfg.backbone["_target_"]).rpartition(".")[2])
-
-
-@torch.no_grad()
-def _set_head(parts: Parts) -> None:
-    features, labels = [], []
-    backbone = parts.backbone.eval()
-    for batch in parts.data.plain_dataloader("train"):
-        features.append(backbone(batch.image).float())
-        labels.append(batch.label)
-    parts.head.set_class_means(torch.cat(features), torch.cat(labels))
 
 
 def _subject(
@@ -187,9 +180,8 @@ def _subject(
         return names_of(model.data(), split)
 
     def searched() -> Iterator[Batch]:
-        places = _places(model)
         for batch in batches_of(model.data(), split, batch_size):
-            yield batch._replace(label=_numbered(batch.label, places, model))
+            yield batch._replace(label=_numbered(batch.label, model, network))
 
     @cache
     def before() -> Network | None:
@@ -201,7 +193,7 @@ def _subject(
 
     return Subject(
         network=network,
-        images=_of_files(model, images, count) if images else _of_split(model, split, count),
+        images=_of_files(model, images, count) if images else _of_split(model, network, split, count),
         class_names=model.class_names,
         batch_size=batch_size,
         searched=searched,
@@ -210,35 +202,23 @@ def _subject(
     )
 
 
-def _of_split(model: _Model, split: str, count: int) -> Images:
+def _of_split(model: _Model, network: Network, split: str, count: int) -> Images:
     found = images_of(model.data(), split, count)
-    label = None if found.label is None else _numbered(found.label, _places(model), model)
+    label = None if found.label is None else _numbered(found.label, model, network)
     return Images(found.pixels, found.names, label)
 
 
-def _places(model: _Model) -> Tensor | None:
-    """Where each class of the data is among the model's, None where they are the same ones.
-
-    Raises UserError where the model does not know one.
-    """
-    asked = tuple(model.data().class_names)
-    if asked == model.class_names:
-        return None
-    if unknown := [name for name in asked if name not in model.class_names]:
-        raise UserError(
+def _numbered(label: Tensor, model: _Model, network: Network) -> Tensor:
+    """Labels of the data as the model numbers its classes. Raises UserError where it does not know one."""
+    places = class_places(
+        model.data().class_names,
+        model.class_names,
+        lambda unknown: UserError(
             f"the model's classes are {', '.join(model.class_names)}, and explain.data has others: "
             f"{', '.join(unknown)}; explain.images=<folder> takes images of any class"
-        )
-    return torch.tensor([model.class_names.index(name) for name in asked])
-
-
-def _numbered(label: Tensor, places: Tensor | None, model: _Model) -> Tensor:
-    """Labels (N,), or (N, classes) of several, of the data as the model numbers its classes."""
-    if places is None:
-        return label
-    if label.ndim == 1:
-        return places[label]
-    return label.new_zeros(len(label), len(model.class_names)).index_copy(1, places, label)
+        ),
+    )
+    return relabelled(label, places, len(model.class_names), several=network.several)
 
 
 def _of_files(model: _Model, images: str, count: int) -> Images:
@@ -248,11 +228,11 @@ def _of_files(model: _Model, images: str, count: int) -> Images:
     decode = decoder_of(
         model.parts.backbone.pixels, resize=target.get("resize"), reduced=target.get("decode", "reduced") == "reduced"
     )
-    seen = torch.from_numpy(np.stack([decode(Path(name)) for name in files]))
+    seen = channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in files])))
     classes = [Path(name).resolve().parent.name for name in files]
     known = all(name in model.class_names for name in classes)
     return Images(
-        seen[:, None] if seen.ndim == 3 else seen.permute(0, 3, 1, 2),
+        seen,
         tuple(files),
         torch.tensor([model.class_names.index(name) for name in classes]) if known else None,
     )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from headstart import launch
 from headstart.backbones.lora import merge
 from headstart.backbones.stages import pooled
-from headstart.callbacks.figures import visible
+from headstart.backbones.visible import eight_bit
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.folders import write_json
 from headstart.tasks.result import versions
@@ -110,10 +110,7 @@ def _some_images(own: DictConfig, pixels: Pixels) -> Tensor:
     data = instantiate(own.target, pixels=pixels, seed=own.seed)
     data.setup("test")
     batch = next(iter(data.plain_dataloader("test")), None) or next(iter(data.plain_dataloader("val")))
-    image = batch.image[:CHECKED]
-    if image.dtype != torch.uint8:  # the data had to resize it
-        image = (visible(image, pixels) * 255).round().to(torch.uint8)
-    found: Tensor = image.contiguous()
+    found: Tensor = eight_bit(batch.image[:CHECKED], pixels).contiguous()  # normalised where they had to be resized
     return found
 
 

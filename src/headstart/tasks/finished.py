@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headstart.backbones.stages import Backbone
 from headstart.data.decode import Decoder, decoder_of
+from headstart.data.pixels import channels_first
 from headstart.data.tta.views import Views, enlarged, looked_at
 from headstart.features.images import Engine
 from headstart.tasks.devices import lone_trainer
@@ -46,8 +47,7 @@ class Finished:
 
         They sum to 1, where an image may not have several labels.
         """
-        planes = torch.from_numpy(image)
-        planes = planes[:, None] if planes.ndim == 3 else planes.permute(0, 3, 1, 2)
+        planes = channels_first(torch.from_numpy(image))
         views = [planes] if self.views is None else looked_at(self.views, planes, self.backbone.pixels.size)
         return torch.stack([self._of_view(view) for view in views]).mean(dim=0)
 
