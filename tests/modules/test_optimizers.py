@@ -80,3 +80,42 @@ def test_the_rate_is_the_one_given_else_the_optimizers_own():
     assert learning_rate(optim.AdamW) == 1e-3
     with pytest.raises(UserError, match=r"optimizer\.lr"):
         learning_rate(functools.partial(optim.AdamW, lr=None))
+
+
+IN_ONE_PASS = (optim.Adam, optim.AdamW, optim.SGD, optim.Adagrad)
+
+
+@pytest.mark.parametrize("kind", IN_ONE_PASS, ids=lambda kind: kind.__name__)
+def test_on_the_cpu_an_optimizer_steps_in_one_pass_and_to_the_same_weights(kind):
+    def learned(make):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, bias=False), torch.nn.BatchNorm2d(8), torch.nn.Conv2d(8, 8, 3), torch.nn.Flatten(),
+            torch.nn.Linear(8 * 16, 4),
+        ).to(memory_format=torch.channels_last)  # fmt: skip
+        image = torch.randn(16, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+        optimizer = make([{"params": [one], "lr": 0.01} for one in net.parameters()])
+        for _ in range(5):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(image), torch.arange(16) % 4).backward()
+            optimizer.step()
+        return optimizer, net.state_dict()
+
+    optimizer, ours = learned(lambda groups: optimizer_of(made(kind), groups))
+    _, one_by_one = learned(lambda groups: made(kind)(groups, foreach=False))
+    assert all(group["fused"] for group in optimizer.param_groups)
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, one_by_one[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("said", [{"fused": False}, {"foreach": True}, {"foreach": False}, {"differentiable": True}])
+def test_what_was_said_of_how_steps_are_computed_holds(said):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(2))]}]
+    optimizer = optimizer_of(functools.partial(optim.AdamW, **said), groups)
+    assert not optimizer.defaults["fused"]
+    assert all(optimizer.defaults[name] == value for name, value in said.items())
+
+
+def test_torch_chooses_for_parameters_that_are_not_on_the_cpu():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(2, device="meta"))]}]
+    assert optimizer_of(optim.AdamW, groups).defaults["fused"] is None

@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import Optimizer, SparseAdam
 
 from headstart.types import UserError
 
+UNSAID = {"fused": (None,), "foreach": (None,), "capturable": (None, False), "differentiable": (None, False)}
 TRY = "try optimizer=adamw or optimizer=sgd"
 
 
@@ -28,7 +31,7 @@ def optimizer_of(make: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
     Raises UserError where it takes no groups, no parameters of some shape, or no dense gradients.
     """
     try:
-        optimizer = make(groups)
+        optimizer = make(groups, **_in_one_pass(make, groups))
     except (TypeError, ValueError) as error:
         raise UserError(
             f"optimizer must take several groups of parameters of any shape; {_name(make)} does not: "
@@ -37,6 +40,19 @@ def optimizer_of(make: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
     if isinstance(optimizer, SparseAdam):
         raise UserError(f"optimizer must take dense gradients; SparseAdam takes sparse ones only; {TRY}")
     return optimizer
+
+
+def _in_one_pass(make: Callable[..., Optimizer], groups: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """`fused` for parameters on the CPU, where torch has it and nothing was said of how the steps are to be computed.
+
+    The same formula without tensors in between. On a GPU torch chooses by itself.
+    """
+    own = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()}
+    if "fused" not in own or any(own.get(name) not in usual for name, usual in UNSAID.items()):
+        return {}
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    plain = all(type(one) in (Tensor, Parameter) and one.is_floating_point() for one in parameters)
+    return {"fused": True} if plain and all(one.device.type == "cpu" for one in parameters) else {}
 
 
 def _name(make: Callable[..., Any]) -> str:

@@ -12,6 +12,7 @@ from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSA
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart import launch
+from headstart.callbacks.allocation import keep_freed_memory
 from headstart.sharding import Sharded
 from headstart.tasks.profiler import profiler_of
 from headstart.types import UserError
@@ -69,9 +70,7 @@ def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
     elif strategy.get("start_method", "popen") != "popen":
         raise _unknown(f"DDPStrategy with start_method={strategy['start_method']}")
     trainer: pl.Trainer = instantiate(node, **more)
-    if isinstance(trainer.accelerator, CPUAccelerator) and not CUDAAccelerator.is_available():
-        # by it torch asks the driver, in vain, and its optimizers ask in every step: a tenth of what a head's takes
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    _suit(trainer)
     if node.get("sync_batchnorm") and isinstance(trainer.accelerator, CPUAccelerator):
         raise UserError(
             "trainer.sync_batchnorm=true works on GPUs only, as torch has it for no other device; this run would be "
@@ -90,7 +89,18 @@ def lone_trainer(node: DictConfig, *keys: str, **more: Any) -> pl.Trainer:
         devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
         **more,
     )  # fmt: skip
+    _suit(trainer)
     return trainer
+
+
+def _suit(trainer: pl.Trainer) -> None:
+    """Set the process up for what computes in it."""
+    if not isinstance(trainer.accelerator, CPUAccelerator):
+        return
+    keep_freed_memory()
+    if not CUDAAccelerator.is_available():
+        # by it torch asks the driver, in vain, and its optimizers ask in every step: a tenth of what a head's takes
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 def _unknown(strategy: str) -> UserError:
