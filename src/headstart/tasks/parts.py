@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.layers import Adapted
@@ -43,6 +44,7 @@ class Parts:
     schedule: Schedule  # of what is open when
     from_source: tuple[str, ...]  # the stages that have the source's weights
     adapted: Adapted | None  # where adapters are
+    network: str = ""  # what decides the module's layers, not their numbers
 
 
 class Built(NamedTuple):
@@ -154,7 +156,17 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
-    return Parts(backbone, data, head, module, schedule, from_source, adapted)
+    chosen = [
+        cfg.get(key) for key in ("backbone", cfg.get("inject") or "", "head", "module", "regularizer", "adaptation")
+    ]
+    network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
+    return Parts(backbone, data, head, module, schedule, from_source, adapted, network)
+
+
+def resolved(*nodes: Any) -> str:
+    """What nodes of the config say, and values beside them, as a text: another one for another choice."""
+    plain = [OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node for node in nodes]
+    return json.dumps(plain, default=str)
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:
