@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.layers import Adapted
 from headstart.backbones.stages import Backbone
-from headstart.backbones.weights import Weights, load
+from headstart.backbones.weights import Weights
 from headstart.data.domains import paired
 from headstart.mix.mixing import Mixing
+from headstart.tasks.template import resolved, with_weights
 from headstart.types import UserError
 from headstart.unfreeze.explicit import Explicit
 from headstart.unfreeze.fresh import Fresh
@@ -61,8 +61,7 @@ def built(cfg: DictConfig, weights: Weights | None = None) -> Built:
     weights: of the source; loaded before adapters come, as these have other names in them and may begin from them.
     Adapters draw their first numbers from a copy of the random state: what is drawn after them is as without them.
     """
-    backbone: Backbone = instantiate(cfg.backbone)
-    from_source = load(backbone, weights or Weights())
+    backbone, from_source = with_weights(cfg.backbone, weights or Weights())
     if not cfg.get("inject"):
         return Built(backbone, from_source, None)
     adapters = instantiate(cfg[cfg.inject], _convert_="all")
@@ -161,12 +160,6 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     ]
     network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
     return Parts(backbone, data, head, module, schedule, from_source, adapted, network)
-
-
-def resolved(*nodes: Any) -> str:
-    """What nodes of the config say, and values beside them, as a text: another one for another choice."""
-    plain = [OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node for node in nodes]
-    return json.dumps(plain, default=str)
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:

@@ -9,9 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -26,6 +24,7 @@ from headstart.backbones.places import OnHub, Url, place_of
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
+from headstart.tasks.template import template
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -47,9 +46,7 @@ def file_weights(
     """
     file, about = _here(path, sha256)
     state = _tensors(file, identity(file)) if file.is_file() else tensors_in(file)
-    with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
-        backbone: Backbone = instantiate(cfg.backbone)
-    return weights_in(state, backbone, file=file, prefix=prefix, reset_from=reset_from, about=about)
+    return weights_in(state, template(cfg.backbone), file=file, prefix=prefix, reset_from=reset_from, about=about)
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep begin with one file, and nobody changes what is in it
