@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from composed import CONF
-from headstart.backbones.file import sha256
+from headstart.backbones.digest import sha256
 from headstart.backbones.small_cnn import small_cnn
 from headstart.cli import main
 from headstart.tasks.fit import waits_for_source

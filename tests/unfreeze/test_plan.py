@@ -398,3 +398,30 @@ def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
 def test_the_end_of_an_endless_run_is_not_known():
     text = str(planned(Net(), [of(epochs=1), END], run=Run(steps_per_epoch=10, epochs=math.inf)))
     assert "no known end" in text
+
+
+def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
+    from headstart.tasks import plan as task
+    from headstart.tasks.parts import assembled
+    from headstart.unfreeze import plan as module
+
+    measured = []
+    measure = module.step_cost
+    monkeypatch.setattr(module, "step_cost", lambda *given: measured.append(1) or measure(*given))
+    monkeypatch.setattr(task, "_COSTS", {})
+
+    def plan(*overrides):
+        cfg = composed("mode=feature_extraction", *overrides)
+        return task.run_plan(assembled(cfg), task._lone_trainer(cfg.trainer), processes=1)
+
+    first = plan()
+    assert len(measured) == 2  # all, and the head alone
+    assert plan("optimizer.lr=0.5").rows[0].backward == first.rows[0].backward
+    assert len(measured) == 2
+    assert plan("mode=gradual").flops == first.flops
+    more = len(measured)
+    assert more > 2  # what it opens
+    wide = plan("backbone.width=20")
+    assert len(measured) == more + 2
+    monkeypatch.setattr(task, "_COSTS", {})
+    assert plan("backbone.width=20") == wide

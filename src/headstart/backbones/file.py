@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import zipfile
@@ -53,12 +52,6 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises whatever its zip reader or a half pickle does
         raise UserError(f"cannot read {path}: {_of_another_kind(path) or _reason(error)}") from error
     return _state(content, path)
-
-
-def sha256(path: Path) -> str:
-    """64 hex digits of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:

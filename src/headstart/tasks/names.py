@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from headstart.backbones import digest
 from headstart.backbones.places import place_of
 from headstart.types import UserError
 
@@ -159,13 +158,7 @@ def _content(path: str) -> str:
         file = place_of(path)
     except UserError:  # it will be told where the file is wanted
         return path
-    return _digest(file, file.stat().st_mtime_ns) if isinstance(file, Path) and file.is_file() else path
-
-
-@cache
-def _digest(file: Path, changed_ns: int) -> str:  # noqa: ARG001  # a part of what is remembered
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest.sha256(file) if isinstance(file, Path) and file.is_file() else path
 
 
 def _hex(text: str) -> str:

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, ListConfig
 from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.layers import Adapted
 from headstart.backbones.stages import Backbone
-from headstart.backbones.weights import Weights, load
+from headstart.backbones.weights import Weights
 from headstart.data.domains import paired
 from headstart.mix.mixing import Mixing
+from headstart.tasks.template import resolved, with_weights
 from headstart.types import UserError
 from headstart.unfreeze.explicit import Explicit
 from headstart.unfreeze.fresh import Fresh
@@ -43,6 +44,7 @@ class Parts:
     schedule: Schedule  # of what is open when
     from_source: tuple[str, ...]  # the stages that have the source's weights
     adapted: Adapted | None  # where adapters are
+    network: str = ""  # what decides the module's layers, not their numbers
 
 
 class Built(NamedTuple):
@@ -59,8 +61,7 @@ def built(cfg: DictConfig, weights: Weights | None = None) -> Built:
     weights: of the source; loaded before adapters come, as these have other names in them and may begin from them.
     Adapters draw their first numbers from a copy of the random state: what is drawn after them is as without them.
     """
-    backbone: Backbone = instantiate(cfg.backbone)
-    from_source = load(backbone, weights or Weights())
+    backbone, from_source = with_weights(cfg.backbone, weights or Weights())
     if not cfg.get("inject"):
         return Built(backbone, from_source, None)
     adapters = instantiate(cfg[cfg.inject], _convert_="all")
@@ -154,7 +155,11 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
-    return Parts(backbone, data, head, module, schedule, from_source, adapted)
+    chosen = [
+        cfg.get(key) for key in ("backbone", cfg.get("inject") or "", "head", "module", "regularizer", "adaptation")
+    ]
+    network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
+    return Parts(backbone, data, head, module, schedule, from_source, adapted, network)
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:

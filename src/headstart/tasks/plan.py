@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,10 +21,13 @@ from headstart.tasks.rules import settled
 from headstart.types import UserError
 from headstart.unfreeze import parts as model_parts
 from headstart.unfreeze.boundaries import Run
+from headstart.unfreeze.cost import Cost
 from headstart.unfreeze.plan import Plan, plan_of
 from headstart.unfreeze.share import Share, share_of
 
 log = logging.getLogger(__name__)
+# of networks that this process has measured: by the network, what learns -> what a step costs
+_COSTS: dict[Hashable, dict[frozenset[str], Cost]] = {}
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 # what a trainer must know to say how long a run is; where and how fast it computes does not matter
 LENGTH = (
@@ -73,7 +76,14 @@ def run_plan(parts: Parts, trainer: pl.Trainer, *, processes: int) -> Plan:
         image=image,
         loss=loss,
         batch_size=min(data.batch_size, data.sizes["train"]),
+        known=_COSTS.setdefault((parts.network, image.shape, _layout(module)), {}),
     )
+
+
+def _layout(module: pl.LightningModule) -> tuple[Any, ...]:
+    """The module's tensors, and which of them may learn."""
+    parameters = [(name, p.shape, p.dtype, p.requires_grad) for name, p in module.named_parameters()]
+    return (*parameters, *((name, buffer.shape) for name, buffer in module.named_buffers()))
 
 
 def share_of_run(parts: Parts) -> Share:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
+from headstart.backbones.digest import identity
+from headstart.backbones.digest import sha256 as sha256_of
 from headstart.backbones.download import cached_place, fetched
-from headstart.backbones.file import sha256 as sha256_of
 from headstart.backbones.file import tensors_in
 from headstart.backbones.hub import from_hub
 from headstart.backbones.matching import Matching, complete, linear_head, matching
@@ -24,6 +24,7 @@ from headstart.backbones.places import OnHub, Url, place_of
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
+from headstart.tasks.template import template
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,13 @@ def file_weights(
     lacks what those stages need.
     """
     file, about = _here(path, sha256)
-    state = tensors_in(file)
-    with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
-        backbone: Backbone = instantiate(cfg.backbone)
-    return weights_in(state, backbone, file=file, prefix=prefix, reset_from=reset_from, about=about)
+    state = _tensors(file, identity(file)) if file.is_file() else tensors_in(file)
+    return weights_in(state, template(cfg.backbone), file=file, prefix=prefix, reset_from=reset_from, about=about)
+
+
+@lru_cache(maxsize=1)  # the jobs of a sweep begin with one file, and nobody changes what is in it
+def _tensors(file: Path, _: tuple[int, ...]) -> Mapping[str, Tensor]:
+    return tensors_in(file)
 
 
 def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart import launch
 from headstart.backbones.pretrained import differences, pretrained
-from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
+from headstart.tasks.template import template
 from headstart.tasks.weights_file import weights_in
 from headstart.types import UserError
 
@@ -26,14 +25,14 @@ def pretrained_weights(*, cfg: DictConfig, name: str | None, reset_from: Annotat
     name: which of those that there are, None for the library's default. reset_from: keep the first n stages, the
     rest stays fresh. Raises UserError where the backbone has none, or they cannot be had.
     """
-    with torch.random.fork_rng(devices=[]):  # only to see names and shapes: the run's own backbone comes later
-        backbone: Backbone = instantiate(cfg.backbone)
-        if backbone.zoo is None:
-            raise UserError(
-                "weights=pretrained needs a backbone that a library has weights for, such as backbone=resnet50 or "
-                f"backbone=torchvision backbone.name=vit_b_16, not {cfg.backbone._target_}; "
-                "weights=file weights.path=... takes any others"
-            )
+    backbone = template(cfg.backbone)
+    if backbone.zoo is None:
+        raise UserError(
+            "weights=pretrained needs a backbone that a library has weights for, such as backbone=resnet50 or "
+            f"backbone=torchvision backbone.name=vit_b_16, not {cfg.backbone._target_}; "
+            "weights=file weights.path=... takes any others"
+        )
+    with torch.random.fork_rng(devices=[]):  # a library may make a network to load them into
         found = pretrained(backbone.zoo, name, backbone.pixels)
     _, model = backbone.zoo
     if launch.rank() == 0 and (told := differences(backbone.pixels, found.made_for)):

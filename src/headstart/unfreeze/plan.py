@@ -69,17 +69,19 @@ def plan_of(
     image: Tensor,
     loss: Callable[[Tensor], Tensor],
     batch_size: int,
+    known: dict[frozenset[str], Cost] | None = None,
 ) -> Plan:
     """The plan of a run; the module is as before when it is made.
 
     groups: the optimizer's. image: a few images, their numbers do not matter. loss: of the module on them.
-    batch_size: the run's. Raises UserError where a phase names what the model lacks.
+    batch_size: the run's. known: the cost of a step by what learns in it, as far as it is known of such a module;
+    what is measured is added. Raises UserError where a phase names what the model lacks.
     """
     checked(phases)
     chosen = [parts.selected(phase.open) for phase in phases]
     rates = _rates(module, parts, phases, groups)
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
-    whole, costs = _costs(module, parts, chosen, lambda: loss(image))
+    whole, costs = _costs(module, parts, chosen, lambda: loss(image), {} if known is None else known)
     when = begins(phases, run)
     rows = []
     for index, phase in enumerate(phases):
@@ -108,19 +110,23 @@ def plan_of(
 
 
 def _costs(
-    module: nn.Module, parts: Parts, chosen: Sequence[frozenset[str]], loss: Callable[[], Tensor]
+    module: nn.Module,
+    parts: Parts,
+    chosen: Sequence[frozenset[str]],
+    loss: Callable[[], Tensor],
+    found: dict[frozenset[str], Cost],
 ) -> tuple[Cost, list[tuple[frozenset[str], Cost]]]:
     """What training everything costs, and for each phase what learns in it and what that costs."""
-    found: dict[frozenset[str], Cost] = {}
-    with untouched(module):
-        freezing = Freezing(module, parts.parameters)
-        learning = [names & freezing.among for names in chosen]
-        for names in (freezing.among, *learning):
-            if names not in found:
+    freezing = Freezing(module, parts.parameters)
+    learning = [names & freezing.among for names in chosen]
+    unknown = [names for names in dict.fromkeys((freezing.among, *learning)) if names not in found]
+    if unknown:
+        with untouched(module):
+            for names in unknown:
                 freezing.open_only(names)
                 found[names] = step_cost(module, loss)
                 module.zero_grad(set_to_none=True)
-        freezing.end()
+            freezing.end()
     return found[freezing.among], [(names, found[names]) for names in learning]
 
 
