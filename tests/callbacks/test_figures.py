@@ -20,11 +20,22 @@ def test_the_confusion_matrix_has_the_true_classes_in_rows():
 def test_wrong_predictions_stand_with_their_images_the_surest_first():
     images = torch.stack([torch.full((1, 2, 2), 0.25), torch.full((1, 2, 2), 0.75)])  # of the third and the fourth
     figure = wrong_figure(images, LOGITS, LABELS, NAMES, count=5)
-    titles = [axes.get_title() for axes in figure.axes]
+    (axes,) = figure.axes
+    titles = [text.get_text() for text in axes.texts]
     sure = [LOGITS[2].softmax(0).max().item(), LOGITS[3].softmax(0).max().item()]
     assert titles == [f"cat as bee {sure[0]:.2f}", f"bee as ant {sure[1]:.2f}"]
-    assert [float(axes.images[0].get_array().mean()) for axes in figure.axes] == [0.25, 0.75]
-    assert len(wrong_figure(images, LOGITS, LABELS, NAMES, count=1).axes) == 1
+    assert [float(image.get_array().mean()) for image in axes.images] == [0.25, 0.75]
+    assert [text.get_position()[0] for text in axes.texts] == [np.mean(image.get_extent()[:2]) for image in axes.images]
+    assert len(wrong_figure(images, LOGITS, LABELS, NAMES, count=1).axes[0].images) == 1
+
+
+def test_long_names_of_classes_stay_within_the_place_of_their_image():
+    names = tuple(f"{name} of the mountains of the north" for name in NAMES)
+    (axes,) = wrong_figure(torch.rand(2, 3, 8, 8), LOGITS, LABELS, names, count=5).axes
+    axes.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert boxes[0].x1 <= boxes[1].x0
+    assert all(box.y1 <= axes.bbox.y1 for box in boxes)
 
 
 def test_the_surest_wrong_predictions_of_all_ranks_keep_their_images():

@@ -310,3 +310,22 @@ def test_the_files_of_a_split_can_be_pickled_for_workers_that_are_not_forked(cla
     assert isinstance(files, Files)
     there = pickle.loads(pickle.dumps(files))
     assert torch.equal(there.at(np.array([3, 1])), files.at(np.array([3, 1])))
+
+
+def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch):
+    from headstart.data import folder
+
+    Image.new("L", (4, 4), 10).save(tmp_path / "a.png")
+    read = []
+    seen = folder.header
+    monkeypatch.setattr(folder, "header", lambda path: read.append(path) or seen(path))
+    first = folder.Folder(tmp_path)
+    before = first.header("a.png"), first.digest("a.png", b"")
+    again = folder.Folder(tmp_path)
+    assert (again.header("a.png"), again.digest("a.png", b"")) == before
+    assert again.digest("a.png", b"other") != before[1]
+    assert len(read) == 1
+    Image.new("L", (5, 4), 10).save(tmp_path / "a.png")
+    assert again.header("a.png").width == 5
+    assert again.digest("a.png", b"") != before[1]
+    assert isinstance(again.header("gone.png"), str)

@@ -8,10 +8,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from headstart.backbones import digest
 from headstart.backbones.weights import Weights
 from headstart.cli import main
 from headstart.tasks import plan, template, weights_file
+from headstart.unchanged import sha256
 
 SHORT = ["backbone=resnet18", "backbone.size=32", "weights=file", "weights.path=w.pth", "mode=feature_extraction",
          "head.init=random", "trainer=cpu", "trainer.max_epochs=1"]  # fmt: skip
@@ -46,14 +46,14 @@ def reads(monkeypatch):
 
 def test_jobs_of_a_sweep_read_their_weights_once_and_a_changed_file_is_seen(reads):
     saved(1)
-    first = digest.sha256(Path("w.pth"))
+    first = sha256(Path("w.pth"))
     assert main(["-m", *SHORT, "optimizer.lr=0.1,0.01"]) == 0
     assert len(reads) == 1
     saved(2)
     assert main([*SHORT, "optimizer.lr=0.1"]) == 0
     assert len(reads) == 2
     assert [one["source"]["sha256"] for one in results()].count(first) == 2
-    assert [one["source"]["sha256"] for one in results()].count(digest.sha256(Path("w.pth"))) == 1
+    assert [one["source"]["sha256"] for one in results()].count(sha256(Path("w.pth"))) == 1
 
 
 @pytest.fixture

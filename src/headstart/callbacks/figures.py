@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from headstart.modules.several_labels import SeveralLabels
 from headstart.selection.sides import Sides
 from headstart.types import Batch
 
+LETTERS, LINES = 25, 3  # of a title
 KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
 
 
@@ -203,11 +205,18 @@ def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[st
     order = sureness[wrong].argsort(descending=True, stable=True)[:count]
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="tight")
+    width, height, side = 1.5, 1.85, 1.4  # inches of a place for an image and its title, of the image
+    figure = Figure(figsize=(width * columns, height * rows))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all: axes of their own would take four times as long
+    axes.axis("off")
     for place, index in enumerate(order.tolist()):
-        axes = figure.add_subplot(rows, columns, place + 1)
+        left, bottom = width * (place % columns) + (width - side) / 2, height * (place // columns + 1) - 0.03
         image = images[index].permute(1, 2, 0).numpy()
-        axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap=None if image.shape[2] == 3 else "gray")
-        axes.set_title(kind.mistake(logits[index], labels[index], names), size=8)
-        axes.axis("off")
+        grey = image.shape[2] != 3
+        extent = (left, left + side, bottom, bottom - side)
+        axes.imshow(image[:, :, 0] if grey else image, cmap="gray" if grey else None, extent=extent, aspect="auto")
+        told = kind.mistake(logits[index], labels[index], names)
+        title = fill(told, LETTERS, max_lines=LINES, placeholder="...", break_on_hyphens=False)
+        axes.text(left + side / 2, bottom - side - 0.03, title, size=8, ha="center", va="bottom", linespacing=1)
+    axes.set(xlim=(0, width * columns), ylim=(height * rows, 0))
     return figure

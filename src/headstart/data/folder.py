@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -27,11 +28,13 @@ from headstart.data.kept import Kept
 from headstart.data.several import Several
 from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
 from headstart.types import SPLITS, Pixels, UserError
+from headstart.unchanged import identity
 
 ALSO_CALLED = {"valid": "val", "validation": "val"}
 # to know all that Pillow reads takes it a quarter of a second
 USUAL = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
+SEEN = 2**16  # files that a process remembers, as the jobs of a sweep read the same ones
 Found = dict[str, list[str]]  # class -> its files, relative to the root
 
 log = logging.getLogger(__name__)
@@ -71,8 +74,8 @@ class Storage(Protocol):
         """What a file says of its image, or why it says nothing."""
         ...
 
-    def read(self, name: str) -> bytes:
-        """A whole file."""
+    def digest(self, name: str, how: bytes) -> str:
+        """Of a whole file, and of how it is decoded."""
         ...
 
     def decoded(self, name: str, decoder: Decoder) -> NDArray[np.uint8]:
@@ -87,13 +90,33 @@ class Folder:
     root: Path
 
     def header(self, name: str) -> Header | str:
-        return header(self.root / name)
+        path = f"{self.root}/{name}"
+        try:
+            return _header(path, identity(path))
+        except OSError:
+            return header(Path(path))  # which says what is wrong with it
 
-    def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+    def digest(self, name: str, how: bytes) -> str:
+        path = f"{self.root}/{name}"
+        return _digest(path, identity(path), how)
 
     def decoded(self, name: str, decoder: Decoder) -> NDArray[np.uint8]:
         return decoder(self.root / name)
+
+
+@lru_cache(SEEN)
+def _header(path: str, _: tuple[int, ...]) -> Header | str:
+    return header(Path(path))
+
+
+@lru_cache(SEEN)
+def _digest(path: str, _: tuple[int, ...], how: bytes) -> str:
+    return digest_of(Path(path).read_bytes(), how)
+
+
+def digest_of(content: bytes, how: bytes) -> str:
+    """Of a file, and of how it is decoded."""
+    return blake2b(how + content, digest_size=16).hexdigest()
 
 
 class Files(Decoded):
@@ -126,7 +149,7 @@ class Files(Decoded):
         how = repr(self.decoder).encode()
 
         def digest(name: str) -> str:
-            return blake2b(how + self.storage.read(name), digest_size=16).hexdigest()
+            return self.storage.digest(name, how)
 
         new = [name for name in dict.fromkeys(names) if name not in self._digests]
         self._digests.update(zip(new, by_threads(digest, new), strict=True))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder
-from headstart.data.folder import ALSO_CALLED, Found, ListedImages
+from headstart.data.folder import ALSO_CALLED, Found, ListedImages, digest_of
 from headstart.data.summary import Header, header
 from headstart.types import SPLITS, Pixels, UserError
 
@@ -130,6 +130,9 @@ class Records:
     def read(self, name: str) -> bytes:
         file = self._file(name)
         return file.read_bytes() if isinstance(file, Path) else file.read()
+
+    def digest(self, name: str, how: bytes) -> str:
+        return digest_of(self.read(name), how)
 
     def decoded(self, name: str, decoder: Decoder) -> NDArray[np.uint8]:
         try:

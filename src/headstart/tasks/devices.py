@@ -63,7 +63,8 @@ def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
     if isinstance(strategy, str):
         if strategy not in ("auto", "ddp"):
             raise _unknown(strategy)
-        if isinstance(instantiate(node, logger=False).strategy, DDPStrategy):
+        lone = strategy == "auto" and node.get("devices") == 1 and node.get("num_nodes", 1) == 1
+        if not lone and isinstance(instantiate(node, logger=False).strategy, DDPStrategy):
             more["strategy"] = DDPStrategy(broadcast_buffers=False)  # as conf/trainer/ddp.yaml says it, and why
     elif not issubclass(get_class(strategy["_target_"]), DDPStrategy | Sharded | SingleDeviceStrategy):
         raise _unknown(strategy["_target_"])

@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.backbones import digest
 from headstart.backbones.places import place_of
 from headstart.types import UserError
+from headstart.unchanged import sha256 as sha256_of
 
 STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
@@ -158,7 +158,7 @@ def _content(path: str) -> str:
         file = place_of(path)
     except UserError:  # it will be told where the file is wanted
         return path
-    return digest.sha256(file) if isinstance(file, Path) and file.is_file() else path
+    return sha256_of(file) if isinstance(file, Path) and file.is_file() else path
 
 
 def _hex(text: str) -> str:

@@ -145,7 +145,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
-        kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+        kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
         load_whole(parts.module, kept["state_dict"])
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
     if best and checkpoint and conclude.changed:  # what was tested is what is kept

@@ -14,8 +14,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
-from headstart.backbones.digest import identity
-from headstart.backbones.digest import sha256 as sha256_of
 from headstart.backbones.download import cached_place, fetched
 from headstart.backbones.file import tensors_in
 from headstart.backbones.hub import from_hub
@@ -26,6 +24,8 @@ from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
 from headstart.tasks.template import template
 from headstart.types import UserError
+from headstart.unchanged import identity
+from headstart.unchanged import sha256 as sha256_of
 
 log = logging.getLogger(__name__)
 # what inject puts into a backbone (backbones/lora.py, adapters.py)

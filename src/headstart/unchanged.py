@@ -1,8 +1,9 @@
-"""Which bytes does a file hold?"""
+"""Is a file still what this process has read?"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,9 @@ def sha256(path: Path) -> str:
     return _read(path, *identity(path))
 
 
-def identity(path: Path) -> tuple[int, ...]:
+def identity(path: Path | str) -> tuple[int, ...]:
     """What is another one as soon as a file is replaced, or written to."""
-    status = path.stat()
+    status = os.stat(path)  # noqa: PTH116  # of many files: a Path takes twice as long
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
