@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from headstart.backbones.file import sha256, tensors_in
+from headstart.backbones.file import tensors_in
 from headstart.backbones.matching import complete, matching
 from headstart.backbones.small_cnn import small_cnn
 from headstart.backbones.torchvision_models import torchvision
@@ -59,11 +59,6 @@ def test_safetensors_give_the_same_tensors(tmp_path):
     read = tensors_in(tmp_path / "x.safetensors")
     assert read.keys() == state.keys()
     assert all(torch.equal(read[name], state[name]) for name in state)
-
-
-def test_the_hash_is_sha256sums(tmp_path):
-    (tmp_path / "x").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
-    assert sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "backbone.", "_orig_mod.", "module.model._orig_mod.net.",
