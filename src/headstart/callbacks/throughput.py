@@ -222,7 +222,6 @@ class Throughput(Callback):
         phase = self._unfreeze.upcoming(trainer) if self._ends_within_epochs else self._unfreeze.phase
         if phase != self._phase:
             self._settle()
-            self.memory.begin(trainer.strategy.root_device)  # what the last phase freed is no part of this one
             self._phase = phase
 
     def _measures(self) -> None:
