@@ -38,9 +38,9 @@ def is_glibc():
     return sys.platform == "linux" and "glibc" in os.confstr("CS_GNU_LIBC_VERSION")
 
 
-def told(**more):
+def told():
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
-    done = subprocess.run([sys.executable, "-c", TOLD], env=kept | more, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", TOLD], env=kept, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 

@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Let the process keep what it frees, up to blocks of 1 GiB; whether it does from now on.
 
     glibc hands each large block back to the system, which must clear its pages anew when the next step asks for them:
-    a sixth of the time in which ResNet-18 learns at 224 pixels. Nothing is done where the C library is another one, or
+    a sixth of a bare training step of ResNet-18 at 224 pixels. Nothing is done where the C library is another one, or
     where MALLOC_... or GLIBC_TUNABLES say what malloc is to do.
     """
     if any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import torch
 
-from headstart.callbacks.allocation import return_freed_memory
-
 EVERY_S = 0.1  # between two looks; a look takes some 20 microseconds
 STATM, STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
 
@@ -58,7 +56,6 @@ class PeakMemory:
         """Watch no longer."""
         self._over.set()
         self._device = self._watcher = None
-        return_freed_memory()
 
     def _anew(self) -> None:
         assert self._device is not None

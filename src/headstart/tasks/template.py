@@ -45,7 +45,8 @@ def with_weights(node: DictConfig, weights: Weights) -> tuple[Backbone, tuple[st
         set_random_states(after, CPU)
     else:
         backbone = _made(node)
-        _CHANCE[recipe, before] = random_states(CPU)
+        if recipe in _TEMPLATES:  # else it is drawn each time
+            _CHANCE[recipe, before] = random_states(CPU)
     return backbone, load(backbone, weights)
 
 

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from headstart import launch
 from headstart.backbones.weights import Weights, weights_hash
+from headstart.callbacks.allocation import return_freed_memory
 from headstart.callbacks.both_sides import BothSides
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
@@ -196,6 +197,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         write_json(folder / RESULT, result)
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
+    return_freed_memory()
     return result
 
 
