@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench_parts import OF_GRADUAL, PEERS, SIZES
+from bench_parts import OF_GRADUAL, PEERS, SIZES, SPARED
 
 Runs = Sequence[Mapping[str, Any]]
 VAL_IMAGES = 128
@@ -68,6 +68,7 @@ def lines(runs: Runs) -> list[Line]:
         _slower(runs, "sweep", "sweep of 20", "one run", 1.5, "A sweep of 20 head settings over one run"),
         _slower(runs, "sweep", "probe of 100", "one run", 1.2, "`task=probe` over 100 settings over one run"),
         _faster(runs, "full", ("lightning",), "headstart", 1.2, "Full fine-tuning, float32"),
+        _faster(runs, "full", ("lightning",), "headstart_spared", 1.2, f"Full fine-tuning, float32, `{SPARED}`"),
         _steps(runs),
         _slower(runs, "startup", "headstart", "imports", 1.1, "Start to the first step over the imports alone"),
         _exponent(runs),

@@ -19,6 +19,7 @@ PEERS = ("lightning", "backbone_finetuning", "finetuning_scheduler", "fastai")
 OF_GRADUAL = ("base_finetuning", "finetuning_scheduler", "fastai")
 HAND = ("floor", "channels_last")
 BF16 = "trainer.precision=bf16-mixed"
+SPARED = "start_class_means=false"  # a look at all training images before the first step that no peer takes
 LR, WEIGHT_DECAY = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (0, 0.01, 0.1, 1)
 SIZES = tuple(2**n for n in range(9, 15))
 STEPS_EPOCHS, STEPS_BETWEEN = 61, 10  # the first epochs, in which everything becomes warm, do not count
@@ -100,7 +101,10 @@ def _gradual(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
 
 
 def _full(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
-    return _fits(ground, FULL, 2, ("lightning",), bf16=False, hand=())
+    def spared(repeat: int) -> Figures:
+        return ground.headstart(ground.job(FULL, epochs=2, seed=repeat), SPARED)
+
+    return _fits(ground, FULL, 2, ("lightning",), bf16=False, hand=()) | {"headstart_spared": spared}
 
 
 def _sweep(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:

@@ -23,8 +23,8 @@ class Start(Callback):
     train, val: loaders in order, without augmentation, of all images on every rank: each measures the same. head: a
     head like the module's, for the measurement alone. class_means_score: the monitored figure of val, the head set
     in closed form on the train features, whatever head the run itself starts with: so that starts can be compared
-    that a random head would leave at chance; NaN where train is None, as its labels are not to be read. data: that the
-    regularizer looks at.
+    that a random head would leave at chance; NaN where train is None, as its labels are not to be read or nobody asks
+    for it. data: that the regularizer looks at.
     """
 
     def __init__(self, *, train: DataLoader[Batch] | None, val: DataLoader[Batch], head: LinearHead, data: Any) -> None:

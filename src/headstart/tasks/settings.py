@@ -24,6 +24,7 @@ class Settings:
     seed: Seed
     target_labels: Annotated[int, Ge(0)]
     target_labels_share: Annotated[float, Interval(gt=0, lt=1)]
+    start_class_means: bool
     compile: bool
     oracle: bool
     rerun: bool

@@ -88,8 +88,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
+    # of a source model nobody asks it: its config has no such key
+    looks = cfg.get("start_class_means", False) or parts.head.init == "class_means"
     start = Start(
-        train=parts.data.plain_dataloader("train", stored=True) if knows_labels else None,
+        train=parts.data.plain_dataloader("train", stored=True) if looks and knows_labels else None,
         val=parts.data.plain_dataloader("val", stored=True),
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
         data=parts.data,
