@@ -1,5 +1,6 @@
 """How does a test get a run's config, or a run?"""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,9 @@ def trained(*overrides, folder):
 
     about = {"study": "test", "name": folder.name, "hash": "00000000", "overrides": list(overrides)}
     return train(composed(*overrides, folder=folder), folder, about=about)
+
+
+def figures(folder):
+    """The rows of a run's metrics.csv, each without what was not measured."""
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

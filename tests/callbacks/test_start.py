@@ -1,12 +1,10 @@
 """Is the model before its first step measured whatever its weights are made of, and only where it is asked for?"""
 
-import csv
 import math
-from pathlib import Path
 
 import pytest
 
-from composed import trained
+from composed import figures, trained
 
 FEW = [
     "data@target=printed", "target.characters=digits", "target.per_class=10", "target.val_per_class=10",
@@ -15,10 +13,9 @@ FEW = [
 ]  # fmt: skip
 
 
-def val_accuracies(folder: Path) -> list[float]:
+def val_accuracies(folder):
     """Of each validation; the first is before the first step."""
-    with next(folder.rglob("metrics.csv")).open(encoding="utf-8", newline="") as rows:
-        return [float(row["val/accuracy"]) for row in csv.DictReader(rows) if row.get("val/accuracy")]
+    return [row["val/accuracy"] for row in figures(folder) if "val/accuracy" in row]
 
 
 def test_a_run_with_weights_of_16_bits_begins_with_the_class_means_of_one_with_32(tmp_path):

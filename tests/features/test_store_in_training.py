@@ -1,13 +1,12 @@
 """Training on stored activations is training on images, phase by phase."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from composed import trained
+from composed import figures, trained
 from headstart.features import key, shards
 
 PHASES = {
@@ -17,12 +16,6 @@ PHASES = {
     "closing again": ["mode=gradual", "unfreeze=chain_thaw", "unfreeze.until.max_epochs=1"],
     "fine_tuning": ["mode=fine_tuning"],
 }
-
-
-def figures(folder):
-    with (folder / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
 def weights(folder):

@@ -1,13 +1,12 @@
 """Does a run learn from mixed images, from nothing else, and measure what it says?"""
 
-import csv
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from composed import TINY, composed, trained
+from composed import TINY, composed, figures, trained
 from headstart.cli import main
 from headstart.features import key
 from headstart.tasks.parts import assembled
@@ -34,11 +33,6 @@ def of_trainer(module, *, epoch=0, rank=0, ranks=1):
 def batch(count=6):
     chance = torch.Generator().manual_seed(0)
     return Batch(torch.randint(0, 256, (count, 1, 32, 32), generator=chance).to(torch.uint8), torch.arange(count))
-
-
-def figures(folder):
-    with (folder / "metrics.csv").open() as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -1,21 +1,15 @@
 """Do two processes fill one store, each image once, and train on it as they would on the images?"""
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
 
-from composed import TINY
+from composed import TINY, figures
 from headstart.cli import main
 from headstart.features.store import Store
 
 FAST = [*(setting for setting in TINY if not setting.startswith("trainer.accelerator")), "logger=csv"]
-
-
-def figures(folder):
-    with (folder / "metrics.csv").open() as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def runs():

@@ -1,13 +1,12 @@
 """Does a term that remembers things go on after a stop, on the feature store and on two devices as it would without?"""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from composed import TINY, trained
+from composed import TINY, figures, trained
 from headstart.cli import main
 from killed import command, said
 
@@ -58,8 +57,7 @@ def test_on_the_feature_store_a_run_is_that_on_the_images_also_where_a_stage_ope
             "trainer.max_epochs=3", *(["regularizer.attention_images=8"] * (name == "delta")), "optimizer.lr=0.05",
             "logger=csv", folder=folder,
         )  # fmt: skip
-        with (folder / "metrics.csv").open() as file:
-            rows.append([{key: float(v) for key, v in row.items() if v} for row in csv.DictReader(file)])
+        rows.append(figures(folder))
     assert any("train/regularizer" in row for row in rows[0])
     for on_store, on_images in zip(*rows, strict=True):
         assert on_store == pytest.approx(on_images, rel=1e-4, abs=1e-6)

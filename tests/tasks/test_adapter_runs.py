@@ -1,6 +1,5 @@
 """Does a run with LoRA or adapters train them and the head alone, and is its model the same wherever it is rebuilt?"""
 
-import csv
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
-from composed import TINY, composed
+from composed import TINY, composed, figures
 from headstart.backbones import lora
 from headstart.backbones.torchvision_models import torchvision
 from headstart.cli import main
@@ -60,11 +59,6 @@ def result(folder):
 
 def weights(folder, name="last.ckpt"):
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
-
-
-def figures(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def images(count=6):
