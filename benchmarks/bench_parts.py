@@ -19,6 +19,7 @@ PEERS = ("lightning", "backbone_finetuning", "finetuning_scheduler", "fastai")
 OF_GRADUAL = ("base_finetuning", "finetuning_scheduler", "fastai")
 HAND = ("floor", "channels_last")
 BF16 = "trainer.precision=bf16-mixed"
+OURS: Mapping[str, Sequence[str]] = {"headstart": (), "headstart_bf16": (BF16,)}
 SPARED = "start_class_means=false"  # a look at all training images before the first step that no peer takes
 LR, WEIGHT_DECAY = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (0, 0.01, 0.1, 1)
 SIZES = tuple(2**n for n in range(9, 15))
@@ -41,9 +42,15 @@ class Part:
 
 
 def _fits(
-    ground: Ground, task: str, epochs: int, peers: Sequence[str], *, bf16: bool = True, hand: Sequence[str] = HAND
+    ground: Ground,
+    task: str,
+    epochs: int,
+    peers: Sequence[str],
+    *,
+    ours: Mapping[str, Sequence[str]] = OURS,
+    hand: Sequence[str] = HAND,
 ) -> dict[str, Callable[[int], Figures]]:
-    """headstart in one precision or two, the hand-written ways and the peers."""
+    """headstart with each of these settings, the hand-written ways and the peers."""
 
     def headstart(*more: str) -> Callable[[int], Figures]:
         return lambda repeat: ground.headstart(ground.job(task, epochs=epochs, seed=repeat), *more)
@@ -53,8 +60,7 @@ def _fits(
             way, ground.job(task, epochs=epochs, seed=repeat, workers=ground.workers_of(way))
         )
 
-    ours = {"headstart": headstart()} | ({"headstart_bf16": headstart(BF16)} if bf16 else {})
-    return ours | {way: peer(way) for way in (*hand, *peers)}
+    return {way: headstart(*more) for way, more in ours.items()} | {way: peer(way) for way in (*hand, *peers)}
 
 
 def _workers(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
@@ -101,10 +107,8 @@ def _gradual(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
 
 
 def _full(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
-    def spared(repeat: int) -> Figures:
-        return ground.headstart(ground.job(FULL, epochs=2, seed=repeat), SPARED)
-
-    return _fits(ground, FULL, 2, ("lightning",), bf16=False, hand=()) | {"headstart_spared": spared}
+    ours: Mapping[str, Sequence[str]] = {"headstart": (), "headstart_spared": (SPARED,)}
+    return _fits(ground, FULL, 2, ("lightning",), ours=ours, hand=())
 
 
 def _sweep(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
@@ -184,7 +188,7 @@ def _photos(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
         # there is no test/ but photos of val/, and nothing here looks at the test's figures
         return lambda repeat: ground.headstart(job("headstart", repeat), "target.leakage=allow", *more)
 
-    cells: dict[str, Callable[[int], Figures]] = {"headstart": headstart(), "headstart_bf16": headstart(BF16)}
+    cells = {way: headstart(*more) for way, more in OURS.items()}
     for way in (*HAND, *PEERS):
         cells[way] = lambda repeat, way=way: ground.peer(way, job(way, repeat))  # type: ignore[misc]
     return cells
