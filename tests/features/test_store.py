@@ -171,6 +171,19 @@ def test_what_was_used_least_lately_goes_first(tmp_path):
     assert {entry.key[-1] for entry in make_store(tmp_path).entries()} == {"a", "d"}
 
 
+def test_other_images_of_the_same_weights_go_too_and_those_that_are_asked_for_stay(tmp_path):
+    Images(*range(40)).of(make_store(tmp_path))
+    (shard,) = (tmp_path / "store").glob("*/*.safetensors")
+    gib = 1.1 * shard.stat().st_size / 2**30  # room for one set of 40 and a bit
+    more = Images(*range(80))
+    more.of(make_store(tmp_path, max_gib=gib))
+    assert more.computed == Counter(range(40, 80)), "what is asked for has no room beside it, and is not taken away"
+    others = Images(*range(100, 140))
+    rows = others.of(make_store(tmp_path, max_gib=gib))
+    assert [entry.images for entry in make_store(tmp_path).entries()] == [40]
+    assert torch.equal(rows.at(np.arange(40)), torch.stack([row(n) for n in range(100, 140)]))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_the_bytes_round_as_torch_does(tmp_path, dtype):
     rows = Images(*range(5)).of(make_store(tmp_path, dtype=dtype))

@@ -65,16 +65,20 @@ def read(path: Path) -> Shard | None:
         OSError
     ):  # another job has just removed it, or the store is somebody else's; it is mapped all the same
         os.utime(path)
-    return Shard(rows, np.frombuffer(table.numpy().tobytes(), DIGEST))
+    return Shard(rows, _as_digests(table))
 
 
-def count(path: Path) -> int:
-    """How many rows a file says that it has; 0 where it cannot be read."""
+def digests(path: Path) -> NDArray[np.bytes_]:
+    """(n,) of the images that a file says that it has rows of; none where it cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
-            return int(file.get_slice("digests").get_shape()[0])
+            return _as_digests(file.get_tensor("digests"))
     except (SafetensorError, OSError):
-        return 0
+        return np.empty(0, DIGEST)
+
+
+def _as_digests(table: Tensor) -> NDArray[np.bytes_]:
+    return np.frombuffer(table.numpy().tobytes(), DIGEST)
 
 
 def _checksum(rows: Tensor, table: Tensor) -> str:

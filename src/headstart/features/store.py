@@ -130,7 +130,7 @@ class Store:
                 if ranks.rank == 0:  # for all ranks; in the order of the keys, so that no two jobs wait for each other
                     for cut in sorted(cuts, key=lambda cut: cut.key):
                         held.enter_context(FileLock(self.folder / f"{cut.key}.lock"))
-                    self._make_room(cuts, parts)
+                    self._make_room(cuts, parts, missing)
                 ranks.gather(True)  # what another job was filling is there now
                 tables = {cut: self._table(cut) for cut in cuts}
                 missing = {name: _missing(part, tables.values()) for name, part in parts.items()}
@@ -199,22 +199,22 @@ class Store:
             rest.write(self.folder / cut.key)
         return len(positions)
 
-    def _make_room(self, cuts: Sequence[Cut], parts: Mapping[T, Part]) -> None:
-        """Remove what was used least lately until what is missing fits; nothing of these cuts."""
-        images = sum(len(part.digests) for part in parts.values())
+    def _make_room(self, cuts: Sequence[Cut], parts: Mapping[T, Part], missing: Mapping[T, NDArray[np.int64]]) -> None:
+        """Remove what was used least lately until what is missing fits, but nothing that is asked for."""
+        images = sum(map(len, missing.values()))
         wanted = sum(self.needed_bytes(cut, images) for cut in cuts)
-        kept = {cut.key for cut in cuts}
+        asked = np.concatenate([part.digests for part in parts.values()])
+        own = {cut.key for cut in cuts}
         files = [(path, path.stat()) for path in self.folder.glob(f"*/*{shards.SUFFIX}")]
-        others = sorted(
-            ((path, status) for path, status in files if path.parent.name not in kept), key=lambda one: one[1].st_mtime
-        )
-        left = sum(status.st_size for _, status in others)
-        for path, status in others:
+        left = sum(status.st_size for _, status in files)
+        for path, status in sorted(files, key=lambda one: one[1].st_mtime):
             if left + wanted <= self.max_bytes:
                 break
+            if path.parent.name in own and np.isin(shards.digests(path), asked).any():
+                continue
             path.unlink(missing_ok=True)
             left -= status.st_size
-            if not any(path.parent.glob(f"*{shards.SUFFIX}")):
+            if path.parent.name not in own and not any(path.parent.glob(f"*{shards.SUFFIX}")):
                 self.remove(path.parent.name)
 
     # ------------------------------------------------------------------ reading
@@ -306,7 +306,7 @@ def _entry(folder: Path) -> Entry:
         pooled=bool(about.get("pooled")),
         shape=tuple(about.get("shape", ())),
         dtype=str(about.get("dtype", "")),
-        images=sum(map(shards.count, paths)),
+        images=sum(len(shards.digests(path)) for path in paths),
         bytes=sum(one.st_size for one in status),
         used=max((one.st_mtime for one in status), default=folder.stat().st_mtime),
     )
