@@ -1,4 +1,4 @@
-"""Which differences do the seeds decide?"""
+"""Student's t interval over seeds, Holm's correction, and the words for a difference."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ class Verdict(StrEnum):
     NO = "no"
     UNDECIDED = "undecided"
     NEGATIVE = "negative transfer"
+    NOT_MEASURABLE = "not measurable"  # nothing in these runs measures it
+    NOT_ANSWERED = "not answered"  # the arm that would answer it was not run
 
 
 class Interval(NamedTuple):
-    """A mean over seeds and its two-sided 95 % t interval; nan where there is none."""
+    """A mean over seeds and its two-sided 95 % t interval; nan where there is none.
+
+    low and high are mean -+ (t(df) * error + allowance).
+    """
 
     mean: float
     low: float
@@ -31,6 +36,9 @@ class Interval(NamedTuple):
     n: int  # values that it is made of
     p: float  # two-sided, of a mean of 0
     floored: bool  # whether the spread was below what the measurement resolves
+    error: float = math.nan  # standard error of the mean
+    df: float = math.nan  # degrees of freedom of the error
+    allowance: float = 0.0  # what the mean may be wrong by apart from chance; p has it too
 
     @property
     def known(self) -> bool:
@@ -47,8 +55,6 @@ def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
     then values that do not vary have no interval.
     A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
     """
-    from scipy.special import stdtr, stdtrit  # here: it costs 0.1 s that `import headstart.report` needs not
-
     kept = [value for value in values if math.isfinite(value)]
     n = len(kept)
     if n < 2:
@@ -61,9 +67,35 @@ def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
         spread = resolution
     if spread <= 0:
         return Interval(mean, math.nan, math.nan, n, math.nan, True)
-    error = spread / math.sqrt(n)
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
-    return Interval(mean, mean - half, mean + half, n, 2 * float(stdtr(n - 1, -abs(mean) / error)), floored)
+    return interval_of(mean, spread / math.sqrt(n), n - 1, n, floored=floored)
+
+
+def interval_of(
+    mean: float, error: float, df: float, n: int, *, allowance: float = 0.0, floored: bool = False
+) -> Interval:
+    """The t interval of a mean with its standard error, widened on both sides by the allowance.
+
+    error > 0. p is of the null hypothesis that the true mean lies within the allowance around 0.
+    """
+    from scipy.special import stdtr, stdtrit  # here: it costs 0.1 s that `import headstart.report` needs not
+
+    half = float(stdtrit(df, 0.5 + LEVEL / 2)) * error + allowance
+    p = 2 * float(stdtr(df, -max(0.0, abs(mean) - allowance) / error))
+    return Interval(mean, mean - half, mean + half, n, p, floored, error, df, allowance)
+
+
+def equivalence_p(difference: Interval, margin: float) -> float:
+    """p of the two one-sided t tests of |true mean| >= margin: small where the difference is too small to matter.
+
+    nan where the interval is not known. Schuirmann 1987, A comparison of the two one-sided tests procedure and
+    the power approach. At p < 0.05 the 90 % interval lies within -margin .. margin.
+    """
+    from scipy.special import stdtr
+
+    if not difference.known or not difference.error > 0:
+        return math.nan
+    room = margin - difference.allowance - abs(difference.mean)
+    return float(stdtr(difference.df, -room / difference.error))
 
 
 def exp(value: float) -> float:
