@@ -8,6 +8,7 @@ import pytest
 
 from headstart.report.axes import Level, Placed, axes_of
 from headstart.report.axis_chart import MARGIN, legible, places_of
+from headstart.report.looks import cumulative_share
 from headstart.report.statistics import Interval
 from headstart.report.write import write_report
 from headstart.types import UserError
@@ -85,7 +86,7 @@ def test_each_place_is_compared_with_the_baseline_by_seed_as_the_asymptote_is(tm
     assert lines["AnB"]["2"]["test/accuracy"]["difference"] is None, "test figures are no part of a verdict"
     benefits = {(c.label, b.name): b for c in written.study.sections[0].comparisons for b in c.benefits}
     benefit = benefits["AnB weights.reset_from=2", "asymptote"]
-    assert (gap["verdict"], gap["holm_p"]) == (benefit.verdict.value, benefit.corrected_p)
+    assert (gap["verdict"], gap["corrected_p"]) == (benefit.verdict.value, None), "no control, nothing tuned"
 
 
 def test_a_baseline_without_a_value_lies_along_the_whole_axis(tmp_path, save_run):
@@ -170,14 +171,14 @@ def test_each_line_is_compared_with_the_baseline_of_its_own_setting(tmp_path, sa
     for shots, scratch in ((5, 0.5), (20, 0.8)):
         for n in (1, 2, 3):
             for seed in SEEDS:
-                for mode, level in (("scratch", scratch), ("AnB", 0.7)):
+                for mode, level in (("scratch", scratch), ("AnB+", 0.7)):  # one recipe: scratch is its control
                     overrides = [f"mode={mode}", f"weights.reset_from={n}", f"target.shots={shots}", f"seed={seed}"]
                     save_run(tmp_path / "s", mode, seed, [level + 0.001 * seed] * 6, overrides)
     write_report(tmp_path / "s")
     axis, _ = axis_in(tmp_path / "s")
     assert sorted(axis["summary"]) == [
-        "AnB target.shots=20 against scratch target.shots=20: lower at 1, 2, 3.",
-        "AnB target.shots=5 against scratch target.shots=5: higher at 1, 2, 3.",
+        "AnB+ target.shots=20 against scratch target.shots=20: lower at 1, 2, 3.",
+        "AnB+ target.shots=5 against scratch target.shots=5: higher at 1, 2, 3.",
     ]
 
 
@@ -208,11 +209,12 @@ def test_levels_without_curves_are_compared_with_their_baseline_by_seed(tmp_path
     assert found["difference"]["high"] == pytest.approx(0.12 + T2 * 0.02 / sqrt(3))
     assert lines["features"]["1"]["test/accuracy"]["difference"] is None
     # t = 0.12 / (0.02 / sqrt 3) = 10.39, p = 0.00914; 0.11 / (0.01 / sqrt 3) = 19.05, p = 0.00274: Holm over 3
-    assert [lines["features"][n]["val/accuracy"]["holm_p"] for n in ("1", "5")] == pytest.approx(
-        [2 * 0.009137, 3 * 0.002744], rel=1e-3
+    # of three seeds of a study that may grow, not all of the error is there
+    assert [lines["features"][n]["val/accuracy"]["corrected_p"] for n in ("1", "5")] == pytest.approx(
+        [2 * 0.009137 / cumulative_share(3), 3 * 0.002744 / cumulative_share(3)], rel=1e-3
     )
-    assert [p["val/accuracy"]["verdict"] for p in lines["features"].values()] == ["yes", "yes", "no"]
-    assert "features against pixels: higher at 1, 5; no different at 50." in written.text
+    assert [p["val/accuracy"]["verdict"] for p in lines["features"].values()] == ["undecided", "yes", "undecided"]
+    assert "features against pixels: higher at 5; undecided at 1, 50." in written.text
     sentence = "features with target.shots=5 (0.830) is at the level of pixels with 50 (0.810)."
     assert sentence in written.text
     assert sentence in (study / "report.md").read_text().replace("\\", "")

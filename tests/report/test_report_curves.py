@@ -1,4 +1,4 @@
-"""Do the measures of a curve give what a person computes by hand?"""
+"""The measures of a curve are those that a person computes by hand."""
 
 import itertools
 import math
@@ -8,7 +8,6 @@ import pytest
 
 from headstart.report import curves, measures
 from headstart.report.compare import study_of
-from headstart.report.fit import exponential_fit
 from headstart.report.runs import Found
 
 
@@ -50,7 +49,7 @@ def test_time_to_a_level_is_the_first_evaluation_at_or_above_it(by_hand):
 
 
 def test_time_to_a_level_is_known_in_steps_examples_and_seconds(make_run):
-    one = measures.measured([make_run("gradual", 3, [0.1, 0.3, 0.5, 0.6])], "val/accuracy", 1 / 700)[0]
+    one = measures.measured([make_run("gradual", 3, [0.1, 0.3, 0.5, 0.6])], "val/accuracy")[0]
     assert measures.reached(one, 0.45) == measures.Reach(3, 4.0, 100.0, 0.2)
     assert measures.reached(one, 0.7) == measures.Reach(3, None, None, None)
 
@@ -70,48 +69,27 @@ def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
     assert not curves.lower_is_better("val/accuracy")
 
 
-@pytest.mark.parametrize(("start", "ceiling", "rate"), [(0.1, 0.91, 0.05), (0.5, 0.91, 0.3), (0.9, 0.95, 1.0)])
-def test_fit_recovers_a_planted_exponential(start: float, ceiling: float, rate: float):
-    x = np.arange(31.0) * 2
-    fit = exponential_fit(x, ceiling - (ceiling - start) * np.exp(-rate / 2 * x), resolution=1 / 700)
-    assert (fit.ceiling, fit.rise, fit.rate) == pytest.approx((ceiling, ceiling - start, rate / 2), rel=1e-4)
-    assert fit.slope == pytest.approx((ceiling - start) * rate / 2, rel=1e-4)
-
-
-def test_fit_matches_scipy_on_noisy_curves():
-    from scipy.optimize import curve_fit
-
-    rng = np.random.default_rng(0)
-    x = np.arange(31.0)
-    for _ in range(20):
-        y = rng.binomial(700, 0.91 - 0.5 * np.exp(-0.2 * x)) / 700
-        fit = exponential_fit(x, y, resolution=1e-9)
-        (a, b, c), covariance = curve_fit(lambda t, a, b, c: a - b * np.exp(-c * t), x, y, p0=(0.9, 0.5, 0.2))
-        assert (fit.ceiling, fit.rise, fit.rate) == pytest.approx((a, b, c), rel=1e-3)
-        assert fit.error == pytest.approx(math.sqrt(covariance[2, 2]) / c, rel=0.02)
-
-
-def test_fit_knows_when_there_is_no_rate():
-    x = np.arange(31.0)
-    assert exponential_fit(x, np.full(31, 0.9), resolution=0.001).error == math.inf
-    assert exponential_fit(x, 0.9 - 0.01 * x / 30, resolution=0.001).error > 0.5, "a falling line"
-    assert exponential_fit(x[:3], np.array([0.1, 0.5, 0.6]), resolution=0.001).error == math.inf
-    assert math.isnan(exponential_fit(x, np.full(31, math.nan), resolution=0.001).rate)
-
-
-def test_report_recovers_planted_start_slope_and_asymptote(make_run, curve):
-    plan = {"scratch": (0.3, 0.90, 0.5), "fine_tuning": (0.7, 0.95, 0.75)}
-    runs = [make_run(mode, seed, curve(*p)) for mode, p in plan.items() for seed in range(5)]
+def test_report_recovers_planted_start_speed_and_level_at_the_end(make_run, curve):
+    plan = {"fine_tuning": (0.7, 0.95, 0.75), "control": (0.3, 0.95, 0.5)}
+    named = {"fine_tuning": ["mode=fine_tuning"], "control": ["mode=fine_tuning", "control=true"]}
+    runs = [make_run("fine_tuning", s, curve(*p), [*named[a], f"seed={s}"]) for a, p in plan.items() for s in range(5)]
     found = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
-    differences = found.comparisons[0].differences
+    (comparison,) = found.comparisons
+    differences = comparison.differences
     assert differences["start"].mean == pytest.approx(0.4, abs=1e-9)
-    assert math.exp(differences["rate_step"].mean) == pytest.approx(1.5, rel=1e-4)
-    assert math.exp(differences["rate_examples"].mean) == pytest.approx(1.5, rel=1e-4)
-    assert differences["slope_step"].mean == pytest.approx((0.25 * 0.75 - 0.6 * 0.5) / 2, rel=1e-4)
-    assert differences["slope_examples"].mean == pytest.approx((0.25 * 0.75 - 0.6 * 0.5) / 50, rel=1e-4)
-    assert differences["asymptote"].mean == pytest.approx(0.05, abs=1e-5)
-    s, t = (np.interp(np.arange(0, 60.5, 0.5), np.arange(0, 61, 2), curve(*plan[mode])).tolist() for mode in plan)
+    # one ceiling: the time between two levels is ln(ratio of the ways to it) / rate, so it is 1.5 times as fast
+    assert math.exp(differences["slope"].mean) == pytest.approx(1.5, rel=0.02)
+    assert differences["asymptote"].mean == pytest.approx(0, abs=1e-5)
+    s, t = (np.interp(np.arange(0, 60.5, 0.5), np.arange(0, 61, 2), curve(*plan[a])).tolist() for a in plan)
     area = [sum((a + b) / 2 for a, b in itertools.pairwise(y)) / 120 for y in (s, t)]
-    assert differences["transfer_ratio_step"].mean == pytest.approx(area[1] / area[0] - 1, rel=1e-6)
-    assert all(interval.known for interval in differences.values()), "no noise, yet no false certainty"
-    assert [b.verdict for b in found.comparisons[0].benefits] == ["yes"] * 3
+    assert differences["transfer_ratio_step"].mean == pytest.approx(area[0] / area[1] - 1, rel=1e-6)
+    assert [b.verdict for b in comparison.benefits][::2] == ["yes", "no"]
+
+
+def test_time_is_the_learning_rate_summed_over_its_peak_and_the_steps_where_nobody_recorded_it(make_run):
+    run = make_run("scratch", 0, [0.1, 0.3, 0.5])
+    for evaluation, total in zip(run.result["evaluations"], (0.0, 0.003, 0.004), strict=True):
+        evaluation["learning_rate_sum"] = total
+    assert curves.curve_of(run, "val/accuracy").time == pytest.approx([0, 1.5, 2])
+    del run.result["evaluations"][1]["learning_rate_sum"]
+    assert curves.curve_of(run, "val/accuracy").time.tolist() == [0, 2, 4]

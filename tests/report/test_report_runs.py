@@ -28,7 +28,7 @@ def test_a_finished_run_is_read_as_it_was_written(tmp_path: Path, save_run):
 
 def test_failed_and_unfinished_runs_are_listed_with_the_last_error_line(demo: Path):
     found = runs_below(demo)
-    assert len(found.finished) == 20
+    assert len(found.finished) == 35
     assert [(o.state, o.why) for o in found.others] == [
         ("failed", "RuntimeError: loss is nan <at step 12>"),
         ("unfinished", "no result.json: still running, or stopped from outside"),

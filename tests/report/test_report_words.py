@@ -15,13 +15,6 @@ def test_levels_have_three_decimals_and_zero_has_no_sign(value: float, text: str
     assert words.number(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.000471, "0.000471"), (0.005, "0.00500"), (12.345, "12.3"), (123, "123")]
-)
-def test_rates_have_three_significant_digits(value: float, text: str):
-    assert words.significant(value) == text
-
-
 def test_differences_show_their_sign():
     assert [words.signed(x) for x in (0.03, -0.03, 0.0001, -0.0001, math.nan)] == [
         "+0.030",
@@ -32,8 +25,8 @@ def test_differences_show_their_sign():
     ]
 
 
-def test_a_rate_is_compared_as_a_ratio_and_a_transfer_ratio_in_per_cent():
+def test_the_slope_is_compared_as_a_ratio_and_a_transfer_ratio_in_per_cent():
     interval = Interval(math.log(2), 0.0, math.log(4), 5, 0.05, False)
-    assert words.effect("rate_step", interval) == "2.00× [1.00, 4.00]"
+    assert words.effect("slope", interval) == "2.00× [1.00, 4.00]"
     assert words.effect("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False)) == "+10.0 % [+5.0 %, +15.0 %]"
     assert words.effect("start", Interval(0.1, math.nan, math.nan, 1, math.nan, False)) == "+0.100"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from headstart.report.statistics import Verdict
+from headstart.report.study import Question
 from headstart.report.write import write_report
 from headstart.types import UserError
 
@@ -56,7 +58,7 @@ def test_the_three_files_and_the_terminal_say_the_same(demo: Path):
         assert sentence in markdown.replace("\\", "")
     for comparison in setting["comparisons"]:
         for benefit in comparison["benefits"].values():
-            assert benefit["verdict"] in ("yes", "no", "undecided", "negative transfer")
+            assert benefit["verdict"] in tuple(Verdict)
         start = comparison["differences"]["start"]
         for text in (page, markdown, written.text.replace("-", "−")):
             assert f"{start['mean']:+.3f} [{start['low']:+.3f}, {start['high']:+.3f}]" in text
@@ -81,13 +83,29 @@ def test_writing_twice_gives_the_same_bytes(demo: Path):
 
 def test_negative_transfer_is_said_in_so_many_words(tmp_path: Path, save_run, curve):
     for seed, wobble in enumerate((0.004, -0.003, 0.0, 0.002, -0.003)):
-        save_run(tmp_path / "s", "scratch", seed, curve(0.4, 0.93 + wobble, 0.3))
+        random = ["mode=fine_tuning", "control=true", f"seed={seed}"]
+        save_run(tmp_path / "s", "fine_tuning", seed, curve(0.4, 0.93 + wobble, 0.3), random)
         save_run(tmp_path / "s", "fine_tuning", seed, curve(0.4 - wobble, 0.85 - wobble, 0.3))
     written = write_report(tmp_path / "s")
     assert "negative transfer -0.080" in written.text
-    sentence = "Negative transfer, worse than scratch beyond chance: lower asymptote (fine_tuning)."
-    assert sentence in written.text
-    assert sentence in " ".join(shown(written.page).words)
+    for sentence in (
+        "negative transfer, worse than fine_tuning with random weights beyond chance: ",
+        "lower level at the end of the budget (fine_tuning)",
+    ):
+        assert sentence in written.text
+        assert sentence in " ".join(shown(written.page).words)
+
+
+def test_a_recipe_is_no_negative_transfer(tmp_path: Path, save_run, curve):
+    """Without a control, fine_tuning differs from scratch in weights, rates and head at once."""
+    for seed, wobble in enumerate((0.004, -0.003, 0.0, 0.002, -0.003)):
+        save_run(tmp_path / "s", "scratch", seed, curve(0.4, 0.93 + wobble, 0.3))
+        save_run(tmp_path / "s", "fine_tuning", seed, curve(0.4 - wobble, 0.5 - wobble, 0.3))
+    text = write_report(tmp_path / "s").text
+    assert "negative" not in text
+    assert "add control=false,true" in text
+    assert "add tuning=equal tuning.trials=8" in text
+    assert "fine_tuning -0.43" in text, "the figure is there"
 
 
 def test_one_seed_gives_a_report_that_decides_nothing(tmp_path: Path, save_run, curve):
@@ -99,14 +117,15 @@ def test_one_seed_gives_a_report_that_decides_nothing(tmp_path: Path, save_run, 
     assert "one pair of seeds gives no interval" in written.page.read_text()
 
 
-def test_a_flat_curve_has_no_rate_and_the_page_says_why(tmp_path: Path, save_run, curve):
+def test_a_flat_curve_has_no_slope_and_the_page_says_why(tmp_path: Path, save_run, curve):
     for seed in range(3):
-        save_run(tmp_path / "s", "scratch", seed, curve(0.4, 0.9, 0.3 + 0.01 * seed))
+        random = ["mode=feature_extraction", "control=true", f"seed={seed}"]
+        save_run(tmp_path / "s", "feature_extraction", seed, curve(0.4, 0.9, 0.3 + 0.01 * seed), random)
         save_run(tmp_path / "s", "feature_extraction", seed, [0.9 + 0.001 * seed] * 31)
     written = write_report(tmp_path / "s")
     slope = written.study.sections[0].comparisons[0].benefits[1]
-    assert (slope.name, slope.verdict.value) == ("slope", "undecided")
-    assert "feature_extraction: its curve does not rise" in written.page.read_text()
+    assert (slope.name, slope.verdict.value) == ("slope", "not measurable")
+    assert "pass no level in common" in written.page.read_text()
 
 
 def test_levels_never_reached_are_counted_not_dropped(tmp_path: Path, save_run, curve):
@@ -126,7 +145,7 @@ def test_levels_never_reached_are_counted_not_dropped(tmp_path: Path, save_run, 
 def test_the_cost_with_the_source_holds_its_whole_training(demo: Path):
     markdown = write_report(demo).page.with_suffix(".md").read_text()
     rows = [line.split("|") for line in markdown.splitlines() if line.startswith("| fine\\_tuning")]
-    (row,) = [row for row in rows if "of 5" in row[2]]
+    (row,) = [row for row in rows if row[2].strip() == "5 of 5"]
     images, seconds, images_with, seconds_with = (float(cell.replace(",", "")) for cell in row[4:8])
     assert images_with == images + 26000
     assert seconds_with == pytest.approx(seconds + 21.5, abs=0.11)
@@ -136,7 +155,8 @@ def test_a_loss_is_better_when_lower(demo: Path):
     written = write_report(demo, metric="val/loss")
     record = json.loads((demo / "report.json").read_text())
     arms = {a["arm"]: a["measures"]["asymptote"]["mean"] for a in record["settings"][0]["arms"]}
-    difference = written.study.sections[0].comparisons[1].differences["asymptote"].mean
+    practice = written.study.sections[0].of(Question.PRACTICE)
+    difference = next(c for c in practice if c.label == "fine_tuning").differences["asymptote"].mean
     assert difference == pytest.approx(arms["scratch"] - arms["fine_tuning"])
     assert difference > 0
     assert "better start" in written.text
@@ -194,7 +214,8 @@ def test_a_pair_that_was_not_measured_is_said(tmp_path: Path, save_run, curve):
 
 def test_without_the_size_of_val_seeds_that_agree_decide_nothing(tmp_path: Path, save_run, curve):
     for seed in range(3):
-        save_run(tmp_path / "s", "scratch", seed, curve(0.4, 0.9, 0.3), sizes=None)
+        random = ["mode=gradual", "control=true", f"seed={seed}"]
+        save_run(tmp_path / "s", "gradual", seed, curve(0.4, 0.9, 0.3), random, sizes=None)
         save_run(tmp_path / "s", "gradual", seed, curve(0.7, 0.95, 0.3), sizes=None)
     (comparison,) = write_report(tmp_path / "s").study.sections[0].comparisons
     assert [b.verdict.value for b in comparison.benefits] == ["undecided"] * 3

@@ -31,7 +31,7 @@ def test_the_command_prints_the_verdict_and_the_page(tmp_path: Path, capsys: pyt
     cfg.report.dir = str(tmp_path / "study")
     instantiate(cfg.report, cfg=cfg, _recursive_=False)
     said = capsys.readouterr().out
-    assert "gradual  undecided +0.500" in said
+    assert "their levels at the end against scratch are gradual +0.200" in said
     assert said.strip().endswith(f"report: {tmp_path / 'study' / 'report.html'}")
 
 

@@ -1,17 +1,23 @@
-"""What does each adaptation reach on a target without labels, and is it better than the source alone?"""
+"""What each adaptation reaches on a target without labels, and whether it is better than the source alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from statistics import fmean
 
+import numpy as np
+
+from headstart.report.answers import answers_in
 from headstart.report.arms import Arm, Group, arms_of, groups_of, left_out
 from headstart.report.axes import Level, Placed
+from headstart.report.crossed import Contributions, crossed_interval
 from headstart.report.curves import one_image
-from headstart.report.runs import Other, Run
-from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval, verdict
+from headstart.report.runs import Other, Replicate, Run
+from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval
+from headstart.report.verdicts import Judged, Tested
 
 FIGURE = "test/accuracy"  # the target's; all that is called val is the source's
 SOURCE = "val/accuracy"
@@ -33,11 +39,13 @@ class Method:
     oracle: Interval | None  # None: no run has it
     gap: Interval | None  # FIGURE less ORACLE, run by run
     seeds: tuple[int, ...] = ()  # that the baseline has too
-    dropped: tuple[int, ...] = ()  # that only one of the two has
+    dropped: tuple[Replicate, ...] = ()  # that only one of the two has
+    over: str = "seeds"  # what the interval of the difference is over
     difference: Interval | None = None  # to the baseline's FIGURE, by seed; None: it is the baseline, or there is none
     verdict: Verdict | None = None
     why: str = ""
-    corrected_p: float = math.nan  # Holm, over all verdicts of the study
+    corrected_p: float = math.nan  # Holm, over all adaptations of the study
+    small: bool = False  # better or worse, and by less than what matters
 
 
 @dataclass(frozen=True)
@@ -74,16 +82,44 @@ def adapted(arms: Iterable[Arm], common: frozenset[str]) -> list[Adapted]:
     """Each setting with its methods, compared with the source alone by seed; verdicts are still to come."""
     arms = tuple(arms)
     image = one_image([run for arm in arms for run in arm.runs], FIGURE, "test")
-    return [_section(group, common, image) for group in groups_of(arms, BASELINE)]
+    modes = dict.fromkeys(_mode(arm) for arm in arms)  # what the weights are from is no part of a method
+    groups = [
+        group
+        for mode in modes
+        for group in groups_of([a for a in arms if _mode(a) == mode], BASELINE, without=("adaptation",), strict=True)
+    ]
+    return [_section(group, common, image) for group in groups]
 
 
-def decided(section: Adapted, corrected: Iterator[float]) -> Adapted:
-    """The section with its verdicts, from the study's corrected p-values in the order of its differences."""
-    return replace(section, methods=tuple(_decided(one, corrected) for one in section.methods))
+def _mode(arm: Arm) -> str:
+    return next((text for text in sorted(arm.setting) if _key(text) == "mode"), "")
+
+
+def tests(section: Adapted) -> list[Tested]:
+    """What the verdicts are about, in their order."""
+    return [
+        Tested(
+            family="adaptation",
+            key=f"adaptation: {' '.join([one.label, *section.setting])}, {FIGURE}",
+            difference=one.difference,
+            margin=MATTERS,
+            seeds=one.seeds,
+            digest=sha256(repr((one.seeds, one.values, one.difference[:2])).encode()).hexdigest()[:16],
+            without=Verdict.UNDECIDED if one.arm.diverged else None,
+            why=f"{one.arm.diverged} of {len(one.arm.runs)} runs diverged" if one.arm.diverged else "",
+        )
+        for one in section.methods
+        if one.difference is not None
+    ]
+
+
+def decided(section: Adapted, coming: Iterator[Judged]) -> Adapted:
+    """The section with its verdicts, in the order of its tests."""
+    return replace(section, methods=tuple(_decided(one, coming) for one in section.methods))
 
 
 def differences(section: Adapted) -> list[Interval]:
-    """What the verdicts are about, in their order."""
+    """Those to the source alone, in their order."""
     return [one.difference for one in section.methods if one.difference is not None]
 
 
@@ -156,23 +192,41 @@ def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
 
 
 def _compared(base: Method, one: Method, image: float) -> Method:
-    theirs = dict(zip(base.arm.seeds, base.values, strict=True))
-    ours = dict(zip(one.arm.seeds, one.values, strict=True))
-    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    theirs = dict(zip(base.arm.replicates, zip(base.arm.runs, base.values, strict=True), strict=True))
+    ours = dict(zip(one.arm.replicates, zip(one.arm.runs, one.values, strict=True), strict=True))
+    both = [key for key in ours if key in theirs]
+    parts = [_by_image(theirs[key][0], ours[key][0]) for key in both]
+    known = [part for part in parts if part is not None]
+    crossed = len(known) == len(both) > 1
+    values = [ours[key][1] - theirs[key][1] for key in both]
     return replace(
         one,
-        seeds=seeds,
-        dropped=tuple(sorted(ours.keys() ^ theirs.keys())),
-        difference=t_interval([ours[seed] - theirs[seed] for seed in seeds], resolution=image),
+        seeds=tuple(sorted({key.seed for key in both})),
+        dropped=tuple(key for key in (*ours, *theirs) if (key in ours) != (key in theirs)),
+        over="seeds and images" if crossed else "seeds",
+        difference=crossed_interval(known, resolution=image) if crossed else t_interval(values, resolution=image),
     )
 
 
-def _decided(one: Method, corrected: Iterator[float]) -> Method:
+def _by_image(theirs: Run, ours: Run) -> Contributions | None:
+    """What each test image contributes to the difference of two runs; None where they did not keep it."""
+    found = []
+    for run in (theirs, ours):
+        answers = answers_in(run.folder, "test")
+        rows = None if answers is None else answers.rows(FIGURE.partition("/")[2])
+        if rows is None or not len(rows.value):
+            return None
+        order = np.argsort(rows.image, kind="stable")
+        found.append((rows.image[order], rows.value[-1][order]))
+    (image, before), (same, after) = found
+    return Contributions(image, after - before) if np.array_equal(image, same) else None
+
+
+def _decided(one: Method, coming: Iterator[Judged]) -> Method:
     if one.difference is None:
         return one
-    p = next(corrected)
-    word, why = verdict(one.difference, p, MATTERS)
-    return replace(one, verdict=word, why=why, corrected_p=p)
+    found = next(coming).decision
+    return replace(one, verdict=found.verdict, why=found.why, corrected_p=found.p, small=found.small)
 
 
 def _hints(base: Method | None, methods: Sequence[Method]) -> Iterator[str]:

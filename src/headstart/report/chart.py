@@ -1,4 +1,4 @@
-"""Where do the lines, bands and labels of a chart lie?"""
+"""Places of the lines, bands and labels of a chart."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.report.curves import lower_is_better
-from headstart.report.fit import Floats
+from headstart.report.curves import Floats, lower_is_better
 from headstart.report.statistics import t_interval
 from headstart.report.study import ArmSummary, Section, Study
 
@@ -107,7 +106,7 @@ def _chart(section: Section, study: Study, axis: str, title: str, sign: float, c
         across=lambda value: 100 * value / right,
         x_ticks=[(100 * v / right, f"{v:,.0f}") for v in ticks(0, right, 6) if v <= right * 1.001],
         threshold=sign * section.threshold,
-        threshold_text=f"final level of {section.baseline.label}" if section.baseline else "",
+        threshold_text=f"level at the end of {section.baseline.label}" if section.baseline else "",
     )
 
 

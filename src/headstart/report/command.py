@@ -1,4 +1,4 @@
-"""Which command makes a study again?"""
+"""The command that makes a study again, and the seeds that it names."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ def command(folder: Path, runs: Sequence[Run | Levels]) -> str | None:
     if words is None:
         words = _of_overrides([run.overrides for run in runs])
     return None if words is None else " ".join(["headstart", *(shlex.quote(word) for word in words)])
+
+
+def planned_seeds(folder: Path) -> tuple[int, ...]:
+    """The seeds of the folder's last sweep by its multirun.yaml; empty where it does not say them."""
+    import yaml  # here: only a sweep's folder needs it
+
+    try:
+        hydra = yaml.safe_load((folder / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        said = [str(word) for word in (hydra["overrides"].get("task") or [])]
+        params = (hydra.get("sweeper") or {}).get("params") or {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return ()
+    values = [word.partition("=")[2] for word in said if word.partition("=")[0] == "seed"]
+    listed = values[-1] if values else params.get("seed", "")
+    try:
+        return tuple(int(part) for part in str(listed).split(","))
+    except ValueError:
+        return ()
 
 
 def _of_multirun(file: Path) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""What does one learning curve say: start, slope, asymptote, area, time to a level?"""
+"""One learning curve: its start, its level at the end, its area and when it reached a level."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headstart.report.fit import Floats
+from headstart.report.passage import last_window
 from headstart.report.runs import Levels, Run
 
-LAST_SHARE = 0.1  # of the evaluations, whose mean is the asymptote
-LEAST_LAST = 3  # evaluations: one alone is noise
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,15 @@ class Curve:
     examples: Floats  # training images seen
     epoch: Floats
     wall_s: Floats  # since fitting began; nan where not recorded
+    time: Floats  # the learning rate summed over the steps, over its peak: steps at the full rate; else the steps
     level: Floats  # of the metric, its sign turned where lower is better: higher is always better here
+
+    def at(self, kept: NDArray[np.int64], level: Floats) -> Curve:
+        """The evaluations at these positions, with these levels."""
+        step, examples, epoch, wall_s, time = (
+            part[kept] for part in (self.step, self.examples, self.epoch, self.wall_s, self.time)
+        )
+        return Curve(step, examples, epoch, wall_s, time, level)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -48,24 +56,30 @@ def one_image(runs: Iterable[Run | Levels], metric: str, split: str) -> float:
 def curve_of(run: Run, metric: str) -> Curve:
     """The learning curve of a metric; empty where the run never measured it.
 
-    Examples and wall seconds that metrics.csv lacks come from the evaluations of result.json.
+    Examples and wall seconds that metrics.csv lacks come from the evaluations of result.json, and the sum of the
+    learning rate, which no other place has.
     """
     listed = run.result.get("evaluations")
     known = [e for e in listed if isinstance(e, dict) and "step" in e] if isinstance(listed, list) else []
     evaluations = {int(e["step"]): e for e in known}
     sign = -1.0 if lower_is_better(metric) else 1.0
+    peak = run.result.get("peak_learning_rate")
+    peak = float(peak) if isinstance(peak, int | float) and peak > 0 else math.nan
     rows = [
         (
             float(step),
             _either("examples", row, evaluations.get(step, {})),
             _either("epoch", row, evaluations.get(step, {})),
             _either("wall_s", {}, evaluations.get(step, {})),
+            _either("learning_rate_sum", {}, evaluations.get(step, {})) / peak,
             sign * row[metric],
         )
         for step, row in run.rows.items()
         if metric in row
     ]
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
+    if not np.isfinite(columns[4]).all():
+        columns[4] = columns[0]
     return Curve(*columns)
 
 
@@ -88,9 +102,15 @@ def asymptote(curve: Curve) -> float:
 
     It is the level at the end of the budget: a curve that still rises there has not reached a limit.
     """
-    trained = curve.level[curve.step > 0]
-    count = max(LEAST_LAST, round(LAST_SHARE * len(curve.level)))
-    return float(trained[-count:].mean()) if len(trained) >= count else math.nan
+    at = ending(curve)
+    return float(curve.level[at].mean()) if len(at) else math.nan
+
+
+def ending(curve: Curve) -> NDArray[np.int64]:
+    """The positions of the evaluations whose mean is the level at the end; none where training gave too few."""
+    trained = np.flatnonzero(curve.step > 0)
+    count = last_window(len(curve.level))
+    return trained[-count:] if len(trained) >= count else trained[:0]
 
 
 def area(x: Floats, level: Floats, until: float) -> float:
@@ -98,12 +118,24 @@ def area(x: Floats, level: Floats, until: float) -> float:
 
     x (n,) ascending, level (n,). nan where the range is empty or the curve ends before.
     """
-    if len(x) < 2 or until <= x[0] or until > x[-1]:
-        return math.nan
-    inside = x < until
-    xs = np.append(x[inside], until)
-    ys = np.append(level[inside], np.interp(until, x, level))
-    return float(np.sum((ys[1:] + ys[:-1]) / 2 * np.diff(xs)) / (until - x[0]))  # np.trapezoid needs numpy 2
+    weights = area_weights(x, until)
+    return float(weights @ level) if len(weights) else math.nan
+
+
+def area_weights(x: Floats, until: float) -> Floats:
+    """What each evaluation counts in the area (n,), so that the area is a mean of levels; empty where it is none."""
+    if len(x) < 2 or not x[0] < until <= x[-1]:
+        return np.empty(0)
+    weights = np.zeros(len(x))
+    for i in range(len(x) - 1):
+        left, right = x[i], min(x[i + 1], until)
+        if right <= left:
+            break
+        share = (right - left) / (x[i + 1] - x[i])  # of this gap that lies before `until`
+        weights[i] += (right - left) * (1 - share / 2)
+        weights[i + 1] += (right - left) * share / 2
+    found: Floats = weights / (until - x[0])
+    return found
 
 
 def first_reaching(curve: Curve, threshold: float) -> int | None:

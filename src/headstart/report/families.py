@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.report.statistics import Interval, Verdict, equivalence_p, holm
+from headstart.report.statistics import ALPHA, Interval, Verdict, equivalence_p, holm
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ def decide(
     differences: Sequence[Interval],
     margins: Sequence[float | None],
     *,
-    alpha: float,
+    alpha: float = ALPHA,
+    levels: Sequence[float] | None = None,
     unmeasurable: Sequence[str] | None = None,
     before: Sequence[Verdict | None] | None = None,
 ) -> list[Decision]:
@@ -33,7 +34,9 @@ def decide(
     "yes" and "negative transfer": Holm's test over the differences that have an interval. "no": two one-sided
     tests within the margin, Holm's correction over the same differences; "not significant" alone is no evidence of
     "no difference". Each of the two errors, any false yes or negative and any false no, is at most alpha in the family.
-    margins: the smallest difference that matters, None where nobody has said: "no" is then never said.
+    margins: the smallest difference that matters, None where nobody has said: "no" is then never said. levels: the
+    error that this look may spend on each, at most alpha (None: alpha for all): its p-values count alpha/level times as
+    much, so that Holm's correction holds for them as it holds for alpha.
     unmeasurable: why a difference cannot be measured, "" where it can. before: what an earlier look has decided;
     it stays, and leaves the correction that it has passed (a closed test: the error of the looks adds up, no more).
     """
@@ -41,14 +44,26 @@ def decide(
     settled = before or [None] * len(differences)
     open_ = [d.known and not why and math.isfinite(d.p) for d, why in zip(differences, reasons, strict=True)]
     apart = [one in (Verdict.YES, Verdict.NEGATIVE) for one in settled]
-    p = _corrected([d.p for d in differences], [o and not a for o, a in zip(open_, apart, strict=True)])
-    equal = [equivalence_p(d, m) if m is not None else math.nan for d, m in zip(differences, margins, strict=True)]
+    weights = [alpha / level if level > 0 else math.inf for level in (levels or [alpha] * len(differences))]
+    p = _corrected(
+        [_weighted(d.p, w) for d, w in zip(differences, weights, strict=True)],
+        [o and not a for o, a in zip(open_, apart, strict=True)],
+    )
+    equal = [
+        _weighted(equivalence_p(d, m), w) if m is not None else math.nan
+        for d, m, w in zip(differences, margins, weights, strict=True)
+    ]
     counted = [o and s is not Verdict.NO for o, s in zip(open_, settled, strict=True)]
     p_equal = _corrected(equal, counted)
     return [
-        _decision(d, m, q, e, alpha, why, was)
-        for d, m, q, e, why, was in zip(differences, margins, p, p_equal, reasons, settled, strict=True)
+        _decision(d, m, q, e, alpha, why, was, spent=math.isinf(w))
+        for d, m, q, e, why, was, w in zip(differences, margins, p, p_equal, reasons, settled, weights, strict=True)
     ]
+
+
+def _weighted(p: float, weight: float) -> float:
+    """p in units of alpha, 1 at most."""
+    return p if math.isnan(p) else min(1.0, p * weight) if p > 0 or math.isfinite(weight) else 1.0
 
 
 def _corrected(p_values: Sequence[float], counted: Sequence[bool]) -> list[float]:
@@ -58,7 +73,15 @@ def _corrected(p_values: Sequence[float], counted: Sequence[bool]) -> list[float
 
 
 def _decision(
-    difference: Interval, margin: float | None, p: float, p_equal: float, alpha: float, why: str, was: Verdict | None
+    difference: Interval,
+    margin: float | None,
+    p: float,
+    p_equal: float,
+    alpha: float,
+    why: str,
+    was: Verdict | None,
+    *,
+    spent: bool,
 ) -> Decision:
     small = margin is not None and abs(difference.mean) < margin
     if was in (Verdict.YES, Verdict.NEGATIVE, Verdict.NO):
@@ -79,13 +102,13 @@ def _decision(
         )
     if p_equal < alpha:
         return Decision(Verdict.NO, p, p_equal, "smaller than what matters")
-    return Decision(Verdict.UNDECIDED, p, p_equal, _open(difference, margin, alpha))
+    return Decision(Verdict.UNDECIDED, p, p_equal, _open(difference, margin, alpha, spent=spent))
 
 
-def _open(difference: Interval, margin: float | None, alpha: float) -> str:
-    if alpha <= 0:
+def _open(difference: Interval, margin: float | None, alpha: float, *, spent: bool) -> str:
+    if spent or alpha <= 0:
         return "this look has no error left to spend"
     if difference.p < alpha:
-        return "equality is ruled out for this arm alone, not for all arms together"
+        return "equality is ruled out by the interval, not by the corrected test"
     matters = margin is not None and max(-difference.low, difference.high) >= margin
     return "equality is possible" + (", and so is a difference that matters" if matters else "")

@@ -1,15 +1,17 @@
-"""What did each arm reach in results that have levels and no curve?"""
+"""What each arm reached in results that have levels and no curve."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from headstart.report.arms import finished_at, setting_of
 from headstart.report.curves import is_share, lower_is_better
 from headstart.report.runs import Levels, Other
-from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval, verdict
+from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval
+from headstart.report.verdicts import Judged, Tested
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,30 @@ def level_arms(levels: Sequence[Levels], metric: str, resolution: dict[str, floa
     return found
 
 
-def decided(arm: LevelArm, p: float, metric: str) -> LevelArm:
-    """The arm with its verdict, from the corrected p-value."""
-    if arm.difference is None:
-        return arm
-    word, why = verdict(arm.difference, p, MATTERS if is_share(metric) else None)
-    return replace(arm, verdict=word, why=why, corrected_p=p)
+def level_tests(arms: Sequence[LevelArm], metric: str) -> list[Tested]:
+    """What the verdicts on levels are about: each arm that has a baseline, in their order."""
+    return [
+        Tested(
+            family="level",
+            key=f"level: {' '.join([arm.label, *sorted(arm.setting)])}, {metric}",
+            difference=arm.difference,
+            margin=MATTERS if is_share(metric) else None,
+            seeds=arm.seeds,
+            digest=sha256(repr((metric, arm.seeds, arm.difference[:2])).encode()).hexdigest()[:16],
+        )
+        for arm in arms
+        if arm.difference is not None
+    ]
+
+
+def with_verdicts(arms: Sequence[LevelArm], results: Sequence[Judged]) -> list[LevelArm]:
+    """The arms with their verdicts, in the order of their tests."""
+    coming = iter(results)
+    found = []
+    for arm in arms:
+        if arm.difference is None:
+            found.append(arm)
+            continue
+        one = next(coming).decision
+        found.append(replace(arm, verdict=one.verdict, why=one.why, corrected_p=one.p))
+    return found

@@ -1,12 +1,12 @@
-"""How does the report read as Markdown?"""
+"""The report as Markdown."""
 
 from __future__ import annotations
 
 from headstart.report import tables
 from headstart.report.definitions import definitions
-from headstart.report.study import Study
+from headstart.report.study import Question, Study
 from headstart.report.tables import Cell, Table
-from headstart.report.words import adapted_summary, axis_summary, chosen_by, others_text, summary
+from headstart.report.words import adapted_summary, axis_summary, chosen_by, look_text, others_text, summary
 
 
 def markdown(study: Study, name: str, command: str | None) -> str:
@@ -29,9 +29,8 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         if section.setting:
             parts.append(f"## {_escaped(' '.join(section.setting))}")
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints)))
-        found = [tables.verdicts(section, study.metric) if section.comparisons else None]
-        found += [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
-        found.append(tables.throughput(section))
+        found = [tables.verdicts(section, asked, study.metric) for asked in Question]
+        found += [tables.as_set(section), *tables.of_section(section, study)]
         parts += [_table(table) for table in found if table]
     for table in (
         tables.level_arms(study),
@@ -44,6 +43,8 @@ def markdown(study: Study, name: str, command: str | None) -> str:
     ):
         if table:
             parts.append(_table(table))
+    if study.verdicts:
+        parts.append(look_text(study))
     if study.others:
         parts.append(others_text(study))
     parts.append("### How the numbers are defined")

@@ -1,18 +1,22 @@
-"""Which numbers describe the runs that are compared?"""
+"""Numbers that describe the runs that are compared."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headstart.report import curves
-from headstart.report.curves import Curve
-from headstart.report.fit import Fit, exponential_fit
-from headstart.report.runs import Run
+from headstart.report.answers import Answers, Rows, answers_in
+from headstart.report.curves import Curve, Floats
+from headstart.report.runs import Replicate, Run
 
-RATE_ERROR = 0.5  # of ln rate: above, the data allow a factor of e in either direction, which is no rate
+FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little to be judged by
 
 
 @dataclass(frozen=True)
@@ -22,61 +26,46 @@ class Measure:
     key: str
     title: str
     axis: str  # what it is counted by: "", step or examples
-    compared: str  # difference, ratio (of ln), relative (difference over the baseline's)
+    compared: str  # difference, or relative (difference over the baseline's)
     what: str
 
-    @property
-    def is_slope(self) -> bool:
-        return self.key.startswith("slope")
 
-    @property
-    def scale(self) -> float:
-        """What a person reads it by: rates and slopes by examples are shown for a thousand of them."""
-        return 1000.0 if self.axis == "examples" and (self.is_slope or self.compared == "ratio") else 1.0
-
-
+START, END, TEST = "start_class_means", "asymptote", "test"  # the keys of what verdicts are about
+RISING = "rising"  # the level at the end less that of as many evaluations before; no measure of its own
 MEASURES = (
-    Measure("start", "Start", "", "difference", "before the first optimizer step"),
-    Measure(
-        "start_class_means",
-        "Start, head in closed form",
-        "",
-        "difference",
-        "head set to the features' class means",
-    ),
+    Measure(START, "Start, head in closed form", "", "difference", "before the first step, like for like"),
+    Measure("start", "Start, head as it began", "", "difference", "before the first step; in no verdict"),
     Measure("first_epoch", "After the first epoch", "", "difference", "a small, fixed budget"),
-    Measure("rate_step", "Rate", "step", "ratio", "c of a − b·exp(−c·t)"),
-    Measure("slope_step", "Initial slope", "step", "difference", "b·c, level per optimizer step"),
-    Measure("asymptote", "Asymptote", "", "difference", "mean of the last 10 % of evaluations"),
+    Measure(END, "Level at the end of the budget", "", "difference", "mean of the last 10 % of evaluations"),
+    Measure(TEST, "Kept checkpoint on test", "", "difference", "chosen on val, looked at once"),
     Measure("area_step", "Area under the curve", "step", "difference", "mean level, common range"),
     Measure("transfer_ratio_step", "Transfer ratio", "step", "relative", "area over the baseline's, less 1"),
-    Measure("rate_examples", "Rate", "examples", "ratio", "c of a − b·exp(−c·t)"),
-    Measure("slope_examples", "Initial slope", "examples", "difference", "b·c, level per 1,000 images"),
-    Measure(
-        "area_examples",
-        "Area under the curve",
-        "examples",
-        "difference",
-        "mean level, common range",
-    ),
-    Measure(
-        "transfer_ratio_examples",
-        "Transfer ratio",
-        "examples",
-        "relative",
-        "area over the baseline's, less 1",
-    ),
+    Measure("area_examples", "Area under the curve", "examples", "difference", "mean level, common range"),
+    Measure("transfer_ratio_examples", "Transfer ratio", "examples", "relative", "area over the baseline's, less 1"),
 )
+
+
+class ByImage(NamedTuple):
+    """What each image, or group of images, contributed to one number, which is their mean."""
+
+    image: NDArray[np.uint64]  # (M,)
+    value: Floats  # (M,)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A run, its curve and its numbers by the key of the measure."""
+    """A run, its curve and its numbers by the key of the measure; higher is better in all of them."""
 
     run: Run
     curve: Curve
-    fits: dict[str, Fit]  # by axis
-    values: dict[str, float]  # nan where not measured; rates as they are, not as logarithms
+    values: dict[str, float]  # nan where not measured
+    by_image: dict[str, ByImage] = field(default_factory=dict)  # the same numbers, where the run kept its answers
+    rows: Rows | None = None  # of all evaluations of the curve
+    seen: str = ""  # why the curve may not be judged: the trials saw these val images
+
+    @property
+    def replicate(self) -> Replicate:
+        return self.run.replicate
 
 
 @dataclass(frozen=True)
@@ -89,69 +78,137 @@ class Reach:
     wall_s: float | None
 
 
-def measured(runs: Sequence[Run], metric: str, resolution: float) -> list[Measured]:
-    """The numbers of runs that are looked at together; areas run over the range that all of them cover."""
-    found = [(run, curves.curve_of(run, metric)) for run in runs]
-    full = [curve for _, curve in found if len(curve.step)]
-    until_step = min((float(c.step[-1]) for c in full), default=math.nan)
-    until_examples = min((float(c.examples[-1]) for c in full), default=math.nan)
-    return [_measured(run, curve, metric, resolution, until_step, until_examples) for run, curve in found]
+def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
+    """The numbers of runs that are looked at together; areas run over the range that all of them cover.
 
-
-def _measured(
-    run: Run, curve: Curve, metric: str, resolution: float, until_step: float, until_examples: float
-) -> Measured:
-    by_step = exponential_fit(curve.step, curve.level, resolution=resolution)
-    by_examples = _rescaled(by_step, curve)
-    closed_form = run.result.get("start_class_means") if metric == run.monitor else None
-    values = {
-        "start": curves.start(curve),
-        "start_class_means": float(closed_form) if isinstance(closed_form, int | float) else math.nan,
-        "first_epoch": curves.after_first_epoch(curve),
-        "rate_step": by_step.rate if by_step.rise > 0 else math.nan,
-        "slope_step": by_step.slope,
-        "asymptote": curves.asymptote(curve),
-        "area_step": curves.area(curve.step, curve.level, until_step),
-        "rate_examples": by_examples.rate if by_examples.rise > 0 else math.nan,
-        "slope_examples": by_examples.slope,
-        "area_examples": curves.area(curve.examples, curve.level, until_examples),
+    A run whose trials saw a part of its val images is measured on the others; where these are too few, its curve stands
+    for itself and `seen` says so. A diverged run ends at chance (a share), or at the worst level that any of the runs
+    had (a loss).
+    """
+    found = [_of_run(run, metric) for run in runs]
+    full = [curve for curve, *_ in found if len(curve.step)]
+    until = {
+        axis: min((float(getattr(curve, axis)[-1]) for curve in full), default=math.nan)
+        for axis in ("step", "examples")
     }
-    return Measured(run, curve, {"step": by_step, "examples": by_examples}, values)
+    levels = np.concatenate([curve.level for curve in full]) if full else np.empty(0)
+    worst = float(np.nanmin(levels[np.isfinite(levels)], initial=math.inf)) if len(levels) else math.nan
+    return [_measured(run, metric, parts, until, worst) for run, parts in zip(runs, found, strict=True)]
 
 
-def _rescaled(fit: Fit, curve: Curve) -> Fit:
-    """The fit by examples: that by step in other units, as every step of a run sees equally many images.
-
-    A last, smaller batch of an epoch changes nothing at the evaluations, which lie between epochs.
-    """
-    if not len(curve.step) or not curve.examples[-1] > curve.examples[0]:
-        return fit._replace(rate=math.nan, error=math.inf)
-    examples_a_step = float((curve.examples[-1] - curve.examples[0]) / (curve.step[-1] - curve.step[0]))
-    return fit._replace(rate=fit.rate / examples_a_step)
+class _Parts(NamedTuple):
+    curve: Curve
+    answers: Answers | None  # of val, as far as they may be judged by
+    rows: Rows | None
+    seen: str
 
 
-def rate_is_determined(runs: Sequence[Measured]) -> bool:
-    """Whether an arm's curves say how fast they rise: the median standard error of ln rate is below 0.5.
+def _of_run(run: Run, metric: str) -> _Parts:
+    curve = curves.curve_of(run, metric)
+    answers = answers_in(run.folder, "val")
+    figure = metric.partition("/")[2]
+    if answers is None or not metric.startswith("val/"):
+        return _Parts(curve, None, None, _seen_by_all(run))
+    seen = ""
+    if answers.seen_by_trials is not None and answers.seen_by_trials.any():
+        unseen = answers.unseen()
+        if len(unseen.image) < FEWEST_UNSEEN:
+            return _Parts(curve, None, None, _seen_by_all(run))
+        answers = unseen
+        seen = "partly"
+    rows = answers.rows(figure)
+    if rows is None:
+        return _Parts(curve, answers, None, seen and _seen_by_all(run))
+    rows = replace(rows, value=_sign(metric) * rows.value)
+    if seen:  # the curve on the images that no trial saw
+        at = {int(step): i for i, step in enumerate(answers.step)}
+        kept = [i for i, step in enumerate(curve.step) if int(step) in at]
+        levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in kept])
+        curve = curve.at(np.array(kept, dtype=np.int64), levels)
+    return _Parts(curve, answers, rows, "")
 
-    The median, so that one odd run neither makes nor breaks it; no run is left out for its own error, because
-    leaving out by the outcome would bias what remains.
-    """
-    return bool(runs) and statistics.median(m.fits["step"].error for m in runs) < RATE_ERROR
+
+def _seen_by_all(run: Run) -> str:
+    return "" if run.tuned is None else "the trials saw these val images"
 
 
-def why_no_rate(label: str, runs: Sequence[Measured]) -> str:
-    """Why an arm's rate is not determined."""
-    fits = [m.fits["step"] for m in runs]
-    if any(math.isnan(fit.rmse) for fit in fits):
-        return f"{label}: fewer than 4 evaluations, or not all of them numbers"
-    if sum(fit.rise <= 0 for fit in fits) * 2 >= len(fits):
-        return f"{label}: its curve does not rise"
-    return f"{label}: its curve is too flat, too straight or too fast for a rate"
+def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], worst: float) -> Measured:
+    curve, answers, rows, seen = parts
+    weights = {key: w for key, w in _weights(curve, until).items() if len(w)}
+    values = {key: float(w @ curve.level) for key, w in weights.items()}
+    by_image: dict[str, ByImage] = {}
+    if rows is not None and answers is not None:
+        at = {int(step): i for i, step in enumerate(answers.step)}
+        for key, w in weights.items():
+            used = np.flatnonzero(w)
+            if all(int(curve.step[i]) in at for i in used):
+                value = sum(w[i] * rows.value[at[int(curve.step[i])]] for i in used)
+                by_image[key] = ByImage(rows.image, np.asarray(value))
+    figure, sign = metric.partition("/")[2], _sign(metric)
+    values[START] = _closed_form(run, metric)
+    start = None if answers is None else answers.closed_form_rows(figure)
+    if start is not None and math.isfinite(values[START]):
+        by_image[START] = ByImage(start.image, sign * start.value[0])
+        values[START] = float(by_image[START].value.mean())
+    values[TEST] = sign * _final(run, f"test/{figure}")
+    tested = answers_in(run.folder, "test")
+    told = None if tested is None or not len(tested.step) else tested.rows(figure)
+    if told is not None and math.isfinite(values[TEST]):
+        by_image[TEST] = ByImage(told.image, sign * told.value[-1])
+    if run.has_diverged:
+        values[RISING] = math.nan
+        floor = _chance(run, metric, worst)
+        for key in (END, TEST):
+            values[key] = floor
+            by_image.pop(key, None)
+    complete = rows is not None and answers is not None and len(answers.step) == len(curve.step)
+    return Measured(run, curve, values, by_image, rows if complete else None, seen)
+
+
+def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
+    """What each evaluation counts in each number that is a mean of levels (E,); empty where it was not measured."""
+    n = len(curve.step)
+    one = np.eye(n)
+    trained = np.flatnonzero(curve.step > 0)
+    ending = curves.ending(curve)
+    before = trained[-2 * len(ending) : -len(ending)] if 0 < 2 * len(ending) <= len(trained) else trained[:0]
+    return {
+        "start": one[0] if n and curve.step[0] == 0 else np.empty(0),
+        "first_epoch": one[trained[0]] if len(trained) else np.empty(0),
+        END: one[ending].mean(axis=0) if len(ending) else np.empty(0),
+        RISING: one[ending].mean(axis=0) - one[before].mean(axis=0) if len(before) else np.empty(0),
+        "area_step": curves.area_weights(curve.step, until["step"]),
+        "area_examples": curves.area_weights(curve.examples, until["examples"]),
+    }
+
+
+def _closed_form(run: Run, metric: str) -> float:
+    """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
+    found = run.result.get("start_class_means") if metric == run.monitor else None
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+def _final(run: Run, tag: str) -> float:
+    found = (run.result.get("metrics") or {}).get(tag)
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+def _chance(run: Run, metric: str, worst: float) -> float:
+    """The level that a diverged run counts with."""
+    if not curves.is_share(metric):
+        return worst
+    classes = run.result.get("num_classes")
+    accuracy = metric.rpartition("/")[2] in ("accuracy", "balanced_accuracy")
+    return 1 / classes if accuracy and isinstance(classes, int) and classes > 0 else 0.0
+
+
+def _sign(metric: str) -> float:
+    return -1.0 if curves.lower_is_better(metric) else 1.0
 
 
 def reached(one: Measured, threshold: float) -> Reach:
     """When a run first reached a level: its optimizer step, examples and wall seconds since fitting began."""
-    i = curves.first_reaching(one.curve, threshold)
+    i = None if one.run.has_diverged else curves.first_reaching(one.curve, threshold)
     if i is None:
         return Reach(one.run.seed, None, None, None)
     step, examples, wall = (float(x[i]) for x in (one.curve.step, one.curve.examples, one.curve.wall_s))

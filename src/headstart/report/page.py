@@ -1,4 +1,4 @@
-"""How does the report read as a page?"""
+"""The report as a page of HTML."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ from urllib.parse import quote
 from headstart import __version__
 from headstart.report import tables
 from headstart.report.adaptation import FIGURE, Adapted, differences
+from headstart.report.arms import RANDOM
 from headstart.report.axes import Axis
 from headstart.report.axis_chart import axis_charts
 from headstart.report.chart import Chart, charts
 from headstart.report.definitions import definitions
 from headstart.report.method_chart import method_chart
 from headstart.report.statistics import Interval, Verdict
-from headstart.report.study import Benefit, Comparison, Section, Study
+from headstart.report.study import Benefit, Comparison, Question, Section, Study
 from headstart.report.tables import Table
 from headstart.report.words import (
+    AGAINST,
     GAINS,
     ICONS,
+    TITLES,
     adapted_summary,
     axis_summary,
     chosen_by,
     effect,
     gain_reason,
+    look_text,
     others_text,
     question,
     reason,
     summary,
+    word,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 COLOURS = 8  # the page's palette; further arms repeat it with other dashes
 
+BENEFIT_PICTURES = ("start", "slope", "asymptote")
 PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
 
 
@@ -83,25 +90,43 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
         overview=_overview(study) if len(study.sections) > 1 else None,
         tables=[table for table in (*ending, tables.left_out(study, folder)) if table],
         others=others_text(study) if study.others else "",
+        look=look_text(study) if study.verdicts else "",
         definitions=definitions(study),
+        pictures=_benefit_pictures() if study.sections else [],
         version=__version__,
     )
 
 
+def _benefit_pictures() -> list[Markup]:
+    """The three benefits as drawings, which stand in the page itself."""
+    from markupsafe import Markup  # jinja2 needs it
+
+    here = Path(__file__).parent
+    return [Markup((here / f"benefit_{name}.svg").read_text(encoding="utf-8")) for name in BENEFIT_PICTURES]
+
+
 def _section(index: int, section: Section, study: Study, colours: dict[str, int]) -> dict[str, Any]:
     drawn = charts(section, study, colours)
-    found = [tables.figures(section, study), tables.test_figures(section), tables.costs(section, study)]
-    found.append(tables.throughput(section))
+    shown = tables.as_set(section)
     return {
         "id": f"setting-{index}",
         "setting": " ".join(section.setting),
         "summary": summary(section, study),
         "hints": section.hints,
-        "cards": _cards(section.comparisons, study.metric, colours),
-        "baseline": section.baseline.label if section.baseline else "",
+        "questions": [
+            {
+                "title": TITLES[asked],
+                "against": AGAINST[asked],
+                "cards": _cards(section.of(asked), study.metric, colours),
+                "missing": dict(section.missing).get(asked, ""),
+            }
+            for asked in Question
+            if section.of(asked) or asked in dict(section.missing)
+        ],
+        "as_set": shown,
         "charts": drawn,
         "readout": {chart.axis: _readout(chart) for chart in drawn},
-        "tables": [table for table in found if table],
+        "tables": tables.of_section(section, study),
     }
 
 
@@ -159,8 +184,11 @@ def _cards(comparisons: tuple[Comparison, ...], metric: str, colours: dict[str, 
     return [
         {
             "label": c.label,
-            "colour": colours[c.label],
-            "seeds": len(c.seeds),
+            "colour": colours.get(c.label, 1),
+            "pairs": len(c.replicates),
+            "against": c.against,
+            "over": c.over,
+            "differs": "; ".join(c.differs),
             "answers": [_answer(b, metric, scales[i]) for i, b in enumerate(c.benefits)],
         }
         for c in comparisons
@@ -175,7 +203,10 @@ def _method_cards(section: Adapted, colours: dict[str, int]) -> list[dict[str, A
         {
             "label": one.label,
             "colour": colours[one.label],
-            "seeds": len(one.seeds),
+            "pairs": one.difference.n,
+            "against": section.baseline.label if section.baseline else "",
+            "over": one.over,
+            "differs": "",
             "answers": [
                 Answer(
                     question="the target's test accuracy",
@@ -194,15 +225,16 @@ def _method_cards(section: Adapted, colours: dict[str, int]) -> list[dict[str, A
 
 
 def _answer(benefit: Benefit, metric: str, scale: tuple[float, float]) -> Answer:
-    shown = effect(benefit.measure, benefit.difference)
+    answered = benefit.verdict is not Verdict.NOT_ANSWERED
+    shown = effect(benefit.measure, benefit.difference) if answered else "–"
     return Answer(
         question=question(benefit.name, metric),
-        word=benefit.verdict,
+        word=word(benefit),
         kind=_kind(benefit.verdict),
         icon=ICONS[benefit.verdict],
         effect="" if shown == "–" else shown,
         why=reason(benefit),
-        bar=_bar(benefit.difference, scale),
+        bar=_bar(benefit.difference, scale) if answered else None,
     )
 
 
@@ -231,12 +263,17 @@ def _overview(study: Study) -> Table:
     rows = [
         [
             tables.Cell(" ".join(section.setting) or "all others"),
-            tables.Cell(c.label),
-            *(tables.Cell(f"{ICONS[b.verdict]} {b.verdict}", effect(b.measure, b.difference)) for b in c.benefits),
+            tables.Cell(c.label, f"against {c.against}"),
+            *(_overview_cell(b) for b in c.benefits),
         ]
         for section, c in compared
     ]
     return Table("Overview of the settings", ["setting", "mode", *names], rows)
+
+
+def _overview_cell(benefit: Benefit) -> tables.Cell:
+    shown = "" if benefit.verdict is Verdict.NOT_ANSWERED else effect(benefit.measure, benefit.difference)
+    return tables.Cell(f"{ICONS[benefit.verdict]} {word(benefit)}", "" if shown == "–" else shown)
 
 
 def _readout(chart: Chart) -> dict[str, Any]:
@@ -257,7 +294,8 @@ def _colours(study: Study) -> dict[str, int]:
             if section.baseline is not None and arm.label == section.baseline.label:
                 found[arm.label] = 0
             elif arm.label not in found:
-                found[arm.label] = 1 + sum(colour > 0 for colour in found.values())
+                treated = found.get(arm.label.replace(f" {RANDOM}", ""))  # a control has the colour of its arm
+                found[arm.label] = treated or 1 + max(found.values(), default=0)
     for adapted in study.adapted:
         for one in adapted.all_methods:
             if one is adapted.baseline:
@@ -284,4 +322,5 @@ def _template() -> Template:
     )
     environment.filters["path"] = lambda text: quote(text + "/")
     environment.globals["colours"] = COLOURS
+    environment.globals["random"] = RANDOM
     return environment.get_template("page.html.jinja")

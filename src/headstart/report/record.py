@@ -1,4 +1,4 @@
-"""What does report.json hold?"""
+"""The whole report in plain values, as report.json has it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
 from headstart.report.files import plain
 from headstart.report.levels import LevelArm
+from headstart.report.looks import Look
 from headstart.report.measures import MEASURES, Measured, median_reached
 from headstart.report.phases import phases_of
 from headstart.report.statistics import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.report.study import ArmSummary, Comparison, Section, Study
-from headstart.report.words import GAINS, adapted_summary, axis_summary, chosen_by, summary
+from headstart.report.words import GAINS, adapted_summary, axis_summary, chosen_by, look_text, summary, word
 
 FORMAT = 1
 
@@ -38,6 +39,9 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
             "alpha": ALPHA,
             "matters": {"level": MATTERS, "rate_ratio": MATTERS_RATE},
             "verdicts": study.verdicts,
+            "fixed_seeds": study.fixed_seeds,
+            "look": look_text(study),
+            "looks": {key: [vars(look) for look in found] for key, found in study.looks},
             "axes": [_axis(axis) for axis in study.axes],
             "levels": [_level_arm(arm) for arm in study.level_arms],
             "settings": [_section(section, study, sign) for section in study.sections],
@@ -73,7 +77,7 @@ def _level(level: Level) -> dict[str, Any]:
         "mean": _interval(level.mean),
         "difference": None if level.difference is None else _interval(level.difference),
         "verdict": None if level.verdict is None else level.verdict.value,
-        "holm_p": level.corrected_p,
+        "corrected_p": level.corrected_p,
     }
 
 
@@ -86,7 +90,7 @@ def _level_arm(arm: LevelArm) -> dict[str, Any]:
         "difference": None if arm.difference is None else _interval(arm.difference),
         "verdict": None if arm.verdict is None else arm.verdict.value,
         "why": arm.why,
-        "holm_p": arm.corrected_p,
+        "corrected_p": arm.corrected_p,
     }
 
 
@@ -113,10 +117,11 @@ def _method(method: Method) -> dict[str, Any]:
         "test_per_class": recalls(method),
         "difference": None if method.difference is None else _interval(method.difference),
         "paired_seeds": method.seeds,
-        "left_out_seeds": method.dropped,
+        "left_out_seeds": [one.seed for one in method.dropped],
+        "intervals_over": method.over,
         "verdict": None if method.verdict is None else GAINS[method.verdict],
         "why": method.why,
-        "holm_p": method.corrected_p,
+        "corrected_p": method.corrected_p,
         "oracle_chosen_by_test_labels_of_the_target": None
         if method.oracle is None or method.gap is None
         else {"accuracy": _interval(method.oracle), "chosen_minus_oracle": _interval(method.gap)},
@@ -141,6 +146,7 @@ def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
         "overrides": section.setting,
         "summary": summary(section, study),
         "hints": section.hints,
+        "not_answered": [{"question": asked.value, "add": override} for asked, override in section.missing],
         "threshold": sign * section.threshold,
         "best": None
         if best is None
@@ -148,8 +154,9 @@ def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
             "arm": best.label,
             "against": best.against,
             "difference": _interval(best.difference),
-            "holm_p": best.corrected_p,
+            "corrected_p": best.corrected_p,
             "decided": best.decided,
+            "why": best.why,
         },
         "arms": [_arm(arm, sign) for arm in section.all_arms],
         "comparisons": [_comparison(c) for c in section.comparisons],
@@ -157,19 +164,22 @@ def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
 
 
 def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
-    levels = {m.key for m in MEASURES if m.compared == "difference" and not m.is_slope}
-    means = {
-        m.key: _interval(arm.means[m.key], sign if m.key in levels else 1.0)
-        for m in MEASURES
-        if m.compared != "relative"
-    }
+    levels = {m.key for m in MEASURES if m.compared == "difference"}
+    means = {key: _interval(arm.means[key], sign) for key in arm.means if key in levels}
     reached = {key: [getattr(r, key) for r in arm.reach] for key in ("step", "examples", "wall_s")}
     return {
         "arm": arm.label,
         "mode": arm.arm.mode,
+        "control": arm.arm.is_control,
         "overrides": sorted(arm.arm.setting),
         "seeds": arm.arm.seeds,
-        "rate_determined": arm.rate_known,
+        "folds": sorted({one.fold for one in arm.arm.replicates if one.fold is not None}),
+        "diverged": arm.diverged,
+        "kept_before_training": arm.kept_before_training,
+        "still_rising": None if arm.rising is None else {"rises": arm.still_rises, **_interval(arm.rising)},
+        "end_less_own_start": None if arm.gain is None else {"below": arm.below_start, **_interval(arm.gain)},
+        "labelled_images": arm.labelled,
+        "tuned": arm.arm.tuned,
         "measures": means,
         "test": {tag: _interval(interval) for tag, interval in arm.tests.items()},
         "threshold_reached": {
@@ -185,19 +195,14 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
 
 
 def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
-    fit = one.fits["step"]
     return {
         "folder": one.run.folder.name,
         "seed": one.run.seed,
+        "fold": one.run.fold,
         "hash": one.run.result.get("hash"),
+        "state": "diverged" if one.run.has_diverged else one.run.result.get("state", "finished"),
+        "keeps_answers": bool(one.by_image),
         "measures": {key: (sign if key in levels else 1.0) * value for key, value in one.values.items()},
-        "fit_by_step": {
-            "ceiling": sign * fit.ceiling,
-            "rise": fit.rise,
-            "rate": fit.rate,
-            "error_of_ln_rate": fit.error,
-            "rmse": fit.rmse,
-        },
         "final": one.run.result.get("metrics"),
         "wall_s": one.run.result.get("wall_s"),
         "peak_memory_mib": one.run.result.get("peak_memory_mib"),
@@ -207,18 +212,44 @@ def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    ratios = {m.key for m in MEASURES if m.compared == "ratio"}
     return {
+        "question": comparison.question.value,
         "arm": comparison.label,
+        "against": comparison.against,
+        "differs_also_in": comparison.differs,
+        "not_answered": comparison.unanswered or None,
+        "intervals_over": comparison.over,
+        "reaches": comparison.this_source or None,
         "seeds": comparison.seeds,
-        "left_out_seeds": comparison.dropped,
+        "pairs": len(comparison.replicates),
+        "left_out": [str(one) for one in comparison.dropped],
         "differences": {
-            key: _interval(value) | {"of_logarithms": key in ratios} for key, value in comparison.differences.items()
+            key: _interval(value) | {"of_logarithms": key == "slope"} for key, value in comparison.differences.items()
         },
         "benefits": {
-            b.name: {"verdict": b.verdict.value, "measure": b.measure, "holm_p": b.corrected_p, "why": b.why}
+            b.name: {
+                "verdict": b.verdict.value,
+                "said": word(b),
+                "measure": b.measure,
+                "corrected_p": b.p,
+                "corrected_p_equal": b.p_equal,
+                "level_of_this_look": b.level,
+                "why": b.why,
+                "note": b.note,
+                "needed": b.needed,
+            }
             for b in comparison.benefits
         },
+        "sooner": [
+            {
+                "share_of_the_rise": one.share,
+                "level": one.level,
+                "steps": {"baseline": one.scratch, "arm": one.transfer},
+                "times": one.ratio,
+                "bound": one.bound,
+            }
+            for one in comparison.sooner
+        ],
     }
 
 
@@ -230,5 +261,20 @@ def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
         "high": high,
         "n": interval.n,
         "p": interval.p,
+        "degrees_of_freedom": interval.df,
         "spread_below_one_image": interval.floored,
     }
+
+
+def looks_in(record: object) -> dict[str, tuple[Look, ...]]:
+    """The looks that an earlier report.json holds, by what was tested; empty where it holds none that can be read."""
+    listed = record.get("looks") if isinstance(record, dict) else None
+    found: dict[str, tuple[Look, ...]] = {}
+    for key, looks in listed.items() if isinstance(listed, dict) else ():
+        try:
+            found[str(key)] = tuple(
+                Look(int(one["seeds"]), str(one["digest"]), float(one["spent"]), dict(one["decided"])) for one in looks
+            )
+        except (TypeError, KeyError, ValueError):
+            continue
+    return found

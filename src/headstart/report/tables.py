@@ -1,4 +1,4 @@
-"""Which tables does a report show?"""
+"""Tables of a report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, figur
 from headstart.report.axes import Axis
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
-from headstart.report.measures import MEASURES, Measure, median_reached
+from headstart.report.measures import END, MEASURES, START, Measure, Measured, median_reached
+from headstart.report.passage import Sooner
 from headstart.report.phases import phases_of
 from headstart.report.runs import Levels, Run
 from headstart.report.statistics import Interval
-from headstart.report.study import ArmSummary, Section, Study
+from headstart.report.study import ArmSummary, Comparison, Question, Section, Study
 from headstart.report.words import (
+    AGAINST,
+    TITLES,
     answer,
     effect,
     gain,
@@ -28,14 +31,13 @@ from headstart.report.words import (
     question,
     reach_text,
     reason,
-    significant,
+    sooner_text,
     span,
 )
 
 _AXES = {"step": "steps", "examples": "images"}
 _ELSEWHERE = ("logger", "callbacks", "fit", "chosen")  # groups that change no figure, and what a rule has tried
 _CLASSES = 50  # more of them nobody reads in a row
-_UNITS = {"": "", "step": " per step", "examples": " per 1,000 images"}
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,145 @@ class Table:
     note: str = ""
 
 
-def verdicts(section: Section, metric: str) -> Table:
-    """Modes by benefits: the word, the difference and why."""
-    benefits = section.comparisons[0].benefits if section.comparisons else ()
-    rows = [[Cell(c.label), *(Cell(answer(b), reason(b)) for b in c.benefits)] for c in section.comparisons]
-    return Table("Verdicts", ["mode", *(question(b.name, metric) for b in benefits)], rows)
+def verdicts(section: Section, asked: Question, metric: str) -> Table | None:
+    """Modes by benefits for one question: the word, the difference and why; None where nothing was compared."""
+    found = section.of(asked)
+    if not found:
+        return None
+    names = [question(b.name, metric) for b in found[0].benefits]
+    rows = [
+        [
+            Cell(c.label),
+            Cell(c.against, "differs also in " + "; ".join(c.differs) if c.differs else "the same settings"),
+            *(Cell(answer(b), reason(b)) for b in c.benefits),
+            Cell(str(len(c.replicates)), f"interval over {c.over}"),
+        ]
+        for c in found
+    ]
+    return Table(TITLES[asked], ["mode", "against", *names, "pairs"], rows, f"{AGAINST[asked].capitalize()}.")
+
+
+def as_set(section: Section) -> Table | None:
+    """Differences without a verdict, where arms ran at one setting each; None where all have one."""
+    found = [c for c in section.of(Question.PRACTICE) if c.unanswered]
+    if not found:
+        return None
+    rows = [
+        [
+            Cell(c.label),
+            Cell(effect(END, c.differences[END])),
+            Cell(effect("slope", c.differences["slope"])),
+            Cell(c.unanswered),
+        ]
+        for c in found
+    ]
+    base = section.baseline.label if section.baseline else ""
+    note = (
+        "Figures, no verdicts: weights, rates and head differ at once, and nobody has looked for either arm's best "
+        "setting."
+    )
+    return Table(
+        f"At these settings, against {base}", ["mode", "level at the end", "speed", "why no verdict"], rows, note
+    )
+
+
+def times(section: Section) -> Table | None:
+    """How many times sooner each arm came to the baseline's levels; None where nothing was compared."""
+    found = section.of(Question.PRACTICE) or section.of(Question.WEIGHTS)
+    listed = [c for c in found if c.sooner]
+    if not listed:
+        return None
+    head = ["mode", *(_share(one.share) for one in listed[0].sooner)]
+    rows = [[Cell(c.label), *(_sooner_cell(one, c) for one in c.sooner)] for c in listed]
+    base = listed[0].against
+    note = (
+        f"How many times fewer optimizer steps an arm took to a level of {base}: ratio of the medians over the runs, "
+        "and how many runs came there. A run that never comes there counts as later than all others. No verdict: "
+        "a head start and a higher ceiling make it larger too."
+    )
+    return Table(f"Sooner at the levels of {base}", head, rows, note)
+
+
+def _share(share: float) -> str:
+    return "final level" if share == 1 else f"{100 * share:.0f} % of the rise"
+
+
+def _sooner_cell(one: Sooner, c: Comparison) -> Cell:
+    came = [sum(time is not None for time in side) for side in (one.scratch, one.transfer)]
+    return Cell(sooner_text(one), f"{came[1]} of {len(one.transfer)} runs, {c.against} {came[0]} of {len(one.scratch)}")
+
+
+def tuning(section: Section) -> Table | None:
+    """What each arm tried and chose, what that cost, and whether the choice lies at the border; None without tuning."""
+    rows = []
+    for arm in section.all_arms:
+        tuned = arm.arm.tuned
+        if tuned is None:
+            continue
+        chosen, cost = tuned.get("chosen") or {}, tuned.get("cost") or {}
+        border = ", ".join(map(str, tuned.get("border") or ()))
+        space = ", ".join(f"{key} {_plain(value)}" for key, value in (tuned.get("space") or {}).items())
+        rows.append(
+            [
+                Cell(arm.label),
+                Cell(str(tuned.get("trials")), f"seeds {', '.join(map(str, tuned.get('seeds') or ()))}"),
+                Cell(space or "–"),
+                Cell(", ".join(f"{key}={_significant(value)}" for key, value in chosen.items()) or "–"),
+                Cell(f"warning: {border} at the border; widen the space" if border else "inside"),
+                Cell(_number(cost.get("wall_s"), 1)),
+                Cell(_number(cost.get("examples"), 0)),
+            ]
+        )
+    if not rows:
+        return None
+    head = ["mode", "settings tried", "space", "chosen on val", "place in the space", "seconds", "images"]
+    note = "Trials have seeds of their own and never look at test; what they took is not in the runs' own cost."
+    return Table("What tuning tried and chose", head, rows, note)
+
+
+def label_budget(section: Section) -> Table | None:
+    """How many labelled images each arm read; None where nobody knows."""
+    if not any(of for arm in section.all_arms for of in arm.labelled.values()):
+        return None
+    rows = []
+    for arm in section.all_arms:
+        train, val = (arm.labelled.get(split, ()) for split in ("train", "val"))
+        total = f"{min(train) + min(val):,}" if train and val else "–"
+        rows.append(
+            [Cell(arm.label), *(Cell(" or ".join(f"{n:,}" for n in of) or "–") for of in (train, val)), Cell(total)]
+        )
+    note = (
+        "Images whose labels a run read. Those of val choose the checkpoint and draw the curve; target.val_shots=n "
+        "reads n a class, 0 none. Test labels are read once, by the figures alone."
+    )
+    return Table("Labelled images used", ["mode", "to train", "val", "together"], rows, note)
+
+
+def of_section(section: Section, study: Study) -> list[Table]:
+    """The tables of a section below its verdicts."""
+    found = [
+        figures(section, study),
+        times(section),
+        tuning(section),
+        label_budget(section),
+        test_figures(section),
+        costs(section, study),
+        throughput(section),
+    ]
+    return [table for table in found if table is not None]
 
 
 def figures(section: Section, study: Study) -> Table:
     """Measures by arms: the mean with its interval, below it the comparison with the baseline."""
-    compared = {c.label: c.differences for c in section.comparisons}
+    asked = Question.PRACTICE if section.of(Question.PRACTICE) else Question.WEIGHTS
+    compared = {c.label: c.differences for c in section.of(asked)}
     rows = []
     for measure in MEASURES:
         cells = [_figure(measure, arm, compared.get(arm.label), study.metric) for arm in section.all_arms]
         if any(cell.text != "–" or cell.below for cell in cells):
             rows.append([Cell(_title(measure), measure.what), *cells])
-    base = f"; below, the comparison with {section.baseline.label}" if section.baseline else ""
-    note = f"Mean over seeds with its 95 % interval{base}, paired by seed."
+    base = f"; below, the difference to {section.baseline.label}" if section.baseline else ""
+    note = f"Mean with its 95 % interval{base}, paired by seed."
     if lower_is_better(study.metric):
         note += " Differences are improvements: lower levels of this metric are better."
     return Table(f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note)
@@ -190,12 +314,22 @@ def test_figures(section: Section) -> Table | None:
         [
             Cell(a.label),
             *(Cell(plus_minus(a.tests.get(tag, nothing))) for tag in tags),
-            Cell(str(len(a.runs))),
+            Cell(_kept(a), f"before training in {a.kept_before_training}" if a.kept_before_training else ""),
+            Cell(str(len(a.runs)), f"{a.diverged} diverged" if a.diverged else ""),
         ]
         for a in section.all_arms
     ]
-    note = "Mean ± half of the 95 % interval over seeds. Chosen on val, looked at once, no part of a verdict."
-    return Table("Final figures on the test images", ["mode", *tags, "seeds"], rows, note)
+    note = (
+        "Mean ± half of the 95 % interval over seeds, of the checkpoint that val chose; looked at once. In a verdict "
+        "only where val cannot be: no val images, or all of them seen by trials."
+    )
+    return Table("Final figures on the test images", ["mode", *tags, "kept step", "runs"], rows, note)
+
+
+def _kept(arm: ArmSummary) -> str:
+    """The median step of the kept checkpoints."""
+    steps = [best["step"] for m in arm.runs if isinstance(best := m.run.result.get("best"), dict) and "step" in best]
+    return _number(statistics.median(steps) if steps else None, 0)
 
 
 def costs(section: Section, study: Study) -> Table | None:
@@ -376,17 +510,21 @@ def run_list(study: Study, base: Path | None = None) -> Table | None:
                 rows.append(
                     [
                         Cell(m.run.folder.name, link=link),
-                        Cell(m.run.mode),
-                        Cell(str(m.run.seed)),
-                        Cell(number(sign * m.values["start"])),
-                        Cell(number(sign * m.values["asymptote"])),
-                        Cell(significant(m.fits["step"].rate)),
+                        Cell(arm.arm.name),
+                        Cell(str(m.run.seed), "" if m.run.fold is None else f"fold {m.run.fold}"),
+                        Cell("diverged" if m.run.has_diverged else str(m.run.result.get("state") or "finished")),
+                        Cell(_level(m, START, sign)),
+                        Cell(_level(m, END, sign)),
                         Cell(_number(final.get(tag))),
                         Cell(_number(m.run.result.get("wall_s"), 1)),
                     ]
                 )
-    head = ["folder", "mode", "seed", "start", "asymptote", "rate per step", tag, "seconds"]
+    head = ["folder", "mode", "seed", "state", "start in closed form", "level at the end", tag, "seconds"]
     return Table("Runs", head, rows)
+
+
+def _level(one: Measured, key: str, sign: float) -> str:
+    return number(sign * one.values.get(key, math.nan))
 
 
 def _main_tag(study: Study) -> str:
@@ -410,16 +548,11 @@ def _figure(measure: Measure, arm: ArmSummary, compared: dict[str, Interval] | N
     below = effect(measure, compared[measure.key]) if compared is not None else ""
     if measure.compared == "relative":
         return Cell("" if compared is None else below)
-    sign = -1.0 if lower_is_better(metric) and measure.compared == "difference" and not measure.is_slope else 1.0
-    text = span(measure, arm.means[measure.key], sign=sign)
-    if measure.compared == "ratio" and not arm.rate_known:
-        return Cell("not determined")
+    text = span(arm.means[measure.key], sign=-1.0 if lower_is_better(metric) else 1.0)
     return Cell(text, "" if below == "–" else below)
 
 
 def _title(measure: Measure) -> str:
-    if measure.compared == "ratio" or measure.is_slope:
-        return measure.title + _UNITS[measure.axis]
     return f"{measure.title}, by {_AXES[measure.axis]}" if measure.axis else measure.title
 
 
@@ -438,6 +571,10 @@ def _cost(arm: ArmSummary) -> list[Cell]:
 
 def _values(dicts: list[dict[str, Any]], key: str) -> str:
     return " or ".join(dict.fromkeys(str(d[key]) for d in dicts if d.get(key) is not None)) or "not recorded"
+
+
+def _significant(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _plain(value)
 
 
 def _number(value: object, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""How are the figures and the verdicts said in words?"""
+"""Figures and verdicts of a report in words."""
 
 from __future__ import annotations
 
@@ -8,24 +8,43 @@ from collections.abc import Sequence
 from headstart.report.adaptation import BASELINE, FIGURE, Adapted, Method
 from headstart.report.axes import Axis, Level
 from headstart.report.curves import lower_is_better
-from headstart.report.measures import MEASURES, Measure
+from headstart.report.measures import END, MEASURES, TEST, Measure
+from headstart.report.passage import Sooner
 from headstart.report.statistics import Interval, Verdict, exp
-from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Section, Study
+from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Question, Section, Study
 
-_BY_KEY = {measure.key: measure for measure in MEASURES}
+SLOPE = Measure("slope", "Speed through the levels that both pass", "", "ratio", "in steps at the full learning rate")
+_BY_KEY = {measure.key: measure for measure in (*MEASURES, SLOPE)}
 GAINS = {  # of an adaptation, whose only question is whether it is better than the source alone
     Verdict.YES: "gain",
     Verdict.NO: "no difference",
     Verdict.UNDECIDED: "undecided",
     Verdict.NEGATIVE: "negative transfer",
 }
-ICONS = {Verdict.YES: "▲", Verdict.NO: "=", Verdict.UNDECIDED: "?", Verdict.NEGATIVE: "▼"}
+ICONS = {
+    Verdict.YES: "▲",
+    Verdict.NO: "=",
+    Verdict.UNDECIDED: "?",
+    Verdict.NEGATIVE: "▼",
+    Verdict.NOT_MEASURABLE: "–",
+    Verdict.NOT_ANSWERED: "–",
+}
+NEAR = 0.02  # of two levels that may be said to be the same
+_SUBJECTS = {"start": "start", "slope": "slope", "asymptote": "level at the end of the budget"}
+TITLES = {
+    Question.WEIGHTS: "What the source's weights brought",
+    Question.PRACTICE: "What transfer brings in practice",
+}
+AGAINST = {
+    Question.WEIGHTS: "the same settings with random weights in place of the source's",
+    Question.PRACTICE: "each arm at its own best against the baseline at its own best",
+}
 
 
 def question(benefit: str, metric: str) -> str:
     """The benefit as a question's subject: higher start; where lower is better, better start."""
     better = "better" if lower_is_better(metric) and benefit != "slope" else "higher"
-    return f"{better} {benefit}"
+    return f"{better} {_SUBJECTS.get(benefit, benefit)}"
 
 
 def number(value: float, decimals: int = 3) -> str:
@@ -33,28 +52,21 @@ def number(value: float, decimals: int = 3) -> str:
     return "–" if not math.isfinite(value) else f"{value:z,.{decimals}f}".replace("-", "−")  # z: no −0.000
 
 
-def significant(value: float) -> str:
-    """A rate or a slope, whose size is not known beforehand, with three significant digits."""
-    return "–" if not math.isfinite(value) else f"{value:#.3g}".rstrip(".").replace("-", "−")
-
-
-def signed(value: float, decimals: int | None = 3) -> str:
-    """A difference with its sign; decimals None: three significant digits."""
-    text = significant(value) if decimals is None else number(value, decimals)
+def signed(value: float, decimals: int = 3) -> str:
+    """A difference with its sign."""
+    text = number(value, decimals)
     return f"+{text}" if value > 0 and text.strip("0.") else text  # no +0.000 either
 
 
-def span(measure: Measure, interval: Interval, *, sign: float = 1.0) -> str:
+def span(interval: Interval, *, sign: float = 1.0) -> str:
     """mean [low, high], or the mean alone where there is no interval."""
-    shown = significant if measure.compared == "ratio" or measure.is_slope else number
-    factor = sign * measure.scale
-    low, high = sorted((factor * interval.low, factor * interval.high))
-    inner = f" [{shown(low)}, {shown(high)}]" if interval.known else ""
-    return f"{shown(factor * interval.mean)}{inner}"
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    inner = f" [{number(low)}, {number(high)}]" if interval.known else ""
+    return f"{number(sign * interval.mean)}{inner}"
 
 
 def effect(measure: str | Measure, difference: Interval) -> str:
-    """A comparison with its interval: +0.31 [+0.27, +0.35], or for rates 1.8× [1.2, 2.7]; - for none."""
+    """A comparison with its interval: +0.31 [+0.27, +0.35], or for the slope 1.8× [1.2, 2.7]; - for none."""
     known = measure if isinstance(measure, Measure) else _BY_KEY[measure]
     if not math.isfinite(difference.mean):
         return "–"
@@ -64,19 +76,27 @@ def effect(measure: str | Measure, difference: Interval) -> str:
     if known.compared == "relative":
         mean, low, high = (f"{signed(100 * x, 1)} %" for x in difference[:3])
     else:
-        mean, low, high = (signed(known.scale * x, None if known.is_slope else 3) for x in difference[:3])
+        mean, low, high = (signed(x) for x in difference[:3])
     return mean + (f" [{low}, {high}]" if difference.known else "")
 
 
+def word(benefit: Benefit) -> str:
+    """yes; yes, but small."""
+    return f"{benefit.verdict}, but small" if benefit.small else str(benefit.verdict)
+
+
 def answer(benefit: Benefit) -> str:
-    """yes +0.31 [+0.27, +0.35]."""
-    return f"{benefit.verdict} {effect(benefit.measure, benefit.difference)}".removesuffix(" –")
+    """yes +0.31 [+0.27, +0.35]; a difference without a verdict is no answer."""
+    if benefit.verdict is Verdict.NOT_ANSWERED:
+        return str(benefit.verdict)
+    return f"{word(benefit)} {effect(benefit.measure, benefit.difference)}".removesuffix(" –")
 
 
 def reason(benefit: Benefit) -> str:
     """Why the answer is what it is, with the corrected p-value, and what else to know."""
-    p = f" ({p_text(benefit.corrected_p)})" if benefit.difference.known else ""
-    return f"{benefit.why}{p}" + (f"; {benefit.note}" if benefit.note else "")
+    tested = not math.isnan(benefit.p)
+    p = f" ({p_text(benefit.p)})" if tested else ""
+    return "; ".join(part for part in (f"{benefit.why}{p}", benefit.needed, benefit.note) if part)
 
 
 def p_text(p: float) -> str:
@@ -84,32 +104,108 @@ def p_text(p: float) -> str:
 
 
 def summary(section: Section, study: Study) -> list[str]:
-    """What a person takes home from a section, in sentences: what helped, what harmed, what is best."""
-    if section.baseline is None:
-        return ["Nothing to compare with: no baseline in this setting."]
+    """What a person takes home from a section: the two questions, the best arm, and what warns of a wrong reading."""
     if not section.comparisons:
+        if section.baseline is None:
+            return ["Nothing to compare with: no baseline in this setting."]
         return ["Nothing to compare: only the baseline has finished runs."]
-    base = section.baseline.label
-    metric = study.metric
-    said = [(c.label, b) for c in section.comparisons for b in c.benefits]
-    helped = _listed(said, Verdict.YES, metric, len(section.comparisons))
-    harmed = _listed(said, Verdict.NEGATIVE, metric, len(section.comparisons))
-    none = _listed(said, Verdict.NO, metric, len(section.comparisons))
     sentences = []
-    if helped:
-        sentences.append(f"Starting from the source helped: {helped}.")
-    if harmed:
-        harmed = harmed.replace("higher ", "lower ").replace("better ", "worse ")
-        sentences.append(f"Negative transfer, worse than {base} beyond chance: {harmed}.")
-    if none:
-        sentences.append(f"No difference that matters: {none}.")
-    if not (helped or harmed or none):
-        seeds = max(len(c.seeds) for c in section.comparisons)
-        more = "one seed cannot decide anything" if seeds < 2 else f"{seeds} seeds do not suffice"
-        sentences.append(f"Whether starting from the source helped is undecided: {more}.")
+    for asked in Question:
+        sentences += _question(section, asked, study.metric)
     if section.best:
-        sentences.append(_best(section, section.best, metric))
-    return sentences
+        sentences.append(_best(section, section.best, study.metric))
+    return sentences + list(warnings(section))
+
+
+def _question(section: Section, asked: Question, metric: str) -> list[str]:
+    """One question: its answers by verdict, and what is not answered."""
+    found = section.of(asked)
+    said = [(c.label, b) for c in found for b in c.benefits]
+    against = ", ".join(dict.fromkeys(c.against for c in found)) or "nothing"
+    modes = len(found)
+    parts = []
+    if helped := _listed(said, Verdict.YES, metric, modes):
+        parts.append(helped)
+    if harmed := _listed(said, Verdict.NEGATIVE, metric, modes):
+        harmed = harmed.replace("higher ", "lower ").replace("better ", "worse ")
+        parts.append(f"negative transfer, worse than {against} beyond chance: {harmed}")
+    if none := _listed(said, Verdict.NO, metric, modes):
+        parts.append(f"no difference that matters: {none}")
+    if undecided := _listed(said, Verdict.UNDECIDED, metric, modes):
+        seeds = max(len(c.replicates) for c in found)
+        more = " (one seed cannot decide anything)" if seeds < 2 else ""
+        parts.append(f"undecided{more}: {undecided}")
+    if open_ := _listed(said, Verdict.NOT_MEASURABLE, metric, modes):
+        parts.append(f"not measurable: {open_}")
+    reach = ", ".join(dict.fromkeys(c.this_source for c in found if c.this_source))
+    budget = _budget(section) if asked is Question.PRACTICE else ""
+    scope = f" (of {reach})" if reach and asked is Question.WEIGHTS else f" ({budget})" if budget else ""
+    missing = dict(section.missing).get(asked)
+    if missing is not None:
+        parts.append(_cannot(section, asked, missing, whole=not parts))
+    return [f"{TITLES[asked]}{scope}: {'; '.join(parts)}."] if parts else []
+
+
+def _budget(section: Section) -> str:
+    """Each arm at its best of 8 settings."""
+    counts = {
+        (arm.arm.tuned or {}).get("trials") for arm in section.all_arms if not arm.arm.is_control and arm.arm.tuned
+    }
+    return f"each arm at its best of {counts.pop()} settings" if len(counts) == 1 else ""
+
+
+def _cannot(section: Section, asked: Question, override: str, *, whole: bool) -> str:
+    """A question that this study cannot answer, and the override that would add the answer."""
+    rest = "" if whole else "the rest "
+    if asked is Question.WEIGHTS:
+        return f"{rest}cannot be said, as no arm has the same settings with random weights (add {override})"
+    if not section.of(asked):
+        return f"{rest}cannot be said, as there is no baseline in this setting (run {override})"
+    base = section.baseline.label if section.baseline else "the baseline"
+    gaps = [
+        f"{c.label} {effect(END, c.differences[END])}"
+        for c in section.of(Question.PRACTICE)
+        if c.unanswered and math.isfinite(c.differences[END].mean)
+    ]
+    seen = f"; as they ran, their levels at the end against {base} are {', '.join(gaps)}" if gaps else ""
+    return (
+        f"{rest}cannot be said, as each arm ran at one setting, and weights, rates and head differ at once "
+        f"(add {override}){seen}"
+    )
+
+
+def warnings(section: Section) -> list[str]:
+    """What a reader of the verdicts must know besides, arm by arm."""
+    found = []
+    for arm in section.all_arms:
+        runs = len(arm.runs)
+        if arm.diverged:
+            found.append(f"{arm.diverged} of {runs} runs of {arm.label} diverged and count as the worst.")
+        if 2 * arm.below_start > runs and arm.gain is not None and not arm.arm.is_control:
+            found.append(
+                f"{arm.label} ends below its own start in {arm.below_start} of {runs} runs "
+                f"({effect(END, arm.gain)}): the features alone are enough."
+            )
+        if arm.kept_before_training and not arm.arm.is_control:
+            found.append(
+                f"The kept checkpoint of {arm.label} is the one before training (step 0) in "
+                f"{arm.kept_before_training} of {runs} runs: its test figures are of a model that was not trained on."
+            )
+    for c in section.comparisons:
+        end, test = c.differences[END], c.differences[TEST]
+        apart = [one.known and (one.low > 0 or one.high < 0) for one in (end, test)]
+        if all(map(math.isfinite, (end.mean, test.mean))) and end.mean * test.mean < 0 and any(apart):
+            found.append(
+                f"{c.label} against {c.against}: the level at the end on val ({effect(END, end)}) and the kept "
+                f"checkpoint on test ({effect(TEST, test)}) disagree in sign."
+            )
+    rising = [arm.label for arm in section.all_arms if arm.still_rises]
+    if rising:
+        verb = "rises" if len(rising) == 1 else "rise"
+        found.append(
+            f"Still rising at the end of the budget: {', '.join(rising)} {verb}; a longer run may end otherwise."
+        )
+    return list(dict.fromkeys(found))
 
 
 def gain(method: Method) -> str:
@@ -164,26 +260,29 @@ def chosen_by(section: Adapted) -> str:
 
 
 def _listed(said: Sequence[tuple[str, Benefit]], word: Verdict, metric: str, modes: int) -> str:
-    """higher start (all 3 modes), higher asymptote (fine_tuning, gradual)."""
+    """higher start (all 3 modes), higher slope (fine_tuning, gradual but small)."""
     parts = []
     for name in dict.fromkeys(benefit.name for _, benefit in said):
-        labels = [label for label, benefit in said if benefit.name == name and benefit.verdict is word]
-        if labels:
-            who = f"all {modes} modes" if len(labels) == modes > 1 else ", ".join(labels)
-            parts.append(f"{question(name, metric)} ({who})")
+        found = [(label, benefit) for label, benefit in said if benefit.name == name and benefit.verdict is word]
+        if found:
+            small = [benefit.small for _, benefit in found]
+            labels = [f"{label}{', but small' if b.small and not all(small) else ''}" for label, b in found]
+            who = f"all {modes} modes" if len(labels) == modes > 1 and len(set(small)) == 1 else ", ".join(labels)
+            parts.append(f"{question(name, metric)} ({who}{', but small' if all(small) else ''})")
     return ", ".join(parts)
 
 
 def _best(section: Section, best: Best, metric: str) -> str:
     arm = next(arm for arm in section.all_arms if arm.label == best.label)
     sign = -1.0 if lower_is_better(metric) else 1.0
-    level = number(sign * arm.means["asymptote"].mean)
-    gap = effect("asymptote", best.difference)
+    level = number(sign * arm.means[END].mean)
+    gap = effect(END, best.difference)
     if best.decided:
         return f"{best.label} ends best, at {level}: decided against every other arm ({gap} to {best.against})."
+    why = f" ({best.why})" if best.why else ""
     return (
         f"{best.label} has the best mean level at the end, {level}; "
-        f"whether it is better than {best.against} is undecided ({gap})."
+        f"whether it is better than {best.against} is undecided ({gap}){why}."
     )
 
 
@@ -199,6 +298,7 @@ def axis_summary(axis: Axis) -> list[str]:
     figure = axis.figures[0]
     better, worse = ("lower", "higher") if lower_is_better(figure) else ("higher", "lower")
     words = {Verdict.YES: better, Verdict.NEGATIVE: worse, Verdict.NO: "no different", Verdict.UNDECIDED: "undecided"}
+    words[Verdict.NOT_ANSWERED] = "not answered"
     sentences = []
     for line in axis.lines:
         compared = [(p.text, p.levels[figure].verdict) for p in line.points if figure in p.levels]
@@ -226,9 +326,11 @@ def _enough(axis: Axis, figure: str) -> list[str]:
         places = [p for p in line.points if figure in p.levels and p.at < last.at]
         first = next((p for p in places if sign * p.levels[figure].mean.mean >= sign * level), None)
         if first is not None:
-            there = f"{axis.key}={first.text} ({number(first.levels[figure].mean.mean)})"
+            reached = first.levels[figure].mean.mean
+            there = f"{axis.key}={first.text} ({number(reached)})"
+            where = "at" if sign * (reached - level) <= NEAR else "above"
             found.append(
-                f"{line.label} with {there} is at the level of {base.label} with {last.text} ({number(level)})."
+                f"{line.label} with {there} is {where} the level of {base.label} with {last.text} ({number(level)})."
             )
     return found
 
@@ -240,14 +342,15 @@ def reach_text(arm: ArmSummary) -> str:
 
 
 def verdict_text(study: Study, name: str) -> str:
-    """The verdicts for a terminal: modes by benefits, then the sentences; plain characters."""
+    """The verdicts for a terminal: modes by benefits for each question, then the sentences; plain characters."""
     lines = [f"{name}: {study.metric} against {study.baseline}"]
     for section in study.sections:
         lines.append("")
         if section.setting:
             lines.append(f"  {' '.join(section.setting)}")
-        if section.comparisons:
-            lines += _aligned(section.comparisons, study.metric)
+        for asked in Question:
+            if found := section.of(asked):
+                lines += [f"  {TITLES[asked]}", *_aligned(found, study.metric)]
         lines += [f"  {sentence}" for sentence in (*summary(section, study), *section.hints)]
     for adapted in study.adapted:
         apart = ["adaptation,", FIGURE, "against", BASELINE] if study.sections or study.levels else []
@@ -257,9 +360,32 @@ def verdict_text(study: Study, name: str) -> str:
     for axis in study.axes:
         lines += ["", f"  {axis.figures[0]} over {axis.key}", *_axis_lines(axis)]
         lines += [f"  {sentence}" for sentence in axis_summary(axis)]
+    if study.verdicts:
+        lines.append(f"  {look_text(study)}")
     if study.others:
         lines.append(f"  {others_text(study)}")
     return "\n".join(lines).translate({ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"})
+
+
+def look_text(study: Study) -> str:
+    """Which look this is, and what error it may spend."""
+    looks = [found for _, found in study.looks if found]
+    if not looks:
+        return "No verdict could be tested."
+    number_ = max(map(len, looks))
+    levels = sorted({round(found[-1].spent, 4) for found in looks})
+    spent = f"{levels[0]:.3g}" if len(levels) == 1 else f"{levels[0]:.3g} to {levels[-1]:.3g}"
+    kind = "the seeds were fixed beforehand" if study.fixed_seeds else "the study may grow"
+    return f"Look {number_} at these data: {kind}, so each question is tested at {spent} of an error of 0.05 in all."
+
+
+def sooner_text(one: Sooner) -> str:
+    """3.2 times; at least 3.2 times; – where neither arm came there."""
+    if one.bound == "unknown":
+        return "–"
+    if math.isinf(one.ratio):
+        return "from the first evaluation on"
+    return f"{one.bound} {one.ratio:.1f} times".strip()
 
 
 def others_text(study: Study) -> str:
@@ -270,8 +396,8 @@ def others_text(study: Study) -> str:
 
 
 def _aligned(comparisons: Sequence[Comparison], metric: str) -> list[str]:
-    head = ["", *(question(b.name, metric) for b in comparisons[0].benefits)]
-    return _columns([head, *([c.label, *(answer(b) for b in c.benefits)] for c in comparisons)])
+    head = ["", *(question(b.name, metric) for b in comparisons[0].benefits), "against"]
+    return _columns([head, *([c.label, *(answer(b) for b in c.benefits), c.against] for c in comparisons)])
 
 
 def _adapted_lines(section: Adapted) -> list[str]:

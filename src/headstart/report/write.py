@@ -1,4 +1,4 @@
-"""What does the report of a folder say, and where does it lie?"""
+"""The report of a folder, written into it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.report.adaptation import FIGURE, figure_of
-from headstart.report.command import command
+from headstart.report.command import command, planned_seeds
 from headstart.report.compare import study_of
 from headstart.report.files import write_whole
-from headstart.report.runs import Found, Other, runs_below
+from headstart.report.runs import Found, Other, Run, runs_below
 from headstart.report.study import Study
 from headstart.report.words import verdict_text
 from headstart.types import UserError
@@ -43,13 +43,14 @@ def write_report(
     """
     from headstart.report.markdown import markdown  # here: jinja2 only where a page is written
     from headstart.report.page import page
-    from headstart.report.record import record
+    from headstart.report.record import looks_in, record
 
     found = _found(folder, runs)
     named = Counter(run.monitor for run in (*found.finished, *found.levels) if not run.adapts)
     metric = metric or (named.most_common(1)[0][0] if named else FIGURE)
     usable = _with_metric(found, metric)
-    study = study_of(usable, baseline=baseline, metric=metric)
+    history = looks_in(_earlier(folder / "report.json"))
+    study = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
     name = folder.resolve().name
     how = command(folder, [*usable.finished, *usable.levels])
     texts = {
@@ -60,6 +61,14 @@ def write_report(
     for file, text in texts.items():  # only when all of them could be made, so that they agree
         write_whole(folder / file, text)
     return Written(folder / "report.html", study, verdict_text(study, name))
+
+
+def _earlier(file: Path) -> object:
+    """An earlier report.json; None where there is none that can be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _found(folder: Path, runs: Collection[str] | None) -> Found:
@@ -78,11 +87,16 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
     return found
 
 
+def _has_no_val(run: Run) -> bool:
+    """Whether it had no val image: then its test figure is all there is."""
+    return (run.result.get("sizes") or {}).get("val") == 0
+
+
 def _with_metric(found: Found, metric: str) -> Found:
     """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
     adapted = tuple(run for run in found.finished if run.adapts)
     others = tuple(run for run in found.finished if not run.adapts)
-    having = tuple(run for run in others if any(metric in row for row in run.rows.values()))
+    having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or _has_no_val(run))
     levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
     measured = tuple(run for run in adapted if math.isfinite(figure_of(run, FIGURE)))
     if adapted and not others and not found.levels:

@@ -1,0 +1,88 @@
+"""Settings in which two arms differ, and what such a difference means for their comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# what decides the data, the network or the budget: no comparison where one of these differs
+TASK = ("target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection")
+# what changes no figure, or is what a comparison is about
+_NEVER = (
+    "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "store", "logger",
+    "hydra", "oracle", "compile", "debug", "chosen", "tuned", "tuning", "rule", "start_class_means", "start_images",
+    "fixed_seeds", "target.fold", "target.num_workers", "target.cache_gib", "target.leakage", "target.unreadable",
+    "trainer.accelerator", "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps",
+    "trainer.deterministic", "trainer.use_distributed_sampler", "trainer.enable_checkpointing",
+    "trainer.enable_progress_bar", "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source",
+)  # fmt: skip
+_CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema")  # that change figures
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting that two arms do not share."""
+
+    key: str
+    ours: Any  # None where it is not set
+    theirs: Any
+
+    @property
+    def is_of_the_task(self) -> bool:
+        """Whether it decides the data, the network or the budget."""
+        return _within(self.key, TASK)
+
+    def __str__(self) -> str:
+        return f"{self.key} {_plain(self.ours)} against {_plain(self.theirs)}"
+
+
+def differences(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, without: tuple[str, ...] = ()
+) -> tuple[Difference, ...]:
+    """The leaves that two configs do not share, as far as one of the two runs reads them; sorted by key.
+
+    ours, theirs: dotted key -> value. without: keys, or what they lie in, that do not count, as what was tuned. What a
+    source's weights are read from counts for nobody here: a run reads it only where it starts from them, and that is
+    what is compared. A schedule counts where a run follows it, adapters where they are put in.
+    """
+    found = []
+    for key in sorted(ours.keys() | theirs.keys()):
+        if not _counts(key, ours, theirs) or _within(key, without):
+            continue
+        one, other = ours.get(key), theirs.get(key)
+        if one != other and _plain(one) != _plain(other):
+            found.append(Difference(key, one, other))
+    return tuple(found)
+
+
+def _counts(key: str, *both: Mapping[str, Any]) -> bool:
+    if key.startswith("callbacks."):
+        return _within(key, _CALLBACKS)
+    if key.startswith("unfreeze."):
+        return any(one.get("open") == "schedule" for one in both)
+    if key.startswith(("lora.", "adapters.")):
+        return any(one.get("inject") == key.partition(".")[0] for one in both)
+    if key == "weights.reset_from":  # it says which stages are frozen
+        return all(one.get("open") == "fresh" for one in both)
+    return not _within(key, _NEVER)
+
+
+def _within(key: str, prefixes: tuple[str, ...]) -> bool:
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def of_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """What overrides alone say, for a run whose config is not there: dotted key -> text."""
+    said = (text.lstrip("+~").partition("=") for text in overrides)
+    return {key.partition("@")[2] or key: value for key, _, value in said}
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))  # 1.0 is 1
+    return str(value)
