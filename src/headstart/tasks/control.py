@@ -37,14 +37,14 @@ def check_control(cfg: DictConfig) -> None:
         return
     lacking = ""
     if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_source_head", False):
-        lacking = f"regularizer={str(cfg.regularizer['_target_']).rpartition('.')[2]} learns from"
+        lacking = f"regularizer {str(cfg.regularizer['_target_']).rpartition('.')[2]} learns from"
     adaptation = adaptation_of(cfg)
     if adaptation is not None and adaptation.main == "unlabelled":
         lacking = f"adaptation {type(adaptation).__name__} goes on from"
     if lacking:
         raise UserError(
-            f"{lacking} the source's own head, which control=true has none of, as its weights are random; try "
-            "control=false, and mode=scratch beside it"
+            f"{lacking} the source's own head, and control=true has none, as its weights are random; try "
+            "control=false, with mode=scratch beside it"
         )
 
 
