@@ -191,7 +191,7 @@ MANY = ["target.per_class=110", "target.val_per_class=1", "target.test_per_class
 def test_of_many_images_the_first_1024_count_each_class_alike(monkeypatch):
     seen = []
     parts = begun("mode=feature_extraction", "control=true", "data@target=printed", "target.characters=digits", *MANY)
-    monkeypatch.setattr(type(parts.backbone), "forward", lambda self, x, start=0: seen.append(x))
+    monkeypatch.setattr(type(parts.backbone), "forward", lambda _, x: seen.append(x))
     cfg = composed("mode=feature_extraction")
     with measured_statistics(parts, parts.data, cfg.trainer):
         pass
@@ -281,15 +281,15 @@ def test_a_killed_control_goes_on_with_the_statistics_that_it_had(tmp_path):
     run = [*TINY, "mode=gradual", "control=true", "unfreeze.first_epoch=1", "target.batch_size=16", *SHORT]
     run += ["callbacks.checkpoint.every_steps=1", "callbacks.checkpoint.min_interval_s=0"]
     run += ["+callbacks.stop._target_=resume_plugins.Stop"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
         folder.mkdir()
     assert command(whole, *run) == 0, said(whole)
-    assert command(killed, *run, stop=("on_train_batch_start", 2)) == -9
-    assert command(killed, *run, "resume=auto") == 0, said(killed)
-    assert "going on from" in said(killed)
-    assert "BatchNorm statistics" not in said(killed)
-    one, other = (next(folder.glob("outputs/runs/*/metrics.csv")).parent for folder in (whole, killed))
+    assert command(broken, *run, stop=("on_train_batch_start", 2)) == -9
+    assert command(broken, *run, "resume=auto") == 0, said(broken)
+    assert "going on from" in said(broken)
+    assert "BatchNorm statistics" not in said(broken)
+    one, other = (next(folder.glob("outputs/runs/*/metrics.csv")).parent for folder in (whole, broken))
     assert one.name == other.name
     assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
     hashes = [json.loads((folder / "result.json").read_text())["weights_hash"] for folder in (one, other)]
@@ -330,8 +330,8 @@ def test_what_learns_from_the_source_s_head_is_refused_and_so_is_what_goes_on_wi
         check_control(composed("mode=fine_tuning", "control=true", "adaptation=shot", *same))
     check_control(composed("mode=fine_tuning", "regularizer=co_tuning"))
     check_control(composed("mode=scratch", "control=true", "regularizer=co_tuning"))  # it says so itself
+    cfg = composed("task=few_images", "mode=feature_extraction", "control=true")
     with pytest.raises(UserError, match="random_features"):
-        cfg = composed("task=few_images", "mode=feature_extraction", "control=true")
         few_images(cfg=cfg, representations=["pixels"], stage=None, components=[1], logistic=[1.0])
 
 
