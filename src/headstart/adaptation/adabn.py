@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.adaptation.adaptation import Adaptation, Stages
+from headstart.backbones.batch_norm import norms_of, take_statistics
 from headstart.types import UserError
 
 
@@ -36,68 +32,3 @@ class AdaBN(Adaptation):
 
     def conclude(self, stages: Stages, run: Callable[[], None]) -> None:
         take_statistics(norms_of(stages), run)
-
-
-class Moments(NamedTuple):
-    """Of the values of each channel."""
-
-    values: int
-    mean: Tensor  # (channels,)
-    squares: Tensor  # (channels,), the sum of the squared distances from the mean
-
-
-def norms_of(stages: Stages) -> list[_BatchNorm]:
-    """All BatchNorms that normalise by running statistics when the model is in eval()."""
-    found = [module for stage in stages.values() for module in stage.modules()]
-    return [one for one in found if isinstance(one, _BatchNorm) and one.running_mean is not None]
-
-
-@torch.no_grad()
-def take_statistics(norms: list[_BatchNorm], run: Callable[[], None]) -> None:
-    """Give norms, in eval(), the mean and the variance (n - 1) of all that enters them while `run` runs.
-
-    Meanwhile each normalises a batch by that batch's own mean and variance (n), as in training: so the statistics of
-    one that comes behind another do not depend on what both had before.
-    """
-    seen: dict[nn.Module, Moments] = {}
-
-    def note(norm: nn.Module, entering: tuple[Any, ...]) -> None:
-        assert isinstance(norm, _BatchNorm)
-        batch = moments(entering[0])
-        seen[norm] = joined(seen[norm], batch) if norm in seen else batch
-        _set(norm, batch.mean, batch.squares / batch.values)
-
-    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
-    try:
-        run()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for norm, (values, mean, squares) in seen.items():
-        assert isinstance(norm, _BatchNorm)
-        _set(norm, mean, squares / max(1, values - 1))
-
-
-def moments(x: Tensor) -> Moments:
-    """Of what enters a norm, (B, channels) or (B, channels, ...)."""
-    values = x.float().transpose(0, 1).flatten(1)
-    mean = values.mean(dim=1)
-    return Moments(values.shape[1], mean, (values - mean[:, None]).square().sum(dim=1))
-
-
-def joined(one: Moments, other: Moments) -> Moments:
-    """Those of both sets of values together.
-
-    Chan, Golub & LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances.
-    """
-    values = one.values + other.values
-    gap = other.mean - one.mean
-    mean = one.mean + gap * (other.values / values)
-    return Moments(values, mean, one.squares + other.squares + gap.square() * (one.values * other.values / values))
-
-
-def _set(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean.copy_(mean)
-    norm.running_var.copy_(variance)

@@ -20,7 +20,7 @@ class Weights:
 
     backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its
     order, empty where they are not known. reset_from: keep the first n stages, the rest stays fresh; None keeps all.
-    facts: for result.json.
+    facts: for result.json. control: there are no numbers, and the stages that would have them keep their random ones.
     """
 
     backbone: Mapping[str, Tensor] = field(default_factory=dict)
@@ -28,15 +28,16 @@ class Weights:
     class_names: tuple[str, ...] = ()
     reset_from: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    control: bool = False
 
 
 def load(backbone: Backbone, weights: Weights) -> tuple[str, ...]:
-    """Put the weights into the stages that they are for -> the names of those stages.
+    """Put the weights into the stages that they are for -> the names of those stages, the same of a control.
 
     Stages that the backbone does not keep are left out. Raises UserError where reset_from is more than the
     stages that there are, or a stage's numbers are missing, too many or of another shape.
     """
-    if not weights.backbone:
+    if not weights.backbone and not weights.control:
         return ()
     n = len(backbone.names) if weights.reset_from is None else weights.reset_from
     if not 0 <= n <= len(backbone.names):
@@ -44,7 +45,7 @@ def load(backbone: Backbone, weights: Weights) -> tuple[str, ...]:
             f"weights.reset_from must be 0 to {len(backbone.names)}, got {n}; "
             f"the stages are {', '.join(backbone.names)}"
         )
-    for name in backbone.names[:n]:
+    for name in () if weights.control else backbone.names[:n]:
         prefix = f"stages.{name}."
         numbers = {key.removeprefix(prefix): t for key, t in weights.backbone.items() if key.startswith(prefix)}
         try:

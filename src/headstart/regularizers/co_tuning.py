@@ -33,6 +33,7 @@ class CoTuning(Regularizer):
     """
 
     needs_labels = True
+    needs_source_head = True
     sized_later = ("related",)
     related: Tensor  # (T, S), p(y_s | y_t)
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
+from headstart.backbones.batch_norm import norms_of
 from headstart.callbacks.start import features_of
 from headstart.data.decode import decoder_of
 from headstart.data.pixels import channels_first
@@ -29,6 +30,7 @@ from headstart.explain.picture import Images, Picture, Subject
 from headstart.explain.render import photo
 from headstart.explain.split import batches_of, images_of, names_of
 from headstart.tasks.class_places import class_places, relabelled
+from headstart.tasks.control import measure_statistics, measured_statistics
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
 from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
@@ -140,6 +142,9 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
         weights = weights_of(own)
         pl.seed_everything(own.seed, verbose=False)
         began = assembled(own, run.known, weights)
+        if weights.control:
+            with measured_statistics(began, images(), own.trainer):
+                pass
         return Network(began.backbone, began.head, run.several)
 
     title = f"{run.folder.name}, {run.checkpoint.name}"
@@ -153,6 +158,8 @@ def _of_command(cfg: DictConfig, data: DictConfig | None, device: torch.device) 
     parts = assembled(cfg, data, weights)
     parts.module.to(device)
     parts.data.setup("test")
+    if weights.control:
+        measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)
     names = tuple(parts.data.class_names)
     if parts.head.init == "source" and weights.backbone:
         parts.head.set_source(weights.head, weights.class_names, names)
@@ -160,7 +167,7 @@ def _of_command(cfg: DictConfig, data: DictConfig | None, device: torch.device) 
         log.info("the head is set in closed form on the training images: no training has made one")
         train = parts.data.plain_dataloader("train")
         parts.head.set_class_means(*features_of(parts.module, train, lambda batch: batch))
-    of = f"{_backbone_name(cfg)}, {'source weights' if cfg.reuse else 'random weights'}"
+    of = f"{_backbone_name(cfg)}, {'random weights' if weights.control or not cfg.reuse else 'source weights'}"
     return _Model(cfg, parts, names, lambda: parts.data, lambda: None, of)
 
 

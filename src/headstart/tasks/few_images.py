@@ -21,7 +21,7 @@ from headstart.features.probes import Candidate, Labelled, Material, Probe, best
 from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, finished, write_json
 from headstart.tasks.frozen import Frozen, frozen
-from headstart.tasks.names import OF_THE_COMMAND, config_hash
+from headstart.tasks.names import config_hash, is_control, own_overrides
 from headstart.tasks.result import versions
 from headstart.types import UserError
 
@@ -47,7 +47,8 @@ def few_images(
     number, are chosen on val, then it is measured on test, once. stage: whose features; None = the last. components:
     the numbers of them that are tried, as far as there are so many. logistic: values of C. Prints the table and writes
     it to result.json, for the report of a sweep over target.shots. Of several ranks the first does it.
-    Raises UserError where the mode reuses no source, there is no such stage or a class has no training image.
+    Raises UserError where the mode reuses no source, the job is a control, there is no such stage or a class has no
+    training image.
     """
     if launch.rank() > 0:
         return float("nan")
@@ -58,6 +59,10 @@ def few_images(
             raise UserError(
                 f"few_images asks what a source's features bring, and mode={cfg.mode} reuses no source; "
                 "try mode=feature_extraction"
+            )
+        if is_control(cfg):
+            raise UserError(
+                "few_images has its control in itself, the representation random_features; leave control=false"
             )
         result = _compared(cfg, folder, list(dict.fromkeys(representations)), stage, components, logistic)
         print(table(result))
@@ -126,7 +131,7 @@ def _compared(
         "study": folder.parent.name,
         "name": folder.name,
         "hash": config_hash(cfg),
-        "overrides": [one for one in HydraConfig.get().overrides.task if one.partition("=")[0] not in OF_THE_COMMAND],
+        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
         "mode": cfg.mode,
         "seed": cfg.seed,
         **model.facts,

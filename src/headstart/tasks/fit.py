@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
+from headstart.report.files import write_whole
 from headstart.tasks.agreement import agree, of_first, wait_for_all
+from headstart.tasks.control import check_control
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished
-from headstart.tasks.names import OF_THE_COMMAND, config_hash
+from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
+from headstart.tasks.once import held_alone
 from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
@@ -35,6 +40,22 @@ def fit(*, cfg: DictConfig) -> float:
     """
     quieten()
     folder = Path(cfg.run_dir)
+    is_idle = bool(cfg.get(CONTROL)) and not cfg.reuse
+    if is_idle:
+        log.info("mode=%s takes no weights of a source: with control=true it is the same run as without", cfg.mode)
+        # whoever adds controls to a study means to run those again, not what they are compared with
+        cfg = _with(cfg, {CONTROL: False, "rerun": False})
+    if cfg.reuse or launch.launcher() is not None:
+        return _fitted(cfg, folder)
+    # such a run may be two jobs of a sweep, with and without control=true, and a launcher may start both at once
+    with held_alone(folder.parent / f".{config_hash(cfg)}.lock", what=f"the run {folder.name}"):
+        if is_idle:
+            _write_as_without(cfg, folder)
+        return _fitted(cfg, folder)
+
+
+def _fitted(cfg: DictConfig, folder: Path) -> float:
+    """The val figure of the run in the folder, trained now unless it is finished."""
     processes = needed_processes(cfg.trainer)
     starts_ranks = processes > 1 and launch.launcher() is None
     if processes > 1 and not starts_ranks:
@@ -49,6 +70,7 @@ def fit(*, cfg: DictConfig) -> float:
     check_adapters(cfg)
     check_selection(cfg)
     check_adaptation(cfg)
+    check_control(cfg)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
@@ -61,9 +83,24 @@ def fit(*, cfg: DictConfig) -> float:
         "study": folder.parent.name,
         "name": folder.name,
         "hash": config_hash(cfg),
-        "overrides": [one for one in HydraConfig.get().overrides.task if one.partition("=")[0] not in OF_THE_COMMAND],
+        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
     }
     return float(of_first(_value(train(cfg, folder, about=about))))
+
+
+def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        plain.update(values)
+    return plain
+
+
+def _write_as_without(cfg: DictConfig, folder: Path) -> None:
+    """Let the folder's files say the config and overrides of the run without `control`, as its name does."""
+    if (folder / ".hydra").is_dir():
+        write_down(cfg, folder)
+        overrides = OmegaConf.create(own_overrides(cfg, HydraConfig.get().overrides.task))
+        write_whole(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
 
 
 def _prepare_source(cfg: DictConfig, folder: Path) -> None:

@@ -15,9 +15,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
+from headstart.backbones.batch_norm import norms_of
 from headstart.features.images import Engine, Group, in_eval, served
 from headstart.features.key import Place, activations, cuts_of
 from headstart.features.store import Store
+from headstart.tasks.control import measure_statistics
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.parts import Parts, assembled, check_adapters
 from headstart.tasks.saved_run import saved_run
@@ -103,8 +105,8 @@ def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None 
     """The model that a command line means, with its data set up; it computes on one device, as cfg.trainer says.
 
     run_dir: a finished run, whose best weights and settings count; None: cfg's own, with the weights that its mode
-    starts from (random ones where it does not reuse a source). data: other data than the target. Raises
-    UserError where the run is not finished.
+    starts from (random ones where it does not reuse a source). data: other data than the target. A control's
+    BatchNorms have the statistics of the training images of these data. Raises UserError where the run is not finished.
     """
     quieten()
     facts: dict[str, Any]
@@ -113,14 +115,17 @@ def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None 
         weights = weights_of(cfg)
         pl.seed_everything(cfg.seed, verbose=False)
         parts = assembled(cfg, data, weights)
-        facts = {"run": None, "source": dict(weights.facts) or None}
+        facts = {"run": None, "source": dict(weights.facts) or None, "control": weights.control}
     else:
         run = saved_run(run_dir, "best")
         parts, state = assembled(run.cfg, data), run.state()
         own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
         parts.backbone.load_state_dict(own)  # the head is of the run's own classes
-        facts = {"run": run.folder.as_posix(), "source": run.result["source"]}
+        control = bool(run.result.get("control"))
+        facts = {"run": run.folder.as_posix(), "source": run.result["source"], "control": control}
     parts.data.setup("test")
+    if run_dir is None and weights.control:
+        measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)
     trainer = lone_trainer(cfg.trainer, "precision")
     parts.module.to(trainer.strategy.root_device)
     return Frozen(parts, instantiate(cfg.store) if cfg.get("store") else None, Engine.of(trainer), facts)

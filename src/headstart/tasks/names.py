@@ -25,6 +25,7 @@ OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])
 OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND)  # the folder above says the first two
+CONTROL = "control"
 
 
 def register() -> None:
@@ -46,7 +47,8 @@ def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterab
     Swept keys and fixed overrides tell one sweep from another; the swept values do not, so that seeds can be
     added to a sweep.
     """
-    varying = sorted(set(swept))
+    # a control lies beside the run that it is compared with, also where it is made later
+    varying = sorted(key for key in set(swept) if key != CONTROL or set(swept) == {CONTROL})
     for group in ("study", "experiment"):
         chosen = choices.get(group)
         if chosen and group not in varying:
@@ -56,17 +58,33 @@ def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterab
     if not varying:
         return "runs"
     keys = ",".join(key.lstrip("+") for key in varying)
-    kept = sorted(_without_machine(override) for override in fixed if not _is_left_out(override))
+    named = [override for override in fixed if not _is_left_out(override) and _key(override) != CONTROL]
+    kept = sorted(map(_without_machine, named))
     return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, kept]))}"
 
 
 def run_name(*, _root_: DictConfig) -> str:
     """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own."""
     hydra = _hydra_node(_root_)
-    overrides = [] if hydra is None else [str(override) for override in hydra.overrides.task]
+    overrides = [] if hydra is None else own_overrides(_root_, hydra.overrides.task)
     # sorted: the order of overrides changes no config, and so should find the same folder again
     kept = sorted(_without_machine(override) for override in overrides if not _is_left_out(override))
     return f"{safe(','.join(kept) or 'default')}-{config_hash(_root_)}"
+
+
+def is_control(cfg: DictConfig) -> bool:
+    """Whether a job is a control: random weights stand where its mode would take the source's (`control=true`).
+
+    A mode that takes none is no control, whatever the key says. The config of an older run has no such key.
+    """
+    return bool(cfg.get(CONTROL) and cfg.get("reuse"))
+
+
+def own_overrides(cfg: DictConfig, overrides: Iterable[Any]) -> list[str]:
+    """A job's overrides without `rerun` and `resume`, and without `control` where it is no control."""
+    own = [str(one) for one in overrides if _key(str(one)) not in OF_THE_COMMAND]
+    said = ["control=true"] if is_control(cfg) else []  # however it is written
+    return [text for one in own for text in (said if _key(one) == CONTROL else [one])]
 
 
 def run_dir(*, _root_: DictConfig) -> str:
@@ -84,6 +102,8 @@ def run_dir(*, _root_: DictConfig) -> str:
 def config_hash(cfg: DictConfig) -> str:
     """8 hex digits of what a run computes: its config without its folder, `rerun`, `resume`, this machine's paths.
 
+    `control` counts where the run is one, and then of `weights` only which stages would have them.
+
     cfg: the job's, with or without the hydra node. The working folder counts as `.`, the home folder as `~`.
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -93,6 +113,10 @@ def config_hash(cfg: DictConfig) -> str:
         kept["run_dir"] = "."
     if isinstance(kept.get("store"), dict):
         kept["store"] = {key: value for key, value in kept["store"].items() if key not in OF_THE_MACHINE}
+    if is_control(cfg):
+        kept["weights"] = {key: value for key, value in dict(kept.get("weights") or {}).items() if key == "reset_from"}
+    else:
+        kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
         kept["weights"] = _by_content(kept["weights"])
     loggers = kept.get("logger")
@@ -110,8 +134,12 @@ def safe(text: str) -> str:
 
 
 def _is_left_out(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0]
+    key = _key(override)
     return key in NO_NAME or override == "task=fit" or key.startswith(("hydra.", "hydra/"))
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _hydra_node(root: DictConfig) -> Any:

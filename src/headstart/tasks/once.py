@@ -1,9 +1,10 @@
-"""Who trains a model that several runs ask for?"""
+"""One process trains what several ask for, the others wait for its result."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,20 @@ def made_once(folder: Path, digest: str, make: Callable[[], dict[str, Any]], *, 
     if result := finished(folder):
         return result
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f"{digest}.lock")  # the system lets go of it when its holder dies
+    with held_alone(folder.parent / f"{digest}.lock", what=f"the {what} {folder.name}"):
+        return finished(folder) or make()
+
+
+@contextmanager
+def held_alone(file: Path, *, what: str) -> Iterator[None]:
+    """Hold the lock of this file, which other processes wait for. what: they wait for, in a line."""
+    lock = FileLock(file)  # the system lets go of it when its holder dies
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for the %s %s, which another run is training", what, folder.name)
+        log.info("waiting for %s, which another run is training", what)
         lock.acquire()
     try:
-        return finished(folder) or make()
+        yield
     finally:
         lock.release()

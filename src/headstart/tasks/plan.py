@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from headstart.data.order import EpochOrder, Shares
+from headstart.tasks.control import check_control
 from headstart.tasks.parts import Parts, assembled
 from headstart.tasks.rules import settled
 from headstart.types import UserError
@@ -46,6 +47,7 @@ def plan(*, cfg: DictConfig) -> Plan:
 
     quieten()
     cfg = settled(cfg, processes=_processes(cfg.trainer))
+    check_control(cfg)
     parts = assembled(cfg)
     parts.data.setup("fit")
     found = run_plan(parts, _lone_trainer(cfg.trainer), processes=_processes(cfg.trainer))

@@ -24,7 +24,7 @@ from headstart.modules.head import class_means
 from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, finished, write_json
 from headstart.tasks.frozen import Frozen, Stored, frozen
-from headstart.tasks.names import OF_THE_COMMAND, config_hash
+from headstart.tasks.names import config_hash, own_overrides
 from headstart.tasks.result import versions
 from headstart.types import UserError
 
@@ -124,7 +124,7 @@ def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | No
         "study": folder.parent.name,
         "name": folder.name,
         "hash": config_hash(cfg),
-        "overrides": [one for one in HydraConfig.get().overrides.task if one.partition("=")[0] not in OF_THE_COMMAND],
+        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
         "mode": cfg.mode if model.facts["run"] is None else None,  # a run's own config says its mode
         "seed": cfg.seed,
         **model.facts,

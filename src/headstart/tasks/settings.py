@@ -19,6 +19,7 @@ class Settings:
     task: str
     mode: str
     reuse: bool
+    control: bool
     open: Literal["all", "none", "schedule", "fresh", "biases", "norms", "adapters"]
     inject: Literal["lora", "adapters"] | None
     seed: Seed

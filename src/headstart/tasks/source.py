@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.backbones.weights import Weights
 from headstart.scores.naive import naive_accuracies, wilson_interval
 from headstart.tasks.folders import finished
-from headstart.tasks.names import config_hash, safe
+from headstart.tasks.names import config_hash, is_control, safe
 from headstart.tasks.once import made_once
 from headstart.tasks.parts import assembled
 from headstart.types import UserError
@@ -106,7 +106,7 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
 
 def waits_for_source(cfg: DictConfig) -> bool:
     """Whether the job would train a source model first."""
-    if not cfg.reuse or cfg.weights.get("_target_") not in _RECIPES:
+    if not cfg.reuse or is_control(cfg) or cfg.weights.get("_target_") not in _RECIPES:
         return False
     return finished(_place(_recipe(cfg))[0]) is None
 

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,10 @@ from headstart.report.leaves import leaves
 from headstart.selection.selection import Score, Selection
 from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
+from headstart.tasks.control import measured_statistics
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import RESULT, cleared, write_json
+from headstart.tasks.names import is_control
 from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
@@ -69,10 +72,16 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     pl.seed_everything(cfg.seed, verbose=False)
     parts = assembled(cfg, weights=weights)
     from_source = parts.from_source
-    if parts.head.init == "source" and weights.backbone:  # from scratch there is none, and the head starts random too
-        parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
+    resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
+    if parts.head.init == "source" and (weights.backbone or weights.control):  # from scratch the head starts random too
+        if not weights.control:
+            parts.head.set_source(weights.head, weights.class_names, parts.data.class_names)
         from_source += ("head",)
-    parts.module.begin(from_source, weights.head)
+    if weights.control:
+        parts.data.setup("fit")
+    measures = weights.control and resumed is None  # a resumed run has them in its checkpoint
+    with measured_statistics(parts, parts.data, cfg.trainer) if measures else nullcontext():
+        parts.module.begin(from_source, weights.head)
     share = share_of_run(parts)
     leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
@@ -80,7 +89,6 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         parts.module.weigh(_labels(parts.data), parts.data.class_names)
     figure = main_figure(parts.module)
     knows_labels = getattr(parts.module, "knows_labels", True)
-    resumed = of_first(resume_point(cfg, folder, about["hash"]) if launch.rank() == 0 else None)
     if launch.rank() == 0 and resumed is None:
         cleared(folder)
     wait_for_all()
@@ -164,6 +172,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         **about,
         "mode": cfg.mode,
         "seed": cfg.seed,
+        "control": is_control(cfg),
         "monitor": figure,
         "selection": _selection(selection, checkpoint),
         "metrics": final,
@@ -242,9 +251,11 @@ def quieten() -> None:
 
 
 def weights_of(cfg: DictConfig) -> Weights:
-    """The weights that the mode starts from: those of the source, or none."""
+    """The weights that the mode starts from: those of the source, or none; a control's are not looked for."""
     if not cfg.reuse:
         return Weights()
+    if is_control(cfg):
+        return Weights(control=True, reset_from=cfg.weights.get("reset_from"))
     # a partial, since instantiate would hand on a copy of cfg with all interpolations resolved for this run
     weights: Weights = instantiate(cfg.weights, _partial_=True, _recursive_=False)(cfg=cfg)
     return weights
