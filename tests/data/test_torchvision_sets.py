@@ -26,7 +26,7 @@ GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))
 RGB = Pixels(size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 REAL = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHARED = {
-    "shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
+    "shots": None, "val_shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
     "cache_gib": 0, "batch_size": 8, "num_workers": 0, "augment": None, "sampler": None,
 }  # fmt: skip
 
