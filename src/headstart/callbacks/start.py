@@ -24,7 +24,7 @@ class Start(Callback):
     head like the module's, for the measurement alone. class_means_score: the monitored figure of val, the head set
     in closed form on the train features, whatever head the run itself starts with: so that starts can be compared
     that a random head would leave at chance; NaN where train is None, as its labels are not to be read or nobody asks
-    for it, or where val is None, as there are no such images: then nothing is measured. data: that the regularizer looks at.
+    for it. val is None where there are no such images: then nothing is measured. data: that the regularizer looks at.
     """
 
     def __init__(

@@ -66,8 +66,9 @@ class Digits(InMemory):
             )
         most = VAL + LARGEST_SHOTS - (LARGEST_SHOTS if shots is None else shots)
         if val_shots is not None and val_shots > most:
+            beside = "null" if shots is None else shots
             raise UserError(
-                f"val_shots must be between 0 and {most} images a class beside shots={'null' if shots is None else shots}, or null for all that "
+                f"val_shots must be between 0 and {most} images a class beside shots={beside}, or null for all that "
                 f"are left, got {val_shots}; try val_shots={most}"
             )
         self.shots, self.val_shots, self.fold, self.folds = shots, val_shots, fold, folds

@@ -81,11 +81,12 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
 def _with_metric(found: Found, metric: str) -> Found:
     """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
     adapted = tuple(run for run in found.finished if run.adapts)
-    others = tuple(run for run in found.finished if not run.adapts)
+    blind = tuple(run for run in found.finished if not run.adapts and not run.validates)
+    others = tuple(run for run in found.finished if not run.adapts and run.validates)
     having = tuple(run for run in others if any(metric in row for row in run.rows.values()))
     levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
     measured = tuple(run for run in adapted if math.isfinite(figure_of(run, FIGURE)))
-    if adapted and not others and not found.levels:
+    if adapted and not others and not blind and not found.levels:
         if metric != FIGURE:
             raise UserError(
                 f"runs with an adaptation are compared by {FIGURE}, the target's, as their val is the source's; got "
@@ -93,7 +94,7 @@ def _with_metric(found: Found, metric: str) -> Found:
             )
         if not measured:
             raise UserError(f"expected runs whose result.json has {FIGURE}, found none among {len(adapted)}")
-    elif not having and not levels:
+    elif not having and not levels and (others or not blind):
         columns = {key for run in others for row in run.rows.values() for key in row}
         columns |= {tag for one in found.levels for figures in one.levels.values() for tag in figures}
         valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
@@ -103,6 +104,10 @@ def _with_metric(found: Found, metric: str) -> Found:
     lacking = tuple(Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having)
     lacking += tuple(
         Other(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
+    )
+    lacking += tuple(
+        Other(run.folder, "without validation", f"no val images, so no {metric}; result.json has its test figures")
+        for run in blind
     )
     lacking += tuple(
         Other(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
