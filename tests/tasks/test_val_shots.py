@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import open_dict
 
 from composed import TINY, composed, figures, trained
 from headstart.cli import main
@@ -54,9 +55,9 @@ def test_its_result_says_that_nothing_was_measured_and_that_the_last_counts(runs
     assert none["sizes"] == whole["sizes"] | {"val": 0}
     assert none["evaluations"] == []
     assert none["selection"] == {"figure": "val/accuracy", "mode": "last"}
-    assert (
-        none["best"] == {"epoch": 3, "step": none["steps"]} == kept(place / "none")["callbacks"]["BestAndLast"]["best"]
-    )
+    training = {tag: one for tag, one in none["metrics"].items() if tag.startswith("train/")}
+    assert none["best"] == {"epoch": 3, "step": none["steps"]} | training
+    assert none["best"] == kept(place / "none")["callbacks"]["BestAndLast"]["best"]
     assert math.isnan(none["start_class_means"])
     assert {tag.partition("/")[0] for tag in none["metrics"]} == {"train", "test"}
     assert math.isnan(_value(none))
@@ -173,17 +174,25 @@ def test_two_processes_end_with_equal_models_and_one_result(tmp_path, monkeypatc
     (folder,) = Path("outputs/runs").iterdir()
     result = json.loads((folder / "result.json").read_text())
     assert (result["processes"], result["sizes"]["val"], result["evaluations"]) == (2, 0, [])
-    assert result["best"] == {"epoch": 3, "step": result["steps"]}
+    assert (result["best"]["epoch"], result["best"]["step"]) == (3, result["steps"])
     assert kept(folder)["global_step"] == result["steps"]
 
 
 def test_settings_that_came_later_leave_an_earlier_hash_and_an_earlier_config_as_they_are():
     cfg = composed()
     earlier = composed()
-    for key in LATER["headstart.data.digits.Digits"]:
-        del earlier.target[key]
+    with open_dict(earlier):
+        for key in LATER["headstart.data.digits.Digits"]:
+            del earlier.target[key]
     assert config_hash(cfg) == config_hash(earlier)
     assert len({config_hash(composed(f"target.{key}=2")) for key in ("val_shots", "fold")} | {config_hash(cfg)}) == 3
     node = {"target": {"_target_": "headstart.data.digits.Digits", "shots": 5}, "list": [{"folds": 5}]}
     assert with_later(node)["target"] == node["target"] | {"val_shots": None, "fold": None, "folds": 5}
     assert without_later(with_later(node)) == node
+
+
+def test_a_run_of_a_fold_records_how_many_images_it_trained_and_validated_on(tmp_path):
+    result = trained(*RUN, "target.fold=1", "target.shots=null", "trainer.max_epochs=1", folder=tmp_path)
+    train, val = result["sizes"]["train"], result["sizes"]["val"]
+    assert train + val == 1797 - 720
+    assert abs(val / train - 1 / 4) < 0.02  # one fold of five against four

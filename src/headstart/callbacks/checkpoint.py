@@ -31,7 +31,7 @@ class BestAndLast(Callback):
     folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
     whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
     the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. In a run without
-    validation best.ckpt is the state at its end, and written then. every_steps:
+    validation best.ckpt is the state at its end, written then, and best has the last figures of training. every_steps:
     last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
     min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
     crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
@@ -172,7 +172,9 @@ class BestAndLast(Callback):
 
     def _keep_end(self, trainer: Trainer) -> None:
         """Write best.ckpt as it is now, of averaged weights where there are any, as a validation would measure them."""
-        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        measured = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in measured if name.startswith("train/")}
+        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         with ExitStack() as averaged:
             for callback in callbacks:

@@ -154,8 +154,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         compile_in_place(parts.module.stages)
     setup_s = round(time.perf_counter() - began, 4)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
-    # the test clears them; those of training say nothing of other images, and stand for val only where there is none
-    last = figures(trainer.callback_metrics, *(VALIDATION if validates else ("train",)))
+    kinds = VALIDATION if validates else ("train",)
+    last = figures(trainer.callback_metrics, *kinds)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
@@ -167,7 +167,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         if trainer.is_global_zero:
             checkpoint.replace_weights(state)
 
-    final = (figures(best, *VALIDATION) or last) | figures(trainer.callback_metrics, "test")
+    final = (figures(best, *kinds) or last) | figures(trainer.callback_metrics, "test")
     if oracle:
         final[ORACLE] = oracle.best
     result = {
