@@ -38,8 +38,18 @@ def printed() -> Callable[..., Printed]:
 
 @pytest.fixture(scope="session")
 def digits() -> Callable[..., Digits]:
-    def build(shots: int | None = 5, seed=0, pixels=GREY) -> Digits:
-        return Digits(shots=shots, batch_size=32, num_workers=0, augment=None, pixels=pixels, seed=seed)
+    def build(shots: int | None = 5, val_shots=None, fold=None, folds=5, seed=0, pixels=GREY) -> Digits:
+        return Digits(
+            shots=shots,
+            val_shots=val_shots,
+            fold=fold,
+            folds=folds,
+            batch_size=32,
+            num_workers=0,
+            augment=None,
+            pixels=pixels,
+            seed=seed,
+        )
 
     return build
 

@@ -60,8 +60,9 @@ def test_the_given_images_are_left_as_they_are(augment):
 
 def test_workers_make_the_images_that_one_process_makes(augment):
     def seen(num_workers, batch_size):
-        given = {"shots": 2, "batch_size": batch_size, "num_workers": num_workers, "pixels": GREY, "seed": 3}
-        data = Digits(**given, augment=augment)
+        given = {"shots": 2, "val_shots": None, "fold": None, "folds": 5}
+        loading = {"batch_size": batch_size, "num_workers": num_workers, "pixels": GREY, "seed": 3}
+        data = Digits(**given, **loading, augment=augment)
         loader = data.train_dataloader()
         places = list(chain(*loader.batch_sampler))
         return dict(zip(places, torch.cat([batch.image for batch in loader]), strict=True))

@@ -7,6 +7,8 @@ from sklearn.datasets import load_digits
 from headstart.data.digits import LARGEST_SHOTS, handwritten
 from headstart.types import Pixels, UserError
 
+EXTRA = np.bincount(load_digits().target) - 174  # images of each class beyond those of the rarest
+
 
 def test_classes_are_the_ten_digits(digits):
     assert digits().class_names == tuple("0123456789")
@@ -49,6 +51,52 @@ def test_val_differs_by_seed_and_test_is_the_same_for_every_number_of_shots_and_
     for data in (many, other):
         assert np.array_equal(few.splits["test"].image, data.splits["test"].image)
         assert np.array_equal(few.splits["test"].label, data.splits["test"].label)
+
+
+def test_two_val_shots_are_among_five_and_the_same_for_every_number_of_shots(digits, hashes):
+    def val(*given):
+        return set(hashes(digits(*given, seed=3).splits["val"].image))
+
+    assert digits(5, 2).sizes == {"train": 50, "val": 20, "test": 720}
+    assert np.bincount(digits(5, 2).splits["val"].label).tolist() == [2] * 10
+    assert val(5, 2) < val(5, 5) < val(5, None)
+    assert val(5, 2) == val(LARGEST_SHOTS, 2) == val(None, 2)
+    assert not val(5, 0)
+
+
+def test_val_shots_leave_training_and_test_as_they_are(digits):
+    for shots in (5, None):
+        few, every = digits(shots, 2), digits(shots)
+        for split in ("train", "test"):
+            assert np.array_equal(few.splits[split].image, every.splits[split].image)
+
+
+@pytest.mark.parametrize(("shots", "most"), [(5, 97), (LARGEST_SHOTS, 50), (None, 50)])
+def test_as_many_val_shots_as_the_rarest_digit_has_left(digits, shots, most):
+    assert digits(shots, most).sizes["val"] == 10 * most
+    with pytest.raises(UserError, match=rf"between 0 and {most} images .* got {most + 1}; try val_shots={most}"):
+        digits(shots, most + 1)
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_the_vals_of_all_folds_are_disjoint_and_all_that_is_not_for_the_test(digits, hashes, folds):
+    every = [digits(None, fold=fold, folds=folds, seed=1) for fold in range(folds)]
+    vals = [one for data in every for one in hashes(data.splits["val"].image)]
+    assert len(vals) == len(set(vals)) == 1797 - 720
+    for data in every:
+        assert set(hashes(data.splits["train"].image)) == set(vals) - set(hashes(data.splits["val"].image))
+        assert np.array_equal(data.splits["test"].image, digits(seed=2).splits["test"].image)
+        assert set(np.bincount(data.splits["val"].label) * folds - [102 + n for n in EXTRA]) <= set(
+            range(-folds, folds)
+        )
+    few = digits(5, fold=0, folds=folds, seed=1)
+    assert np.array_equal(few.splits["val"].image, every[0].splits["val"].image)
+    assert set(hashes(few.splits["train"].image)) < set(hashes(every[0].splits["train"].image))
+
+
+def test_more_shots_than_two_folds_leave_are_an_error(digits):
+    with pytest.raises(UserError, match=r"shots=52 images a class are more than folds=2 leave.* 51; try shots=51"):
+        _ = digits(52, fold=0, folds=2).splits
 
 
 def test_another_seed_chooses_other_shots(digits, hashes):

@@ -35,6 +35,10 @@ def counts(**given) -> tuple[int, int, int]:
         ({"train": 20, "fold": 0, "folds": 3}, (10, 5, 5)),
         ({"train": 20, "val": 6, "fold": 0, "folds": 2}, (12, 11, 3)),
         ({"train": 20, "test": 6, "fold": 3, "folds": 4, "shots": 2}, (2, 5, 6)),
+        ({"train": 20, "val_shots": 2}, (11, 2, 5)),
+        ({"train": 20, "val_shots": 0}, (11, 0, 5)),
+        ({"train": 20, "val": 7, "val_shots": 2, "shots": 5}, (5, 2, 4)),
+        ({"train": 20, "val": 6, "test": 1, "val_shots": 6}, (20, 6, 1)),
     ],
 )
 def test_what_is_missing_is_taken_from_what_is_there(given, want):
@@ -72,6 +76,19 @@ def test_a_tenth_of_a_seed_lies_in_its_fifth(given):
     assert every == set(parts(100, **given, seed=3)["train"])
 
 
+@pytest.mark.parametrize("given", [{}, {"val": 9}, {"val": 9, "test": 8}])
+def test_two_val_shots_of_a_seed_are_among_its_five_whatever_is_trained_on(given):
+    two, five, every = (parts(40, **given, val_shots=count, seed=3) for count in (2, 4, None))
+    assert set(two["val"]) < set(five["val"]) <= set(every["val"])
+    assert two["train"] == five["train"] == every["train"]  # what val leaves out is not trained on
+    assert two["test"] == every["test"]
+    assert parts(40, **given, val_shots=2, shots=1, seed=3)["val"] == two["val"]
+
+
+def test_another_seed_chooses_other_val_shots_of_given_val_images():
+    assert len({tuple(parts(val=9, test=8, val_shots=3, seed=seed)["val"]) for seed in range(4)}) == 4
+
+
 @pytest.mark.parametrize("given", [{}, {"val": 9}, {"test": 9}, {"val": 9, "test": 8}])
 @pytest.mark.parametrize("folds", [2, 3, 5])
 def test_the_vals_of_all_folds_are_disjoint_and_together_all_that_is_not_for_the_test(given, folds):
@@ -98,6 +115,8 @@ def test_another_seed_deals_other_folds():
         ({"fold": 5}, "between 0 and 4, as there are 5 folds.* got 5; try fold=4 or folds=6"),
         ({"fold": -1}, "between 0 and 4.* got -1"),
         ({"folds": 1}, "folds must be 2 at least, got 1"),
+        ({"val_shots": -1}, "val_shots must be 0 at least.* got -1"),
+        ({"val_shots": 0, "fold": 1}, "got fold=1 and val_shots=0; leave one of them null"),
     ],
 )
 def test_labels_out_of_range_are_an_error_with_the_range(given, message):
@@ -124,6 +143,7 @@ def test_an_image_more_moves_no_other_one_in_the_order_of_chance():
         ({"train": 20, "val": 1}, r"20 in train, 1 in val; .* 0 for val, 1 for test"),
         ({"train": 4, "fold": 0, "folds": 5}, r"4 in train; .* 3 to train on, 0 for val, 1 for test.*fewer folds"),
         ({"train": 0, "val": 5}, r"5 in val; .* 0 to train on"),
+        ({"train": 20, "val_shots": 5}, r"4 for val, .* where 1, 5 and 1 are needed.*fewer val_shots \(4 at most\)"),
     ],
 )
 def test_a_class_with_too_few_images_is_an_error_with_all_counts(given, message):

@@ -134,7 +134,8 @@ def test_of_several_labels_an_image_none_comes_first():
 def test_where_there_are_fewer_images_all_of_them_are_taken(caplog):
     caplog.set_level("INFO")
     pixels = Pixels(32, 1, (0.5,), (0.5,))
-    digits = Digits(shots=None, batch_size=8, num_workers=0, augment=None, pixels=pixels, seed=0)
+    given = {"shots": None, "val_shots": None, "fold": None, "folds": 5, "batch_size": 8, "num_workers": 0}
+    digits = Digits(**given, augment=None, pixels=pixels, seed=0)
     data = Drawn(data=digits, train=800, val=200, merged=True)
     assert data.sizes == {"train": 577 + 200, "val": 200, "test": 720}
     assert "train has fewer than 800 images, so all of them are taken" in caplog.text

@@ -18,7 +18,8 @@ RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 def folder(root, **changes) -> ImageFolder:
     given = {
         "folders": None,
-        "shots": None, "fraction": None, "fold": None, "folds": 5, "unreadable": "error", "leakage": "error",
+        "shots": None, "val_shots": None, "fraction": None, "fold": None, "folds": 5,
+        "unreadable": "error", "leakage": "error",
         "val_share": 0.2, "test_share": 0.2, "resize": 8, "decode": "reduced", "cache_gib": 0.1,
         "batch_size": 4, "num_workers": 0, "augment": None, "sampler": None, "pixels": RGB, "seed": 0,
     }  # fmt: skip
@@ -329,3 +330,21 @@ def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch
     assert again.header("a.png").width == 5
     assert again.digest("a.png", b"") != before[1]
     assert isinstance(again.header("gone.png"), str)
+
+
+def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_test(class_folders):
+    root = class_folders()
+
+    def made(**changes):
+        return folder(root, **changes)
+
+    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    classes = whole.num_classes
+    assert one.sizes == whole.sizes | {"val": classes}
+    assert none.sizes == whole.sizes | {"val": 0}
+    assert set(one.names("val")) < set(whole.names("val"))
+    assert sorted(none.names("train")) == sorted(whole.names("train"))
+    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
+    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
+    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
+        _ = made(fold=1, val_shots=0).splits

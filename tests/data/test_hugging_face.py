@@ -301,3 +301,17 @@ def test_a_bad_column_ends_the_command_with_one_line(saved, tmp_path, monkeypatc
     said = capsys.readouterr().err
     assert "did you mean label?" in said
     assert "Traceback" not in said
+
+
+def test_val_shots_and_folds_of_a_data_set_divide_the_images_that_are_not_for_the_test(tmp_path):
+    rows().save_to_disk(tmp_path / "saved")
+
+    def made(**changes):
+        return hugging_face(tmp_path / "saved", **changes)
+
+    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    assert one.sizes == whole.sizes | {"val": 2}
+    assert none.sizes == whole.sizes | {"val": 0}
+    assert set(one.names("val")) < set(whole.names("val"))
+    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
+    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])

@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageFont
 
 from headstart.data import printed as room
-from headstart.data.printed import CHARACTERS, FONTS, font_folder, glyph, picture
+from headstart.data.printed import CHARACTERS, FONTS, Printed, font_folder, glyph, picture
 from headstart.types import SPLITS, UserError
 
 EVERY_FONT = [font for fonts in FONTS.values() for font in fonts]
@@ -129,3 +129,14 @@ def test_a_missing_font_is_named_with_what_to_try(monkeypatch, tmp_path):
     monkeypatch.setattr(room, "font_folder", lambda: tmp_path)
     with pytest.raises(UserError, match=r"none\.ttf.*force-reinstall matplotlib"):
         room.typeface("none", 54)
+
+
+def test_no_val_image_a_class_leaves_val_empty_and_the_other_splits_as_they_are(printed):
+    whole = printed(held_out=2)
+    none = Printed(
+        characters="letters", per_class=12, val_per_class=0, test_per_class=2, fonts=None, batch_size=64, num_workers=0,
+        augment=None, pixels=whole.pixels, seed=0,
+    )  # fmt: skip
+    assert none.sizes == whole.sizes | {"val": 0}
+    for split in ("train", "test"):
+        assert np.array_equal(whole.splits[split].image, none.splits[split].image)

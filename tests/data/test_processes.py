@@ -10,7 +10,8 @@ from headstart.data.printed import Printed
 from headstart.types import Pixels
 given = {"batch_size": 64, "num_workers": 0, "augment": None, "pixels": Pixels(32, 1, (0.3,), (0.35,)), "seed": 4}
 counts = {"per_class": 4, "val_per_class": 2, "test_per_class": 2, "fonts": None}
-for data in (Digits(shots=5, **given), Printed(characters="letters", **counts, **given)):
+whole = {"val_shots": None, "fold": None, "folds": 5}
+for data in (Digits(shots=5, **whole, **given), Printed(characters="letters", **counts, **given)):
     parts = [part.tobytes() for name in ("train", "val", "test") for part in data.splits[name]]
     print(sha256(b"".join(parts)).hexdigest())
 """

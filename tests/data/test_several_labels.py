@@ -96,6 +96,17 @@ def test_the_test_is_the_same_for_every_seed_and_val_is_not(photos):
     assert tenth < fifth < every == set(parts[0]["train"])
 
 
+def test_val_shots_are_so_many_val_images_of_each_class_at_least_and_nested(photos):
+    whole, two, one, none = (separated(photos, val_shots=count) for count in (None, 2, 1, 0))
+    for data, count in ((two, 2), (one, 1)):
+        assert data.splits["val"].label.sum(axis=0).min() >= count
+    assert set(one.names("val")) < set(two.names("val")) < set(whole.names("val"))
+    assert none.sizes == {"train": whole.sizes["train"], "val": 0, "test": whole.sizes["test"]}
+    assert sorted(two.names("train")) == sorted(whole.names("train"))
+    with pytest.raises(UserError, match="val_shots=20 needs so many val images of each class"):
+        _ = separated(photos, val_shots=20).splits
+
+
 @pytest.mark.parametrize("shots", [1, 3, 6])
 def test_shots_are_so_many_images_of_each_class_at_least_and_few_more(photos, shots):
     data = separated(photos, shots=shots)

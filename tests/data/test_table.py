@@ -218,3 +218,22 @@ def test_the_yaml_is_the_call():
     parameters = inspect.signature(Table).parameters
     assert set(conf) - {"_target_"} == set(parameters) - {"pixels", "seed"}
     assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}
+
+
+def test_val_shots_and_folds_of_a_table_divide_the_images_that_are_not_for_the_test(class_folders):
+    root = class_folders()
+    file = written(root, rows_of(root))
+
+    def made(**changes):
+        return table(file, **changes)
+
+    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    classes = whole.num_classes
+    assert one.sizes == whole.sizes | {"val": classes}
+    assert none.sizes == whole.sizes | {"val": 0}
+    assert set(one.names("val")) < set(whole.names("val"))
+    assert sorted(none.names("train")) == sorted(whole.names("train"))
+    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
+    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
+    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
+        _ = made(fold=1, val_shots=0).splits

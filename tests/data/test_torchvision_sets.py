@@ -26,7 +26,7 @@ GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))
 RGB = Pixels(size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 REAL = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHARED = {
-    "shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
+    "shots": None, "val_shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
     "cache_gib": 0, "batch_size": 8, "num_workers": 0, "augment": None, "sampler": None,
 }  # fmt: skip
 
@@ -266,3 +266,19 @@ def test_a_head_trained_on_mnist_knows_usps_before_it_has_seen_any(tmp_path, mon
         first = next(row for row in csv.DictReader(file) if row["val/accuracy"])
     assert first["step"] == "0"
     assert float(first["val/accuracy"]) > 0.4  # chance is 0.1
+
+
+def test_val_shots_and_folds_of_mnist_divide_the_images_that_are_not_for_the_test(mnist):
+    def made(**changes):
+        return named("MNIST", mnist, pixels=GREY, **changes)
+
+    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    classes = whole.num_classes
+    assert one.sizes == whole.sizes | {"val": classes}
+    assert none.sizes == whole.sizes | {"val": 0}
+    assert set(one.names("val")) < set(whole.names("val"))
+    assert sorted(none.names("train")) == sorted(whole.names("train"))
+    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
+    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
+    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
+        _ = made(fold=1, val_shots=0).splits

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from headstart.callbacks.ema import EMA
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -28,7 +30,8 @@ class BestAndLast(Callback):
 
     folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
     whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
-    the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. every_steps:
+    the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. In a run without
+    validation best.ckpt is the state at its end, written then, and best has the last figures of training. every_steps:
     last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
     min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
     crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
@@ -136,6 +139,8 @@ class BestAndLast(Callback):
 
     def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
         def save_if_due() -> None:
+            if trainer.fit_loop.done and not trainer.enable_validation:
+                self._keep_end(trainer)
             if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
                 self._save_last(trainer)
 
@@ -164,6 +169,18 @@ class BestAndLast(Callback):
                 self._save_last(trainer)
 
         return save_if_due
+
+    def _keep_end(self, trainer: Trainer) -> None:
+        """Write best.ckpt as it is now, of averaged weights where there are any, as a validation would measure them."""
+        measured = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in measured if name.startswith("train/")}
+        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        with ExitStack() as averaged:
+            for callback in callbacks:
+                if isinstance(callback, EMA):
+                    averaged.enter_context(callback.instead(trainer.lightning_module))
+            self._save(trainer, BEST)
 
     def _keep_best(self, trainer: Trainer) -> None:
         """Write best.ckpt, or hold what it shall be."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -53,6 +54,15 @@ class EMA(Callback):
         for name in names:
             self.averages.pop(name, None)
             self._updates.pop(name, None)
+
+    @contextmanager
+    def instead(self, module: LightningModule) -> Iterator[None]:
+        """The module has the averages, as in a validation; on all devices at once."""
+        self._put_in(module)
+        try:
+            yield
+        finally:
+            self._put_back(module)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":

@@ -24,10 +24,12 @@ class Start(Callback):
     head like the module's, for the measurement alone. class_means_score: the monitored figure of val, the head set
     in closed form on the train features, whatever head the run itself starts with: so that starts can be compared
     that a random head would leave at chance; NaN where train is None, as its labels are not to be read or nobody asks
-    for it. data: that the regularizer looks at.
+    for it. val is None where there are no such images: then nothing is measured. data: that the regularizer looks at.
     """
 
-    def __init__(self, *, train: DataLoader[Batch] | None, val: DataLoader[Batch], head: LinearHead, data: Any) -> None:
+    def __init__(
+        self, *, train: DataLoader[Batch] | None, val: DataLoader[Batch] | None, head: LinearHead, data: Any
+    ) -> None:
         self.train, self.val, self.head, self.data = train, val, head, data
         self.class_means_score = float("nan")
 
@@ -38,7 +40,8 @@ class Start(Callback):
         if self.train is not None:
             self._measure_class_means(trainer, pl_module, self.train)
         _look(pl_module, self.data)
-        _validate(trainer)
+        if self.val is not None:
+            _validate(trainer)
 
     def state_dict(self) -> dict[str, float]:
         return {"class_means_score": self.class_means_score}
@@ -50,13 +53,14 @@ class Start(Callback):
         head = self.head.to(module.device)
         convert = trainer.precision_plugin.convert_input
         head.set_class_means(*features_of(module, train, convert))
-        features, labels = features_of(module, self.val, convert)
-        self.class_means_score = float(module.labels.score(head(features), labels))
+        if self.val is not None:
+            features, labels = features_of(module, self.val, convert)
+            self.class_means_score = float(module.labels.score(head(features), labels))
         if module.head.init == "class_means":
             own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
             state = trainer.strategy.broadcast(own)  # two GPUs may round differently
             load_whole(module.head, state)
-        for logger in trainer.loggers:
+        for logger in trainer.loggers if self.val is not None else ():
             logger.log_metrics({"start/class_means": self.class_means_score}, step=0)
 
 

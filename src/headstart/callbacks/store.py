@@ -92,11 +92,11 @@ class FeatureStore(Callback):
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        groups = self._groups(phase, store, data)
+        groups = [group for group in self._groups(phase, store, data) if data.sizes[group.split]]  # val may be empty
         places = self._places(phase)
         engine = Engine.of(trainer)
         kept: list[Cut] = []
-        if places:
+        if places and groups:
             with in_eval(backbone, places[0].after):
                 cuts = cuts_of(
                     backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,

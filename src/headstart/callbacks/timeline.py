@@ -13,6 +13,8 @@ from headstart.types import Batch
 class Timeline(Callback):
     """Counts training images, logs them as `examples` with each validation, keeps the wall time of each.
 
+    A run without validation logs them after each epoch.
+
     evaluations: one {epoch, step, examples, wall_s} a validation; wall_s counts from the beginning of fit, in a
     resumed run without the time between the checkpoint and the new beginning.
     The clock stays out of the logs, so that the same seed gives the same metrics.csv.
@@ -38,7 +40,8 @@ class Timeline(Callback):
             pl_module.log_dict(self._place(trainer) | {"examples": float(self.examples)})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        pl_module.log_dict(self._place(trainer))
+        seen = {} if trainer.enable_validation else {"examples": float(self.examples)}
+        pl_module.log_dict(self._place(trainer) | seen)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.data.augment import Augmentation
+from headstart.data.division import checked_labels, without_fold
 from headstart.data.memory import InMemory, Labelled
 from headstart.types import Pixels, UserError
 
@@ -28,9 +29,11 @@ class Digits(InMemory):
 
     The 720 test images are the same for every seed. The seed orders the others: the first `shots` of each
     class are for training (a seed's 5 shots are among its 10), the rest for validation, 50 of each class at
-    least; null = all but those 50 for training.
+    least; null = all but those 50 for training. val_shots: of what would be for validation the last ones of each class,
+    the same for every number of shots (a seed's 2 are among its 5); 0 = none, null = all. fold, folds: what is not for
+    the test is dealt out by the seed into `folds` equal parts, and this one is for validation.
 
-    Raises UserError where there are not so many shots.
+    Raises UserError where there are not so many shots or val_shots, and as headstart.data.division.checked_labels.
     Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits (UCI), its test part.
     """
 
@@ -38,6 +41,9 @@ class Digits(InMemory):
         self,
         *,
         shots: Annotated[int, Interval(ge=1, le=52)] | None,
+        val_shots: Annotated[int, Interval(ge=0, le=101)] | None,
+        fold: Annotated[int, Ge(0)] | None,
+        folds: Annotated[int, Ge(2)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)],
         augment: Augmentation | None,
@@ -52,12 +58,20 @@ class Digits(InMemory):
             pixels=pixels,
             seed=seed,
         )
+        checked_labels(shots=None, fraction=None, fold=fold, folds=folds, val_shots=val_shots)
         if shots is not None and not 1 <= shots <= LARGEST_SHOTS:
             raise UserError(
                 f"shots must be between 1 and {LARGEST_SHOTS} images a class, or null for all that val "
                 f"and test leave, got {shots}; try shots={min(max(shots, 1), LARGEST_SHOTS)}"
             )
-        self.shots = shots
+        most = VAL + LARGEST_SHOTS - (LARGEST_SHOTS if shots is None else shots)
+        if val_shots is not None and val_shots > most:
+            beside = "null" if shots is None else shots
+            raise UserError(
+                f"val_shots must be between 0 and {most} images a class beside shots={beside}, or null for all that "
+                f"are left, got {val_shots}; try val_shots={most}"
+            )
+        self.shots, self.val_shots, self.fold, self.folds = shots, val_shots, fold, folds
 
     def load(self) -> dict[str, Labelled]:
         image, label = handwritten()
@@ -66,11 +80,25 @@ class Digits(InMemory):
         for digit in range(10):
             test = [i for i in fixed if label[i] == digit][:TEST]
             pool = [i for i in seeded if label[i] == digit and i not in set(test)]
-            shots = len(pool) - VAL if self.shots is None else self.shots
-            parts["train"] += pool[:shots]
-            parts["val"] += pool[shots:]
+            train, val = self._divided(pool)
+            parts["train"] += train
+            parts["val"] += val
             parts["test"] += test
         return {name: Labelled(image[part], label[part]) for name, part in parts.items()}
+
+    def _divided(self, pool: list[int]) -> tuple[list[int], list[int]]:
+        """What of a class's images is for training and for validation; pool: in the seed's order."""
+        if self.fold is not None:
+            train, val = without_fold(pool, self.fold, self.folds)
+            if self.shots is not None and len(train) < self.shots:
+                raise UserError(
+                    f"shots={self.shots} images a class are more than folds={self.folds} leave of the rarest digit, "
+                    f"{len(train)}; try shots={len(train)} or folds={self.folds + 1}"
+                )
+            return train[: self.shots], val
+        shots = len(pool) - VAL if self.shots is None else self.shots
+        train, val = pool[:shots], pool[shots:]
+        return train, val if self.val_shots is None else val[len(val) - self.val_shots :]
 
 
 def handwritten() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

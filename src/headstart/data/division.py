@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import TypeVar
 
 from headstart.types import UserError
+
+T = TypeVar("T")
 
 
 def divided(
@@ -18,6 +21,7 @@ def divided(
     test_share: float,
     shots: int | None,
     seed: int,
+    val_shots: int | None = None,
     fraction: float | None = None,
     fold: int | None = None,
     folds: int = 5,
@@ -28,37 +32,51 @@ def divided(
     same for every seed. Missing val files are val_share of the train files, by the seed. fold: what is not for the
     test, val files too, is dealt out by the seed into `folds` equal parts, and this one is val. shots: of what is
     left to train on as many, by the seed; 5 shots of a seed are among its 10. fraction: the same, as a share of what
-    is left, one image at least.
+    is left, one image at least. val_shots: of what would be val as many, by the seed; 2 of a seed are among its 5, 0
+    leaves val empty, and the others are in no split.
     Raises UserError where a split would have too few, and as checked_labels does.
     """
-    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
+    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
     given = {"train": len(train), "val": len(val or ()), "test": len(test or ())}
     if test is None and val is not None:
         val, test = _cut(shuffled(val, "test"), 0.5, len(val))
     elif test is None:
         train, test = _cut(shuffled(train, "test"), test_share, given["train"])
     if fold is not None:
-        train, val = _without(shuffled([*train, *(val or ())], f"seed {seed}"), fold, folds)
+        train, val = without_fold(shuffled([*train, *(val or ())], f"seed {seed}"), fold, folds)
     else:
         train = shuffled(train, f"seed {seed}")
         if val is None:
             train, val = _cut(train, val_share, given["train"])
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
-    parts = {"train": train[:chosen], "val": val, "test": test}
-    if len(parts["train"]) < (shots or 1) or not val or not test:
+    needed = {"train": shots or 1, "val": 1 if val_shots is None else val_shots, "test": 1}
+    left = {"train": len(train), "val": len(val), "test": len(test)}
+    if any(left[split] < count for split, count in needed.items()):
         there = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
         hint = ", take fewer shots" if shots else ""
+        hint += f", take fewer val_shots ({len(val)} at most)" if val_shots and len(val) < val_shots else ""
         hint += ", take fewer folds" if fold is not None else ""
         raise UserError(
             f"class {name} has too few images: {there or 'none'}; that would be {len(train)} to train on, "
-            f"{len(val)} for val, {len(test)} for test, where {shots or 1}, 1 and 1 are needed; "
-            f"add images{hint} or take the class folder away"
+            f"{len(val)} for val, {len(test)} for test, where {needed['train']}, {needed['val']} and {needed['test']} "
+            f"are needed; add images{hint} or take the class folder away"
         )
-    return {split: sorted(part) for split, part in parts.items()}
+    if val_shots is not None:
+        val = shuffled(val, f"val, seed {seed}")[:val_shots]
+    return {"train": sorted(train[:chosen]), "val": sorted(val), "test": sorted(test)}
 
 
-def checked_labels(*, shots: int | None, fraction: float | None, fold: int | None, folds: int) -> None:
-    """Raises UserError where shots, fraction, fold and folds are out of range or do not go together."""
+def checked_labels(
+    *, shots: int | None, fraction: float | None, fold: int | None, folds: int, val_shots: int | None = None
+) -> None:
+    """Raises UserError where shots, fraction, fold, folds and val_shots are out of range or do not go together."""
+    if val_shots is not None and val_shots < 0:
+        raise UserError(f"val_shots must be 0 at least, or null for all that are left, got {val_shots}")
+    if val_shots is not None and fold is not None:
+        raise UserError(
+            f"with fold, val is that whole part of the images, got fold={fold} and val_shots={val_shots}; "
+            "leave one of them null"
+        )
     if shots is not None and shots < 1:
         raise UserError(f"shots must be 1 at least, or null for all, got {shots}")
     if fraction is not None and not 0 < fraction <= 1:
@@ -88,7 +106,7 @@ def _cut(names: list[str], share: float, whole: int) -> tuple[list[str], list[st
     return names[:keep], names[keep:]
 
 
-def _without(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str]]:
+def without_fold(names: list[T], fold: int, folds: int) -> tuple[list[T], list[T]]:
     """What is left, and this fold: parts of the names whose sizes differ by one at most."""
     begin, end = fold * len(names) // folds, (fold + 1) * len(names) // folds
     return names[:begin] + names[end:], names[begin:end]

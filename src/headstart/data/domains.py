@@ -38,11 +38,12 @@ class Domains(Images):
         if any(isinstance(data, WebDataset) for data in (source, target)):
             raise UserError("adaptation needs images that it can look up, not streams; take another data set")
         checked_classes(source.class_names, target.class_names)
-        if (shots := getattr(target, "shots", None)) is not None:
-            raise UserError(
-                f"adaptation has no labels of the target to draw images by, got target.shots={shots}; "
-                "try target.shots=null"
-            )
+        for setting in ("shots", "val_shots"):
+            if (count := getattr(target, setting, None)) is not None:
+                raise UserError(
+                    f"adaptation has no labels of the target to draw images by, got target.{setting}={count}; "
+                    f"try target.{setting}=null"
+                )
         main = target if unlabelled else source
         super().__init__(
             class_names=source.class_names,

@@ -179,6 +179,7 @@ class ListedImages(Images):
         root: Path,
         found: dict[str, Found] | Several,
         shots: Annotated[int, Ge(1)] | None,
+        val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
         folds: Annotated[int, Ge(2)],
@@ -196,7 +197,7 @@ class ListedImages(Images):
         seed: Annotated[int, Ge(0)],
         sampler: Literal["balanced"] | None = None,
     ) -> None:
-        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
+        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
         self.multi_label = isinstance(found, Several)
         class_names = found.class_names if isinstance(found, Several) else tuple(found["train"])
         if len(class_names) < 2:
@@ -213,7 +214,7 @@ class ListedImages(Images):
             seed=seed,
         )
         self.shots, self.val_share, self.test_share, self.cache_gib = shots, val_share, test_share, cache_gib
-        self.fraction, self.fold, self.folds = fraction, fold, folds
+        self.val_shots, self.fraction, self.fold, self.folds = val_shots, fraction, fold, folds
         self.unreadable, self.leakage = unreadable, leakage
         self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
 
@@ -245,6 +246,7 @@ class ListedImages(Images):
                 val_share=self.val_share,
                 test_share=self.test_share,
                 shots=self.shots,
+                val_shots=self.val_shots,
                 seed=self.seed,
                 fraction=self.fraction,
                 fold=self.fold,
@@ -261,6 +263,7 @@ class ListedImages(Images):
             val_share=self.val_share,
             test_share=self.test_share,
             shots=self.shots,
+            val_shots=self.val_shots,
             seed=self.seed,
             fraction=self.fraction,
             fold=self.fold,
@@ -366,8 +369,8 @@ class ImageFolder(ListedImages):
 
     root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
     what is missing is taken from what is there, class by class, as headstart.data.division says. folders: split -> its
-    folder in root, None = by those names. shots: training images of each class; fraction: a share of them; fold,
-    folds: which part of all that is not for the test is val.
+    folder in root, None = by those names. shots: training images of each class; fraction: a share of them; val_shots:
+    val images of each class, 0 for none; fold, folds: which part of all that is not for the test is val.
     unreadable: `error` reads each file's header before training, `skip` decodes each file once, and leaves out what
     fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
     before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
@@ -386,6 +389,7 @@ class ImageFolder(ListedImages):
         root: str,
         folders: Mapping[str, str] | None,
         shots: Annotated[int, Ge(1)] | None,
+        val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
         folds: Annotated[int, Ge(2)],
@@ -408,6 +412,7 @@ class ImageFolder(ListedImages):
             root=place,
             found=found(place, folders),
             shots=shots,
+            val_shots=val_shots,
             fraction=fraction,
             fold=fold,
             folds=folds,

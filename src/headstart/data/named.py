@@ -172,8 +172,8 @@ class Named(Images):
     """One of torchvision's data sets by its name, in its official splits.
 
     What they lack is taken from the others, class by class, as headstart.data.division says. variant: of the
-    data set, null = the usual one. root: of all data sets, as torchvision's own classes want it. shots, fraction,
-    fold, folds, val_share, test_share: as in ImageFolder. resize, decode, cache_gib, sampler: the same.
+    data set, null = the usual one. root: of all data sets, as torchvision's own classes want it. shots, val_shots,
+    fraction, fold, folds, val_share, test_share: as in ImageFolder. resize, decode, cache_gib, sampler: the same.
 
     Raises UserError where there is no such data set or variant, its files are missing, or cannot be had.
     """
@@ -186,6 +186,7 @@ class Named(Images):
         root: str,
         download: bool,
         shots: Annotated[int, Ge(1)] | None,
+        val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
         folds: Annotated[int, Ge(2)],
@@ -216,7 +217,8 @@ class Named(Images):
             pixels=pixels,
             seed=seed,
         )
-        self.shots, self.fraction, self.fold, self.folds = shots, fraction, fold, folds
+        self.shots, self.val_shots = shots, val_shots
+        self.fraction, self.fold, self.folds = fraction, fold, folds
         self.val_share, self.test_share, self.cache_gib = val_share, test_share, cache_gib
         self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
 
@@ -258,6 +260,7 @@ class Named(Images):
             val_share=self.val_share,
             test_share=self.test_share,
             shots=self.shots,
+            val_shots=self.val_shots,
             seed=self.seed,
             fraction=self.fraction,
             fold=self.fold,

@@ -59,7 +59,7 @@ class Printed(InMemory):
         *,
         characters: Literal["letters", "digits", "all"],
         per_class: Annotated[int, Ge(1)],
-        val_per_class: Annotated[int, Ge(1)],
+        val_per_class: Annotated[int, Ge(0)],
         test_per_class: Annotated[int, Ge(1)],
         fonts: Literal["train", "val", "test"] | None,
         batch_size: Annotated[int, Ge(1)],

@@ -51,16 +51,18 @@ class Several:
         fraction: float | None,
         fold: int | None,
         folds: int,
+        val_shots: int | None = None,
     ) -> dict[str, list[str]]:
         """The files for train, val and test, each sorted, of those that are readable.
 
         As headstart.data.division.divided, but for all classes together: what is missing is cut off by iterative
         stratification. shots: so many images of each class at least, chosen in rounds of one for each class that
-        lacks it, the rarest first; 5 shots of a seed are among its 10. fraction: a first part of a stratified order.
+        lacks it, the rarest first; 5 shots of a seed are among its 10. val_shots: the same of what would be val, 0
+        leaves it empty. fraction: a first part of a stratified order.
         Raises UserError where a class has no image to train on, or fewer than shots, or a split has none; a class
         that val or test lacks is a warning.
         """
-        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds)
+        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
         there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
         train, val, test = there["train"], there.get("val"), there.get("test")
         whole, key = len(train), f"seed {seed}"
@@ -76,28 +78,31 @@ class Several:
             share = min(1.0, val_share * whole / max(len(train), 1))
             train, val = self._cut(train, (1 - share, share), key)
         if shots is not None:
-            train = self._shots(train, shots, key)
+            train = self._shots(train, shots, key, split="train")
         elif fraction is not None:
             order = stratified_order(train, self.rows(train) > 0, key)
             train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
+        if val_shots is not None:
+            val = self._shots(val, val_shots, f"val, {key}", split="val")
         found = {"train": sorted(train), "val": sorted(val), "test": sorted(test or ())}
-        self._check(found)
+        self._check(found, may_lack_val=val_shots == 0)
         return found
 
     def _cut(self, names: list[str], shares: Sequence[float], key: str) -> list[list[str]]:
         parts = stratified(names, self.rows(names) > 0, shares, key)
         return [[names[at] for at in part] for part in parts]
 
-    def _shots(self, names: list[str], shots: int, key: str) -> list[str]:
+    def _shots(self, names: list[str], shots: int, key: str, *, split: str) -> list[str]:
         """So many images of each class at least. Raises UserError where a class has fewer."""
         order = shuffled(names, key)
         label = self.rows(order) > 0
         there = label.sum(axis=0)
         if (there < shots).any():
             short = [f"{self.class_names[at]} has {there[at]}" for at in np.flatnonzero(there < shots).tolist()]
+            setting, kind = ("shots", "training") if split == "train" else ("val_shots", "val")
             raise UserError(
-                f"shots={shots} needs so many training images of each class: {_listed(short)}; take fewer shots, or "
-                "fewer classes"
+                f"{setting}={shots} needs so many {kind} images of each class: {_listed(short)}; take fewer {setting}, "
+                "or fewer classes"
             )
         taken = np.zeros(len(order), bool)
         for wanted in range(1, shots + 1):
@@ -106,9 +111,9 @@ class Several:
                     taken[np.flatnonzero(label[:, one] & ~taken)[0]] = True
         return [name for name, is_taken in zip(order, taken, strict=True) if is_taken]
 
-    def _check(self, found: dict[str, list[str]]) -> None:
+    def _check(self, found: dict[str, list[str]], *, may_lack_val: bool) -> None:
         counts = {split: self.rows(names).sum(axis=0) for split, names in found.items()}
-        for split in SPLITS:
+        for split in ("train", "test") if may_lack_val else SPLITS:
             absent = [self.class_names[at] for at in np.flatnonzero(counts[split] == 0).tolist()]
             if not found[split] or (split == "train" and absent):
                 sizes = ", ".join(f"{len(names)} in {one}" for one, names in found.items())

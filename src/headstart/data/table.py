@@ -49,6 +49,7 @@ class Table(ListedImages):
         label_columns: Annotated[list[str], MinLen(2)] | None,
         split_column: str | None,
         shots: Annotated[int, Ge(1)] | None,
+        val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         fold: Annotated[int, Ge(0)] | None,
         folds: Annotated[int, Ge(2)],
@@ -88,6 +89,7 @@ class Table(ListedImages):
                 rows, separator=label_separator, columns=columns, file=file, root=place, has_split=has_split
             ),
             shots=shots,
+            val_shots=val_shots,
             fraction=fraction,
             fold=fold,
             folds=folds,

@@ -40,6 +40,7 @@ class CoTuning(Regularizer):
     def __init__(self, *, weight: Annotated[float, Ge(0)], relationship: Literal["direct", "reverse"]) -> None:
         super().__init__()
         self.weight, self.relationship = weight, relationship
+        self.needs_validation = relationship == "reverse"
         self.source: nn.Module = nn.Identity()  # until its head is known: a plan asks for no weights
         self.register_buffer("related", torch.empty(0))
 

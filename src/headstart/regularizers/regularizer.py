@@ -39,6 +39,7 @@ class Regularizer(nn.Module):
     reads_outputs = False  # whether forward needs what each stage gave
     needs_labels = False  # whether it reads those of training images
     needs_source_head = False  # whether it is nothing without the head of the source's own classes
+    needs_validation = False  # whether look chooses something on images of val
     runs_copies = False  # whether it has stages of its own that began as the model's, and needs what enters these
     sized_later: tuple[str, ...] = ()  # its buffers and parameters whose shape is not known in prepare
 

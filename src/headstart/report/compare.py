@@ -310,7 +310,7 @@ def _end_by_test(pairs: Sequence[Pair]) -> str:
     runs = [m for pair in pairs for m in pair]
     if any(m.seen for m in runs):
         return next(m.seen for m in runs if m.seen)
-    return "there is no val image" if any(_images(m.run, "val") == 0 for m in runs) else ""
+    return "" if all(m.run.validates for m in runs) else "there is no val image"
 
 
 def _tests(c: Comparison, section: Section, metric: str) -> list[Tested]:

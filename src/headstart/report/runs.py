@@ -38,6 +38,12 @@ class _Configured:
         return LAST if found.get("mode") == "last" else str(found["figure"])
 
     @property
+    def validates(self) -> bool:
+        """Whether it had val images; without them it has no curve, and test figures of its last checkpoint alone."""
+        sizes = self.result.get("sizes")
+        return not isinstance(sizes, dict) or sizes.get("val") != 0
+
+    @property
     def adapts(self) -> bool:
         """Whether its val is the source's and its test the target's, which it had no labels of."""
         found = self.result.get("adaptation")

@@ -13,7 +13,7 @@ from headstart.report.adaptation import FIGURE, figure_of
 from headstart.report.command import command, planned_seeds
 from headstart.report.compare import study_of
 from headstart.report.files import write_whole
-from headstart.report.runs import Found, Other, Run, runs_below
+from headstart.report.runs import Found, Other, runs_below
 from headstart.report.study import Study
 from headstart.report.words import verdict_text
 from headstart.types import UserError
@@ -87,16 +87,11 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
     return found
 
 
-def _has_no_val(run: Run) -> bool:
-    """Whether it had no val image: then its test figure is all there is."""
-    return (run.result.get("sizes") or {}).get("val") == 0
-
-
 def _with_metric(found: Found, metric: str) -> Found:
     """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
     adapted = tuple(run for run in found.finished if run.adapts)
     others = tuple(run for run in found.finished if not run.adapts)
-    having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or _has_no_val(run))
+    having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
     levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
     measured = tuple(run for run in adapted if math.isfinite(figure_of(run, FIGURE)))
     if adapted and not others and not found.levels:

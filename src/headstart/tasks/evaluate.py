@@ -30,6 +30,7 @@ from headstart.tasks.parts import Parts, assembled, drawn
 from headstart.tasks.result import figures
 from headstart.tasks.saved_run import saved_run
 from headstart.tasks.train import quieten
+from headstart.tasks.without_validation import check_split
 from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def evaluate(
     places = _places(tuple(images.class_names), class_names)
     _check_kind(images, several, places, class_names)
     images.setup("test")
+    check_split(images, split, f"evaluate.split={split}")
     parts.module.load_state_dict(run.state())
     loader = images.plain_dataloader(split)
     seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places, len(class_names), several=several))

@@ -38,6 +38,7 @@ from headstart.tasks.predict import files_of
 from headstart.tasks.saved_run import SavedRun, saved_run
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, weights_of
+from headstart.tasks.without_validation import check_split
 from headstart.types import Batch, UserError
 
 log = logging.getLogger(__name__)
@@ -210,7 +211,9 @@ def _subject(
 
 
 def _of_split(model: _Model, network: Network, split: str, count: int) -> Images:
-    found = images_of(model.data(), split, count)
+    data = model.data()
+    check_split(data, split, f"explain.split={split}")
+    found = images_of(data, split, count)
     label = None if found.label is None else _numbered(found.label, model, network)
     return Images(found.pixels, found.names, label)
 

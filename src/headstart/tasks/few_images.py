@@ -23,6 +23,7 @@ from headstart.tasks.folders import RESULT, finished, write_json
 from headstart.tasks.frozen import Frozen, frozen
 from headstart.tasks.names import config_hash, is_control, own_overrides
 from headstart.tasks.result import versions
+from headstart.tasks.without_validation import check_chooses_on_val
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def few_images(
     """
     if launch.rank() > 0:
         return float("nan")
+    check_chooses_on_val(cfg, "few_images")
     folder = Path(cfg.run_dir)
     result = None if cfg.rerun else finished(folder)
     if result is None:

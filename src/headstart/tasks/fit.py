@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -25,6 +26,7 @@ from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
+from headstart.tasks.without_validation import check_without_validation
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def fit(*, cfg: DictConfig) -> float:
     On several devices by as many processes (tasks/ranks.py), unless torchrun or SLURM has started them: then
     this is one of them. The value is what an adaptive sweeper maximises: the best checkpoint's val accuracy,
     of several labels its mean average precision, with a selection its figure (negative where less is better), never a
-    test figure; all ranks give the same.
+    test figure; all ranks give the same. A run without validation images has no such figure and gives nan.
     """
     quieten()
     folder = Path(cfg.run_dir)
@@ -62,8 +64,9 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
         agree(cfg)
     result = of_first(None if cfg.rerun else finished(folder))
     if result is not None:
-        log.info("%s is finished, %s %.3f (rerun=true runs it again)", folder.name, _figure(result), _value(result))
+        log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
         return _value(result)
+    check_without_validation(cfg)
     if (plain := settled(cfg, processes=processes)) is not cfg:
         cfg = plain
         write_down(cfg, folder)
@@ -124,7 +127,14 @@ def _figure(result: dict[str, Any]) -> str:
     return str(result.get("monitor", USUAL))  # a result of before 0.3 has none
 
 
+def _shown(result: dict[str, Any]) -> str:
+    value = _value(result)
+    return ", without validation" if math.isnan(value) else f", {_figure(result)} {value:.3f}"
+
+
 def _value(result: dict[str, Any]) -> float:
+    if not result.get("evaluations", True):  # no validation, no figure of one
+        return math.nan
     if (selection := result.get("selection")) is None:  # an older result has no such key
         return float(result["metrics"][_figure(result)])
     value = float(result["metrics"][selection["figure"]])

@@ -24,6 +24,7 @@ from headstart.tasks.devices import lone_trainer
 from headstart.tasks.parts import Parts, assembled, check_adapters
 from headstart.tasks.saved_run import saved_run
 from headstart.tasks.train import quieten, weights_of
+from headstart.tasks.without_validation import check_split
 from headstart.types import UserError
 
 
@@ -55,11 +56,12 @@ class Frozen:
     def features(self, split: str, stages: Sequence[str]) -> Stored:
         """The features after each of these stages, in one pass, or from the feature store.
 
-        Raises UserError where there is no such stage or split.
+        Raises UserError where there is no such stage or split, or no image in it.
         """
         places = [Place(self._number(stage), pooled=True) for stage in stages]
         data = self.parts.data
         loader = data.plain_dataloader(split)  # the data say whether there is such a split
+        check_split(data, split, "this task")
         contents = getattr(data, "contents", None)
         if self.store is None or contents is None:
             found, labels = self._live(loader, places)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart.backbones.places import place_of
+from headstart.tasks.later_settings import without_later
 from headstart.types import UserError
 from headstart.unchanged import sha256 as sha256_of
 
@@ -124,7 +125,7 @@ def config_hash(cfg: DictConfig) -> str:
         if isinstance(logger, dict):
             logger.pop("save_dir", None)
     resolved = OmegaConf.to_container(OmegaConf.create(_without_run(kept)), resolve=True)
-    return _hex(json.dumps(_canonical(resolved), sort_keys=True, default=str))
+    return _hex(json.dumps(_canonical(without_later(resolved)), sort_keys=True, default=str))
 
 
 def safe(text: str) -> str:

@@ -19,6 +19,7 @@ from headstart.data.order import EpochOrder, Shares
 from headstart.tasks.control import check_control
 from headstart.tasks.parts import Parts, assembled
 from headstart.tasks.rules import settled
+from headstart.tasks.without_validation import NOTE, check_without_validation, has_no_val
 from headstart.types import UserError
 from headstart.unfreeze import parts as model_parts
 from headstart.unfreeze.boundaries import Run
@@ -46,6 +47,7 @@ def plan(*, cfg: DictConfig) -> Plan:
     from headstart.tasks.train import quieten  # here, since a fit logs its plan too
 
     quieten()
+    check_without_validation(cfg)
     cfg = settled(cfg, processes=_processes(cfg.trainer))
     check_control(cfg)
     parts = assembled(cfg)
@@ -53,6 +55,8 @@ def plan(*, cfg: DictConfig) -> Plan:
     found = run_plan(parts, _lone_trainer(cfg.trainer), processes=_processes(cfg.trainer))
     if parts.adapted:
         print(parts.adapted, end="\n\n")
+    if has_no_val(parts.data):
+        print(NOTE, end="\n\n")
     print(found)
     return found
 
@@ -112,14 +116,15 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
             f"trainer.limit_train_batches={trainer.limit_train_batches}"
         )
     every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
+    validates = bool(trainer.limit_val_batches) and not has_no_val(data)
     apart = interval if isinstance(interval, int) else max(1, int(batches * interval))  # batches
     return Run(
         steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),
         epochs=_unlimited(trainer.max_epochs),
         max_steps=_unlimited(trainer.max_steps),
-        validates_first=bool(trainer.limit_val_batches),  # callbacks/start.py
+        validates_first=validates,  # callbacks/start.py
         validates_every=math.ceil(apart / batches) if every is None else every,
-        validations=max(1, batches // apart) if trainer.limit_val_batches else 0,
+        validations=max(1, batches // apart) if validates else 0,
     )
 
 

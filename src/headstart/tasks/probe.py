@@ -26,6 +26,7 @@ from headstart.tasks.folders import RESULT, finished, write_json
 from headstart.tasks.frozen import Frozen, Stored, frozen
 from headstart.tasks.names import config_hash, own_overrides
 from headstart.tasks.result import versions
+from headstart.tasks.without_validation import check_chooses_on_val
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ def probe(
     """
     if launch.rank() > 0:
         return float("nan")
+    if run_dir is None and data is None:
+        check_chooses_on_val(cfg, "probe")
     folder = Path(cfg.run_dir)
     result = None if cfg.rerun else finished(folder)
     if result is None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from headstart.callbacks.checkpoint import BEST, LAST, PREVIOUS
+from headstart.callbacks.checkpoint import BEST, LAST, PREVIOUS, BestAndLast
 from headstart.tasks.folders import finished
 from headstart.types import UserError
 
@@ -63,6 +63,8 @@ def _check(path: Path, run_hash: str) -> None:
             f"headstart resume={path.parent.parent} goes on with the config in the folder, rerun=true starts anew"
         )
     best = path.with_name(BEST)
-    if damage := damage_of(best):
+    # nothing was best yet: a run without validation writes it when it ends
+    has_none = kept["callbacks"].get(BestAndLast.__qualname__) == {"best": {}} and not best.exists()
+    if not has_none and (damage := damage_of(best)):
         raise UserError(f"the run cannot go on: its {best} is damaged ({damage}); rerun=true starts it anew")
     log.info("going on from %s: epoch %d, step %d", path, kept["epoch"], kept["global_step"])

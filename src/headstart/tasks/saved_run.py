@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.tasks.folders import finished
+from headstart.tasks.later_settings import with_later
 from headstart.types import Pixels, UserError
 
 
@@ -65,10 +66,10 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
 
 
 def run_config(folder: Path) -> DictConfig:
-    """The config that a run was made with."""
+    """The config that a run was made with, with the settings that came later."""
     for path in (folder / ".hydra" / "config.yaml", folder / "config.yaml"):  # config.yaml: a source's own run
         if path.is_file():
-            cfg = OmegaConf.load(path)
+            cfg = OmegaConf.create(with_later(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
             assert isinstance(cfg, DictConfig)
             return cfg
     raise UserError(f"{folder} has no .hydra/config.yaml, so how the run was made is not known")

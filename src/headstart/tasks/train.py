@@ -55,6 +55,7 @@ from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
 from headstart.tasks.rules import CHOSEN
 from headstart.tasks.selection import adapts_to_target, scores, selection_of
+from headstart.tasks.without_validation import NOTE, check_needs_no_val, has_no_val
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,9 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     share = share_of_run(parts)
     leave_out_idle_hooks(parts.module)
     parts.data.setup("fit")
+    validates = not has_no_val(parts.data)
+    if not validates:
+        check_needs_no_val(cfg)
     if cfg.module.get("class_weights") is not None:
         parts.module.weigh(_labels(parts.data), parts.data.class_names)
     figure = main_figure(parts.module)
@@ -97,10 +101,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     # of a source model nobody asks it: its config has no such key
-    looks = cfg.get("start_class_means", False) or parts.head.init == "class_means"
+    looks = (cfg.get("start_class_means", False) and validates) or parts.head.init == "class_means"
     start = Start(
         train=parts.data.plain_dataloader("train", stored=True) if looks and knows_labels else None,
-        val=parts.data.plain_dataloader("val", stored=True),
+        val=parts.data.plain_dataloader("val", stored=True) if validates else None,
         head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
         data=parts.data,
     )
@@ -110,6 +114,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         checkpoint.run_hash = about["hash"]
         if selection is not None:
             checkpoint.follow(selection.figure, mode=selection.mode, start_counts=not isinstance(selection, Score))
+        elif not validates or cfg.trainer.get("limit_val_batches") == 0:
+            checkpoint.mode = "last"  # no figure says which is best
         elif not knows_labels and (cfg.callbacks.get("checkpoint") or {}).get("monitor") is None:
             checkpoint.mode = "last"  # the source's val figures fall as the model becomes the target's
     adapts = adapts_to_target(cfg)
@@ -142,8 +148,12 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
             ]
         ),
     )
+    if not validates:
+        trainer.limit_val_batches = 0  # Lightning asks for no loader of val then
     if launch.rank() == 0:
         processes = trainer.num_devices * trainer.num_nodes
+        if not validates:
+            log.info("%s", NOTE)
         if parts.adapted:
             log.info("%s", parts.adapted)
         log.info("%s", share)
@@ -152,7 +162,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         compile_in_place(parts.module.stages)
     setup_s = round(time.perf_counter() - began, 4)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
-    last = figures(trainer.callback_metrics, *VALIDATION)  # the test clears them
+    kinds = VALIDATION if validates else ("train",)
+    last = figures(trainer.callback_metrics, *kinds)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
@@ -164,7 +175,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         if trainer.is_global_zero:
             checkpoint.replace_weights(state)
 
-    final = (figures(best, *VALIDATION) or last) | figures(trainer.callback_metrics, "test")
+    final = (figures(best, *kinds) or last) | figures(trainer.callback_metrics, "test")
     if oracle:
         final[ORACLE] = oracle.best
     result = {

@@ -75,6 +75,11 @@ def vtab1k(
             "leave one of experiment=vtab1k and adaptation=... away"
         )
     lengths = list(dict.fromkeys(max(1, round(step_scale * count)) for count in steps))
+    if (few := cfg.target.get("val_shots")) is not None:
+        raise UserError(
+            f"VTAB-1k draws {val_images} images of val to choose by, got target.val_shots={few}; leave it null, and "
+            "set rule.val_images"
+        )
     all_shots: dict[str, Any] = {"target.shots": None} if "shots" in cfg.target else {}
     there = target_data(with_values(cfg, all_shots)).sizes
     images = {"train": min(train_images, there["train"]), "val": min(val_images, there["val"])}
