@@ -123,7 +123,7 @@ def test_tasks_that_choose_on_val_are_refused(task, tmp_path, monkeypatch, capsy
     assert not Path("outputs/source").exists()
 
 
-def test_the_command_says_it_before_and_after_and_a_report_lists_the_runs(tmp_path, monkeypatch, capsys):
+def test_the_command_says_it_before_and_after_and_a_report_shows_the_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*TINY, "task=plan", *RUN, NONE]) == 0
     assert capsys.readouterr().out.startswith("0 val images: no validation")
@@ -131,9 +131,10 @@ def test_the_command_says_it_before_and_after_and_a_report_lists_the_runs(tmp_pa
     assert main(sweep) == 0
     shown = capsys.readouterr()
     assert "0 val images: no validation, the run has its fixed length" in shown.err
-    assert "Runs left out: 2 without validation." in shown.out
-    left_out = json.loads(Path("outputs/mine/report.json").read_text())["left_out"]
-    assert [one["state"] for one in left_out] == ["without validation"] * 2
+    (setting,) = json.loads(Path("outputs/mine/report.json").read_text())["settings"]
+    (arm,) = setting["arms"]
+    assert arm["measures"]["test"]["n"] == 2, "they are shown by their test figures"
+    assert arm["measures"]["asymptote"]["n"] == 0
     assert main(sweep) == 0
     assert "is finished, without validation (rerun=true" in capsys.readouterr().err
     run = next(Path("outputs/mine").glob("*seed=0*/result.json")).parent

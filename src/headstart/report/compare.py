@@ -65,8 +65,9 @@ def study_of(
     placed = level_arms(levels, metric, _resolutions(levels))
     adapted = adaptation.adapted(adapting, common)
 
-    runs = [run for run in found.finished if run.settings]
-    fixed = bool(runs) and all(run.settings.get("fixed_seeds") is True for run in runs)
+    configs = [run.settings for run in found.finished] + [one.config() for one in found.levels]
+    known = [config for config in configs if config]
+    fixed = bool(known) and all(config.get("fixed_seeds") is True for config in known)
     seeds = Seeds(fixed, frozenset(planned))
     tests = [test for section in sections for c in section.comparisons for test in _tests(c, section, metric)]
     n_tests = len(tests)

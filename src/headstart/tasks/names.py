@@ -26,7 +26,8 @@ OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])
 OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
-NO_NAME = ("study", "experiment", *OF_THE_COMMAND)  # the folder above says the first two
+OF_THE_STUDY = ("fixed_seeds",)  # how its report judges; no figure of a run depends on it
+NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
 
 
@@ -110,7 +111,7 @@ def config_hash(cfg: DictConfig) -> str:
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept = {key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND)}
+    kept = {key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)}
     if "run_dir" in kept:
         kept["run_dir"] = "."
     if isinstance(kept.get("store"), dict):

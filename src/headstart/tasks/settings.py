@@ -28,6 +28,7 @@ class Settings:
     start_class_means: bool
     compile: bool
     oracle: bool
+    fixed_seeds: bool
     rerun: bool
     resume: Literal["auto"] | None
     run_dir: str
