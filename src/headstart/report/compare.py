@@ -237,10 +237,17 @@ def _comparison(
     fast = slope_of(pairs, metric)
     differences["slope"] = fast.difference
     unanswered = _unanswered(question, base, arm, has_control=has_control)
-    by_test = _end_by_test(pairs)
+    by_test, blind = _end_by_test(pairs), _blind(pairs)
     benefits = [
         _benefit(
-            name, TEST if name == "asymptote" and by_test else key, differences, fast, (base, arm), unanswered, by_test
+            name,
+            TEST if name == "asymptote" and by_test else key,
+            differences,
+            fast,
+            (base, arm),
+            unanswered,
+            by_test,
+            blind,
         )
         for name, key in BENEFITS
     ]
@@ -285,6 +292,7 @@ def _benefit(
     both: tuple[ArmSummary, ArmSummary],
     unanswered: str,
     by_test: str,
+    blind: str,
 ) -> Benefit:
     """One benefit, its verdict still to come where it can be tested."""
     difference = differences[key]
@@ -293,8 +301,8 @@ def _benefit(
         word, why = Verdict.NOT_ANSWERED, unanswered
     elif told := [f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged" for arm in both if arm.diverged]:
         word, why = Verdict.UNDECIDED, "; ".join(told)
-    elif by_test and name != "asymptote":
-        word, why = Verdict.NOT_MEASURABLE, by_test
+    elif blind and name != "asymptote" and (name == "slope" or difference.n == 0):
+        word, why = Verdict.NOT_MEASURABLE, blind
     elif name == "slope" and fast.why:
         word, why = Verdict.NOT_MEASURABLE, fast.why
     elif name == "start" and difference.n == 0:
@@ -312,6 +320,14 @@ def _end_by_test(pairs: Sequence[Pair]) -> str:
     if any(m.seen for m in runs):
         return next(m.seen for m in runs if m.seen)
     return "" if all(m.run.validates for m in runs) else "there is no val image"
+
+
+def _blind(pairs: Sequence[Pair]) -> str:
+    """Why there is no curve to judge by; empty where there is one."""
+    runs = [m for pair in pairs for m in pair]
+    if not all(m.run.validates for m in runs):
+        return "there is no val image"
+    return "" if all(m.has_curve for m in runs) else "the trials saw too many of these val images"
 
 
 def _tests(c: Comparison, section: Section, metric: str) -> list[Tested]:

@@ -16,7 +16,8 @@ from headstart.report.answers import Answers, Rows, answers_in
 from headstart.report.curves import Curve, Floats
 from headstart.report.runs import Replicate, Run
 
-FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little to be judged by
+FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little of a curve
+LEAST_UNSEEN = 0.5  # of the val images: below, the level at the end is judged by test
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Measured:
     values: dict[str, float]  # nan where not measured
     by_image: dict[str, ByImage] = field(default_factory=dict)  # the same numbers, where the run kept its answers
     rows: Rows | None = None  # of all evaluations of the curve
-    seen: str = ""  # why the curve may not be judged: the trials saw these val images
+    seen: str = ""  # why the level at the end is that of test: the trials saw these val images
+    has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
 
     @property
     def replicate(self) -> Replicate:
@@ -81,9 +83,9 @@ class Reach:
 def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
     """The numbers of runs that are looked at together; areas run over the range that all of them cover.
 
-    A run whose trials saw a part of its val images is measured on the others; where these are too few, its curve stands
-    for itself and `seen` says so. A diverged run ends at chance (a share), or at the worst level that any of the runs
-    had (a loss).
+    A run whose trials saw a part of its val images is measured on the others, but for its start, which no trial had a
+    part in; where these are fewer than half, its level at the end is to be judged by test. A diverged run ends at
+    chance (a share), or at the worst level that any of the runs had (a loss).
     """
     found = [_of_run(run, metric) for run in runs]
     full = [curve for curve, *_ in found if len(curve.step)]
@@ -98,47 +100,45 @@ def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
 
 class _Parts(NamedTuple):
     curve: Curve
-    answers: Answers | None  # of val, as far as they may be judged by
-    rows: Rows | None
+    answers: Answers | None  # of all val images
+    judged: Answers | None  # of those that no trial saw
+    rows: Rows | None  # of these
     seen: str
+    has_curve: bool
 
 
 def _of_run(run: Run, metric: str) -> _Parts:
     curve = curves.curve_of(run, metric)
-    answers = answers_in(run.folder, "val")
-    figure = metric.partition("/")[2]
-    if answers is None or not metric.startswith("val/"):
-        return _Parts(curve, None, None, _seen_by_all(run))
-    seen = ""
+    answers = answers_in(run.folder, "val") if metric.startswith("val/") else None
+    if answers is None:  # a tuned run whose answers are gone: its trials may have seen everything
+        seen = "" if run.tuned is None else "the trials may have seen these val images"
+        return _Parts(curve, None, None, None, seen, has_curve=run.tuned is None)
+    judged, seen = answers, ""
     if answers.seen_by_trials is not None and answers.seen_by_trials.any():
-        unseen = answers.unseen()
-        if len(unseen.image) < FEWEST_UNSEEN:
-            return _Parts(curve, None, None, _seen_by_all(run))
-        answers = unseen
-        seen = "partly"
-    rows = answers.rows(figure)
+        judged = answers.unseen()
+        left, of = len(judged.image), len(answers.image)
+        seen = f"the trials saw {of - left} of {of} val images" if left < LEAST_UNSEEN * of else ""
+        if left < FEWEST_UNSEEN:
+            return _Parts(curve, answers, None, None, seen or "few val images are left", has_curve=False)
+    rows = judged.rows(metric.partition("/")[2])
     if rows is None:
-        return _Parts(curve, answers, None, seen and _seen_by_all(run))
+        return _Parts(curve, answers, judged, None, seen, has_curve=judged is answers)
     rows = replace(rows, value=_sign(metric) * rows.value)
-    if seen:  # the curve on the images that no trial saw
-        at = {int(step): i for i, step in enumerate(answers.step)}
+    if judged is not answers:  # the curve on the images that no trial saw
+        at = {int(step): i for i, step in enumerate(judged.step)}
         kept = [i for i, step in enumerate(curve.step) if int(step) in at]
         levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in kept])
         curve = curve.at(np.array(kept, dtype=np.int64), levels)
-    return _Parts(curve, answers, rows, "")
-
-
-def _seen_by_all(run: Run) -> str:
-    return "" if run.tuned is None else "the trials saw these val images"
+    return _Parts(curve, answers, judged, rows, seen, has_curve=True)
 
 
 def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], worst: float) -> Measured:
-    curve, answers, rows, seen = parts
+    curve, answers, judged, rows, seen, has_curve = parts
     weights = {key: w for key, w in _weights(curve, until).items() if len(w)}
     values = {key: float(w @ curve.level) for key, w in weights.items()}
     by_image: dict[str, ByImage] = {}
-    if rows is not None and answers is not None:
-        at = {int(step): i for i, step in enumerate(answers.step)}
+    if rows is not None and judged is not None:
+        at = {int(step): i for i, step in enumerate(judged.step)}
         for key, w in weights.items():
             used = np.flatnonzero(w)
             if all(int(curve.step[i]) in at for i in used):
@@ -161,8 +161,8 @@ def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], wor
         for key in (END, TEST):
             values[key] = floor
             by_image.pop(key, None)
-    complete = rows is not None and answers is not None and len(answers.step) == len(curve.step)
-    return Measured(run, curve, values, by_image, rows if complete else None, seen)
+    complete = rows is not None and judged is not None and len(judged.step) == len(curve.step)
+    return Measured(run, curve, values, by_image, rows if complete else None, seen, has_curve)
 
 
 def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
