@@ -214,18 +214,21 @@ class Hidden:
 
     def plain_dataloader(self, split):
         assert split == "train"
+        torch.rand(1)  # as a loader with chance of its own
         for batch in self.data.plain_dataloader(split):
             yield type("Unlabelled", (), {"image": batch.image})
 
 
-def test_statistics_need_no_label():
+def test_statistics_need_no_label_and_leave_chance_as_it_was():
     parts = begun("mode=feature_extraction", "target.shots=2", "control=true")
     want = {name: norm.running_var.clone() for name, norm in norms(parts).items()}
     for norm in norms(parts).values():
         norm.reset_running_stats()
+    state = torch.get_rng_state()
     with measured_statistics(parts, Hidden(parts.data), composed().trainer):
         pass
     assert all(torch.equal(norm.running_var, want[name]) for name, norm in norms(parts).items())
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(
