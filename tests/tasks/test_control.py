@@ -74,8 +74,9 @@ def norms(parts):
 # ---------------------------------------------------------------- the weights
 
 
-def test_a_control_of_fine_tuning_at_one_rate_with_a_random_head_is_scratch_to_the_bit(tmp_path):
-    control = ["mode=fine_tuning", "control=true", "module.stage_decay=1.0", "head.init=random"]
+@pytest.mark.parametrize("mode", [["fine_tuning", "module.stage_decay=1.0", "head.init=random"], ["AnB+"]])
+def test_a_control_whose_recipe_is_scratch_s_is_scratch_to_the_bit(mode, tmp_path):
+    control = [f"mode={mode[0]}", *mode[1:], "control=true"]
     made = trained(*control, "seed=3", *SHORT, folder=tmp_path / "control")
     scratch = trained("mode=scratch", "seed=3", *SHORT, folder=tmp_path / "scratch")
     files = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("control", "scratch")]
@@ -175,11 +176,11 @@ def test_the_statistics_of_frozen_norms_are_the_moments_of_the_training_images_a
 
 
 def test_statistics_depend_on_neither_batch_size_nor_augmentation_nor_draw_a_number():
-    torch.manual_seed(5)
-    one = begun("mode=feature_extraction", "control=true", "target.batch_size=7", "augment@target.augment=affine")
+    begun("mode=scratch")
     drawn = torch.rand(1)
-    other = begun("mode=feature_extraction", "control=true", "target.batch_size=32")
+    one = begun("mode=feature_extraction", "control=true", "target.batch_size=7", "augment@target.augment=affine")
     assert torch.rand(1) == drawn
+    other = begun("mode=feature_extraction", "control=true", "target.batch_size=32")
     for name, norm in norms(one).items():
         assert torch.equal(norm.running_mean, norms(other)[name].running_mean)
         assert torch.equal(norm.running_var, norms(other)[name].running_var)
@@ -213,18 +214,21 @@ class Hidden:
 
     def plain_dataloader(self, split):
         assert split == "train"
+        torch.rand(1)  # as a loader with chance of its own
         for batch in self.data.plain_dataloader(split):
             yield type("Unlabelled", (), {"image": batch.image})
 
 
-def test_statistics_need_no_label():
+def test_statistics_need_no_label_and_leave_chance_as_it_was():
     parts = begun("mode=feature_extraction", "target.shots=2", "control=true")
     want = {name: norm.running_var.clone() for name, norm in norms(parts).items()}
     for norm in norms(parts).values():
         norm.reset_running_stats()
+    state = torch.get_rng_state()
     with measured_statistics(parts, Hidden(parts.data), composed().trainer):
         pass
     assert all(torch.equal(norm.running_var, want[name]) for name, norm in norms(parts).items())
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(
@@ -313,8 +317,9 @@ def test_delta_compares_with_a_random_network_that_has_statistics_though_all_sta
     assert kept["regularizer.compared"][:-1].all()
     for name, norm in frozen.items():
         assert torch.equal(kept[f"regularizer.source.copy:{name}.1.running_var"], norm.running_var)
-    one_step = kept["backbone.stages.stage1.1.running_var"]  # from 1, by a tenth of the way to the batch's
-    assert not torch.equal(one_step, norms(begun("mode=feature_extraction", "control=true"))["stage1"].running_var)
+    trained("mode=scratch", "optimizer.lr=1e-30", *FIRST, folder=tmp_path / "scratch")
+    for name, tensor in state_of(tmp_path / "scratch").items():  # the model itself begins as it was made
+        assert "running" not in name or torch.equal(kept[name], tensor), name
 
 
 # ---------------------------------------------------------------- what a control lacks

@@ -56,8 +56,8 @@ def measured_statistics(parts: Parts, data: Any, trainer: DictConfig) -> Iterato
     data: set up; the first IMAGES of its train split are read, in which classes take turns, and no label. All ranks get
     what rank 0 measured. trainer: the node that says on which device.
 
-    While the context lasts, open norms have measured statistics too where a regularizer copies the network: the copy is
-    a random network that stays frozen.
+    While the context lasts, open norms have measured statistics too: a regularizer's copy of the network, which is made
+    then, is a random network that stays frozen, whatever learns.
     """
     norms = norms_of(parts.backbone.stages)
     closed = _closed(parts.module, parts.schedule, norms)
@@ -67,8 +67,6 @@ def measured_statistics(parts: Parts, data: Any, trainer: DictConfig) -> Iterato
         return
     before = {norm: _statistics(norm) for norm in norms if norm not in closed}
     measure_statistics(parts.backbone, norms, data, trainer)
-    if not copied:
-        _give(before)
     yield
     _give(before)
 
