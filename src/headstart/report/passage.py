@@ -43,13 +43,13 @@ def first_passage(rising: Floats, level: float) -> float:
 
     inf where the curve never reaches it: censored, later than everything that was seen.
     """
-    after = int(np.searchsorted(rising, level, side="left"))
+    after = int(np.searchsorted(rising, level - 1e-9 * max(1.0, abs(level)), side="left"))  # means of equal values
     if after == 0:
         return 0.0
     if after == len(rising):
         return math.inf
     low, high = float(rising[after - 1]), float(rising[after])
-    return after - 1 + (level - low) / (high - low)
+    return after - 1 + min(1.0, (level - low) / (high - low))
 
 
 def at_evaluation(time: Floats, where: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.crossed import Contributions, crossed_interval
+from headstart.report.crossed import Contributions, Parts, crossed_interval, crossed_parts, parts_over_seeds
 from headstart.report.jackknife import pseudo_from
 from headstart.report.passage import at_evaluation, first_passage, isotonic
 from headstart.report.statistics import Interval, interval_of, t_interval
@@ -53,6 +53,7 @@ class Slope:
     scratch: tuple[float, ...] = ()  # durations, in the unit of time
     transfer: tuple[float, ...] = ()
     evaluations: float = math.nan  # that the faster arm takes on average
+    parts: Parts | None = None  # variance components of the log ratio; its images are groups of images
 
 
 def without_groups(answers: NDArray[np.generic], group: NDArray[np.intp], groups: int) -> Floats:
@@ -110,7 +111,8 @@ def slope(
         )
         return Slope(_NONE, between, why, durations[0], durations[1], fewest)
     logs = [math.log(s / t) for s, t in zip(durations[0], durations[1], strict=True)]
-    difference = _over_seeds(arms, logs, between)
+    one_image = math.sqrt(2) / (images * (between[1] - between[0])) if share and images else 0.0
+    difference, parts = _over_seeds(arms, logs, between, one_image)
     if difference.known:
         allowance = min(0.5 / fewest, 1.2 / fewest**2)
         difference = interval_of(
@@ -121,7 +123,7 @@ def slope(
             allowance=allowance,
             floored=difference.floored,
         )
-    return Slope(difference, between, "", durations[0], durations[1], fewest)
+    return Slope(difference, between, "", durations[0], durations[1], fewest, parts)
 
 
 def _timed(time: Floats, level: Floats, between: tuple[float, float]) -> tuple[float, float]:
@@ -141,10 +143,10 @@ def _timed(time: Floats, level: Floats, between: tuple[float, float]) -> tuple[f
 
 
 def _over_seeds(
-    arms: tuple[Sequence[Curve], Sequence[Curve]], logs: list[float], between: tuple[float, float]
-) -> Interval:
+    arms: tuple[Sequence[Curve], Sequence[Curve]], logs: list[float], between: tuple[float, float], resolution: float
+) -> tuple[Interval, Parts]:
     if any(curve.without is None for arm in arms for curve in arm):
-        return t_interval(logs, resolution=0.0)
+        return t_interval(logs, resolution=resolution), parts_over_seeds(logs)
     seeds = []
     for slow, fast, whole in zip(*arms, logs, strict=True):
         lengths = [
@@ -154,7 +156,7 @@ def _over_seeds(
         ]
         values = pseudo_from(whole, np.log(lengths[0] / lengths[1]))
         seeds.append(Contributions(np.arange(len(values), dtype=np.uint64), values))
-    return crossed_interval(seeds, resolution=0.0)
+    return crossed_interval(seeds, resolution=resolution), crossed_parts(seeds)
 
 
 def _least_range(arms: tuple[Sequence[Curve], Sequence[Curve]], high: float, images: int | None, share: bool) -> float:
