@@ -7,6 +7,7 @@ import pytest
 
 from headstart.report.arms import arms_of, control_of, differences_of
 from headstart.report.compare import study_of
+from headstart.report.measures import measured
 from headstart.report.runs import Found
 from headstart.report.statistics import Verdict
 from headstart.report.study import Question
@@ -261,3 +262,17 @@ def test_without_val_images_the_kept_checkpoint_on_test_is_judged(tmp_path: Path
     assert found["asymptote"] == (Verdict.YES, "test")
     assert found["start"][0] is found["slope"][0] is Verdict.NOT_MEASURABLE
     assert "there is no val image" in written.page.read_text()
+
+
+def test_a_rise_is_the_last_window_less_the_one_before_and_a_flat_end_seldom_rises(make_run):
+    import numpy as np
+
+    levels = [*np.linspace(0, 1, 60) ** 2]
+    (one,) = measured([make_run("scratch", 0, levels)], "val/accuracy")
+    assert one.values["rising"] == pytest.approx(np.mean(levels[54:]) - np.mean(levels[48:54]))
+    rng = np.random.default_rng(5)
+    rises = 0
+    for _ in range(300):
+        runs = [make_run("scratch", s, list(rng.binomial(700, 0.9, 31) / 700)) for s in range(5)]
+        rises += study(runs).sections[0].baseline.still_rises
+    assert rises / 300 <= 0.05, "one side of a 95 % interval: 2.5 %"

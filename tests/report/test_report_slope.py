@@ -7,12 +7,10 @@ import pytest
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from headstart.report.crossed import Contributions, crossed_interval, parts_over_seeds
+from headstart.report.crossed import parts_over_seeds
 from headstart.report.jackknife import image_groups
-from headstart.report.passage import first_passage, isotonic, last_window, sooner
-from headstart.report.rising import rise_of_images, still_rising
+from headstart.report.passage import first_passage, isotonic, sooner
 from headstart.report.slope import Curve, slope, without_groups
-from headstart.report.statistics import t_interval
 
 TIME = np.arange(41.0)
 
@@ -183,37 +181,3 @@ def test_an_arm_that_begins_above_the_level_is_there_from_the_first_evaluation_o
     assert one.transfer == (0.0,)
     assert one.ratio == math.inf
     assert sooner([(TIME, np.full(41, 0.5))], [(TIME, line(0.02))]) == ()
-
-
-def test_a_curve_that_rises_at_the_end_is_said_to_and_a_flat_one_not():
-    rng = np.random.default_rng(4)
-    slow = [0.9 - 0.6 * np.exp(-0.1 * TIME[1:16]) + 0.005 * rng.standard_normal(15) for _ in range(5)]
-    assert still_rising(slow, resolution=1 / 700).rising is True
-    flat = [0.9 + 0.005 * rng.standard_normal(40) for _ in range(5)]
-    assert still_rising(flat, resolution=1 / 700).rising is False
-    assert still_rising(slow[:1], resolution=1 / 700).rising is None
-    assert still_rising([curve[:5] for curve in slow], resolution=1 / 700).rising is None
-
-
-def test_the_rise_is_that_of_the_last_window_over_the_one_before():
-    levels = [np.linspace(0, 1, 60) ** p for p in (1, 2, 3)]
-    assert last_window(60) == 6
-    assert last_window(12) == 3
-    got = still_rising(levels, resolution=0.0)
-    want = t_interval([float(y[54:].mean() - y[48:54].mean()) for y in levels], resolution=0.0)
-    assert got.difference == pytest.approx(want)
-
-
-def test_a_flat_end_is_said_to_rise_in_at_most_2_5_percent_and_a_rise_of_images_is_crossed():
-    rng = np.random.default_rng(5)
-    false = 0
-    for _ in range(2000):
-        false += still_rising(list(rng.binomial(700, 0.9, (5, 31)) / 700), resolution=1 / 700).rising is True
-    assert false / 2000 <= 0.035
-    right = rng.random((3, 31, 50)) < np.linspace(0.5, 0.9, 31)[None, :, None]
-    image = np.arange(50, dtype=np.uint64)
-    seeds = [rise_of_images(image, one) for one in right]
-    got = still_rising([one.mean(1) for one in right], resolution=0.02, images=seeds)
-    assert got.difference == crossed_interval(seeds, resolution=0.02)
-    assert [s.mean for s in seeds] == pytest.approx([y[-3:].mean() - y[-6:-3].mean() for y in right.mean(2)])
-    assert isinstance(seeds[0], Contributions)

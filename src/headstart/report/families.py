@@ -109,6 +109,6 @@ def _open(difference: Interval, margin: float | None, alpha: float, *, spent: bo
     if spent or alpha <= 0:
         return "this look has no error left to spend"
     if difference.p < alpha:
-        return "equality is ruled out by the interval, not by the corrected test"
+        return "equality is ruled out for this arm alone, not for all arms together at the error of this look"
     matters = margin is not None and max(-difference.low, difference.high) >= margin
     return "equality is possible" + (", and so is a difference that matters" if matters else "")
