@@ -111,7 +111,9 @@ def config_hash(cfg: DictConfig) -> str:
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept = {key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)}
+    kept = {
+        key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)
+    }
     if "run_dir" in kept:
         kept["run_dir"] = "."
     if isinstance(kept.get("store"), dict):
