@@ -20,7 +20,7 @@ OF_GRADUAL = ("base_finetuning", "finetuning_scheduler", "fastai")
 HAND = ("floor", "channels_last")
 BF16 = "trainer.precision=bf16-mixed"
 OURS: Mapping[str, Sequence[str]] = {"headstart": (), "headstart_bf16": (BF16,)}
-SPARED = "start_class_means=false"  # a look at all training images before the first step that no peer takes
+SPARED = "start_class_means=false"  # a look at some training images before the first step that no peer takes
 LR, WEIGHT_DECAY = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (0, 0.01, 0.1, 1)
 SIZES = tuple(2**n for n in range(9, 15))
 STEPS_EPOCHS, STEPS_BETWEEN = 61, 10  # the first epochs, in which everything becomes warm, do not count

@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax
 from sklearn.neighbors import NearestCentroid
 from torch.nn.functional import cross_entropy
 
-from headstart.modules.head import LinearHead, class_means, label_means
+from headstart.modules.head import LinearHead, best_scale, class_means, label_means
 from headstart.types import UserError
 
 
@@ -36,13 +38,79 @@ def test_class_means_softmax_is_that_of_the_negative_squared_distances():
     torch.testing.assert_close(logits.softmax(dim=1), (-scale * squared).softmax(dim=1), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("shots", [1, 2, 20])
-def test_class_means_leaves_half_of_a_guess_s_loss(shots):
-    features, labels = clouds(shots)
+def scale_of(weight, means):
+    """How many times the layer's weights are those of the distances."""
+    at_one = 2 * (means - means.mean(dim=0))
+    return float((weight * at_one).sum() / at_one.square().sum())
+
+
+def minimised(loss):
+    """The positive scale with the smallest loss, as scipy finds it."""
+    return math.exp(minimize_scalar(lambda log: loss(math.exp(log)), bounds=(-12, 12), method="bounded").x)
+
+
+@pytest.mark.parametrize("counts", [(2, 2, 2, 2), (6, 6, 6, 6), (1, 9, 3, 5)])
+def test_class_means_has_the_temperature_that_fits_images_which_their_class_s_mean_leaves_out(counts):
+    labels = torch.arange(4).repeat_interleave(torch.tensor(counts))
+    features, _ = clouds(max(counts))
+    features = torch.cat([features[c * max(counts) : c * max(counts) + n] for c, n in enumerate(counts)]).double()
+    means = torch.stack([features[labels == c].mean(dim=0) for c in range(4)])
+    logits, judged = [], []
+    for at in range(len(labels)):
+        others = [features[[i for i in range(len(labels)) if i != at and labels[i] == c]] for c in range(4)]
+        if all(map(len, others)):
+            logits.append([-float((features[at] - one.mean(dim=0)).square().sum()) for one in others])
+            judged.append(int(labels[at]))
+    assert len(judged) == sum(n for n in counts if n > 1)
+    target = (len(judged) * np.eye(4)[judged] + 0.5) / (len(judged) + 2)
+    want = minimised(lambda scale: -(target * log_softmax(scale * np.array(logits), axis=1)).sum(axis=1).mean())
+    weight, _ = class_means(features, labels, 4)
+    assert scale_of(weight, means) == pytest.approx(want, rel=1e-3)
+
+
+def test_class_means_of_one_image_a_class_leaves_half_of_a_guess_s_loss():
+    features, labels = clouds(1)
     weight, bias = class_means(features, labels, 4)
     loss = cross_entropy(features @ weight.T + bias, labels).item()
     assert loss <= math.log(4) / 2
     assert loss == pytest.approx(math.log(4) / 2, rel=0.15)  # the grid's steps are 12 % apart
+
+
+@pytest.mark.parametrize(("shots", "gap"), [(10, 0.05), (100, 0.01)])
+def test_unseen_images_have_about_the_loss_that_their_own_best_temperature_would_leave(shots, gap):
+    features, labels = clouds(shots)
+    unseen, truth = clouds(1000)  # the same centres
+    weight, bias = class_means(features, labels, 4)
+    logits = unseen @ weight.T + bias
+    best = min(cross_entropy(scale * logits, truth).item() for scale in torch.logspace(-1, 1, 81))
+    assert cross_entropy(logits, truth).item() == pytest.approx(best, abs=gap)
+
+
+def test_best_scale_is_scipys_of_one_label_and_of_several():
+    chance = np.random.default_rng(0)
+    label = chance.integers(0, 5, 60)
+    logits = 3 * (np.eye(5)[label] + chance.normal(size=(60, 5)))
+    target = (60 * np.eye(5)[label] + 0.5) / (60 + 2.5)
+    want = minimised(lambda scale: -(target * log_softmax(scale * logits, axis=1)).sum(axis=1).mean())
+    assert best_scale(torch.tensor(logits), torch.tensor(label)).item() == pytest.approx(want, rel=1e-3)
+
+    logits, offset = chance.normal(size=80) * 2, chance.normal(size=80)
+    label = (chance.random(80) < expit(0.7 * logits + offset)).astype(float)
+    target = (80 * label + 0.5) / 81
+    want = minimised(
+        lambda scale: (np.logaddexp(0, scale * logits + offset) - target * (scale * logits + offset)).mean()
+    )
+    found = best_scale(torch.tensor(logits), torch.tensor(label), torch.tensor(offset))
+    assert found.item() == pytest.approx(want, rel=1e-3)
+
+
+def test_best_scale_is_positive_where_every_answer_is_wrong_and_finite_where_every_one_is_right():
+    right = torch.eye(3).repeat(4, 1)
+    labels = right.argmax(dim=1)
+    scale = best_scale(right, labels).item()
+    # 12 images: the own class has (12 + 1/2) / (12 + 3/2), and the odds to another are e^scale
+    assert scale == pytest.approx(math.log(12.5 / 0.5), rel=1e-4)
+    assert 0 < best_scale(-right, labels).item() < 1e-3
 
 
 def test_class_means_does_not_depend_on_where_the_features_lie():
@@ -104,11 +172,34 @@ def test_features_that_say_nothing_of_the_labels_leave_the_odds():
     assert bias.tolist() == pytest.approx([math.log(4.5 / 0.5), math.log(1.5 / 3.5), math.log(0.5 / 4.5)], abs=1e-5)
 
 
-def test_label_means_leave_half_the_loss_of_the_odds_where_the_classes_lie_apart():
-    label = torch.tensor([[1.0], [0.0], [0.0]]).repeat(10, 1)
-    head = LinearHead(width=2, num_classes=1, init="class_means")
-    features = 10 * label + torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
-    head.set_class_means(features, label)
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(head(features), label).item()
-    odds = -(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3)
-    assert 0.4 * odds < loss <= 0.51 * odds
+def test_label_means_have_the_temperature_that_fits_images_which_both_means_leave_out():
+    chance = torch.Generator().manual_seed(2)
+    label = (torch.rand(30, 3, generator=chance) < torch.tensor([0.5, 0.2, 0.0])).double()
+    label[0, 2] = 1  # the only one: it does not count there, the others do
+    features = label @ torch.randn(3, 4, generator=chance).double() + torch.randn(30, 4, generator=chance).double()
+    odds = torch.log((label.sum(dim=0) + 0.5) / (30 - label.sum(dim=0) + 0.5))
+    logits, offset, target = [], [], []
+    for at in range(30):
+        for one in range(3):
+            sides = [[i for i in range(30) if i != at and label[i, one] == side] for side in (0, 1)]
+            if all(sides):
+                without, having = (float((features[at] - features[side].mean(dim=0)).square().sum()) for side in sides)
+                logits.append(without - having)
+                offset.append(float(odds[one]))
+                target.append(float(label[at, one]))
+    assert len(target) == 89
+    soft = (89 * np.array(target) + 0.5) / 90
+
+    def loss(scale):
+        said = scale * np.array(logits) + offset
+        return (np.logaddexp(0, said) - soft * said).mean()
+
+    weight, _ = label_means(features, label)
+    gap = features[label[:, 0] == 1].mean(dim=0) - features[label[:, 0] == 0].mean(dim=0)
+    assert float(weight[0] @ gap / (2 * gap @ gap)) == pytest.approx(minimised(loss), rel=1e-3)
+
+
+def test_the_odds_of_label_means_are_those_of_all_labels_where_they_are_known():
+    features, few = torch.ones(4, 2), torch.tensor([[1.0], [1.0], [0.0], [0.0]])
+    _, bias = label_means(features, few, torch.tensor([[1.0]] * 3 + [[0.0]] * 17))
+    assert bias.item() == pytest.approx(math.log(3.5 / 17.5), abs=1e-5)

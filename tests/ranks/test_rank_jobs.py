@@ -103,6 +103,21 @@ def test_a_sweep_of_two_processes_a_job_survives_a_job_that_fails_and_completes_
 
 
 @pytest.mark.slow
+def test_two_processes_that_share_out_val_measure_the_closed_form_start_of_one():
+    assert main([*FAST, "mode=scratch", "trainer.accelerator=cpu", "start_images=15"]) == 0
+    (alone,) = runs()
+    assert main([*FAST, "mode=scratch", "trainer=ddp_cpu", "start_images=15"]) == 0
+    (shared,) = set(runs()) - {alone}
+    one, two = result(alone), result(shared)
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["start_class_means"] == pytest.approx(two["start_class_means"], abs=1e-6)
+    assert one["start_images"] == two["start_images"] == {"used": 50, "of": 50}
+    at_last = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"] for run in (alone, shared)]
+    alone_state, shared_state = (kept["Start"] for kept in at_last)
+    assert torch.equal(alone_state["closed_form"], shared_state["closed_form"])  # in the split's order
+
+
+@pytest.mark.slow
 def test_an_adaptive_sweeper_draws_once_for_all_ranks_and_gets_the_value_of_each_job(tmp_path):
     (tmp_path / "mine" / "hydra" / "sweeper").mkdir(parents=True)
     (tmp_path / "mine" / "hydra" / "sweeper" / "climber.yaml").write_text(

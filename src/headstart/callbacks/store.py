@@ -7,13 +7,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.strategies import ModelParallelStrategy
+from torch import Tensor
 
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.each_rank import of_each_rank
 from headstart.callbacks.unfreeze import Unfreeze
-from headstart.features.images import Engine, Group, Served, in_eval, served
+from headstart.features.images import Engine, Group, Served, in_eval, served, stored_rows
 from headstart.features.key import Cut, Place, cuts_of
 from headstart.features.store import Ranks, Store
 
@@ -31,8 +34,8 @@ class FeatureStore(Callback):
     where the store keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
     The test is served what no phase opens.
 
-    store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, images being
-    those that this process had to compute.
+    store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, that before the first
+    step is the phase "start"; images are those that this process had to compute.
     """
 
     def __init__(self, *, store: Store | None) -> None:
@@ -80,6 +83,31 @@ class FeatureStore(Callback):
             self._served, self._phase = self._of_phase(phase, self.store), phase
         return self._served.get(Group(split, self.store.views if augmented else 0))
 
+    def features(self, split: str, positions: NDArray[np.int64]) -> Tensor | None:
+        """The pooled features (n, D), float32, of images at these positions with the weights of this moment.
+
+        They are kept for whoever begins with the same weights, also where stages learn later, so that a phase is served
+        nothing of them. All ranks must ask, and share the work. None where nothing is stored, or they do not fit.
+        """
+        trainer, backbone = self._trainer, self._backbone
+        assert trainer is not None
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self.store is None or getattr(data, "served", None) != self.served:
+            return None
+        rows = self.served(split, augmented=False)
+        whole = Place(len(backbone.names), pooled=True)
+        if rows is not None and rows.start == whole.after:
+            return rows.at(0, positions)
+        engine = Engine.of(trainer)
+        cut = self._cuts([whole], engine, self.store)[0]
+        if self.store.needed_bytes(cut, len(positions)) > self.store.max_bytes:
+            return None
+        began = time.perf_counter()
+        ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
+        found, computed = stored_rows(self.store, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
+        self._note("start", computed, time.perf_counter() - began, self.store)
+        return found.at(np.arange(len(positions)))
+
     def _coming_phase(self, trainer: Trainer) -> int:
         if trainer.state.fn != "fit":
             return TEST
@@ -97,11 +125,7 @@ class FeatureStore(Callback):
         engine = Engine.of(trainer)
         kept: list[Cut] = []
         if places and groups:
-            with in_eval(backbone, places[0].after):
-                cuts = cuts_of(
-                    backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
-                    context=engine.context,
-                )  # fmt: skip
+            cuts = self._cuts(places, engine, store)
             images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
             left = store.max_bytes
             for cut in cuts:  # the phase itself comes first
@@ -114,12 +138,21 @@ class FeatureStore(Callback):
         began = time.perf_counter()
         ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
         found, computed = served(store, backbone, data, groups, kept, engine=engine, ranks=ranks)
-        seconds = time.perf_counter() - began
         title = "test" if phase == TEST else self._unfreeze.phases[phase].title
+        self._note(title, computed, time.perf_counter() - began, store)
+        return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
+
+    def _cuts(self, places: Sequence[Place], engine: Engine, store: Store) -> list[Cut]:
+        with in_eval(self._backbone, max(place.after for place in places)):
+            return cuts_of(
+                self._backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
+                context=engine.context,
+            )  # fmt: skip
+
+    def _note(self, title: str, computed: int, seconds: float, store: Store) -> None:
         self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
         if computed:
             log.info("store: %d images in %.1f s, into %s", computed, seconds, store.folder)
-        return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
 
     def _places(self, phase: int) -> list[Place]:
         """What is worth storing in one pass: the border of the phase, and those of later ones in what stays closed."""

@@ -100,6 +100,24 @@ def served(
     return found, computed
 
 
+def stored_rows(
+    store: Store,
+    backbone: Backbone,
+    data: Any,
+    split: str,
+    positions: NDArray[np.int64],
+    cut: Cut,
+    *,
+    engine: Engine,
+    ranks: Ranks | None = None,
+) -> tuple[StoredRows, int]:
+    """The rows (n,) of the images of a split at these positions, and how many of them this process has computed."""
+    part = _part(backbone, data, Group(split), [cut], engine, positions)
+    with in_eval(backbone, cut.place.after):
+        rows, computed = store.found([cut], {split: part}, ranks)
+    return rows[split, cut], computed
+
+
 @contextmanager
 def in_eval(backbone: Backbone, count: int) -> Iterator[None]:
     """The first `count` stages in eval(), each module as it was afterwards."""
@@ -114,8 +132,16 @@ def in_eval(backbone: Backbone, count: int) -> Iterator[None]:
             module.training = mode
 
 
-def _part(backbone: Backbone, data: Any, group: Group, cuts: Sequence[Cut], engine: Engine) -> Part:
-    contents = np.array([bytes.fromhex(one) for one in data.contents(group.split)], DIGEST)
+def _part(
+    backbone: Backbone,
+    data: Any,
+    group: Group,
+    cuts: Sequence[Cut],
+    engine: Engine,
+    chosen: NDArray[np.int64] | None = None,
+) -> Part:
+    """The images of a group; chosen: those of the split at these positions alone."""
+    contents = _contents(data, group.split, chosen)
     digests = contents if not group.views else _of_views(contents, data, group)
     images = len(contents)
 
@@ -123,7 +149,8 @@ def _part(backbone: Backbone, data: Any, group: Group, cuts: Sequence[Cut], engi
         if group.views:
             loader = data.view_dataloader([(at // images, at % images) for at in positions.tolist()])
         else:
-            loader = data.plain_dataloader(group.split, positions=positions)
+            where = positions if chosen is None else chosen[positions]
+            loader = data.plain_dataloader(group.split, positions=where)
         title = f"storing {group.split}{' views' if group.views else ''}"
         done = 0
         with tqdm(total=len(positions), desc=title, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
@@ -137,6 +164,20 @@ def _part(backbone: Backbone, data: Any, group: Group, cuts: Sequence[Cut], engi
                 bar.update(count)
 
     return Part(digests, make)
+
+
+def _contents(data: Any, split: str, chosen: NDArray[np.int64] | None) -> NDArray[np.bytes_]:
+    """The digests of a split's images; where the data have its images at hand, no other file is read than those chosen.
+
+    chosen: the positions of those that are wanted, None = all.
+    """
+    splits = getattr(data, "splits", {})
+    if chosen is not None and split in splits:
+        found, chosen = splits[split].taken(chosen).contents(), None
+    else:
+        found = data.contents(split)
+    digests = np.array([bytes.fromhex(one) for one in found], DIGEST)
+    return digests if chosen is None else digests[chosen]
 
 
 def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[np.bytes_]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from headstart.types import UserError
 
@@ -32,12 +32,15 @@ class LinearHead(nn.Module):
         return logits
 
     @torch.no_grad()
-    def set_class_means(self, features: Tensor, labels: Tensor) -> None:
-        """Take the closed form of class_means on features (N, width), labels (N,), or label_means on (N, classes)."""
-        several = labels.ndim > 1
-        weight, bias = (
-            label_means(features, labels) if several else class_means(features, labels, self.linear.out_features)
-        )
+    def set_class_means(self, features: Tensor, labels: Tensor, all_labels: Tensor | None = None) -> None:
+        """Take the closed form of class_means on features (N, width), labels (N,), or label_means on (N, classes).
+
+        all_labels: of more images than there are features of, that label_means takes its odds from.
+        """
+        if labels.ndim > 1:
+            weight, bias = label_means(features, labels, all_labels)
+        else:
+            weight, bias = class_means(features, labels, self.linear.out_features)
         self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
 
@@ -74,41 +77,48 @@ class Linear(NamedTuple):
 
 
 def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Linear:
-    """The linear layer whose argmax is the nearest class mean.
+    """The linear layer whose argmax is the nearest class mean, at the temperature that fits images it has not seen.
 
     features (N, d), labels (N,) -> logits s * (|x - m|^2 - |x - m_c|^2), linear in x, m the mean of the class
     means m_c: the softmax of -s |x - m_c|^2 (prototypes of Snell et al. 2017, arXiv:1703.05175, section 2.4)
-    with weights as small as they can be. argmax does not depend on s > 0; it is the smallest of a grid at
-    which the mean cross-entropy of these images is half that of a guess, so that there is something left to
-    learn from them (a likelier s left their loss at nothing, and fine-tuning ended lower). Raises ValueError
-    on an empty class.
+    with weights as small as they can be. argmax does not depend on s > 0, the inverse of the temperature: it is
+    fitted (best_scale) on these images, each judged by a mean of its class without it, (n m_c - x) / (n - 1), as its
+    own mean lies too near to it. An image that is the only one of its class does not count; where all are, s is the
+    smallest at which their mean cross-entropy is half that of a guess. Raises ValueError on an empty class.
     """
     counts = torch.bincount(labels, minlength=num_classes)
     if (counts == 0).any():
         raise ValueError(f"each class needs an image, class {int(counts.argmin())} has none of {len(labels)}")
-    means = nn.functional.one_hot(labels, num_classes).to(features.dtype).T @ features / counts[:, None]
+    of_class = nn.functional.one_hot(labels, num_classes).to(features.dtype)
+    means = of_class.T @ features / counts[:, None]
     centre = means.mean(dim=0)
     weight, bias = 2 * (means - centre), centre.square().sum() - means.square().sum(dim=1)
     logits = features @ weight.T + bias
-    scales = torch.logspace(-4, 4, 161).to(logits) / logits.std().clamp(min=1e-12)
-    fits = torch.stack([cross_entropy(scale * logits, labels) for scale in scales])
-    enough = fits <= math.log(num_classes) / 2
-    scale = scales[enough.int().argmax()] if enough.any() else scales[fits.argmin()]
+    number = counts[labels]
+    known = number > 1
+    if known.any():
+        own = (features - means[labels]).square().sum(dim=1)
+        unseen = logits - of_class * (own * _farther(number))[:, None]
+        scale = best_scale(unseen[known], labels[known])
+    else:
+        scale = _half_of_a_guess(logits, labels)
     return Linear(scale * weight, scale * bias)
 
 
-def label_means(features: Tensor, labels: Tensor) -> Linear:
+def label_means(features: Tensor, labels: Tensor, all_labels: Tensor | None = None) -> Linear:
     """The linear layer whose logit of a class says whether the mean with it or the mean without it is nearer.
 
     features (N, d), labels (N, classes), 0 or 1 -> logits s * (|x - m_without|^2 - |x - m_with|^2) + ln of the odds
-    with the class to without it: what two clouds of one spread and these means have by Bayes. s > 0 is the smallest of
-    a grid at which the mean binary cross-entropy of these images is half that of the odds alone, as in class_means. A
-    class that all images have, or none, has the odds alone, of half an image more on each side.
+    with the class to without it: what two clouds of one spread and these means have by Bayes. s > 0 is fitted
+    (best_scale) on these images, each judged by means without it, as in class_means; an image that is the only one
+    with a class, or without it, does not count there. Where none counts, or a class has all images or none, the
+    odds alone are left, of half an image more on each side. all_labels (M, classes): what the odds are taken from,
+    where they are known of more images than these.
     """
     label = (labels > 0.5).to(features.dtype)
     having = label.sum(dim=0)
     lacking = len(label) - having
-    odds = ((having + 0.5) / (lacking + 0.5)).log()
+    odds = _odds(label if all_labels is None else (all_labels > 0.5).to(features.dtype))
     whole = features.sum(dim=0)
     summed = label.T @ features  # (classes, d)
     means_with = summed / having.clamp(min=1)[:, None]
@@ -117,8 +127,63 @@ def label_means(features: Tensor, labels: Tensor) -> Linear:
     weight = both * 2 * (means_with - means_without)
     bias = both[:, 0] * (means_without.square().sum(dim=1) - means_with.square().sum(dim=1))
     logits = features @ weight.T + bias
-    scales = torch.logspace(-4, 4, 161).to(logits) / logits.std().clamp(min=1e-12)
-    fits = torch.stack([binary_cross_entropy_with_logits(scale * logits + odds, label) for scale in scales])
-    enough = fits <= binary_cross_entropy_with_logits(odds.expand_as(label), label) / 2
-    scale = scales[enough.int().argmax()] if enough.any() else scales[fits.argmin()]
+    number = torch.where(label > 0, having, lacking)  # (N, classes): images on the same side
+    known = (number > 1) & (both[:, 0] > 0)
+    squared = features.square().sum(dim=1)[:, None]
+    to_with = squared - 2 * features @ means_with.T + means_with.square().sum(dim=1)
+    to_without = squared - 2 * features @ means_without.T + means_without.square().sum(dim=1)
+    farther = _farther(number.clamp(min=2))
+    unseen = logits + torch.where(label > 0, -to_with * farther, to_without * farther)
+    scale = best_scale(unseen[known], label[known], odds.expand_as(label)[known]) if known.any() else 0.0
     return Linear(scale * weight, scale * bias + odds)
+
+
+def _odds(label: Tensor) -> Tensor:
+    """ln of the odds of each class (classes,), of half an image more on each side; label (M, classes), 0 or 1."""
+    having = label.sum(dim=0)
+    return ((having + 0.5) / (len(label) - having + 0.5)).log()
+
+
+def _farther(number: Tensor) -> Tensor:
+    """How much farther, in squared distances, an image lies from the mean of the others than from that of all n.
+
+    |x - (n m - x) / (n - 1)|^2 = (n / (n - 1))^2 |x - m|^2, of which 1 is taken off.
+    """
+    others = (number - 1).clamp(min=1)
+    return (number / others).square() - 1
+
+
+@torch.no_grad()
+def best_scale(logits: Tensor, labels: Tensor, offset: Tensor | None = None) -> Tensor:
+    """The s > 0 at which the mean cross-entropy of softmax(s * logits) is smallest, the inverse of a temperature.
+
+    logits (N, C), labels (N,): Guo et al. 2017 (arXiv:1706.04599), section 4.2. logits (N,), labels (N,), 0 or 1, with
+    an offset (N,) that is not scaled: of sigmoid(s * logits + offset). The labels are believed as far as so many images
+    allow: as if each of the C classes (or both answers) had half an image more beside the N of the label (the estimate
+    of Krichevsky & Trofimov 1981 of a share; Platt 1999, Probabilistic outputs for support vector machines, has a whole
+    one), so that s is finite where all N are right. The cross-entropy is convex in s: its slope is halved out between
+    1e-4 and 1e4 over the spread of the logits.
+    """
+    several = logits.ndim == 1
+    images = len(logits)
+    outcomes = 2 if several else logits.shape[1]
+    target = labels.to(logits.dtype) if several else nn.functional.one_hot(labels, outcomes).to(logits.dtype)
+    target = (images * target + 0.5) / (images + outcomes / 2)
+    offset = torch.zeros_like(logits) if offset is None else offset
+    lowest = 1e-4 / logits.std(correction=0).clamp(min=1e-12)
+    low, high = lowest.log(), (1e8 * lowest).log()
+    for _ in range(40):
+        middle = (low + high) / 2
+        scaled = middle.exp() * logits + offset
+        said = scaled.sigmoid() if several else scaled.softmax(dim=1)
+        rises = ((said - target) * logits).sum() > 0
+        low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
+    return ((low + high) / 2).exp()
+
+
+def _half_of_a_guess(logits: Tensor, labels: Tensor) -> Tensor:
+    """The smallest scale of a grid at which the mean cross-entropy is half that of a guess, else the likeliest."""
+    scales = torch.logspace(-4, 4, 161).to(logits) / logits.std(correction=0).clamp(min=1e-12)
+    fits = torch.stack([cross_entropy(scale * logits, labels) for scale in scales])
+    enough = fits <= math.log(logits.shape[1]) / 2
+    return scales[enough.int().argmax()] if enough.any() else scales[fits.argmin()]

@@ -26,6 +26,7 @@ class Settings:
     target_labels: Annotated[int, Ge(0)]
     target_labels_share: Annotated[float, Interval(gt=0, lt=1)]
     start_class_means: bool
+    start_images: Annotated[int, Ge(1)] | None
     compile: bool
     oracle: bool
     fixed_seeds: bool

@@ -100,13 +100,18 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
-    # of a source model nobody asks it: its config has no such key
-    looks = (cfg.get("start_class_means", False) and validates) or parts.head.init == "class_means"
+    # random weights are those of a seed, and of adapters too: nobody would read what is stored of them
+    shared = bool(weights.backbone) and set(parts.backbone.names) <= set(from_source) and parts.adapted is None
+    begins = knows_labels and parts.head.init == "class_means"
     start = Start(
-        train=parts.data.plain_dataloader("train", stored=True) if looks and knows_labels else None,
-        val=parts.data.plain_dataloader("val", stored=True) if validates else None,
-        head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
         data=parts.data,
+        head=copy.deepcopy(parts.head),  # before a strategy shards it: then it cannot be copied
+        images=cfg.get("start_images"),
+        # of a source model nobody asks it: its config has no such key
+        measures=begins or (knows_labels and cfg.get("start_class_means", False)),
+        begins=begins,
+        validates=validates,
+        store=features if shared else None,
     )
     chosen: list[pl.Callback] = [instantiate(with_monitor(node, figure)) for node in cfg.callbacks.values() if node]
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
@@ -191,6 +196,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "best": best,
         "evaluations": timeline.evaluations,
         "start_class_means": start.class_means_score,
+        "start_images": start.used_images,
         "learns": {"parameters": share.learning, "of": share.of},
         "sizes": parts.data.sizes,
         "num_classes": parts.data.num_classes,
