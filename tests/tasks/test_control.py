@@ -21,7 +21,7 @@ from headstart.tasks.control import check_control, measured_statistics
 from headstart.tasks.few_images import few_images
 from headstart.tasks.fit import fit
 from headstart.tasks.names import config_hash, is_control, own_overrides, run_name, study_folder
-from headstart.tasks.once import held_alone
+from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.parts import assembled
 from headstart.tasks.plan import plan
 from headstart.tasks.source import waits_for_source
@@ -451,10 +451,10 @@ def test_two_jobs_of_one_folder_at_a_time_train_once(monkeypatch):
         overrides = OmegaConf.create({"task": ["mode=scratch", "control=true"]})
 
     monkeypatch.setattr("headstart.tasks.fit.HydraConfig", type("Hydra", (), {"get": lambda: Job}))
-    Path("study").mkdir()
+    Path("study/run").mkdir(parents=True)
     cfg = composed("mode=scratch", "control=true", folder=Path("study/run"))
     done = []
-    with held_alone(Path("study") / f".{config_hash(cfg)}.lock", what="it"):
+    with held_alone(Path("study/run") / LOCK, what="it"):
         jobs = [threading.Thread(target=lambda: done.append(fit(cfg=cfg))) for _ in range(2)]
         for job in jobs:
             job.start()

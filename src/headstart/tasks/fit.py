@@ -19,7 +19,7 @@ from headstart.tasks.control import check_control
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished
 from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
-from headstart.tasks.once import held_alone
+from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
@@ -50,7 +50,8 @@ def fit(*, cfg: DictConfig) -> float:
     if cfg.reuse or launch.launcher() is not None:
         return _fitted(cfg, folder)
     # such a run may be two jobs of a sweep, with and without control=true, and a launcher may start both at once
-    with held_alone(folder.parent / f".{config_hash(cfg)}.lock", what=f"the run {folder.name}"):
+    folder.mkdir(parents=True, exist_ok=True)
+    with held_alone(folder / LOCK, what=f"the run {folder.name}"):
         if is_idle:
             _write_as_without(cfg, folder)
         return _fitted(cfg, folder)

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from headstart.tasks.folders import finished
 
 log = logging.getLogger(__name__)
+LOCK = ".lock"  # in a run's folder
 
 
 def made_once(folder: Path, digest: str, make: Callable[[], dict[str, Any]], *, what: str) -> dict[str, Any]:
