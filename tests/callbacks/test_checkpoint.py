@@ -41,7 +41,7 @@ def best_step(tmp_path, values, mode="max"):
     ("values", "mode", "step"),
     [
         ([0.9, 0.5, 0.6], "max", 0),  # the weights before the first step count
-        ([0.1, 0.8, 0.8, 0.2], "max", 1),  # the first of equals
+        ([0.1, 0.8, 0.8, 0.2], "max", 2),  # the last of equals, where no loss tells them apart
         ([2.0, 1.0, 3.0], "min", 1),
         ([float("nan"), 0.5, 0.6, float("nan")], "max", 2),  # whatever is measured is better than nan
         ([float("nan"), 0.5, 0.6], "min", 1),

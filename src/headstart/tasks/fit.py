@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,9 @@ def _figure(result: dict[str, Any]) -> str:
 
 
 def _value(result: dict[str, Any]) -> float:
-    if (selection := result.get("selection")) is None:  # an older result has no such key
-        return float(result["metrics"][_figure(result)])
-    value = float(result["metrics"][selection["figure"]])
-    return -value if selection["mode"] == "min" else value
+    """The figure, larger is better; nan of a run that diverged and has none."""
+    selection = result.get("selection")  # an older result has no such key
+    value = result["metrics"][_figure(result) if selection is None else selection["figure"]]
+    if value is None:  # JSON has no nan
+        return math.nan
+    return -float(value) if selection is not None and selection["mode"] == "min" else float(value)

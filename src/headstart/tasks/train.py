@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from headstart import launch
 from headstart.backbones.weights import Weights, weights_hash
 from headstart.callbacks.allocation import return_freed_memory
+from headstart.callbacks.answers import Answers
 from headstart.callbacks.both_sides import BothSides
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
@@ -25,6 +26,7 @@ from headstart.callbacks.checkpoint import PREVIOUS, VALIDATION, BestAndLast
 from headstart.callbacks.clock import Clock
 from headstart.callbacks.conclude import Conclude
 from headstart.callbacks.distances import Distances
+from headstart.callbacks.divergence import Divergence
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
@@ -44,7 +46,8 @@ from headstart.selection.selection import Score, Selection
 from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.devices import made_trainer
-from headstart.tasks.folders import RESULT, cleared, write_json
+from headstart.tasks.folders import ANSWERS, RESULT, cleared, write_json
+from headstart.tasks.labelled_images import labelled_images
 from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
@@ -87,6 +90,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
+    answers, divergence = Answers(folder=folder / ANSWERS), Divergence()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     # of a source model nobody asks it: its config has no such key
     looks = cfg.get("start_class_means", False) or parts.head.init == "class_means"
@@ -130,6 +134,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
                 *chosen,
                 conclude,
                 recalls,
+                answers,
+                divergence,
                 *keeping,
             ]
         ),
@@ -150,6 +156,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
         kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
         load_whole(parts.module, kept["state_dict"])
+    answers.tested_step = int(best["step"]) if best else trainer.global_step
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
     if best and checkpoint and conclude.changed:  # what was tested is what is kept
         state = whole_state(parts.module)
@@ -159,9 +166,11 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     final = (figures(best, *VALIDATION) or last) | figures(trainer.callback_metrics, "test")
     if oracle:
         final[ORACLE] = oracle.best
+    before_training = bool(best) and best["step"] == 0
     result = {
         "format": 1,
         **about,
+        "state": divergence.state,
         "mode": cfg.mode,
         "seed": cfg.seed,
         "monitor": figure,
@@ -169,10 +178,13 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "metrics": final,
         "test_per_class": recalls.by_class,
         "best": best,
+        "best_before_training": before_training,
         "evaluations": timeline.evaluations,
+        "peak_learning_rate": timeline.peak_learning_rate,
         "start_class_means": start.class_means_score,
         "learns": {"parameters": share.learning, "of": share.of},
         "sizes": parts.data.sizes,
+        "labelled_images": labelled_images(parts.data, adapts=adapts),
         "num_classes": parts.data.num_classes,
         "class_names": list(parts.data.class_names),
         "adaptation": _adapting(parts.module),
@@ -195,7 +207,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if trainer.is_global_zero:
         data = "" if about["study"] == "source" else "target"  # the group that a hint would name
         around = throughput.circumstances(trainer, data=data)
-        log.info("%s: %s", folder.name, line(result["phases"], result["peak_memory_mib"], around))
+        best_is = "; the best on val was before training (step 0)" if before_training else ""
+        log.info("%s: %s%s", folder.name, line(result["phases"], result["peak_memory_mib"], around), best_is)
+        if warning := divergence.warning("weights.optimizer.lr" if about["study"] == "source" else "optimizer.lr"):
+            log.warning("%s: %s", folder.name, warning)
         write_json(folder / RESULT, result)
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
