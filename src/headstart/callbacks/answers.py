@@ -195,9 +195,9 @@ class Answers(Callback):
         found = [said for _, said in everywhere if said is not None]
         if not (self._is_fit and found and trainer.is_global_zero):
             return None
-        whole = _Said(*(np.concatenate(part) for part in zip(*found, strict=True)))
-        order = whole.position.argsort(kind="stable")
-        return _Said(*(part[order] for part in whole))
+        position, label, answer, loss = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = position.argsort(kind="stable")
+        return _Said(position[order], label[order], answer[order], loss[order])
 
     def _joined(self) -> _Said | None:
         """All of this rank's batches as one, on the CPU; None of none."""
