@@ -1,4 +1,4 @@
-"""A classifier that is trained, validated and tested, on one process or as one rank of two: answer_ranks.py <folder>."""
+"""A classifier that is trained and tested, on one process or as one rank of two: answer_ranks.py <folder>."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A line that is fitted with one loss that is not finite, on one process or as one rank of two: diverging.py <folder>."""
+"""A line is fitted with one loss that is not finite, on one process or as one rank of two: diverging.py <folder>."""
 
 import json
 import math

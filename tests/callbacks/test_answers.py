@@ -177,8 +177,10 @@ def test_batches_without_positions_and_hidden_labels_leave_no_answers(tmp_path):
 
 def test_in_a_run_that_adapts_val_is_the_source_s_and_test_the_target_s(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = ["adaptation=dann", "mode=scratch", "target.shots=null", "source.characters=digits",
-             "trainer.max_epochs=1", "trainer.limit_train_batches=2", "callbacks.figures=null", "logger=csv"]  # fmt: skip
+    given = [
+        "adaptation=dann", "mode=scratch", "target.shots=null", "source.characters=digits", "trainer.max_epochs=1",
+        "trainer.limit_train_batches=2", "callbacks.figures=null", "logger=csv",
+    ]  # fmt: skip
     trained(*given, folder=tmp_path / "run")
     data = assembled(composed(*given)).data
     for split, of in (("val", data._source), ("test", data._target)):

@@ -106,7 +106,9 @@ def test_a_head_of_class_means_starts_where_the_closed_form_measured_and_a_rando
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_best_checkpoint_is_the_best_on_val_of_equals_that_of_the_lowest_loss_and_the_test_is_of_it(runs, place, mode):
+def test_the_best_checkpoint_is_the_best_on_val_of_equals_that_of_the_lowest_loss_and_the_test_is_of_it(
+    runs, place, mode
+):
     points = curve(place / mode)
     best = max(value for _, value in points)
     assert runs[mode]["best"]["val/accuracy"] == pytest.approx(best)

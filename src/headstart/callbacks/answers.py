@@ -18,6 +18,7 @@ from headstart.callbacks.each_rank import of_each_rank
 from headstart.types import Batch
 
 KEY = "answers"  # in a checkpoint
+MOST_LOGITS = 2**22  # that wait on the device to be read at once: 16 MiB
 LEAST_KEPT, KEPT_SHARE = 3, 10  # of several labels: the last 3 evaluations, or one in 10 of all, where that is more
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -62,7 +63,10 @@ class Answers(Callback):
     def __init__(self, *, folder: Path) -> None:
         self.folder = folder
         self.tested_step = 0  # of the checkpoint that is tested; who tests it sets it
-        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # of this rank's batches: _Said on their device
+        self._logits: list[Tensor] = []  # of this rank's last batches
+        self._labels: list[Tensor] = []
+        self._positions: list[Tensor] = []  # of all its batches
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []  # labels, answers and losses of those before the last
         self._is_fit = True  # whether the data and what the module gives allow answers
         self._has_contents = self._several = False
         self._classes = 0
@@ -95,12 +99,13 @@ class Answers(Callback):
         self._has_contents = hasattr(data, "contents")
         self._several = bool(getattr(data, "multi_label", False))
         self._classes = getattr(data, "num_classes", 0)
-        self._parts, self._is_fit = [], self._has_contents
+        self._is_fit = self._has_contents
+        self._begin()
         if stage == "fit":
             self._forget()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._parts = []
+        self._begin()
 
     def on_validation_batch_end(
         self,
@@ -132,7 +137,8 @@ class Answers(Callback):
             self._write(trainer, "val", self._steps, self._said)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._parts, self._is_fit = [], self._has_contents
+        self._is_fit = self._has_contents
+        self._begin()
 
     def on_test_batch_end(
         self,
@@ -183,13 +189,27 @@ class Answers(Callback):
         if not (isinstance(logits, Tensor) and isinstance(batch.label, Tensor) and batch.position is not None):
             self._is_fit = False
             return
-        logits, label = logits.detach(), batch.label.to(logits.device)
-        self._parts.append((batch.position, label, _answer(logits, several=self._several), _loss(logits, label)))
+        self._positions.append(batch.position)
+        self._labels.append(batch.label)
+        self._logits.append(logits.detach())
+        if len(self._logits) * logits.numel() > MOST_LOGITS:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Make answers and losses of the logits that wait, on their device: once for many batches."""
+        if self._logits:
+            logits = torch.cat(self._logits)
+            label = torch.cat(self._labels).to(logits.device)
+            self._parts.append((label, _answer(logits, several=self._several), _loss(logits, label)))
+            self._logits, self._labels = [], []
+
+    def _begin(self) -> None:
+        self._logits, self._labels, self._positions, self._parts = [], [], [], []
 
     def _gathered(self, trainer: Trainer) -> _Said | None:
         """What all ranks' images gave, on rank 0; every rank must ask. None elsewhere, and where it cannot be kept."""
         own = self._joined() if self._is_fit else None
-        self._parts = []
+        self._begin()
         everywhere = of_each_rank((self._is_fit, own))
         self._is_fit = all(is_fit for is_fit, _ in everywhere)
         found = [said for _, said in everywhere if said is not None]
@@ -201,9 +221,11 @@ class Answers(Callback):
 
     def _joined(self) -> _Said | None:
         """All of this rank's batches as one, on the CPU; None of none."""
+        self._reduce()
         if not self._parts:
             return None
-        position, label, answer, loss = (torch.cat(part).cpu().numpy() for part in zip(*self._parts, strict=True))
+        label, answer, loss = (torch.cat(part).cpu().numpy() for part in zip(*self._parts, strict=True))
+        position = torch.cat(self._positions).cpu().numpy()
         return _Said(position, label.astype(np.uint8) if self._several else label, self._narrow(answer), loss)
 
     def _narrow(self, answer: NDArray[Any]) -> NDArray[Any]:

@@ -34,7 +34,7 @@ class Divergence(Callback):
     def __init__(self) -> None:
         self.first: First | None = None
         self._train: Tensor | None = None  # the sum of this rank's training losses since the last reading
-        self._val: Tensor | None = None  # the same of the largest logits of val, as a mean loss may leave nan out
+        self._val: Tensor | None = None  # that of all logits of val, as the mean loss leaves out batches that are nan
 
     @property
     def state(self) -> str:
@@ -77,8 +77,8 @@ class Divergence(Callback):
     ) -> None:
         logits = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
         if trainer.state.fn == "fit" and isinstance(logits, Tensor):
-            largest = logits.detach().float().abs().amax()
-            self._val = largest if self._val is None else torch.maximum(self._val, largest)
+            total = logits.detach().sum(dtype=torch.float32)
+            self._val = total if self._val is None else self._val.add_(total)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
