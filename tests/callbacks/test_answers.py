@@ -67,7 +67,7 @@ def test_images_are_numbered_by_their_digest_in_the_split_s_order_beside_their_l
 
 def test_two_processes_leave_the_answers_of_one(tmp_path):
     fit(tmp_path / "one", ranks=1)
-    run_both(answer_ranks.__file__, tmp_path / "two", seconds=120)
+    run_both(answer_ranks.__file__, tmp_path / "two", seconds=300)
     for split in ("val", "test"):
         one, two = kept(tmp_path / "one", split), kept(tmp_path / "two", split)
         assert one.keys() == two.keys()
