@@ -23,7 +23,7 @@ class StandIn:
         torch.save({"step": self.global_step}, path)
 
 
-def best_step(tmp_path, values, mode="max"):
+def best_step(tmp_path, values, mode="max", losses=None):
     trainer, callback = (
         StandIn(),
         BestAndLast(folder=tmp_path, monitor="val/x", mode=mode, every_steps=None, min_interval_s=0),
@@ -31,6 +31,8 @@ def best_step(tmp_path, values, mode="max"):
     for step, value in enumerate(values):
         trainer.global_step = step
         trainer.callback_metrics = {"val/x": torch.tensor(value), "train/loss": torch.tensor(0.0)}
+        if losses is not None:
+            trainer.callback_metrics["val/loss"] = torch.tensor(losses[step])
         callback.on_validation_end(trainer, None)
     assert callback.best["step"] == torch.load(tmp_path / "best.ckpt")["step"]
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
@@ -41,15 +43,58 @@ def best_step(tmp_path, values, mode="max"):
     ("values", "mode", "step"),
     [
         ([0.9, 0.5, 0.6], "max", 0),  # the weights before the first step count
-        ([0.1, 0.8, 0.8, 0.2], "max", 1),  # the first of equals
+        ([0.1, 0.8, 0.8, 0.2], "max", 2),  # the last of equals, where no loss tells them apart
         ([2.0, 1.0, 3.0], "min", 1),
         ([float("nan"), 0.5, 0.6, float("nan")], "max", 2),  # whatever is measured is better than nan
         ([float("nan"), 0.5, 0.6], "min", 1),
         ([0.1, 0.8, 0.2, 0.2], "last", 3),  # the newest, whatever it is
     ],
 )
-def test_the_best_is_the_first_best_of_all_measurements_or_the_last(tmp_path, values, mode, step):
+def test_the_best_is_the_best_of_all_measurements_the_last_of_equals_or_the_newest(tmp_path, values, mode, step):
     assert best_step(tmp_path, values, mode) == step
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize(
+    ("losses", "step"),
+    [
+        ([0.379, 0.139, 0.5], 1),  # the lowest loss among equals
+        ([0.139, 0.379, 0.5], 0),  # training has not even lowered the loss
+        ([0.2, 0.1, 0.1], 2),  # the last, where the loss is the same too
+        ([0.1, NAN, 0.2], 0),
+        ([NAN, 0.3, NAN], 1),
+        ([NAN, NAN, NAN], 0),  # nothing is known of the later ones that would speak for them
+    ],
+)
+def test_among_equals_the_lowest_loss_counts_then_the_latest(tmp_path, losses, step, mode):
+    assert best_step(tmp_path, [0.9, 0.9, 0.9], mode, losses) == step
+
+
+def test_a_better_figure_counts_more_than_a_lower_loss(tmp_path):
+    assert best_step(tmp_path, [0.9, 0.8, 0.91, 0.9], "max", [0.1, 0.0, 0.5, 0.0]) == 2
+
+
+def test_where_the_loss_itself_is_monitored_the_latest_of_equals_counts(tmp_path):
+    trainer = StandIn()
+    callback = BestAndLast(folder=tmp_path, monitor="val/loss", mode="min", every_steps=None, min_interval_s=0)
+    for step, value in enumerate([0.5, 0.2, 0.2, 0.3]):
+        trainer.global_step, trainer.callback_metrics = step, {"val/loss": torch.tensor(value)}
+        callback.on_validation_end(trainer, None)
+    assert callback.best["step"] == torch.load(tmp_path / "best.ckpt")["step"] == 2
+
+
+def test_a_figure_that_another_selection_follows_has_the_same_ties(tmp_path):
+    trainer = StandIn()
+    callback = BestAndLast(folder=tmp_path, monitor="val/x", mode="max", every_steps=None, min_interval_s=0)
+    callback.follow("target/y", mode="min", start_counts=False)
+    for step, loss in enumerate([0.1, 0.5, 0.4, 0.6]):
+        trainer.global_step = step
+        trainer.callback_metrics = {"target/y": torch.tensor(0.7), "val/loss": torch.tensor(loss)}
+        callback.on_validation_end(trainer, None)
+    assert callback.best["step"] == 2  # step 0, of the lowest loss, does not count for this figure
 
 
 def test_with_a_figure_for_which_the_start_does_not_count_the_best_comes_after_the_first_step(tmp_path):
@@ -185,6 +230,26 @@ def test_a_best_state_that_comes_soon_is_written_with_the_last_one_and_is_of_its
     kept = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert kept["global_step"] == 8
     assert not torch.equal(kept["state_dict"]["layer.weight"], module.layer.weight)  # those of then, not of now
+
+
+def test_the_latest_of_equals_is_held_in_memory_and_written_at_the_end(tmp_path):
+    trainer, module = with_losses(tmp_path, [3.0, 1.0, 1.0, 2.0], min_interval_s=1000)
+    trainer.fit(module, *loaders())
+    assert module.seen == [None] * 4
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == 12
+
+
+def test_a_resumed_run_knows_the_loss_of_the_best(tmp_path):
+    best = {"epoch": 1, "step": 4, "val/x": 0.5, "val/loss": 0.2}
+    callback = BestAndLast(folder=tmp_path, monitor="val/x", mode="max", every_steps=None, min_interval_s=0)
+    torch.save({"callbacks": {callback.state_key: {"best": best}}}, tmp_path / "best.ckpt")
+    callback.load_state_dict({"best": {"epoch": 0, "step": 0, "val/x": 0.5, "val/loss": 0.3}})
+    trainer = StandIn()
+    trainer.global_step = 8
+    for loss, step in ((0.21, 4), (0.2, 8)):
+        trainer.callback_metrics = {"val/x": torch.tensor(0.5), "val/loss": torch.tensor(loss, dtype=torch.float64)}
+        callback.on_validation_end(trainer, None)
+        assert callback.best["step"] == step
 
 
 def test_what_is_held_in_memory_is_what_is_written_at_once(tmp_path):

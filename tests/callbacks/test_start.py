@@ -119,19 +119,15 @@ def test_what_ranks_have_validated_is_put_into_the_order_of_the_split(monkeypatc
     assert start.class_means_score == pytest.approx(4 / 5)
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_resumed_run_still_knows_its_start(several):
+def test_a_resumed_run_still_knows_its_start():
     def start():
         head = LinearHead(width=2, num_classes=3, init="random")
-        return Start(data=SimpleNamespace(multi_label=several), head=head, images=5, measures=True, begins=False)
+        return Start(data=None, head=head, images=5, measures=True, begins=False)
 
     before, after = start(), start()
     before.class_means_score, before.used_images = 0.5, {"used": 5, "of": 9}
-    before.closed_form_logits = torch.tensor([[0.5, 2.0, -1.0], [3.0, 0.0, 1.0]])
     after.load_state_dict(before.state_dict())
     assert (after.class_means_score, after.used_images) == (0.5, {"used": 5, "of": 9})
-    wanted = before.closed_form_logits if several else torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    assert torch.equal(after.closed_form_logits, wanted)
 
 
 def test_a_checkpoint_from_before_the_start_was_kept_is_taken():

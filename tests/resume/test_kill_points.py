@@ -105,6 +105,8 @@ def assert_same(folder, want):
             assert torch.equal(tensor, other["state_dict"][key]), (name, key)
     assert (folder / "metrics.csv").read_bytes() == (want / "metrics.csv").read_bytes()
     assert figures(folder) == figures(want)
+    for name in ("val.npz", "test.npz"):
+        assert (folder / "answers" / name).read_bytes() == (want / "answers" / name).read_bytes()
     times = [point["wall_s"] for point in json.loads((folder / "result.json").read_text())["evaluations"]]
     assert times == sorted(times)
     one, other = curves(folder), curves(want)

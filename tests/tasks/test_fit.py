@@ -9,6 +9,7 @@ import yaml
 
 from composed import TINY
 from headstart.cli import main
+from headstart.tasks.folders import cleared
 
 FAST = [*TINY, "trainer.max_epochs=3"]
 
@@ -134,3 +135,57 @@ def test_metrics_csv_is_the_same_for_the_same_command(tmp_path, monkeypatch):
         files.append((folder.name, (folder / "metrics.csv").read_bytes()))
     assert files[0] == files[1]
     assert list(csv.DictReader(files[0][1].decode().splitlines()))
+
+
+def result_of(folder):
+    """Its result, of a file that is JSON: no NaN, no Infinity."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads((folder / "result.json").read_text(), parse_constant=refuse)
+
+
+def test_a_run_that_diverges_says_so_and_what_to_try_and_may_be_asked_for_again(capfd):
+    command = [*FAST, "mode=scratch", "optimizer.lr=1e30", "callbacks.checkpoint.mode=last"]
+    assert main(command) == 0
+    said = capfd.readouterr().err
+    (folder,) = folders("runs")
+    result = result_of(folder)
+    assert result["state"] == "diverged"
+    assert result["metrics"]["test/loss"] is None  # nan
+    assert "training diverged: the training loss was infinite or nan for the first time in epoch 1;" in said
+    assert "try a smaller optimizer.lr" in said
+    result["metrics"]["val/accuracy"] = None  # as a figure is that is no share of right answers
+    (folder / "result.json").write_text(json.dumps(result))
+    assert main(command) == 0
+    assert "is finished, val/accuracy nan" in capfd.readouterr().err
+
+
+def test_a_sound_run_is_finished_and_says_where_its_best_was_before_training(capfd):
+    assert main([*FAST, "mode=scratch"]) == 0
+    (folder,) = folders("runs")
+    result = result_of(folder)
+    assert (result["state"], result["best_before_training"]) == ("finished", False)
+    assert result["peak_learning_rate"] == max(result["peak_learning_rate"], 1e-3)
+    sums = [point["learning_rate_sum"] for point in result["evaluations"]]
+    assert sums[0] == 0
+    assert sums == sorted(sums)
+    assert (folder / "answers" / "val.npz").exists()
+    said = capfd.readouterr().err
+    assert "diverged" not in said
+    assert "before training" not in said
+    # at such a rate the loss only rises
+    lowest = ["callbacks.checkpoint.monitor=val/loss", "callbacks.checkpoint.mode=min"]
+    assert main([*FAST, "mode=scratch", "optimizer.lr=1e4", *lowest]) == 0
+    said = capfd.readouterr().err
+    assert "; the best on val was before training (step 0)" in said
+    (other,) = (one for one in folders("runs") if one != folder)
+    assert result_of(other)["best_before_training"] is True
+
+
+def test_a_run_that_starts_anew_leaves_no_answers_of_the_one_before(tmp_path):
+    (tmp_path / "run" / "answers").mkdir(parents=True)
+    (tmp_path / "run" / "answers" / "val.npz").touch()
+    cleared(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]

@@ -22,11 +22,16 @@ from headstart.callbacks.ema import EMA
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+LOSS = "val/loss"  # decides between equals
 VALIDATION = ("val", "target", "domains")  # the kinds of figures that a validation gives, the last two without labels
 
 
 class BestAndLast(Callback):
-    """Keeps best.ckpt (by a monitored figure of validation, the first one of equals), and last.ckpt to go on from.
+    """Keeps best.ckpt (by a monitored figure of validation), and last.ckpt to go on from.
+
+    Among evaluations with the same figure, as small val sets give many, the one with the lowest val/loss counts as
+    best, and where that is the same too (or is itself the figure) the latest: so the weights before the first step are
+    kept only where training has brought nothing, not even a lower loss.
 
     folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
     whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
@@ -87,7 +92,7 @@ class BestAndLast(Callback):
                 f"measured are {', '.join(sorted(figures))}"
             )
         counts = self.start_counts or trainer.global_step > 0
-        if counts and (not self.best or self._is_better(figures[self.monitor], self.best[self.monitor])):
+        if counts and (not self.best or self._is_better(figures)):
             self.best = {
                 "epoch": trainer.current_epoch + (trainer.global_step > 0),
                 "step": trainer.global_step,
@@ -95,13 +100,21 @@ class BestAndLast(Callback):
             }
             self._keep_best(trainer)
 
-    def _is_better(self, figure: float, best: float) -> bool:
-        """Whatever is measured is better than nan, of a model whose numbers had grown too large."""
+    def _is_better(self, figures: dict[str, float]) -> bool:
+        """Whether an evaluation counts more than the best so far, which is an earlier one.
+
+        Whatever is measured is better than nan, of a model whose numbers had grown too large.
+        """
+        assert self.monitor is not None
+        figure, best = figures[self.monitor], self.best[self.monitor]
         if self.mode == "last":
             return True
         if math.isnan(best):
             return not math.isnan(figure)
-        return figure > best if self.mode == "max" else figure < best
+        if figure != best:
+            return figure > best if self.mode == "max" else figure < best
+        loss, best_loss = figures.get(LOSS, 0.0), self.best.get(LOSS, 0.0)
+        return loss <= best_loss or (math.isnan(best_loss) and not math.isnan(loss))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_best(trainer)

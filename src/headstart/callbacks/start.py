@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from headstart.callbacks.answers import Answers
 from headstart.callbacks.each_rank import of_each_rank
 from headstart.callbacks.store import FeatureStore
 from headstart.data.subset import stratified
@@ -43,12 +44,12 @@ class Start(Callback):
         validates: Whether there are images of val; without them nothing is measured.
         store: Where features of training images are kept for other runs that begin with the same weights; None where
             no other run does.
+        answers: What keeps the measured head's answers; None where nothing does.
 
     Attributes:
         class_means_score: The monitored figure of val with the head in closed form, NaN where it is not measured.
         closed_form_logits: (N, classes), float32 on the CPU, of the images of val with this head; None where it is not
-            measured. A checkpoint keeps of one label an image the classes only: a resumed run has 1 for the predicted
-            class, else 0.
+            measured, and in a resumed run.
         used_images: {"used": n, "of": N} training images that the measured head is made of, None as above.
     """
 
@@ -62,8 +63,9 @@ class Start(Callback):
         begins: bool,
         validates: bool = True,
         store: FeatureStore | None = None,
+        answers: Answers | None = None,
     ) -> None:
-        self.data, self.head, self.images, self.store = data, head, images, store
+        self.data, self.head, self.images, self.store, self.answers = data, head, images, store, answers
         self.measures, self.begins, self.validates = measures and validates, begins, validates
         self.class_means_score = float("nan")
         self.closed_form_logits: Tensor | None = None
@@ -102,19 +104,11 @@ class Start(Callback):
             self._validated.append((logits.cpu(), outputs["label"].cpu(), position))
 
     def state_dict(self) -> dict[str, Any]:
-        logits = self.closed_form_logits
-        if logits is not None:
-            several = self.data.multi_label if hasattr(self.data, "multi_label") else False
-            logits = logits.half() if several else logits.argmax(dim=1).short()
-        return {"class_means_score": self.class_means_score, "used_images": self.used_images, "closed_form": logits}
+        return {"class_means_score": self.class_means_score, "used_images": self.used_images}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.class_means_score = state_dict["class_means_score"]
         self.used_images = state_dict.get("used_images")
-        kept = state_dict.get("closed_form")
-        if kept is not None and kept.ndim == 1:
-            kept = torch.nn.functional.one_hot(kept.long(), self.head.linear.out_features)
-        self.closed_form_logits = None if kept is None else kept.float()
 
     # ------------------------------------------------------------------ the heads
 
@@ -160,6 +154,8 @@ class Start(Callback):
             order = torch.cat(positions).argsort()
             logits, labels = logits[order], labels[order]
         self.closed_form_logits = logits
+        if self.answers is not None and len(positions) == len(found):
+            self.answers.set_closed_form(logits)
         self.class_means_score = float(module.labels.score(logits, labels))
         for logger in trainer.loggers:
             logger.log_metrics({"start/class_means": self.class_means_score}, step=0)

@@ -72,6 +72,7 @@ class Unfreeze(Callback):
         self._factors: dict[Optimizer, list[_Factor]] = {}  # of each optimizer's groups, in this phase
         self._learning: dict[Optimizer, list[dict[str, Any]]] = {}  # the groups of each that may change in this phase
         self._head_rate = 1.0  # that the optimizer was made with
+        self._head_group: tuple[Optimizer, int] | None = None  # the last one that has parameters of the head
         self._steps_of_run = math.inf
         # while an optimizer steps: all its groups, and the scheduler's rates
         self._scheduled: list[_WithRates] = []
@@ -116,6 +117,20 @@ class Unfreeze(Callback):
             for index, (group, rate, factor) in enumerate(zip(groups, rates, self._of(optimizer), strict=True)):
                 found[str(group.get("name", f"group{index}"))] = float(rate) * factor.at(step)
         return found
+
+    @property
+    def head_optimizer(self) -> Optimizer | None:
+        """The optimizer of the head's last parameter group; None before fit, or where the head has no parameter."""
+        return self._head_group and self._head_group[0]
+
+    def head_rate(self, step: int) -> float:
+        """The rate of the head's last parameter group that a step takes, 0 where nothing of it is open."""
+        if self._head_group is None:
+            return 0.0
+        optimizer, index = self._head_group
+        stepping = next((one for one in self._scheduled if one[0] is optimizer), None)
+        rate = stepping[2][index] if stepping else optimizer.param_groups[index]["lr"]
+        return float(rate) * self._of(optimizer)[index].at(step)
 
     # ------------------------------------------------------------------ the phases
 
@@ -184,9 +199,9 @@ class Unfreeze(Callback):
             )
         head = set(self.parts.of(self.parts.names[-1]))
         for optimizer, groups in self._held.items():
-            for group, members in zip(optimizer.param_groups, groups, strict=True):
+            for index, (group, members) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
                 if not head.isdisjoint(members):
-                    self._head_rate = _base(group)
+                    self._head_rate, self._head_group = _base(group), (optimizer, index)
                 for phase in range(len(self.phases)):  # a group that is too coarse is an error now, not in hour three
                     self._phase_factor(group, members, phase)
             self._hooks.append(optimizer.register_step_pre_hook(self._before_step(trainer)))

@@ -110,10 +110,13 @@ class _Parts(NamedTuple):
 def _of_run(run: Run, metric: str) -> _Parts:
     curve = curves.curve_of(run, metric)
     answers = answers_in(run.folder, "val") if metric.startswith("val/") else None
-    if answers is None:  # a tuned run whose answers are gone: its trials may have seen everything
-        seen = "" if run.tuned is None else "the trials may have seen these val images"
-        return _Parts(curve, None, None, None, seen, has_curve=run.tuned is None)
+    if answers is None:  # of a tuned run the trials may have seen everything
+        tried = bool(run.tuned)
+        seen = "the trials may have seen these val images" if tried else ""
+        return _Parts(curve, None, None, None, seen, has_curve=not tried)
     judged, seen = answers, ""
+    if answers.seen_by_trials is None and (run.tuned or {}).get("tried"):
+        return _Parts(curve, answers, None, None, "the trials may have seen these val images", has_curve=False)
     if answers.seen_by_trials is not None and answers.seen_by_trials.any():
         judged = answers.unseen()
         left, of = len(judged.image), len(answers.image)

@@ -134,9 +134,11 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 def _value(result: dict[str, Any]) -> float:
+    """The figure, larger is better; nan of a run without validation, or one that diverged and has none."""
     if not result.get("evaluations", True):  # no validation, no figure of one
         return math.nan
-    if (selection := result.get("selection")) is None:  # an older result has no such key
-        return float(result["metrics"][_figure(result)])
-    value = float(result["metrics"][selection["figure"]])
-    return -value if selection["mode"] == "min" else value
+    selection = result.get("selection")  # an older result has no such key
+    value = result["metrics"][_figure(result) if selection is None else selection["figure"]]
+    if value is None:  # JSON has no nan
+        return math.nan
+    return -float(value) if selection is not None and selection["mode"] == "min" else float(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from headstart.report.files import plain, write_whole
 
+ANSWERS = "answers"  # what each image contributed to the figures
 RESULT = "result.json"  # written last: where it is, the run is finished
 
 
@@ -23,7 +24,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def cleared(folder: Path) -> Path:
     """The folder without what an earlier run of the same hash left: it would mix with the new run's curves."""
-    for leftover in ("checkpoints", "metrics.csv", RESULT, "error.txt"):
+    for leftover in ("checkpoints", ANSWERS, "metrics.csv", RESULT, "error.txt"):
         path = folder / leftover
         if path.is_dir():
             shutil.rmtree(path)

@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from headstart import launch
 from headstart.backbones.weights import Weights, weights_hash
 from headstart.callbacks.allocation import return_freed_memory
+from headstart.callbacks.answers import Answers
 from headstart.callbacks.both_sides import BothSides
 from headstart.callbacks.bound import line
 from headstart.callbacks.chance import OwnChance
@@ -26,6 +27,7 @@ from headstart.callbacks.checkpoint import PREVIOUS, VALIDATION, BestAndLast
 from headstart.callbacks.clock import Clock
 from headstart.callbacks.conclude import Conclude
 from headstart.callbacks.distances import Distances
+from headstart.callbacks.divergence import Divergence
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
@@ -46,7 +48,8 @@ from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.control import measured_statistics
 from headstart.tasks.devices import made_trainer
-from headstart.tasks.folders import RESULT, cleared, write_json
+from headstart.tasks.folders import ANSWERS, RESULT, cleared, write_json
+from headstart.tasks.labelled_images import labelled_images
 from headstart.tasks.names import is_control
 from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
@@ -54,6 +57,7 @@ from headstart.tasks.profiler import profiler_of
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
 from headstart.tasks.rules import CHOSEN, TUNED
+from headstart.tasks.seen_by_trials import seen_images
 from headstart.tasks.selection import adapts_to_target, scores, selection_of
 from headstart.tasks.without_validation import NOTE, check_needs_no_val, has_no_val
 
@@ -99,6 +103,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
+    answers, divergence = Answers(folder=folder / ANSWERS), Divergence()
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     # random weights are those of a seed, and of adapters too: nobody would read what is stored of them
     shared = bool(weights.backbone) and set(parts.backbone.names) <= set(from_source) and parts.adapted is None
@@ -112,7 +117,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         begins=begins,
         validates=validates,
         store=features if shared else None,
+        answers=answers,
     )
+    if (images := seen_images(cfg.get(TUNED))) is not None:
+        answers.set_seen_by_trials(images)
     chosen: list[pl.Callback] = [instantiate(with_monitor(node, figure)) for node in cfg.callbacks.values() if node]
     checkpoint = next((callback for callback in chosen if isinstance(callback, BestAndLast)), None)
     if checkpoint:
@@ -149,6 +157,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
                 *chosen,
                 conclude,
                 recalls,
+                answers,
+                divergence,
                 *keeping,
             ]
         ),
@@ -174,6 +184,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
         kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
         load_whole(parts.module, kept["state_dict"])
+    answers.tested_step = int(best["step"]) if best else trainer.global_step
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
     if best and checkpoint and conclude.changed:  # what was tested is what is kept
         state = whole_state(parts.module)
@@ -183,9 +194,11 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     final = (figures(best, *kinds) or last) | figures(trainer.callback_metrics, "test")
     if oracle:
         final[ORACLE] = oracle.best
+    before_training = bool(best) and best["step"] == 0
     result = {
         "format": 1,
         **about,
+        "state": divergence.state,
         "mode": cfg.mode,
         "seed": cfg.seed,
         "control": is_control(cfg),
@@ -194,11 +207,14 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "metrics": final,
         "test_per_class": recalls.by_class,
         "best": best,
+        "best_before_training": before_training,
         "evaluations": timeline.evaluations,
+        "peak_learning_rate": timeline.peak_learning_rate,
         "start_class_means": start.class_means_score,
         "start_images": start.used_images,
         "learns": {"parameters": share.learning, "of": share.of},
         "sizes": parts.data.sizes,
+        "labelled_images": labelled_images(parts.data, adapts=adapts),
         "num_classes": parts.data.num_classes,
         "class_names": list(parts.data.class_names),
         "adaptation": _adapting(parts.module),
@@ -222,7 +238,10 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if trainer.is_global_zero:
         data = "" if about["study"] == "source" else "target"  # the group that a hint would name
         around = throughput.circumstances(trainer, data=data)
-        log.info("%s: %s", folder.name, line(result["phases"], result["peak_memory_mib"], around))
+        best_is = "; the best on val was before training (step 0)" if before_training else ""
+        log.info("%s: %s%s", folder.name, line(result["phases"], result["peak_memory_mib"], around), best_is)
+        if warning := divergence.warning("weights.optimizer.lr" if about["study"] == "source" else "optimizer.lr"):
+            log.warning("%s: %s", folder.name, warning)
         write_json(folder / RESULT, result)
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
