@@ -36,7 +36,7 @@ from headstart.report.words import (
 )
 
 _AXES = {"step": "steps", "examples": "images"}
-_ELSEWHERE = ("logger", "callbacks", "fit", "chosen")  # groups that change no figure, and what a rule has tried
+_ELSEWHERE = ("logger", "callbacks", "fit", "chosen", "tuned")  # groups that change no figure, and what was tried
 _CLASSES = 50  # more of them nobody reads in a row
 
 

@@ -24,6 +24,7 @@ ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
 OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
+OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND)  # the folder above says the first two
 CONTROL = "control"
@@ -109,7 +110,7 @@ def config_hash(cfg: DictConfig) -> str:
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept = {key: value for key, value in raw.items() if key not in ("hydra", *OF_THE_COMMAND)}
+    kept = {key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND)}
     if "run_dir" in kept:
         kept["run_dir"] = "."
     if isinstance(kept.get("store"), dict):

@@ -23,6 +23,7 @@ from headstart.unfreeze.explicit import Explicit
 from headstart.unfreeze.fresh import Fresh
 from headstart.unfreeze.one_kind import OneKind
 from headstart.unfreeze.phases import Schedule
+from headstart.unfreeze.shortened import Shortened
 from headstart.unfreeze.stage_adapters import StageAdapters
 from headstart.unfreeze.whole import Whole
 from headstart.unfreeze.without_head import WithoutHead
@@ -215,6 +216,7 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUA
     if cfg.open != "schedule":
         return Whole(head_only=cfg.open == "none")
     schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
-    if inject and not isinstance(schedule, Explicit):
+    own = schedule.schedule if isinstance(schedule, Shortened) else schedule
+    if inject and not isinstance(own, Explicit):
         return StageAdapters(schedule=schedule, stages=tuple(adapted))
     return schedule

@@ -48,11 +48,11 @@ def plan(*, cfg: DictConfig) -> Plan:
 
     quieten()
     check_without_validation(cfg)
-    cfg = settled(cfg, processes=_processes(cfg.trainer))
+    cfg = settled(cfg, processes=asked_processes(cfg.trainer))
     check_control(cfg)
     parts = assembled(cfg)
     parts.data.setup("fit")
-    found = run_plan(parts, _lone_trainer(cfg.trainer), processes=_processes(cfg.trainer))
+    found = run_plan(parts, _lone_trainer(cfg.trainer), processes=asked_processes(cfg.trainer))
     if parts.adapted:
         print(parts.adapted, end="\n\n")
     if has_no_val(parts.data):
@@ -178,7 +178,7 @@ def _lone_trainer(node: DictConfig) -> pl.Trainer:
     )  # fmt: skip
 
 
-def _processes(node: DictConfig) -> int:
+def asked_processes(node: DictConfig) -> int:
     """How many processes the run would have; as many as are asked for, whether they are here or not."""
     devices = node.get("devices", "auto")
     if isinstance(devices, ListConfig):

@@ -26,7 +26,8 @@ DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 def main(what: str, folder: Path) -> int:
     """The exit code of this rank's part of the folder's job; why it failed goes to the parent's report file.
 
-    what: `train` as a rank of several, or on one device `source`, its source model, or `trial`, what its rule trains.
+    what: `train` as a rank of several, or on one device `source`, its source model, or `trial`, what its rule or tuning
+    trains.
     """
     place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[launch.OWN])
     _end_with(place["parent"], place["lifeline"])
@@ -57,11 +58,14 @@ def _do(what: str, folder: Path, changes: dict[str, Any]) -> None:
         developed(cfg)
         return
     if what == "trial":
+        from headstart.tasks.plan import asked_processes
         from headstart.tasks.rules import settled
         from headstart.tasks.train import quieten
+        from headstart.tasks.trials import trained_here
 
         quieten()
-        settled(cfg, processes=1)
+        with trained_here():
+            settled(cfg, processes=asked_processes(cfg.trainer))
         return
     instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)(cfg=cfg)
     if "torch" in sys.modules:  # else there is no group of processes to leave

@@ -14,37 +14,52 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
 from headstart.report.files import write_whole
+from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 CHOSEN = "chosen"  # where a rule that has tried several values writes down what it saw; result.json says it again
+TUNED = "tuned"  # the same of a tuning
+TRYING = ("headstart.tasks.vtab1k.vtab1k",)  # rules that try values
 
 
 def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
-    """The config with the values that its rule gives in place of the rule; cfg itself, where it has none.
+    """The config with the values that its rule, then its tuning, give in their place; cfg itself, where it has neither.
 
     What the command line says itself stays as it says it. processes: that share each batch. Raises UserError, as the
-    rule does.
+    rule and the tuning do, and where both would try values.
     """
-    if not cfg.get("rule"):
-        return cfg
-    values: Mapping[str, Any] = instantiate(cfg.rule, _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
-    said = _said()
+    rule = cfg.get("rule")
+    if rule and cfg.get("tuning") and rule.get("_target_") in TRYING:
+        raise UserError(
+            f"rule={rule._target_.rpartition('.')[2]} and tuning both try values and choose the best; leave one of "
+            "them away (rule=null or tuning=null)"
+        )
+    for key in ("rule", "tuning"):
+        if cfg.get(key):
+            cfg = _settled_by(key, cfg, processes)
+    return cfg
+
+
+def _settled_by(key: str, cfg: DictConfig, processes: int) -> DictConfig:
+    values: Mapping[str, Any] = instantiate(cfg[key], _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
+    said = said_keys()
     if launch.rank() == 0:
-        told = {key: value for key, value in values.items() if key != CHOSEN and not _is_said(key, said)}
+        about = (CHOSEN, TUNED)  # a table says it
+        told = {key: value for key, value in values.items() if key not in about and not is_said(key, said)}
         log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in told.items()))
-        if kept := [key for key in values if _is_said(key, said)]:
+        if kept := [key for key in values if is_said(key, said)]:
             log.info("left as the command line says: %s", ", ".join(kept))
-    return with_values(cfg, values)
+    return with_values(cfg, values, without=key)
 
 
-def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
-    """The config without its rule, and with these values where the command line does not say its own."""
-    said = _said()
+def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "rule") -> DictConfig:
+    """The config with these values where the command line does not say its own, and without what gave them."""
+    said = said_keys()
     plain = deepcopy(cfg)
     with open_dict(plain):
-        del plain["rule"]
+        plain.pop(without, None)
         for key, value in values.items():
-            if not _is_said(key, said):
+            if not is_said(key, said):
                 OmegaConf.update(plain, key, value, merge=False, force_add=True)
     return plain
 
@@ -55,7 +70,7 @@ def write_down(cfg: DictConfig, folder: Path) -> None:
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
 
 
-def _said() -> set[str]:
+def said_keys() -> set[str]:
     """The values that the job's own overrides set, where a file of a group is mounted deeper down that place too.
 
     The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the rule's numbers are for any.
@@ -67,7 +82,7 @@ def _said() -> set[str]:
     return {place for place in places if "." in place}
 
 
-def _is_said(key: str, said: Collection[str]) -> bool:
+def is_said(key: str, said: Collection[str]) -> bool:
     """Whether a key, or a mapping that it lies in, is among these."""
     parts = key.split(".")
     return any(".".join(parts[: end + 1]) in said for end in range(len(parts)))

@@ -53,7 +53,7 @@ from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
-from headstart.tasks.rules import CHOSEN
+from headstart.tasks.rules import CHOSEN, TUNED
 from headstart.tasks.selection import adapts_to_target, scores, selection_of
 from headstart.tasks.without_validation import NOTE, check_needs_no_val, has_no_val
 
@@ -206,6 +206,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         "phases": throughput.phases(),
         "source": dict(weights.facts) or None,
         **({CHOSEN: OmegaConf.to_container(cfg[CHOSEN])} if cfg.get(CHOSEN) else {}),
+        TUNED: OmegaConf.to_container(cfg[TUNED]) if cfg.get(TUNED) else None,
         "weights_hash": weights_hash(whole_state(parts.module)),
         "versions": versions(),
     }
