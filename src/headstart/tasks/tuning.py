@@ -26,6 +26,8 @@ from headstart.types import UserError
 log = logging.getLogger(__name__)
 RATE, DECAY, STAGES = "optimizer.lr", "optimizer.weight_decay", "module.stage_decay"
 DIMENSIONS = (RATE, DECAY, STAGES)  # of the points: an arm without one of them has the others' values all the same
+# so that the first points lie near both ends of the space too, and leave a gap where the config's own value usually is
+SHIFT = (0.7, 0.05, 0.08)
 EDGE = 0.1  # of a space's logarithmic length: what lies so near its end may lie beyond it
 LAST_SHARE, LEAST_LAST = 0.1, 3  # of a trial's evaluations, whose mean is its figure; at most half of them
 PICTURES = ("figures", "domains", "explain")  # callbacks that a trial goes without
@@ -175,13 +177,14 @@ def space_of(
 
 
 def settings_of(cfg: DictConfig, space: Space, count: int) -> list[dict[str, float]]:
-    """The config's own values, then count - 1 others: points of the Halton sequence on the logarithms of the space.
+    """The config's own values, then count - 1 others: points of the shifted Halton sequence on the space's logarithms.
 
-    The points are the same for all spaces; those of fewer settings are the first of more.
+    The points are the same for all spaces; those of fewer settings are the first of more. Cranley & Patterson 1976,
+    Randomization of Number Theoretic Methods for Multiple Integration (the shift, here a fixed one).
     """
     own = {key: OmegaConf.select(cfg, key) for key in space}
     # unscrambled: in three dimensions it is even as it is, and the same in every version of scipy
-    points = qmc.Halton(d=len(DIMENSIONS), scramble=False).random(count)[1:]  # its first point is the corner
+    points = (qmc.Halton(d=len(DIMENSIONS), scramble=False).random(count - 1) + SHIFT) % 1
     others = [
         {key: _rounded(low * (high / low) ** point[DIMENSIONS.index(key)]) for key, (low, high) in space.items()}
         for point in points
@@ -246,8 +249,7 @@ def _base(cfg: DictConfig, processes: int) -> DictConfig:
         plain.pop("tuning")
         plain.logger = LOGGER
         for name in PICTURES:
-            if name in plain.callbacks:
-                plain.callbacks[name] = None
+            plain.callbacks.pop(name, None)
         for key in ("oracle", "start_class_means"):
             if key in plain:
                 plain[key] = False
@@ -272,6 +274,8 @@ def _trial(base: DictConfig, values: Mapping[str, float], seed: int, length: Len
 
 def _score(trial: Trial, result: Mapping[str, Any], by: str) -> Score:
     """The mean of a trial's last evaluations. Raises UserError where it has none."""
+    if result.get("state") == "diverged":
+        return Score(None)
     run = run_in(trial.folder)
     trained = [row for step, row in run.rows.items() if step > 0 and by in row] if isinstance(run, Run) else []
     if not trained:
@@ -282,9 +286,7 @@ def _score(trial: Trial, result: Mapping[str, Any], by: str) -> Score:
     count = min(max(LEAST_LAST, math.ceil(LAST_SHARE * len(trained))), math.ceil(len(trained) / 2))
     figure = _average([row[by] for row in trained[-count:]])
     loss = _average([row["val/loss"] for row in trained[-count:] if "val/loss" in row])
-    if result.get("state") == "diverged" or not math.isfinite(figure) or math.isnan(loss):
-        return Score(None)
-    return Score(figure, loss)
+    return Score(figure, loss) if math.isfinite(figure) and not math.isnan(loss) else Score(None)
 
 
 def _mean(scores: Sequence[Score]) -> Score:
