@@ -29,6 +29,7 @@ def test_the_groups_are_those_that_the_architecture_names():
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
         "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
         "tta", "lora", "adapters", "adaptation", "rule", "selection", "picture",
+        "tuning",
     }  # fmt: skip
 
 

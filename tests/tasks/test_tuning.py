@@ -47,9 +47,7 @@ def trained(monkeypatch):
         found.append(cfg)
         epochs = cfg.trainer.max_epochs if cfg.trainer.max_epochs > 0 else cfg.trainer.max_steps // 4
         rows = [{"epoch": epoch, "step": 4 * epoch, "val/accuracy": 9.0, "val/loss": 0.0} for epoch in range(epochs)]
-        rows += [
-            {"epoch": epochs, "step": 4 * epochs, "val/accuracy": found.figure(cfg), "val/loss": found.loss(cfg)}
-        ]
+        rows += [{"epoch": epochs, "step": 4 * epochs, "val/accuracy": found.figure(cfg), "val/loss": found.loss(cfg)}]
         count = min(3, math.ceil(epochs / 2))  # the last evaluations count
         for row in rows[-count:]:
             row |= {"val/accuracy": rows[-1]["val/accuracy"], "val/loss": rows[-1]["val/loss"]}
@@ -157,7 +155,7 @@ def test_trials_are_shared_by_seeds_and_studies_and_fewer_are_among_more(trained
     assert again.tuned == first.tuned  # the cost, too, in full
     settled(composed("mode=scratch", *EQUAL, "seed=0", "tuning.trials=16"), processes=1)
     assert epochs(trained[14:]).count(4) == 8
-    assert len({cfg.run_dir for cfg in trained}) == len(trained) == len(list(Path("outputs/trials").glob("*-*")) )
+    assert len({cfg.run_dir for cfg in trained}) == len(trained) == len(list(Path("outputs/trials").glob("*-*")))
 
 
 def test_a_trial_is_the_arm_itself_at_another_seed(trained):

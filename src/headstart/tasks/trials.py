@@ -75,7 +75,7 @@ def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[
     Each is trained once: whoever asks for the same one waits. processes: of the run; with several the trials are
     trained in a process of one device, while all ranks wait.
     """
-    if processes == 1 or _HERE.get():
+    if trains_here(processes):
         for number, trial in enumerate(trials, 1):
             _trained(trial, f"{number} of {len(trials)}")
     else:
@@ -90,6 +90,11 @@ def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[
 def all_there(trials: Iterable[Trial]) -> bool:
     """Whether all trials are finished."""
     return all(finished(trial.folder) is not None for trial in trials)
+
+
+def trains_here(processes: int) -> bool:
+    """Whether this process trains the trials of a run on so many processes."""
+    return processes == 1 or _HERE.get()
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from headstart.tasks.parts import adaptation_of
 from headstart.tasks.rules import TUNED, is_said, said_keys
 from headstart.tasks.settings import Seed
 from headstart.tasks.shortening import Length, lengths, shortened
-from headstart.tasks.trials import Trial, all_there, rows, see_to, trial_of
+from headstart.tasks.source import developed, waits_for_source
+from headstart.tasks.trials import Trial, all_there, rows, see_to, trains_here, trial_of
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def equal(
         if cfg.task == "plan" and not all_there(flat):
             log.info("tuning: some trials are not trained yet; this is the plan of the setting that the config has")
             return {}
+        _see_to_source(cfg, processes)
         found = see_to(flat, cfg, processes=processes)
         results = {n: found[place * len(seeds) : (place + 1) * len(seeds)] for place, n in enumerate(going)}
         by, lower = _followed(found[0])
@@ -132,7 +134,7 @@ def equal(
         going = sorted(rungs[-1].ranked(lower=lower)[: math.ceil(len(going) / 2)])
     told = _told(space, settings, rungs, seeds, lower=lower, by=by)
     if launch.rank() == 0:
-        log.info("%s", table(space, settings, rungs, by, lower=lower))
+        log.info("%s\n%s", table(space, settings, rungs, by, lower=lower), _cost(told["cost"], rungs))
         for key in told["border"]:
             low, high = space[key]
             log.warning(
@@ -261,6 +263,13 @@ def _base(cfg: DictConfig, processes: int) -> DictConfig:
     return plain
 
 
+def _see_to_source(cfg: DictConfig, processes: int) -> None:
+    """Train the source model that all share before a trial would, which keeps no pictures and no TensorBoard events."""
+    shared = cfg.reuse and str(cfg.weights.get("_target_")).endswith(".source_weights")
+    if shared and not cfg.get("control") and trains_here(processes) and waits_for_source(cfg):
+        developed(cfg)
+
+
 def _trial(base: DictConfig, values: Mapping[str, float], seed: int, length: Length) -> Trial:
     plain = deepcopy(base)
     with open_dict(plain):
@@ -345,6 +354,15 @@ def _told(
             "runs": len(results),
         },
     }
+
+
+def _cost(cost: Mapping[str, Any], rungs: Sequence[Rung]) -> str:
+    """In words, beside the trials at the greatest length."""
+    longest = next(iter(rungs[-1].results.values()))[0]["steps"]
+    return (
+        f"  they cost as much as {cost['steps'] / longest:.2g} trials of full length ({cost['runs']} trials, "
+        f"{cost['wall_s']:.0f} s), once for all seeds and studies"
+    )
 
 
 def _length(rung: Rung) -> str:
