@@ -263,3 +263,12 @@ def test_an_epoch_s_figures_are_of_all_its_images_once(place, split):
         reached = curve(place / "mean-train", "train/accuracy")
         assert len(reached) == 1
         assert reached[0][1] * len(label) == pytest.approx(round(reached[0][1] * len(label)), abs=1e-4)
+
+
+def test_a_run_keeps_the_answers_of_its_start_in_closed_form(runs, place):
+    """What the report compares starts by, image by image, is the figure in result.json."""
+    import numpy as np
+
+    found = np.load(place / "gradual" / "answers" / "val.npz", allow_pickle=False)
+    right = found["closed_form"] == found["label"]
+    assert right.mean() == pytest.approx(runs["gradual"]["start_class_means"])
