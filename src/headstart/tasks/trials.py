@@ -56,7 +56,7 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
         for key in OF_THE_COMMAND:
             plain.pop(key, None)
         if plain.task == "plan":  # whose trials are those of the run
-            plain.pop(plain.task)
+            plain.pop(plain.task, None)
             plain.task, plain.fit = "fit", {"_target_": "headstart.tasks.fit.fit"}
     digest = config_hash(plain)
     values = {key: OmegaConf.select(plain, key) for key in keys}
