@@ -181,12 +181,12 @@ def warnings(section: Section) -> list[str]:
         runs = len(arm.runs)
         if arm.diverged:
             found.append(f"{arm.diverged} of {runs} runs of {arm.label} diverged and count as the worst.")
-        if 2 * arm.below_start > runs and arm.gain is not None and not arm.arm.is_control:
+        if 2 * arm.below_start > runs and arm.gain is not None and not arm.arm.begins_random:
             found.append(
                 f"{arm.label} ends below its own start in {arm.below_start} of {runs} runs "
                 f"({effect(END, arm.gain)}): the features alone are enough."
             )
-        if arm.kept_before_training and not arm.arm.is_control:
+        if arm.kept_before_training and not arm.arm.begins_random:
             found.append(
                 f"The kept checkpoint of {arm.label} is the one before training (step 0) in "
                 f"{arm.kept_before_training} of {runs} runs: its test figures are of a model that was not trained on."
@@ -374,6 +374,8 @@ def look_text(study: Study) -> str:
         return "No verdict could be tested."
     number_ = max(map(len, looks))
     levels = sorted({round(found[-1].spent, 4) for found in looks})
+    if levels == [0.0] and not study.fixed_seeds and number_ == 1:
+        return "Two seeds decide nothing in a study that may grow: its error is spent from three seeds on."
     spent = f"{levels[0]:.3g}" if len(levels) == 1 else f"{levels[0]:.3g} to {levels[-1]:.3g}"
     kind = "the seeds were fixed beforehand" if study.fixed_seeds else "the study may grow"
     return f"Look {number_} at these data: {kind}, so each question is tested at {spent} of an error of 0.05 in all."
