@@ -34,6 +34,7 @@ from headstart.report.speed import Pair, slope_of, sooner_of
 from headstart.report.statistics import ALPHA, MATTERS, MATTERS_RATE, Interval, Verdict, holm, t_interval
 from headstart.report.study import ArmSummary, Benefit, Best, Comparison, Question, Section, SourceCost, Study
 from headstart.report.verdicts import History, Judged, Seeds, Tested, judged
+from headstart.report.words import effect
 
 BENEFITS = (("start", START), ("slope", "slope"), ("asymptote", END))  # and what decides each
 ADD_CONTROL = "control=false,true"
@@ -469,8 +470,11 @@ def _noted(benefit: Benefit, section: Section, c: Comparison) -> Benefit:
     if benefit.name != "asymptote":
         return benefit
     rising = [arm.label for arm in section.all_arms if arm.label in (c.label, c.against) and arm.still_rises]
+    kept = c.differences[TEST]
+    test = f"the kept checkpoint on test {effect(TEST, kept)}" if math.isfinite(kept.mean) else ""
     note = f"{' and '.join(rising)} still {'rises' if len(rising) == 1 else 'rise'} at the end" if rising else ""
-    return replace(benefit, note="; ".join(part for part in (benefit.note, note) if part))
+    parts = (benefit.note, note, test if benefit.measure == END else "")
+    return replace(benefit, note="; ".join(part for part in parts if part))
 
 
 def _needed(benefit: Benefit, pairs: Sequence[Pair], metric: str) -> str:
