@@ -46,7 +46,7 @@ def test_the_closed_form_start_is_left_out_on_demand_and_changes_nothing_else(tm
 
 
 def test_a_head_that_begins_in_closed_form_is_measured_in_any_case(tmp_path):
-    begun = trained(*FEW, "start_class_means=false", folder=tmp_path)
+    begun = trained(*FEW, "start_class_means=false", "start_images=null", folder=tmp_path)
     assert begun["start_class_means"] == pytest.approx(val_accuracies(tmp_path)[0])
     assert begun["start_class_means"] > 0.2
 
@@ -96,7 +96,7 @@ def test_the_validation_of_step_0_gives_what_a_second_pass_over_val_would(init, 
 
 
 def test_images_that_the_validation_leaves_out_are_not_measured(tmp_path, starts):
-    result = trained(*FEW, "target.batch_size=4", "trainer.limit_val_batches=1", folder=tmp_path)
+    result = trained(*FEW, "start_images=null", "target.batch_size=4", "trainer.limit_val_batches=1", folder=tmp_path)
     (start,) = starts
     assert 0 < len(start.closed_form_logits) < 100
     assert result["start_class_means"] == pytest.approx(val_accuracies(tmp_path)[0])
