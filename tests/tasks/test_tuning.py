@@ -282,7 +282,7 @@ def test_a_choice_at_the_border_is_a_warning_with_a_wider_space(trained, caplog)
     trained.figure = lambda cfg: cfg.optimizer.lr
     told = settled(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-4,1e-2]"), processes=1).tuned
     assert RATE in told.border
-    assert "tuning.lr=[1e-05,0.1]" in caplog.text
+    assert "tuning.lr=[0.0001,0.1]" in caplog.text
 
 
 def test_nothing_tries_values_twice_and_no_final_seed_is_a_trials(trained):
