@@ -282,7 +282,7 @@ def test_a_choice_at_the_border_is_a_warning_with_a_wider_space(trained, caplog)
     trained.figure = lambda cfg: cfg.optimizer.lr
     told = settled(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-4,1e-2]"), processes=1).tuned
     assert RATE in told.border
-    assert "tuning.lr=[1e-05,0.1]" in caplog.text
+    assert "tuning.lr=[0.0001,0.1]" in caplog.text
 
 
 def test_nothing_tries_values_twice_and_no_final_seed_is_a_trials(trained):
@@ -375,7 +375,6 @@ def test_where_the_best_rates_differ_tenfold_only_the_tuned_study_names_the_righ
     equal = ["tuning=equal", "tuning.trials=6", "tuning.lr=[2e-3,8]", "tuning.halving=[0.5,1.0]"]
     assert main([*arms, *equal, "hydra.sweep.dir=outputs/tuned"]) == 0
     untuned, tuned = levels("outputs/untuned/*/result.json"), levels("outputs/tuned/*/result.json")
-    print("levels", untuned, tuned)
     assert untuned["scratch"] > untuned["feature_extraction"] + 0.2
     assert tuned["feature_extraction"] > tuned["scratch"] + 0.05
     assert tuned["scratch"] >= untuned["scratch"]
@@ -389,6 +388,11 @@ def test_where_the_best_rates_differ_tenfold_only_the_tuned_study_names_the_righ
         cfg = OmegaConf.load(next(Path("outputs/tuned").glob(f"*{run['name']}")) / ".hydra" / "config.yaml")
         assert cfg.tuned == run["tuned"]
         assert cfg.optimizer.lr == run["tuned"]["chosen"][RATE]
+        files = [Path(one["folder"], "answers", "val.npz") for one in run["tuned"]["tried"]]
+        seen = np.concatenate([np.load(file)["image"] for file in files])
+        kept = np.load(next(Path("outputs/tuned").glob(f"*{run['name']}")) / "answers" / "val.npz")
+        assert kept["seen_by_trials"].tolist() == [image in set(seen) for image in kept["image"]]
+        assert 0 < kept["seen_by_trials"].mean() < 1  # the seed draws val, of which a part is measured here
     # a second study of the same arms trains its own runs alone
     before = {path: path.stat().st_mtime_ns for path in Path("outputs/trials").rglob("*")}
     assert main([*arms, *equal, "seed=1", "mode=scratch", "hydra.sweep.dir=outputs/second"]) == 0

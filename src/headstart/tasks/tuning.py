@@ -29,6 +29,7 @@ RATE, DECAY, STAGES = "optimizer.lr", "optimizer.weight_decay", "module.stage_de
 DIMENSIONS = (RATE, DECAY, STAGES)  # of the points: an arm without one of them has the others' values all the same
 # so that the first points lie near both ends of the space too, and leave a gap where the config's own value usually is
 SHIFT = (0.7, 0.05, 0.08)
+LENGTHS = ("max_epochs", "max_steps")
 EDGE = 0.1  # of a space's logarithmic length: what lies so near its end may lie beyond it
 LAST_SHARE, LEAST_LAST = 0.1, 3  # of a trial's evaluations, whose mean is its figure; at most half of them
 PICTURES = ("figures", "domains", "explain")  # callbacks that a trial goes without
@@ -136,12 +137,7 @@ def equal(
     if launch.rank() == 0:
         log.info("%s\n%s", table(space, settings, rungs, by, lower=lower), _cost(told["cost"], rungs))
         for key in told["border"]:
-            low, high = space[key]
-            log.warning(
-                "the chosen %s=%g lies at the border of what was tried (%g to %g); a wider space may hold a better "
-                "one: tuning.%s=[%g,%g]",
-                key, told["chosen"][key], low, high, key.rpartition(".")[2], low / 10, _top(key, high * 10),
-            )  # fmt: skip
+            log.warning("%s", _at_border(key, told["chosen"][key], space[key]))
     return {**told["chosen"], TUNED: told}
 
 
@@ -277,7 +273,7 @@ def _trial(base: DictConfig, values: Mapping[str, float], seed: int, length: Len
         for key, value in values.items():
             OmegaConf.update(plain, key, value)
     plain = shortened(plain, length)
-    name = [f"{key}={plain.trainer[key]}" for key in ("max_epochs", "max_steps") if key in plain.trainer]
+    name = [f"{key}={plain.trainer[key]}" for key in LENGTHS if (plain.trainer.get(key) or -1) > 0]
     return trial_of(plain, values, name=[*name, f"seed={seed}"])
 
 
@@ -384,5 +380,13 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _top(key: str, value: float) -> float:
-    return min(1.0, value) if key == STAGES else value
+def _at_border(key: str, value: float, bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    if value < math.sqrt(low * high):
+        wider = (low / 10, high)
+    else:
+        wider = (low, min(1.0, 10 * high) if key == STAGES else 10 * high)
+    return (
+        f"the chosen {key}={value:g} lies at the border of what was tried ({low:g} to {high:g}), and beyond it may lie "
+        f"a better one; try tuning.{key.rpartition('.')[2]}=[{wider[0]:g},{wider[1]:g}]"
+    )
