@@ -77,7 +77,6 @@ def fit(folder, *, ranks, answers=None, several=False, mixin=object, more=(), ma
     run.fit(module, datamodule=data)
     answers.tested_step = run.global_step
     run.test(module, datamodule=data, verbose=False)
-    answers.trainer = run
     return data
 
 

@@ -81,25 +81,34 @@ def test_two_processes_leave_the_answers_of_one(tmp_path):
 
 
 class Trained(Answers):
-    """Tells the closed form before the first validation."""
+    """Tells the closed form when training begins."""
 
     def on_train_start(self, trainer, pl_module):
         self.set_closed_form(self.closed_form)
 
 
-def test_the_closed_form_and_the_images_of_trials_stand_beside_the_val_images(tmp_path):
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_closed_form_stands_beside_the_val_images_that_were_measured(tmp_path, whole):
     answers = Trained(folder=tmp_path / "answers")
-    answers.closed_form = torch.randn(SIZES["val"], 2)
+    answers.closed_form = torch.randn(SIZES["val"] if whole else 32, 2)
     fit(tmp_path, ranks=1, answers=answers, limit_val_batches=1)
     found = kept(tmp_path)
-    seen = len(found["image"])
-    assert 0 < seen < SIZES["val"]
-    assert np.array_equal(found["closed_form"], answers.closed_form.argmax(dim=1).numpy()[:seen])
+    assert len(found["image"]) == 32 < SIZES["val"]
+    assert np.array_equal(found["closed_form"], answers.closed_form.argmax(dim=1).numpy()[:32])
     assert "seen_by_trials" not in found
-    answers.set_seen_by_trials(found["image"][[0, 2]])
-    answers.on_fit_end(answers.trainer, None)
-    assert kept(tmp_path)["seen_by_trials"].nonzero()[0].tolist() == [0, 2]
     assert "closed_form" not in kept(tmp_path, "test")
+
+
+def test_the_images_that_trials_were_validated_on_are_marked(tmp_path):
+    fit(tmp_path / "trial", ranks=1, max_epochs=1)
+    images = kept(tmp_path / "trial")["image"]
+    answers = Answers(folder=tmp_path / "run" / "answers")
+    answers.set_seen_by_trials(images[[0, 2]])
+    fit(tmp_path / "run", ranks=1, answers=answers, max_epochs=1)
+    found = kept(tmp_path / "run")
+    assert found["image"].tolist() == images.tolist()
+    assert found["seen_by_trials"].nonzero()[0].tolist() == [0, 2]
+    assert "seen_by_trials" not in kept(tmp_path / "run", "test")
 
 
 def test_a_loss_beyond_float16_is_its_largest_number_and_nan_stays_nan(tmp_path):

@@ -89,7 +89,7 @@ class Answers(Callback):
         self._closed_form = self._narrow(_answer(logits.detach(), several=self._several).cpu().numpy())
 
     def set_seen_by_trials(self, images: NDArray[np.uint64]) -> None:
-        """Take the numbers, as `image` has them, of the images that trials have been validated on."""
+        """Take the numbers, as `image` has them, of the images that trials have been validated on; before fit."""
         self._of_trials = np.asarray(images, np.uint64)
 
     # ------------------------------------------------------------------ Lightning's hooks
@@ -254,7 +254,8 @@ class Answers(Callback):
             "loss": found["loss"],
         }
         if split == "val" and self._closed_form is not None:
-            arrays["closed_form"] = self._closed_form[position]
+            closed_form = self._closed_form
+            arrays["closed_form"] = closed_form if len(closed_form) == len(position) else closed_form[position]
         if split == "val" and self._of_trials is not None:
             arrays["seen_by_trials"] = np.isin(image, self._of_trials)
         self.folder.mkdir(parents=True, exist_ok=True)
