@@ -180,6 +180,16 @@ def test_a_doubled_rate_is_seen_in_2000_studies(name):
 
 
 @pytest.mark.slow
+def test_a_doubled_rate_is_seen_on_shared_images():
+    rng, studies = np.random.default_rng(14), 400
+    found = [timed_on_shared_images(rng, DOUBLED["start .72"], 0.3) for _ in range(studies)]
+    words, _, covered = slope_rates(found, math.log(2))
+    tell("rate doubled, start .72, shared images", power=words[Verdict.YES] / studies, coverage=covered)
+    assert words[Verdict.YES] / studies >= at_least(0.8, studies)
+    assert covered >= at_least(0.93, studies)
+
+
+@pytest.mark.slow
 def test_a_rate_seen_in_one_evaluation_is_mostly_not_measurable():
     rng = np.random.default_rng(3)
     words, _, _ = slope_rates([timed(rng, replace(BASE, rate=3.0, wait=1.4)) for _ in range(500)], 0.0)
