@@ -125,6 +125,18 @@ def test_components_are_those_that_were_planted():
     assert {(p.shared, p.images, p.seeds) for p in found} == {(1.0, 200.0, 8)}
 
 
+def test_the_image_part_of_two_seeds_is_their_covariance_over_the_images_of_both():
+    rng = np.random.default_rng(12)
+    first, second = rng.standard_normal(40), rng.standard_normal(40) + 3
+    second[:25] += 2 * first[15:]  # images 15 .. 39 of the first are 0 .. 24 of the second
+    first[:15] += 5  # what only one seed has moves its mean
+    image = np.arange(65, dtype=np.uint64)
+    got = crossed_parts([Contributions(image[:40], first), Contributions(image[15:55], second)])
+    assert got.image == pytest.approx(np.cov(first[15:], second[:25])[0, 1])
+    assert got.residual == pytest.approx(np.var(first[15:] - second[:25], ddof=1) / 2)
+    assert got.shared == pytest.approx(25 / 40)
+
+
 def test_components_give_the_variance_of_the_interval_back():
     rng = np.random.default_rng(6)
     d = planted(rng, 6, 80, seed=0.3, image=0.6)

@@ -171,6 +171,8 @@ def test_runs_that_never_reach_a_level_are_later_than_all_others():
     assert half.transfer[1:] == (None, None)
     assert half.bound == "at most"
     assert half.ratio == pytest.approx(half.scratch[0] / 40)
+    (two,) = sooner([fast, fast], [fast, never], shares=(0.8,))
+    assert two.bound == "at most", "half of an even number is not the median's half"
     (half,) = sooner([fast, never, never], [fast, fast, never], shares=(0.9,))
     assert half.bound == "at least"
     assert half.ratio == pytest.approx(40 / half.transfer[0])
