@@ -61,6 +61,15 @@ def test_what_the_baselines_mode_does_not_read_is_no_difference(make_run):
     assert [c.against for c in section.of(Question.PRACTICE)] == ["scratch"]
 
 
+def test_a_config_of_before_a_key_came_is_no_other_setting(make_run):
+    """What an older config lacks, and a newer one has at the value that changes nothing."""
+    new = arm(make_run, "fine_tuning")
+    for run in new:
+        run.settings.update({"target.folds": 5, "target.val_shots": None, "start_images": 64, "fixed_seeds": True})
+    (section,) = study(arm(make_run, "scratch") + new).sections
+    assert [c.against for c in section.of(Question.PRACTICE)] == ["scratch"]
+
+
 def test_a_recipe_of_its_own_has_figures_and_no_verdict_and_is_named(make_run):
     runs = arm(make_run, "scratch") + arm(
         make_run, "fine_tuning", "optimizer.lr=0.0001", levels=[v + 0.2 for v in LEVELS]
@@ -131,7 +140,7 @@ def test_unequal_budgets_of_tuning_have_no_verdict(make_run):
 
 def test_folds_are_replicates_of_one_arm(make_run):
     """One section with a mean over five folds, and the variance of Nadeau and Bengio."""
-    sizes = {"train": 400, "val": 100, "test": 50}
+    sizes = {"train": 50, "val": 100, "test": 50}  # 5 shots of the 400 that four folds leave
     gaps = (0.04, 0.06, 0.05, 0.03, 0.07)
     runs = []
     for fold, gap in enumerate(gaps):

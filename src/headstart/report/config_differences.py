@@ -63,6 +63,8 @@ def _counts(key: str, *both: Mapping[str, Any]) -> bool:
         return any(one.get("open") == "schedule" for one in both)
     if key.startswith(("lora.", "adapters.")):
         return any(one.get("inject") == key.partition(".")[0] for one in both)
+    if key == "target.folds":
+        return all(one.get("target.fold") is not None for one in both)
     if key == "weights.reset_from":  # it says which stages are frozen
         return all(one.get("open") == "fresh" for one in both)
     return not _within(key, _NEVER)

@@ -74,7 +74,7 @@ def verdicts(section: Section, asked: Question, metric: str) -> Table | None:
         ]
         for c in found
     ]
-    return Table(TITLES[asked], ["mode", "against", *names, "pairs"], rows, f"{AGAINST[asked].capitalize()}.")
+    return Table(TITLES[asked], ["mode", "against", *names, "pairs"], rows, f"Compared with {AGAINST[asked]}.")
 
 
 def as_set(section: Section) -> Table | None:

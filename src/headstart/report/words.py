@@ -37,7 +37,7 @@ TITLES = {
 }
 AGAINST = {
     Question.WEIGHTS: "the same settings with random weights in place of the source's",
-    Question.PRACTICE: "each arm at its own best against the baseline at its own best",
+    Question.PRACTICE: "the baseline, each arm at its own best setting",
 }
 
 
