@@ -98,7 +98,7 @@ def test_each_image_passes_the_frozen_stages_once_over_epochs_and_runs(here, sou
     assert sum(compute) == sum(result["sizes"].values())  # train, val and test, in 4 epochs
     compute.clear()
     trained("mode=feature_extraction", "optimizer.lr=0.1", folder=here / "two")
-    trained("mode=feature_extraction", "module.label_smoothing=0.1", "seed=1", folder=here / "three")
+    trained("mode=feature_extraction", "optimizer.weight_decay=0.1", "seed=1", folder=here / "three")
     # another seed draws other images for training, and all of them are known: from val, or the other way round
     assert sum(compute) == 0
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from headstart.callbacks.answers import Answers
 from headstart.callbacks.each_rank import of_each_rank
 from headstart.callbacks.store import FeatureStore
-from headstart.data.subset import stratified
+from headstart.features.subset import stratified
 from headstart.features.images import Engine
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead

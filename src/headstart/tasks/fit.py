@@ -129,8 +129,7 @@ def _figure(result: dict[str, Any]) -> str:
 
 
 def _shown(result: dict[str, Any]) -> str:
-    value = _value(result)
-    return ", without validation" if math.isnan(value) else f", {_figure(result)} {value:.3f}"
+    return f", {_figure(result)} {_value(result):.3f}" if result.get("evaluations", True) else ", without validation"
 
 
 def _value(result: dict[str, Any]) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.data.subset import stratified
+from headstart.features.subset import stratified
 
 
 def test_the_classes_are_as_equal_as_their_images_allow():
