@@ -83,6 +83,7 @@ def test_a_resumed_run_remembers_a_loss_within_the_epoch_that_it_was_saved_in(tm
     assert again.state == "diverged"
 
 
+@pytest.mark.slow
 def test_a_loss_on_any_rank_counts_on_all(tmp_path):
     run_both(diverging.__file__, tmp_path, seconds=300)
     for rank in range(2):

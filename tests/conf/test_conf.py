@@ -80,8 +80,8 @@ def test_every_debug_preset_runs(option, tmp_path):
     assert result["steps"] == want[option]
 
 
-FEWER = {  # so that each kind of job is run once, and of the demo each twice
-    "demo": {"seed": "0,1"},
+FEWER = {  # so that each kind of job is run once
+    "demo": {"seed": "0"},
     "transferability_of_layers": {"weights.reset_from": "2", "seed": "0"},
     "few_images": {"target.shots": "1,2,3", "seed": "0"},
     "adaptation": {"adaptation": "source_only,cdan", "seed": "0"},

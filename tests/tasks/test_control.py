@@ -281,6 +281,7 @@ def test_step_0_the_store_and_every_later_step_have_the_measured_statistics(tmp_
             assert torch.equal(kept[f"backbone.stages.{name}.1.running_var"], norm.running_var)
 
 
+@pytest.mark.slow
 def test_a_killed_control_goes_on_with_the_statistics_that_it_had(tmp_path):
     run = [*TINY, "mode=gradual", "control=true", "unfreeze.first_epoch=1", "target.batch_size=16", *SHORT]
     run += ["callbacks.checkpoint.every_steps=1", "callbacks.checkpoint.min_interval_s=0"]
@@ -300,6 +301,7 @@ def test_a_killed_control_goes_on_with_the_statistics_that_it_had(tmp_path):
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_statistics_of_one_process():
     run = [*TINY, "mode=feature_extraction", "control=true", "trainer=ddp_cpu", *FIRST]
     assert main(run) == 0

@@ -435,6 +435,7 @@ def test_on_two_processes_the_trials_are_trained_in_one_of_their_own():
     assert per_epoch == {run["steps"] / 2}  # an optimizer step of a trial sees as many images
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
     run = [
         *SMALL, "callbacks.checkpoint.min_interval_s=0", "callbacks.checkpoint.every_steps=1",
