@@ -20,7 +20,7 @@ for the slope). "yes, but small": it is there and smaller than that. "undecided"
 many seeds or images would decide. {verdicts} differences were tested.
 
 Looks: A report is a look at the data. A study that fixed its seeds (fixed_seeds) has one look, with an error of
-0.05. One that grows spends the same 0.05 bit by bit as seeds come: of it 19 % at 3 seeds, 76 % at 5, 93 % at
+0.05. One that grows spends the same 0.05 bit by bit as seeds come: of it 19 % at 3 seeds, 76 % at 5, 97 % at
 10. The same data reported twice are one look; report.json keeps them.
 """
 
