@@ -43,7 +43,7 @@ def test_other_data_another_budget_or_network_is_no_baseline(make_run, override)
     apart = sections[1]
     assert (apart.baseline, apart.comparisons) == (None, ())
     key, _, value = override.partition("=")
-    (hint,) = apart.hints
+    hint = apart.hints[0]
     assert f"{key} {value} against" in hint
     assert "No verdict" in hint
 

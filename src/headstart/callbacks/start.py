@@ -16,8 +16,8 @@ from torch import Tensor
 from headstart.callbacks.answers import Answers
 from headstart.callbacks.each_rank import of_each_rank
 from headstart.callbacks.store import FeatureStore
-from headstart.features.subset import stratified
 from headstart.features.images import Engine
+from headstart.features.subset import stratified
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.sharding import load_whole

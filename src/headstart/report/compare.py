@@ -136,6 +136,12 @@ def _hints(
     for c in comparisons:
         if c.dropped and c.question is Question.PRACTICE:
             yield left_out(c.label, c.dropped)
+    silent = [m.run for arm in ((base,) if base else ()) + tuple(others) for m in arm.runs if not m.keeps_answers]
+    if silent:
+        yield (
+            f"{len(silent)} of the runs kept no answers of single images: their intervals are over seeds alone, "
+            "and do not speak of other images."
+        )
     for arm in ((base,) if base else ()) + tuple(others):
         if arm.diverged:
             yield (

@@ -66,6 +66,11 @@ class Measured:
     has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
 
     @property
+    def keeps_answers(self) -> bool:
+        """Whether its folder says what each image contributed to one of its figures."""
+        return bool(self.by_image) or self.run.has_diverged
+
+    @property
     def replicate(self) -> Replicate:
         return self.run.replicate
 

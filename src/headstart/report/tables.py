@@ -195,12 +195,20 @@ def figures(section: Section, study: Study) -> Table:
     for measure in MEASURES:
         cells = [_figure(measure, arm, compared.get(arm.label), study.metric) for arm in section.all_arms]
         if any(cell.text != "–" or cell.below for cell in cells):
-            rows.append([Cell(_title(measure), measure.what), *cells])
+            used = _start_images(section) if measure.key == START else ""
+            rows.append([Cell(_title(measure), measure.what + used), *cells])
     base = f"; below, the difference to {section.baseline.label}" if section.baseline else ""
     note = f"Mean with its 95 % interval{base}, paired by seed."
     if lower_is_better(study.metric):
         note += " Differences are improvements: lower levels of this metric are better."
     return Table(f"All measures of {study.metric}", ["measure", *(a.label for a in section.all_arms)], rows, note)
+
+
+def _start_images(section: Section) -> str:
+    """How many training images the closed form was made of; empty where nobody says it."""
+    found = [m.run.result.get("start_images") for arm in section.all_arms for m in arm.runs]
+    used = sorted({one["used"] for one in found if isinstance(one, dict) and isinstance(one.get("used"), int)})
+    return f"; head of {' or '.join(map(str, used))} training images" if used else ""
 
 
 def along(axis: Axis) -> list[Table]:
