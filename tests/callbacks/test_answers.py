@@ -65,6 +65,7 @@ def test_images_are_numbered_by_their_digest_in_the_split_s_order_beside_their_l
     assert sorted(path.name for path in (tmp_path / "run" / "answers").iterdir()) == ["test.npz", "val.npz"]
 
 
+@pytest.mark.slow
 def test_two_processes_leave_the_answers_of_one(tmp_path):
     fit(tmp_path / "one", ranks=1)
     run_both(answer_ranks.__file__, tmp_path / "two", seconds=300)

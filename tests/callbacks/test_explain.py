@@ -262,6 +262,7 @@ def test_without_a_kind_the_error_shows_how_one_is_chosen(tmp_path):
         watcher(tmp_path, {"filters": None})
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_kinds_and_the_runs_figures_are_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     chosen = "picture@callbacks.explain.pictures=[changes,before_after]"

@@ -406,6 +406,7 @@ def results(study):
     return {path.parent.name: json.loads(path.read_text()) for path in Path("outputs", study).glob("*/result.json")}
 
 
+@pytest.mark.slow
 def test_controls_added_to_a_finished_study_are_all_that_runs_and_scratch_is_found(capfd):
     """And with control=false,true at once scratch is run once a seed."""
     study = ["-m", "study=demo", *STUDY, "mode=scratch,feature_extraction", "seed=0,1"]

@@ -44,6 +44,7 @@ def reads(monkeypatch):
     return files
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_read_their_weights_once_and_a_changed_file_is_seen(reads):
     saved(1)
     first = sha256(Path("w.pth"))

@@ -363,6 +363,7 @@ PLANTED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_where_the_best_rates_differ_tenfold_only_the_tuned_study_names_the_right_winner():
     import planted
 

@@ -142,6 +142,7 @@ def test_the_command_says_it_before_and_after_and_a_report_shows_the_runs(tmp_pa
     assert "these data have none (50 train, 0 val, 720 test); try one of train, test" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [("on_train_batch_start", 6), ("on_test_start", 12)])
 def test_a_resumed_run_is_the_uninterrupted_one(stop, tmp_path):
     run = [

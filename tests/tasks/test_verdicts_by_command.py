@@ -61,6 +61,7 @@ def test_a_diverged_arm_is_named_and_has_no_yes_and_a_control_is_beside_it(capsy
     assert "2 of 2 runs of fine_tuning diverged" in " ".join(record["settings"][0]["summary"])
 
 
+@pytest.mark.slow
 def test_folds_are_one_section_with_a_corrected_interval(capsys):
     folds = ["target.fold=0,1,2", "target.folds=3", "mode=scratch,feature_extraction", "seed=0"]
     few = [one for one in FEW if "val_shots" not in one]
@@ -70,6 +71,7 @@ def test_folds_are_one_section_with_a_corrected_interval(capsys):
     assert {(c["intervals_over"], c["pairs"]) for c in section["comparisons"]} == {("folds", 3)}
 
 
+@pytest.mark.slow
 def test_a_run_folder_without_answers_reports_over_seeds_and_one_with_them_over_images(capsys):
     assert main(["-m", *QUICK, *FEW, "mode=feature_extraction", "control=false,true", "seed=0,1,2",
                  "hydra.sweep.dir=outputs/mine"]) == 0  # fmt: skip
