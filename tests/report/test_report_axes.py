@@ -257,3 +257,18 @@ def test_of_two_results_of_the_same_setting_and_seed_the_later_counts(tmp_path):
     study = write_report(tmp_path / "s").study
     assert [one.levels["pixels"]["val/accuracy"] for one in study.levels] == [0.9]
     assert [(other.folder, other.state) for other in study.others] == [(old, "replaced")]
+
+
+def test_places_that_are_compared_with_their_controls_say_so_and_not_that_they_are_better_than_scratch(
+    tmp_path, save_run
+):
+    """Frozen stages of the source, below scratch and above frozen random ones."""
+    for seed in range(5):
+        save_run(tmp_path / "s", "scratch", seed, [0.8 + 0.001 * seed] * 8)
+        for n in (1, 2, 3):
+            for control, level in (("false", 0.7), ("true", 0.5)):
+                overrides = ["mode=AnB", f"control={control}", f"weights.reset_from={n}", f"seed={seed}"]
+                save_run(tmp_path / "s", "AnB", seed, [level + 0.002 * seed] * 8, overrides, control=control == "true")
+    text = write_report(tmp_path / "s").text
+    assert "AnB against AnB with random weights: higher at 1, 2, 3." in text
+    assert "AnB against scratch" not in text

@@ -21,6 +21,7 @@ class Level:
     difference: Interval | None = None  # above 0 = better; None: not compared
     verdict: Verdict | None = None
     corrected_p: float = math.nan
+    against: str = ""  # what it is compared with, where that is not the baseline's line
 
 
 @dataclass(frozen=True)

@@ -192,19 +192,24 @@ def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
     test = f"test/{metric.partition('/')[2]}"
     found = []
     for section in sections:
-        ends: dict[str, Benefit] = {}
+        names = {arm.label: arm.arm.name for arm in section.all_arms}
+        ends: dict[str, tuple[Benefit, str]] = {}  # of the first question that is answered
         for c in section.comparisons:
             end = next(b for b in c.benefits if b.name == "asymptote")
-            if c.label not in ends or ends[c.label].verdict is Verdict.NOT_ANSWERED:
-                ends[c.label] = end
+            if c.label not in ends or ends[c.label][0].verdict is Verdict.NOT_ANSWERED:
+                ends[c.label] = end, names.get(c.against, c.against)
         for arm in section.all_arms:
-            benefit = None if arm is section.baseline else ends.get(arm.label)
             level = arm.means[END]
             low, high = sorted((sign * level.low, sign * level.high))
             end_level = Level(level._replace(mean=sign * level.mean, low=low, high=high))
-            if benefit is not None:
+            if arm is not section.baseline and arm.label in ends:
+                benefit, against = ends[arm.label]
                 end_level = replace(
-                    end_level, difference=benefit.difference, verdict=benefit.verdict, corrected_p=benefit.p
+                    end_level,
+                    difference=benefit.difference,
+                    verdict=benefit.verdict,
+                    corrected_p=benefit.p,
+                    against=against,
                 )
             levels = {f"{metric} at the end": end_level}
             if test in arm.tests:

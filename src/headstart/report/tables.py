@@ -222,12 +222,20 @@ def along(axis: Axis) -> list[Table]:
             cells = [Cell("–") if one is None else Cell(plus_minus(one.mean), level_text(one)) for one in there]
             rows.append([Cell(text), *cells])
         compared = any(cell.below for row in rows for cell in row)
-        below = f"; below, whether it is better than {base} there, paired by seed" if compared else ""
+        below = (
+            f"; below, the comparison with {_partners(axis, figure, base)} there, paired by seed" if compared else ""
+        )
         note = f"Mean over seeds ± half of its 95 % interval{below}."
         if figure.startswith("test/") and not compared:  # an adaptation's is compared
             note += " Chosen on val, looked at once, no part of a verdict."
         found.append(Table(f"{figure} over {axis.key}", [axis.key, *(line.label for line in axis.lines)], rows, note))
     return found
+
+
+def _partners(axis: Axis, figure: str, base: str) -> str:
+    """What the places of an axis are compared with."""
+    levels = [p.levels[figure] for line in axis.lines for p in line.points if figure in p.levels]
+    return " or ".join(dict.fromkeys(one.against or base for one in levels if one.difference is not None))
 
 
 def level_arms(study: Study) -> Table | None:

@@ -137,13 +137,24 @@ def _question(section: Section, asked: Question, metric: str) -> list[str]:
         parts.append(f"undecided{more}: {undecided}")
     if open_ := _listed(said, Verdict.NOT_MEASURABLE, metric, modes):
         parts.append(f"not measurable: {open_}")
-    reach = ", ".join(dict.fromkeys(c.this_source for c in found if c.this_source))
+    reach = _reach(found)
     budget = _budget(section) if asked is Question.PRACTICE else ""
-    scope = f" (of {reach})" if reach and asked is Question.WEIGHTS else f" ({budget})" if budget else ""
+    scope = f" ({reach})" if reach and asked is Question.WEIGHTS else f" ({budget})" if budget else ""
     missing = dict(section.missing).get(asked)
     if missing is not None:
         parts.append(_cannot(section, asked, missing, whole=not parts))
     return [f"{TITLES[asked]}{scope}: {'; '.join(parts)}."] if parts else []
+
+
+def _reach(found: Sequence[Comparison]) -> str:
+    """How far verdicts on weights reach: this source model; with the arms, where these have other sources."""
+    of_each: dict[str, list[str]] = {}
+    for c in found:
+        if c.this_source:
+            of_each.setdefault(c.this_source, []).append(c.label)
+    if len(of_each) < 2:
+        return "".join(of_each)
+    return "; ".join(f"{', '.join(labels)}: {reach}" for reach, labels in of_each.items())
 
 
 def _budget(section: Section) -> str:
@@ -181,7 +192,7 @@ def warnings(section: Section) -> list[str]:
         runs = len(arm.runs)
         if arm.diverged:
             found.append(f"{arm.diverged} of {runs} runs of {arm.label} diverged and count as the worst.")
-        if 2 * arm.below_start > runs and arm.gain is not None and not arm.arm.begins_random:
+        if 2 * arm.below_start > runs and arm.gain is not None and arm.gain.mean < 0 and not arm.arm.begins_random:
             found.append(
                 f"{arm.label} ends below its own start in {arm.below_start} of {runs} runs "
                 f"({effect(END, arm.gain)}): the features alone are enough."
@@ -308,8 +319,10 @@ def axis_summary(axis: Axis) -> list[str]:
             if any(given is verdict for _, given in compared)
         ]
         base = axis.baseline_of(line)
-        if said and base is not None:
-            sentences.append(f"{line.label} against {base.label}: {'; '.join(said)}.")
+        partners = dict.fromkeys(p.levels[figure].against for p in line.points if figure in p.levels)
+        named = [base.label if base is not None and one in ("", base.arm) else one for one in partners]
+        if said and any(named):
+            sentences.append(f"{line.label} against {' or '.join(filter(None, named))}: {'; '.join(said)}.")
     return sentences + (_enough(axis, figure) if axis.counts_images else [])
 
 
