@@ -14,6 +14,7 @@ from omegaconf import OmegaConf, open_dict
 from torch import nn
 
 from composed import CONF, TINY, composed, trained
+from headstart.backbones.small_cnn import small_cnn
 from headstart.backbones.weights import load
 from headstart.cli import main
 from headstart.tasks import weights_file, weights_pretrained
@@ -467,3 +468,20 @@ def test_two_jobs_of_one_folder_at_a_time_train_once(monkeypatch):
         job.join(60)
     assert done == [0.5, 0.5]
     assert trains == [["mode=scratch"]]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_frozen_source_that_was_never_trained_gets_the_statistics_that_its_control_has(touched, tmp_path):
+    """Its BatchNorms would say 0 and 1, of no data; those of a trained source stay as they are."""
+    torch.manual_seed(5)
+    backbone = small_cnn(width=4, size=32, channels=1, keep=None)
+    state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+    means = [key for key in state if key.endswith("running_mean")]
+    if touched:
+        state[means[0]] = state[means[0]] + 0.5
+    torch.save(state, tmp_path / "weights.pth")
+    short = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures=null", "logger=csv"]
+    given = ["mode=feature_extraction", "backbone.width=4", "weights=file", f"weights.path={tmp_path / 'weights.pth'}"]
+    assert main([*given, *short, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    kept = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(kept[key], state[key]) == touched for key in means)

@@ -48,6 +48,16 @@ def check_control(cfg: DictConfig) -> None:
         )
 
 
+def lacks_statistics(parts: Parts) -> bool:
+    """Whether the BatchNorms in the source's stages are as they were made, with mean 0 and variance 1 of no data.
+
+    Such a source has not been trained: frozen, it would be worse than its control for that alone.
+    """
+    stages = {name: stage for name, stage in parts.backbone.stages.items() if name in parts.from_source}
+    norms = [_statistics(norm) for norm in norms_of(stages)]
+    return bool(norms) and all(bool((mean == 0).all() and (variance == 1).all()) for mean, variance in norms)
+
+
 @contextmanager
 def measured_statistics(parts: Parts, data: Any, trainer: DictConfig) -> Iterator[None]:
     """Give BatchNorms that are closed in the first phase the statistics of training images; the others keep theirs.

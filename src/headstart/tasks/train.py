@@ -46,7 +46,7 @@ from headstart.report.leaves import leaves
 from headstart.selection.selection import Score, Selection
 from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
-from headstart.tasks.control import measured_statistics
+from headstart.tasks.control import lacks_statistics, measured_statistics
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import ANSWERS, RESULT, cleared, write_json
 from headstart.tasks.labelled_images import labelled_images
@@ -84,7 +84,8 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         from_source += ("head",)
     if weights.control:
         parts.data.setup("fit")
-    measures = weights.control and resumed is None  # a resumed run has them in its checkpoint
+    # a resumed run has them in its checkpoint; weights that never saw an image have none of their own either
+    measures = (weights.control or lacks_statistics(parts)) and resumed is None
     with measured_statistics(parts, parts.data, cfg.trainer) if measures else nullcontext():
         parts.module.begin(from_source, weights.head)
     share = share_of_run(parts)
