@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch._dynamo
+import torch._dynamo.testing
 from test_optimizers import OPENED, SANDWICH, States
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
