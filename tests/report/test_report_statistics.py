@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.statistics import Interval, Verdict, exp, holm, t_interval, verdict
+from headstart.report.families import decide
+from headstart.report.statistics import Interval, Verdict, exp, holm, t_interval
 
 
 def test_paired_interval_matches_scipy():
@@ -62,7 +63,8 @@ def test_one_value_and_nan_have_no_interval():
 
 
 def said(mean: float, half: float, p: float, margin: float | None = 0.01, n: int = 5) -> Verdict:
-    return verdict(Interval(mean, mean - half, mean + half, n, p, False), p, margin)[0]
+    error = half / stats.t.ppf(0.975, n - 1)
+    return decide([Interval(mean, mean - half, mean + half, n, p, False, error, n - 1)], [margin])[0].verdict
 
 
 def test_the_four_words():
@@ -79,9 +81,9 @@ def test_no_is_never_said_without_a_smallest_difference_that_matters():
 
 @pytest.mark.parametrize("values", [[0.2], [math.nan, math.nan], []])
 def test_too_few_seeds_are_undecided_and_say_why(values: list[float]):
-    word, why = verdict(t_interval(values, resolution=0.01), math.nan, 0.01)
-    assert word is Verdict.UNDECIDED
-    assert "no interval" in why
+    (found,) = decide([t_interval(values, resolution=0.01)], [0.01])
+    assert found.verdict is Verdict.UNDECIDED
+    assert "no interval" in found.why
 
 
 def test_the_end_of_an_interval_may_be_more_than_a_float_holds():

@@ -137,12 +137,6 @@ def along(sections: Iterable[Adapted]) -> list[Placed]:
     ]
 
 
-def figure_of(run: Run, tag: str) -> float:
-    """A final figure of a run; nan where it has none."""
-    value = (run.result.get("metrics") or {}).get(tag)
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
 def recalls(method: Method) -> dict[str, float]:
     """Class name -> the recall on the target's test, mean over the seeds that have one; empty where none has."""
     found: dict[str, list[float]] = {}
@@ -176,7 +170,7 @@ def _section(group: Group, common: frozenset[str], image: float) -> Adapted:
 
 
 def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
-    found = {tag: [figure_of(run, tag) for run in arm.runs] for tag in (FIGURE, SOURCE, ORACLE)}
+    found = {tag: [run.figure(tag) for run in arm.runs] for tag in (FIGURE, SOURCE, ORACLE)}
     has_oracle = any(math.isfinite(value) for value in found[ORACLE])
     gaps = [chosen - oracle for chosen, oracle in zip(found[FIGURE], found[ORACLE], strict=True)]
     return Method(

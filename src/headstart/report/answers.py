@@ -5,14 +5,16 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.report.jackknife import GROUPS, pseudo_values
+
 FOLDER = "answers"
-PARTS = 40  # of a split's images, left out one after the other, where a figure is no mean over images
 Floats = NDArray[np.float64]
 
 
@@ -89,18 +91,19 @@ class Answers:
     def _jackknifed(self, figure: Callable[[Any, Any], float] | None, said: NDArray[Any]) -> Rows | None:
         """Pseudo-values (E, G), a group of images left out at a time (Efron & Stein 1981)."""
         images = len(self.label)
-        groups = min(PARTS, images)
+        groups = min(GROUPS, images)
         if figure is None or groups < 2:
             return None
         group = np.arange(images) % groups  # the classes take turns in a split: each group holds all of them alike
-        found = np.empty((len(said), groups))
-        for row, of_row in enumerate(said):
-            whole = figure(of_row, self.label)
-            without = np.array([figure(of_row[group != g], self.label[group != g]) for g in range(groups)])
-            values = groups * whole - (groups - 1) * without
-            found[row] = values + (whole - values.mean())  # their mean is the figure itself
+        label = self.label
+        found = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in said])
         named = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
         return Rows(named, found)
+
+
+def _figure_at(figure: Callable[[Any, Any], float], said: Any, label: Any, at: NDArray[np.intp]) -> float:
+    """The figure of the images at these positions."""
+    return figure(said[at], label[at])
 
 
 def answers_in(folder: Path, split: str) -> Answers | None:

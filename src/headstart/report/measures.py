@@ -158,7 +158,7 @@ def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], wor
     if start is not None and math.isfinite(values[START]):
         by_image[START] = ByImage(start.image, sign * start.value[0])
         values[START] = float(by_image[START].value.mean())
-    values[TEST] = sign * _final(run, f"test/{figure}")
+    values[TEST] = sign * run.figure(f"test/{figure}")
     tested = answers_in(run.folder, "test")
     told = None if tested is None or not len(tested.step) else tested.rows(figure)
     if told is not None and math.isfinite(values[TEST]):
@@ -193,11 +193,6 @@ def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
 def _closed_form(run: Run, metric: str) -> float:
     """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
     found = run.result.get("start_class_means") if metric == run.monitor else None
-    return float(found) if isinstance(found, int | float) else math.nan
-
-
-def _final(run: Run, tag: str) -> float:
-    found = (run.result.get("metrics") or {}).get(tag)
     return float(found) if isinstance(found, int | float) else math.nan
 
 

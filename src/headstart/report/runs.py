@@ -97,6 +97,11 @@ class Run(_Configured):
     def replicate(self) -> Replicate:
         return Replicate(self.seed, self.fold)
 
+    def figure(self, tag: str) -> float:
+        """A final figure, such as test/accuracy; nan where it has none."""
+        value = (self.result.get("metrics") or {}).get(tag)
+        return float(value) if isinstance(value, int | float) else math.nan
+
     @property
     def has_diverged(self) -> bool:
         """Whether a loss or a weight became no finite number; a result that does not say it, by its val figures."""

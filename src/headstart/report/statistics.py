@@ -121,27 +121,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = worst
     return corrected
-
-
-def verdict(difference: Interval, corrected_p: float, margin: float | None) -> tuple[Verdict, str]:
-    """The word for one benefit, and the reason.
-
-    difference: mode minus baseline, higher is better. yes and negative transfer need the Holm-corrected test.
-    no needs the whole (uncorrected) interval within the smallest difference that matters, the margin: "not
-    significant" alone is no evidence of "no difference". All else is undecided. margin None: nobody has said
-    what matters for this measure, and no is never said.
-    """
-    if difference.n < 2:
-        seeds = "one pair of seeds gives" if difference.n == 1 else "no pair of seeds gives"
-        return Verdict.UNDECIDED, f"{seeds} no interval"
-    if not difference.known:
-        return Verdict.UNDECIDED, "the seeds do not vary and the measurement's resolution is not known"
-    if corrected_p < ALPHA:
-        small = margin is not None and abs(difference.mean) < margin
-        why = "equality is ruled out" + (", yet smaller than what matters" if small else "")
-        return (Verdict.YES if difference.mean > 0 else Verdict.NEGATIVE), why
-    if margin is not None and -margin < difference.low and difference.high < margin:
-        return Verdict.NO, "smaller than what matters"
-    if difference.low <= 0 <= difference.high:
-        return Verdict.UNDECIDED, "equality is possible"
-    return Verdict.UNDECIDED, "equality is ruled out by the interval, not by the corrected test"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, figure_of, recalls
+from headstart.report.adaptation import BASELINE, FIGURE, SOURCE, Adapted, recalls
 from headstart.report.axes import Axis
 from headstart.report.curves import lower_is_better
 from headstart.report.leaves import leaves
@@ -497,8 +497,8 @@ def adapted_list(study: Study, base: Path | None = None) -> Table | None:
             Cell(run.folder.name, link=_relative(run.folder, base)),
             Cell(one.label),
             Cell(str(run.seed)),
-            Cell(number(figure_of(run, FIGURE))),
-            Cell(number(figure_of(run, SOURCE))),
+            Cell(number(run.figure(FIGURE))),
+            Cell(number(run.figure(SOURCE))),
             Cell(run.chosen_by),
             Cell(_number((run.result.get("best") or {}).get("epoch"), 0)),
             Cell(_number(run.result.get("wall_s"), 1)),

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from headstart.report.adaptation import FIGURE, figure_of
+from headstart.report.adaptation import FIGURE
 from headstart.report.command import command, planned_seeds
 from headstart.report.compare import study_of
 from headstart.report.files import write_whole
@@ -93,7 +93,7 @@ def _with_metric(found: Found, metric: str) -> Found:
     others = tuple(run for run in found.finished if not run.adapts)
     having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
     levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
-    measured = tuple(run for run in adapted if math.isfinite(figure_of(run, FIGURE)))
+    measured = tuple(run for run in adapted if math.isfinite(run.figure(FIGURE)))
     if adapted and not others and not found.levels:
         if metric != FIGURE:
             raise UserError(
