@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from statistics import fmean
 
-import numpy as np
-
 from headstart.report.answers import answers_in
 from headstart.report.arms import Arm, Group, arms_of, groups_of, left_out
 from headstart.report.axes import Level, Placed
 from headstart.report.crossed import Contributions, crossed_interval
 from headstart.report.curves import one_image
+from headstart.report.intervals import apart
+from headstart.report.measures import ByImage
 from headstart.report.runs import Other, Replicate, Run
 from headstart.report.statistics import MATTERS, Interval, Verdict, t_interval
 from headstart.report.verdicts import Judged, Tested
@@ -204,16 +204,14 @@ def _compared(base: Method, one: Method, image: float) -> Method:
 
 def _by_image(theirs: Run, ours: Run) -> Contributions | None:
     """What each test image contributes to the difference of two runs; None where they did not keep it."""
-    found = []
-    for run in (theirs, ours):
-        answers = answers_in(run.folder, "test")
-        rows = None if answers is None else answers.rows(FIGURE.partition("/")[2])
-        if rows is None or not len(rows.value):
-            return None
-        order = np.argsort(rows.image, kind="stable")
-        found.append((rows.image[order], rows.value[-1][order]))
-    (image, before), (same, after) = found
-    return Contributions(image, after - before) if np.array_equal(image, same) else None
+    part = apart(_test_images(theirs), _test_images(ours))
+    return None if part is None else Contributions(*part)
+
+
+def _test_images(run: Run) -> ByImage | None:
+    answers = answers_in(run.folder, "test")
+    rows = None if answers is None else answers.rows(FIGURE.partition("/")[2])
+    return None if rows is None or not len(rows.value) else ByImage(rows.image, rows.value[-1])
 
 
 def _decided(one: Method, coming: Iterator[Judged]) -> Method:
