@@ -6,6 +6,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from headstart.tasks.devices import made_trainer
 from headstart.tasks.parts import assembled
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.template import template
@@ -19,9 +20,9 @@ def check_first(cfg: DictConfig) -> None:
     """
     if not waits_for_source(cfg):
         return
-    for node in (*cfg.logger.values(), *cfg.callbacks.values()):
-        if node:
-            instantiate(node)
+    loggers = [instantiate(node) for node in cfg.logger.values() if node]
+    callbacks = [instantiate(node) for node in cfg.callbacks.values() if node]
+    made_trainer(cfg.trainer, logger=loggers, callbacks=callbacks)  # which says what does not go together
     with torch.random.fork_rng(devices=[]):
         if cfg.get("rule") or cfg.get("tuning"):  # which may decide what the other parts are made of
             seed = cfg.get("images_seed", cfg.seed)
