@@ -169,3 +169,20 @@ def test_what_a_kind_of_ones_own_must_not_give_is_said(tmp_path, pictures, said)
 def test_a_png_is_the_image_again():
     want = image(5, 7)
     assert (np.asarray(Image.open(io.BytesIO(png(want)))) == want).all()
+
+
+def test_pictures_and_a_page_of_somebody_else_s_stay(tmp_path):
+    (tmp_path / "maps").mkdir()
+    for name in ("theirs", "a"):
+        Image.fromarray(image(5, 7)).save(tmp_path / "maps" / f"{name}.png")
+    with pytest.raises(UserError, match=r"a\.png is no gallery's picture; give another folder"):
+        gallery(tmp_path, kind("maps", shown("a")))
+    (tmp_path / "maps" / "a.png").unlink()
+    for _ in range(2):
+        gallery(tmp_path, kind("maps", shown("a")))
+    gallery(tmp_path, kind("maps", shown("b")))
+    assert sorted(path.stem for path in tmp_path.glob("maps/*.png")) == ["b", "theirs"]
+    (tmp_path / PAGE).write_text("<html>my own gallery</html>")
+    with pytest.raises(UserError, match="page of something else"):
+        gallery(tmp_path, kind("maps", shown("b")))
+    assert (tmp_path / PAGE).read_text() == "<html>my own gallery</html>"

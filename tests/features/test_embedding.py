@@ -117,3 +117,14 @@ def test_the_projector_gets_points_words_and_pictures_in_the_same_order_and_noth
     assert config.count("tensor_name") == 2
     assert "sprite.png" in config
     assert str(tmp_path) not in config  # a run's folder can be moved
+
+
+def test_the_projector_takes_the_place_of_an_earlier_one_and_of_nothing_else(tmp_path):
+    theirs = tmp_path / "00000" / "mine" / "thesis.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    for _ in range(2):
+        write_projector(tmp_path, {"stem": torch.randn(3, 4)}, classes=["a", "b", "c"], names=["1", "2", "3"])
+    assert theirs.exists()
+    assert len(list(tmp_path.rglob("tensors.tsv"))) == 1
+    assert (tmp_path / "projector_config.pbtxt").read_text().count("tensor_name") == 1

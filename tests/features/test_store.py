@@ -258,3 +258,27 @@ def test_entries_say_what_is_there(tmp_path):
     make_store(tmp_path).remove(entry.key)
     assert make_store(tmp_path).entries() == []
     assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_what_somebody_else_keeps_where_the_store_lies_stays(tmp_path):
+    place = tmp_path / "store"
+    names = ("resnet/model.safetensors", "resnet/about.json", f"{'a':0>16}/notes.txt")
+    theirs = [place / name for name in names]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"model": "resnet"}')
+    Images(*range(40)).of(make_store(tmp_path))
+    Images(*range(40)).of(make_store(tmp_path, max_gib=1e-9), cut("b"))  # makes room of all that it may
+    for entry in make_store(tmp_path).entries():
+        make_store(tmp_path).remove(entry.key)
+    assert make_store(tmp_path).entries() == []
+    assert [path.read_text() for path in theirs] == ['{"model": "resnet"}'] * 3
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "\xff"])
+def test_a_damaged_about_json_is_as_none(tmp_path, text):
+    Images(1, 2).of(make_store(tmp_path))
+    (file,) = (tmp_path / "store").glob("*/about.json")
+    file.write_bytes(text.encode("latin-1"))
+    rows = Images(1, 2).of(make_store(tmp_path))
+    assert torch.equal(rows.at(np.arange(2)), torch.stack([row(1), row(2)]))

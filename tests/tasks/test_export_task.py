@@ -158,3 +158,15 @@ def test_a_checkpoint_that_is_not_there_is_named(run, tmp_path, capsys):
     assert main(["task=export", "export.run_dir=run", "export.checkpoint=last"]) == 2
     assert "there is no run/checkpoints/last.ckpt" in capsys.readouterr().err
     assert not Path("run", "export").exists()
+
+
+@pytest.mark.parametrize("name", ["model.ts", "preprocessing.json"])
+def test_a_file_of_somebody_else_s_is_not_replaced(run, capsys, name):
+    Path("theirs").mkdir()
+    Path("theirs", name).write_text("{}")
+    export = ["task=export", f"export.run_dir={run}", "export.format=torchscript", "export.out_dir=theirs"]
+    assert main(export) == 2
+    assert f"theirs holds {name} of something else" in capsys.readouterr().err
+    assert [path.read_text() for path in Path("theirs").iterdir()] == ["{}"]
+    Path("theirs", name).unlink()
+    assert [main(export) for _ in range(2)] == [0, 0]

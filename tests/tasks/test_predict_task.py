@@ -127,3 +127,13 @@ def test_what_cannot_be_is_told(overrides, told, capsys):
     error = capsys.readouterr().err
     assert told in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_file_that_holds_no_predictions_is_not_replaced(capsys, kind):
+    Path("labels").write_text("file,label\nphotos/light/3.png,light\n")
+    one = ["predict.images=photos/light/3.png", f"predict.format={kind}"]
+    assert predicted(*one, "predict.out=labels") == 2
+    assert "labels holds something other than predictions" in capsys.readouterr().err
+    assert Path("labels").read_text().startswith("file,label")
+    assert [predicted(*one, "predict.out=new") for _ in range(2)] == [0, 0]

@@ -40,6 +40,8 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
         return _of_safetensors(path)
     if not begin.startswith(TORCH):
         raise UserError(f"{path} is no file that torch.save wrote, it begins with {begin!r}; was it downloaded whole?")
+    if torn := _torn(path):
+        raise UserError(f"{path} is damaged: its part {torn} is not what was written; was it downloaded whole?")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -52,6 +54,15 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises whatever its zip reader or a half pickle does
         raise UserError(f"cannot read {path}: {_of_another_kind(path) or _reason(error)}") from error
     return _state(content, path)
+
+
+def _torn(path: Path) -> str:
+    """The part of a zip archive that its checksum does not fit, which torch does not look at; empty where none is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() or ""
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return ""  # a pickle of before torch 1.6, or torch says what is wrong
 
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:

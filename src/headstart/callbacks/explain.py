@@ -159,7 +159,7 @@ class Explain(Callback):
     def _clear(self) -> None:
         """Take away what an earlier run in the same folder has drawn."""
         (self.folder / BEFORE).unlink(missing_ok=True)
-        for earlier in self.folder.glob("*/*-step*.png"):
+        for earlier in self.folder.glob(f"*/*-step{'[0-9]' * 6}*.png"):
             earlier.unlink()
 
     def _say(self, message: str) -> None:

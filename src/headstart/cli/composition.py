@@ -23,6 +23,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from headstart.cli.conf_folder import conf_dir
+from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.value_types import UNKNOWN
 from headstart.types import UserError
 
@@ -43,16 +44,20 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._swept: dict[tuple[str, ...], DictConfig] = {}
+        self._folders = JobFolders()
 
     def __getstate__(self) -> dict[str, Any]:
         """For launchers that send it to other machines with each job: without the configs of all jobs."""
-        return {**vars(self), "_swept": {}}
+        return {**vars(self), "_swept": {}, "_folders": JobFolders()}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
         found = self._swept.pop(key, None)
         if found is None:
             found = self._swept[key] = super().load_sweep_config(master_config, sweep_overrides)
+            self._folders.check(found)
+        else:  # it begins now
+            keep_finished(found)
         return found
 
     def load_configuration(

@@ -1,10 +1,14 @@
-"""What does a user read where something failed?"""
+"""The line that a user reads where something failed."""
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Iterator
 
 from headstart.types import UserError
+
+ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -19,6 +23,8 @@ def one_line(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, UserError):
         return str(cause)
+    if told := no_room(cause):
+        return told
     text = _flat(str(cause))
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
     made = f" (while making {key[1]})" if key else ""
@@ -27,6 +33,8 @@ def one_line(error: BaseException) -> str:
 
 def hydras_reason(error: BaseException) -> str:
     """What Hydra says about a command line that it cannot compose, on one line, its causes included."""
+    if told := no_room(error) or unwritable(error):
+        return told
     texts: list[str] = []
     seen: BaseException | None = error
     while seen is not None:
@@ -35,6 +43,33 @@ def hydras_reason(error: BaseException) -> str:
             texts.append(text)
         seen = seen.__cause__
     return ": ".join(texts) or type(error).__name__
+
+
+def no_room(error: BaseException) -> str:
+    """What to do about a full disk, where an error or what caused it is one; else empty."""
+    for one in _system_errors(error):
+        if one.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"no space is left on the disk to write {_file(one)}; make room, {ELSEWHERE}"
+    return ""
+
+
+def unwritable(error: BaseException) -> str:
+    """The same about a folder that nothing can be written into, before a job has begun."""
+    for one in _system_errors(error):
+        if one.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"cannot write {_file(one)} ({one.strerror}); mend that, {ELSEWHERE}"
+    return ""
+
+
+def _system_errors(error: BaseException | None) -> Iterator[OSError]:
+    while error is not None:
+        if isinstance(error, OSError):
+            yield error
+        error = error.__cause__ or error.__context__
+
+
+def _file(error: OSError) -> str:
+    return "a file of the run" if error.filename is None else str(error.filename)
 
 
 def _flat(text: str) -> str:

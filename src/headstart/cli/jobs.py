@@ -1,4 +1,4 @@
-"""What happens around one job?"""
+"""One job: its task, called in the folder where the command was started, and what is left of its failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import select
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,7 @@ from headstart import launch
 from headstart.cli import collector
 from headstart.cli.failures import one_line, root_cause
 from headstart.tasks.names import register
+from headstart.tasks.ownership import TakenError
 from headstart.types import UserError
 
 ERROR_FILE = "error.txt"
@@ -45,6 +47,11 @@ def job(cfg: DictConfig) -> object:
     Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra. A rank
     that torchrun or SLURM has started ends there.
     """
+    with _where_the_command_was_started():
+        return _result(cfg)
+
+
+def _result(cfg: DictConfig) -> object:
     folder = _run_folder()
     file = ERROR_FILE if launch.rank() == 0 else f"error-rank{launch.rank()}.txt"
     if folder is not None:
@@ -59,7 +66,7 @@ def job(cfg: DictConfig) -> object:
             raise
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
-        if folder is not None:
+        if folder is not None and not isinstance(root_cause(error), TakenError):
             text = "".join(traceback.format_exception(error))
             with suppress(OSError):  # on a full disk the message is all that is left
                 (folder / file).write_text(text, encoding="utf-8")
@@ -69,6 +76,20 @@ def job(cfg: DictConfig) -> object:
             print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
         raise
     return result
+
+
+@contextmanager
+def _where_the_command_was_started() -> Iterator[None]:
+    """Undo hydra.job.chdir=true: data, source models and trials lie where the command's relative paths lead."""
+    here, started_in = Path.cwd(), Path(HydraConfig.get().runtime.cwd)
+    if not HydraConfig.get().job.chdir or not started_in.is_dir():
+        yield
+        return
+    os.chdir(started_in)
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def reader_is_gone(error: BaseException) -> bool:

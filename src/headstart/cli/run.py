@@ -22,7 +22,8 @@ from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
-from headstart.cli.failures import hydras_reason, one_line, root_cause
+from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, unwritable
+from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.jobs import ERROR_FILE, FAILURES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.tasks.names import STUDY
 from headstart.types import UserError
@@ -77,6 +78,8 @@ def _run(found: Checked, overrides: list[str]) -> None:
             asked = [] if mode == RunMode.MULTIRUN else ["hydra.mode=MULTIRUN"]
             own.multirun(composer.config_name, job, [*overrides, *asked])
         else:
+            JobFolders().check(found.cfg)
+            keep_finished(found.cfg)
             composer.loader.ready = (found.overrides, found.cfg)
             own.run(composer.config_name, job, overrides)
     finally:
@@ -90,7 +93,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
         traceback.print_exception(error)
     if not FAILURES:  # the job did not begin
         _say(f"error: {hydras_reason(error)}")
-        return 2
+        return 1 if no_room(error) or unwritable(error) else 2
     failure = FAILURES[-1]
     _say(f"error: {failure.message}")
     if failure.error is not None and isinstance(root_cause(failure.error), UserError):
@@ -114,7 +117,7 @@ def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Excep
         _say(f"error: {hydras_reason(error)}")
         if not failures:
             _remove_leftover(sweep, started_ns)
-            return 2
+            return 1 if no_room(error) or unwritable(error) else 2
     reported = _is_reported(found, sweep, trace)
     if failures:
         _say(f"jobs that failed: {len(failures)}; the full trace of each is in its {ERROR_FILE}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import shutil
 from collections.abc import Iterable, Sequence
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from headstart.explain.page import Answered, OnPage, Section, page
 from headstart.explain.picture import Shown, UnfitError
@@ -22,6 +25,9 @@ log = logging.getLogger(__name__)
 PAGE = "gallery.html"
 PARTIAL = ".explain.partial"  # a folder: what a killed command leaves, and the next one sweeps away
 EVENTS = ".explain"  # at the end of the events' name: those of a training run are never taken for an earlier gallery's
+OURS = "<footer>headstart "  # in a page
+NAMED = re.compile(r'data-name="([^"]+)"')  # of a picture, its kind and its own name
+SOFTWARE = "headstart"  # what each picture's file names as its maker
 LONGEST = 200  # bytes of a file's name without its ending; systems take 255
 
 
@@ -55,6 +61,7 @@ def write_gallery(
     be shown.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = _earlier(folder)
     partial = folder / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -64,7 +71,7 @@ def write_gallery(
             stream.writelines(page(sections, of=of, facts=facts, answered=answered))
         if tensorboard:
             _write_events(partial, sections)
-        _put(partial, folder, [section.name for section in sections])
+        _put(partial, folder, [section.name for section in sections], earlier)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     log.info("%s: %d pictures", folder / PAGE, sum(len(section.pictures) for section in sections))
@@ -122,11 +129,25 @@ def _write_events(place: Path, sections: Sequence[Section]) -> None:
                 writer.add_image(f"explain/{picture.name}", np.asarray(image), dataformats="HWC")
 
 
-def _put(partial: Path, folder: Path, kinds: Sequence[str]) -> None:
-    """Move all that was written into its place, the page last."""
+def _earlier(folder: Path) -> frozenset[str]:
+    """The pictures on an earlier gallery's page, by kind and name. Raises UserError where it is another page."""
+    try:
+        text = (folder / PAGE).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return frozenset()
+    if OURS not in text:
+        raise UserError(f"{folder / PAGE} is a page of something else; give another folder: explain.out_dir=<folder>")
+    return frozenset(map(unescape, NAMED.findall(text)))
+
+
+def _put(partial: Path, folder: Path, kinds: Sequence[str], earlier: frozenset[str]) -> None:
+    """Move all that was written into its place, the page last; earlier: the pictures that make room for it."""
     for kind in kinds:
         for old in (folder / kind).glob("*.png"):  # an earlier command may have shown others
-            old.unlink()
+            if f"{kind}/{old.stem}" in earlier or _is_own(old):
+                old.unlink()
+            elif (partial / kind / old.name).exists():
+                raise UserError(f"{old} is no gallery's picture; give another folder: explain.out_dir=<folder>")
         for new in sorted((partial / kind).glob("*.png")):
             (folder / kind).mkdir(exist_ok=True)
             new.replace(folder / kind / new.name)
@@ -138,7 +159,16 @@ def _put(partial: Path, folder: Path, kinds: Sequence[str]) -> None:
 
 
 def png(image: Seen) -> bytes:
-    """An image (H, W, 3) as a PNG file."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG", optimize=True)
+    """An image (H, W, 3) as a PNG file, which says who has made it."""
+    stream, about = io.BytesIO(), PngInfo()
+    about.add_text("Software", SOFTWARE)
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG", optimize=True, pnginfo=about)
     return stream.getvalue()
+
+
+def _is_own(picture: Path) -> bool:
+    try:
+        with Image.open(picture) as image:
+            return bool(image.info.get("Software") == SOFTWARE)
+    except (OSError, ValueError, SyntaxError):
+        return False

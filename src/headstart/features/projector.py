@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch.nn.functional import interpolate
 from headstart.backbones.visible import visible
 from headstart.types import Pixels
 
+WRITTEN = ("projector_config.pbtxt", "tensors.tsv", "metadata.tsv", "sprite.png")
+EVENTS = "events.out.tfevents."
 SIDE = 32  # of a thumbnail, in pixels: 1000 of them make a picture of 1024 pixels a side
 WIDEST = 8192  # the browser takes no picture with a longer side
 
@@ -25,20 +27,29 @@ def write_projector(
     names: Sequence[str],
     thumbnails: Tensor | None = None,
 ) -> None:
-    """Write what TensorBoard's projector shows into a folder of its own, in place of what it held.
+    """Write what TensorBoard's projector shows into a folder, in place of what was written there before.
 
     features: tag -> (N, D). classes, names: of the N images, shown beside the points. thumbnails (N, C, h, w) in
     [0, 1], C 1 or 3.
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    if folder.exists():  # the writer would add the same embeddings once more
-        shutil.rmtree(folder)
+    _clear(folder)  # the writer would add the same embeddings once more
     rows = [[_cell(word) for word in row] for row in zip(classes, names, strict=True)]
     writer = SummaryWriter(folder)
     for tag, points in features.items():
         writer.add_embedding(points, metadata=rows, metadata_header=["class", "image"], label_img=thumbnails, tag=tag)
     writer.close()
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier call has written, and nothing else."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # it holds something else
+                path.rmdir()
+        elif path.name in WRITTEN or path.name.startswith(EVENTS):
+            path.unlink()
 
 
 def thumbnails(images: Tensor, pixels: Pixels, *, count: int) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -27,6 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ABOUT = "about.json"
+MARKS = {"stages", "answer", "shape"}  # what it says at least
 SHARD_BYTES = 64 * 2**20  # of a full shard: what filling the store holds in memory
 
 
@@ -154,12 +154,16 @@ class Store:
         """What the store holds, the most lately used first."""
         if not self.folder.is_dir():
             return []
-        found = [_entry(path) for path in self.folder.iterdir() if (path / ABOUT).is_file()]
+        found = [_entry(path) for path in self.folder.iterdir() if _is_own(path)]
         return sorted(found, key=lambda entry: -entry.used)
 
     def remove(self, key: str) -> None:
         """Take a cut's activations away; who reads them has them to the end."""
-        shutil.rmtree(self.folder / key, ignore_errors=True)
+        for pattern in (f"*{shards.SUFFIX}", f"{ABOUT}*", "*.partial"):  # what somebody else put there stays
+            for path in (self.folder / key).glob(pattern):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.folder / key).rmdir()
         (self.folder / f"{key}.lock").unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ filling
@@ -205,7 +209,8 @@ class Store:
         wanted = sum(self.needed_bytes(cut, images) for cut in cuts)
         asked = np.concatenate([part.digests for part in parts.values()])
         own = {cut.key for cut in cuts}
-        files = [(path, path.stat()) for path in self.folder.glob(f"*/*{shards.SUFFIX}")]
+        there = [path for path in self.folder.iterdir() if _is_own(path)]
+        files = [(path, path.stat()) for one in there for path in one.glob(f"*{shards.SUFFIX}")]
         left = sum(status.st_size for _, status in files)
         for path, status in sorted(files, key=lambda one: one[1].st_mtime):
             if left + wanted <= self.max_bytes:
@@ -288,12 +293,17 @@ def _rows(table: _Table, part: Part) -> StoredRows:
     return StoredRows([table.pieces[number] for number in used], piece, table.row[place])
 
 
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is one that the store has made: other files may lie where the store does."""
+    return _about(folder) is not None
+
+
 def _about(folder: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # bad JSON and bad text are ValueErrors
         return None
-    return found
+    return found if isinstance(found, dict) and found.keys() >= MARKS else None
 
 
 def _entry(folder: Path) -> Entry:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.report.checksums import CURVE, changed_files
 from headstart.report.leaves import leaves
 
 FORMAT = 1  # of result.json
@@ -194,10 +195,14 @@ def run_in(folder: Path) -> Run | Levels | Other:
         if overrides is None:
             overrides = _overrides_file(folder)
         rows = _rows(folder / "metrics.csv")
+        changed = changed_files(folder, result, CURVE)
     except KeyError as error:
         return Other(folder, "damaged", f"result.json lacks {error}")
     except (OSError, ValueError, TypeError) as error:  # bad JSON, bad text and bad numbers are ValueErrors
         return Other(folder, "damaged", f"{type(error).__name__}: {error}")
+    if changed:
+        why = f"{' and '.join(changed)} changed since the run wrote it, or was cut; rerun=true runs it again"
+        return Other(folder, "damaged", why)
     return Run(folder, mode, seed, tuple(str(o) for o in overrides), result, rows, leaves(config_in(folder)))
 
 

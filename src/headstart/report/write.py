@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from headstart.report.runs import Found, Other, runs_below
 from headstart.report.study import Study
 from headstart.report.words import verdict_text
 from headstart.types import UserError
+
+OURS = "<footer>headstart "  # in a page
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,30 @@ def write_report(
         "report.md": markdown(study, name, how),
         "report.html": page(study, name, how, folder),
     }
-    for file, text in texts.items():  # only when all of them could be made, so that they agree
-        write_whole(folder / file, text)
+    _check_own(folder, texts)
+    try:
+        for file, text in texts.items():  # only when all of them could be made, so that they agree
+            write_whole(folder / file, text)
+    except OSError as error:
+        raise UserError(
+            f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "
+            f"folder writable, or make room on its disk, then headstart task=report report.dir={folder}"
+        ) from error
     return Written(folder / "report.html", study, verdict_text(study, name))
+
+
+def _check_own(folder: Path, files: Iterable[str]) -> None:
+    """Raise UserError where files of a report's names are something else, which would be lost."""
+    earlier = _earlier(folder / "report.json")
+    if isinstance(earlier, dict) and {"format", "study", "metric"} <= earlier.keys():
+        return
+    there = [file for file in files if (folder / file).exists()]
+    page = folder / "report.html"
+    if there and not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace")):
+        raise UserError(
+            f"{folder} holds {', '.join(there)} of something else, which a report would replace; move them away, then "
+            f"headstart task=report report.dir={folder}"
+        )
 
 
 def _earlier(file: Path) -> object:

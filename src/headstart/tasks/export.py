@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import warnings
@@ -29,6 +30,7 @@ from headstart.types import Pixels, UserError
 log = logging.getLogger(__name__)
 FILES = {"torch_export": "model.pt2", "onnx": "model.onnx", "torchscript": "model.ts"}
 ONNX = ("onnx", "onnxscript", "onnxruntime")
+ABOUT = "preprocessing.json"  # beside the model; by it an export is known for one
 CHECKED = 8  # images
 TOLERANCE = 1e-4  # of logits
 LARGEST = 2**31 - 2**20  # bytes of weights in one ONNX file; protobuf takes no more
@@ -70,6 +72,8 @@ def export(
     target = Path(out_dir).expanduser() if out_dir else folder / "export"
     target.mkdir(parents=True, exist_ok=True)
     file = target / FILES[format]
+    if out_dir:  # in the run's own folder nothing else lies
+        _check_own(file)
     with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as partial:
         made = Path(partial) / file.name
         difference = _checked(model, images, want, made, format)
@@ -78,12 +82,27 @@ def export(
     about = {"run": folder.name, "checkpoint": checkpoint, "model": file.name, "format": format}
     checked = {"images": len(images), "largest_difference": difference}
     content = about | _preprocessing(found) | {"checked": checked, "versions": versions()}
-    write_json(target / "preprocessing.json", content)
+    write_json(target / ABOUT, content)
     log.info(
         "%s: the largest difference from the run's model is %.1e, on %d images; preprocessing.json beside it says what "
         "it takes", file, difference, len(images),
     )  # fmt: skip
     return file
+
+
+def _check_own(file: Path) -> None:
+    """Raise UserError where a file of this name, or preprocessing.json beside it, is no earlier export's."""
+    beside = file.with_name(ABOUT)
+    try:
+        about = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = None
+    ours = isinstance(about, dict) and {"run", "checkpoint", "model"} <= about.keys()
+    if taken := [path.name for path in (file, beside) if path.exists() and not ours]:
+        raise UserError(
+            f"{file.parent} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
+            "export.out_dir=<folder>"
+        )
 
 
 class Deployed(nn.Module):

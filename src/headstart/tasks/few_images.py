@@ -19,9 +19,11 @@ from headstart.features.logistic import logistic
 from headstart.features.pca import Directions, directions
 from headstart.features.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
 from headstart.scores.naive import wilson_interval
-from headstart.tasks.folders import RESULT, finished, write_json
+from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, frozen
+from headstart.tasks.mark import write_mark
 from headstart.tasks.names import config_hash, is_control, own_overrides
+from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
 from headstart.types import UserError
@@ -55,8 +57,10 @@ def few_images(
         return float("nan")
     check_chooses_on_val(cfg, "few_images")
     folder = Path(cfg.run_dir)
-    result = None if cfg.rerun else finished(folder)
+    check_folder(cfg, folder)
+    result = finished_run(cfg, folder)
     if result is None:
+        write_mark(folder, config_hash(cfg), asked=config_hash(cfg))
         if not cfg.reuse:
             raise UserError(
                 f"few_images asks what a source's features bring, and mode={cfg.mode} reuses no source; "

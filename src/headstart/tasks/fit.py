@@ -1,4 +1,4 @@
-"""What happens when a run is started?"""
+"""The task `fit`: one run in its own folder, unless it is finished there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
 from headstart.report.files import write_whole
+from headstart.report.runs import config_in
 from headstart.tasks.agreement import agree, of_first, wait_for_all
+from headstart.tasks.check_first import check_first
 from headstart.tasks.control import check_control
 from headstart.tasks.devices import needed_processes
-from headstart.tasks.folders import finished
+from headstart.tasks.folders import finished, result_damage
+from headstart.tasks.mark import write_mark
 from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
 from headstart.tasks.once import LOCK, held_alone
+from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
 from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
 from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
+from headstart.tasks.uncounted import uncounted_differences
 from headstart.tasks.without_validation import check_without_validation
 from headstart.types import UserError
 
@@ -47,12 +52,24 @@ def fit(*, cfg: DictConfig) -> float:
         log.info("mode=%s takes no weights of a source: with control=true it is the same run as without", cfg.mode)
         # whoever adds controls to a study means to run those again, not what they are compared with
         cfg = _with(cfg, {CONTROL: False, "rerun": False})
-    if cfg.reuse or launch.launcher() is not None:
+    if launch.rank() > 0 or launch.launcher() == "headstart":  # who has started this rank holds the folder's lock
         return _fitted(cfg, folder)
-    # such a run may be two jobs of a sweep, with and without control=true, and a launcher may start both at once
+    return _alone(cfg, folder, is_idle=is_idle)
+
+
+def _alone(cfg: DictConfig, folder: Path, *, is_idle: bool) -> float:
+    """The val figure of the run in the folder, which no other command trains in meanwhile.
+
+    Another command that asks for the same run waits and takes its result: a launcher may start two jobs of a sweep at
+    once that are one run, with and without control=true.
+    """
+    check_folder(cfg, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with held_alone(folder / LOCK, what=f"the run {folder.name}"):
-        if is_idle:
+    # torchrun and SLURM have started other ranks, which would lose patience
+    waits = launch.launcher() is None
+    with held_alone(folder / LOCK, what=f"the run {folder.name}", folder=folder, waits=waits):
+        check_folder(cfg, folder, holds_lock=True)
+        if is_idle and finished(folder) is None:
             _write_as_without(cfg, folder)
         return _fitted(cfg, folder)
 
@@ -63,14 +80,26 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     starts_ranks = processes > 1 and launch.launcher() is None
     if processes > 1 and not starts_ranks:
         agree(cfg)
-    result = of_first(None if cfg.rerun else finished(folder))
+    result = of_first(finished_run(cfg, folder) if launch.rank() == 0 else None)
     if result is not None:
         log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
+        if told := _other_files(cfg, folder):
+            log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, told)
         return _value(result)
+    trains = launch.launcher() != "headstart" and launch.rank() == 0
+    if trains and (damage := result_damage(folder)):
+        log.warning("%s has a damaged result.json (%s), so it counts as not finished", folder.name, damage)
+    known = of_first(known_hashes(folder) if launch.rank() == 0 else None)
+    asked, digest = config_hash(cfg), run_hash(cfg, known)
+    if trains:
+        write_mark(folder, digest, asked=asked)
     check_without_validation(cfg)
+    check_first(cfg)
     if (plain := settled(cfg, processes=processes)) is not cfg:
-        cfg = plain
+        cfg, digest = plain, run_hash(plain, known)
         write_down(cfg, folder)
+        if trains:
+            write_mark(folder, digest, asked=asked)
     check_adapters(cfg)
     check_selection(cfg)
     check_adaptation(cfg)
@@ -86,10 +115,17 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     about = {
         "study": folder.parent.name,
         "name": folder.name,
-        "hash": config_hash(cfg),
+        "hash": digest,
         "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
     }
     return float(of_first(_value(train(cfg, folder, about=about))))
+
+
+def _other_files(cfg: DictConfig, folder: Path) -> str:
+    """In which loggers and the like the finished run in the folder differs from what is asked for now."""
+    ran, asked = config_in(folder), OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(asked, dict)  # a DictConfig gives a dict; mypy cannot know
+    return "; ".join(uncounted_differences({str(key): node for key, node in asked.items()}, ran)) if ran else ""
 
 
 def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:

@@ -1,4 +1,4 @@
-"""What are the folders of studies and runs called?"""
+"""Names of the folders of studies and runs, and the hash of what a run computes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart.backbones.places import place_of
+from headstart.tasks.folders import CHECKPOINTS, RESULT
 from headstart.tasks.later_settings import without_later
+from headstart.tasks.uncounted import is_uncounted, without_uncounted
 from headstart.types import UserError
 from headstart.unchanged import sha256 as sha256_of
 
+OUTPUTS = Path("outputs")
 STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
@@ -62,17 +65,37 @@ def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterab
         return "runs"
     keys = ",".join(key.lstrip("+") for key in varying)
     named = [override for override in fixed if not _is_left_out(override) and _key(override) != CONTROL]
-    kept = sorted(map(_without_machine, named))
-    return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, kept]))}"
+
+    def of(overrides: list[str]) -> str:
+        kept = sorted(map(_without_machine, overrides))
+        return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, kept]))}"
+
+    earlier = of(named)  # the name of before some settings were left out of it: a sweep that has it goes on there
+    return earlier if (OUTPUTS / earlier).is_dir() else of([one for one in named if not is_uncounted(_key(one))])
 
 
 def run_name(*, _root_: DictConfig) -> str:
-    """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own."""
+    """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own.
+
+    Where the study's folder has a run of this hash under another name, that one: it is the same run.
+    """
     hydra = _hydra_node(_root_)
     overrides = [] if hydra is None else own_overrides(_root_, hydra.overrides.task)
     # sorted: the order of overrides changes no config, and so should find the same folder again
-    kept = sorted(_without_machine(override) for override in overrides if not _is_left_out(override))
-    return f"{safe(','.join(kept) or 'default')}-{config_hash(_root_)}"
+    named = [one for one in overrides if not _is_left_out(one) and not is_uncounted(_key(one))]
+    digest = config_hash(_root_)
+    name = f"{safe(','.join(sorted(map(_without_machine, named))) or 'default')}-{digest}"
+    study = OUTPUTS / study_name(_root_=_root_)
+    return name if (study / name).is_dir() else _otherwise_called(study, digest, earlier_hash(_root_)) or name
+
+
+def _otherwise_called(study: Path, *digests: str) -> str | None:
+    """The name of a folder in a study's that holds a run of one of these hashes."""
+    for digest in dict.fromkeys(digests):
+        for folder in sorted(study.glob(f"*-{digest}")):
+            if (folder / RESULT).is_file() or (folder / CHECKPOINTS / "last.ckpt").is_file():
+                return folder.name
+    return None
 
 
 def is_control(cfg: DictConfig) -> bool:
@@ -105,10 +128,23 @@ def run_dir(*, _root_: DictConfig) -> str:
 def config_hash(cfg: DictConfig) -> str:
     """8 hex digits of what a run computes: its config without its folder, `rerun`, `resume`, this machine's paths.
 
+    Nor does the choice of loggers count, or another setting that cannot change a figure (tasks/uncounted.py).
     `control` counts where the run is one, and then of `weights` only which stages would have them.
 
     cfg: the job's, with or without the hydra node. The working folder counts as `.`, the home folder as `~`.
     """
+    return _hash(cfg, counts_all=False)
+
+
+def earlier_hash(cfg: DictConfig) -> str:
+    """The hash that the run had when loggers, progress bar and profiler counted; runs of then have it in their names.
+
+    With the shipped values of these settings the two are equal.
+    """
+    return _hash(cfg, counts_all=True)
+
+
+def _hash(cfg: DictConfig, *, counts_all: bool) -> str:
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
     kept = {
@@ -124,6 +160,8 @@ def config_hash(cfg: DictConfig) -> str:
         kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
         kept["weights"] = _by_content(kept["weights"])
+    if not counts_all:
+        kept = without_uncounted(kept)
     loggers = kept.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from headstart.tasks.train import quieten
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+BEGINNINGS = ("file,predicted,", '[\n{"file": ', "\n]")  # of what this task writes, CSV and JSON
 TOLD = 5  # unreadable files in the log
 
 
@@ -77,7 +79,9 @@ def predict(
     files = files_of(images, setting="predict.images")
     path = Path(out).expanduser() if out else Path(run_dir).expanduser() / f"predictions.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
+    if out:
+        _check_own(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # of two commands at once, each has its own
     failed: list[Prediction] = []
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
@@ -99,6 +103,17 @@ def predict(
     looked = "" if views is None else f", the mean of {count} views of each"
     log.info("%s: %d images%s%s", path, len(files), looked, more)
     return path
+
+
+def _check_own(path: Path) -> None:
+    """Raise UserError where the file to write holds something other than predictions, as a table of labels."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            begin = stream.read(200)
+    except OSError:
+        return
+    if begin.strip() and not begin.startswith((*BEGINNINGS,)):
+        raise UserError(f"{path} holds something other than predictions, which would be lost; give another predict.out")
 
 
 def files_of(images: str, *, setting: str) -> list[str]:

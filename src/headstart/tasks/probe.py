@@ -22,9 +22,11 @@ from headstart.features.neighbours import Measure
 from headstart.features.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
 from headstart.modules.head import class_means
 from headstart.scores.naive import wilson_interval
-from headstart.tasks.folders import RESULT, finished, write_json
+from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, Stored, frozen
+from headstart.tasks.mark import write_mark
 from headstart.tasks.names import config_hash, own_overrides
+from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
 from headstart.types import UserError
@@ -62,8 +64,10 @@ def probe(
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "probe")
     folder = Path(cfg.run_dir)
-    result = None if cfg.rerun else finished(folder)
+    check_folder(cfg, folder)
+    result = finished_run(cfg, folder)
     if result is None:
+        write_mark(folder, config_hash(cfg), asked=config_hash(cfg))
         kinds = Kinds(
             ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",

@@ -63,7 +63,7 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
     the file.
     Raises the first failure of a rank, when all have ended: UserError where it was one there, else RankError.
     """
-    for old in folder.glob("rank*.log"):
+    for old in folder.glob("rank[0-9]*.log"):
         old.unlink()
     port = str(_free_port())  # a new one for each job: the last job's may not be free yet
     threads = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1

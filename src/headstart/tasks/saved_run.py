@@ -1,17 +1,23 @@
-"""What is there of a finished run, for a task that goes on with it?"""
+"""A finished run as tasks take it that go on with its model: result, config, checkpoint, each found whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
+from yaml import YAMLError
 
-from headstart.tasks.folders import finished
+from headstart.report.checksums import KEY as FILES
+from headstart.tasks.folders import CHECKPOINTS, finished, result_damage
 from headstart.tasks.later_settings import with_later
+from headstart.tasks.resume import damage_of
 from headstart.types import Pixels, UserError
+from headstart.unchanged import sha256
 
 
 class SavedRun(NamedTuple):
@@ -54,22 +60,46 @@ class Known:
 
 
 def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> SavedRun:
-    """The run in a folder. Raises UserError where it is not finished or lacks a file."""
+    """The run in a folder. Raises UserError where it is not finished, lacks a file, or one of them is damaged."""
     folder = Path(run_dir).expanduser()
     result = finished(folder)
     if result is None:
-        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
-    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
+        damage = result_damage(folder)
+        why = f", whose result.json is damaged ({damage}); rerun=true runs it again" if damage else ""
+        raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}{why}")
+    path = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+    if damage := changed_since(folder, result, path) or ("" if _is_told(result, path) else damage_of(path)):
+        raise UserError(
+            f"{path} is damaged ({damage}), so the figures of {folder.name} are not this model's; put a whole copy in "
+            "its place, or run it again with rerun=true"
+        )
     return SavedRun(folder, result, run_config(folder), path)
+
+
+def changed_since(folder: Path, result: Mapping[str, Any], checkpoint: Path) -> str:
+    """How a checkpoint differs from the one that the finished run wrote; empty where it does not, or nobody knows."""
+    if _is_told(result, checkpoint) and sha256(checkpoint) != result[FILES][f"{CHECKPOINTS}/{checkpoint.name}"]:
+        return f"its SHA-256 is not the one in {folder.name}/result.json"
+    return ""
+
+
+def _is_told(result: Mapping[str, Any], checkpoint: Path) -> bool:
+    told = result.get(FILES)
+    return isinstance(told, dict) and f"{CHECKPOINTS}/{checkpoint.name}" in told
 
 
 def run_config(folder: Path) -> DictConfig:
     """The config that a run was made with, with the settings that came later."""
     for path in (folder / ".hydra" / "config.yaml", folder / "config.yaml"):  # config.yaml: a source's own run
         if path.is_file():
-            cfg = OmegaConf.create(with_later(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
-            assert isinstance(cfg, DictConfig)
+            try:
+                cfg = OmegaConf.create(with_later(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
+            except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+                why = " ".join(str(error).split())
+                raise UserError(f"{path} is damaged, so how the run was made is not known: {why}") from error
+            if not isinstance(cfg, DictConfig):
+                raise UserError(f"{path} is damaged: expected a mapping, got {type(cfg).__name__}")
             return cfg
     raise UserError(f"{folder} has no .hydra/config.yaml, so how the run was made is not known")

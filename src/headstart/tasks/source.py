@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
 from headstart.scores.naive import naive_accuracies, wilson_interval
-from headstart.tasks.folders import finished
+from headstart.tasks.mark import write_mark
 from headstart.tasks.names import config_hash, is_control, safe
-from headstart.tasks.once import made_once
+from headstart.tasks.once import made_once, whole_result
 from headstart.tasks.parts import assembled
 from headstart.types import UserError
 
@@ -41,7 +41,8 @@ def source_weights(
     """The weights of the source model of this configuration, which is trained now if no finished one is there.
 
     The source run is a run like any other: its own folder below outputs/source, found by the hash of what it
-    was trained on and how. Runs that want the same one wait while it is trained. seed, max_epochs,
+    was trained on and how. Runs that want the same one wait while it is trained; one whose files have changed since
+    is trained anew. seed, max_epochs,
     batch_size, optimizer, scheduler: of its training. Raises UserError where it does not beat naive models
     and require_better is set.
     """
@@ -108,7 +109,7 @@ def waits_for_source(cfg: DictConfig) -> bool:
     """Whether the job would train a source model first."""
     if not cfg.reuse or is_control(cfg) or cfg.weights.get("_target_") not in _RECIPES:
         return False
-    return finished(_place(_recipe(cfg))[0]) is None
+    return whole_result(_place(_recipe(cfg))[0]) is None
 
 
 def developed(cfg: DictConfig) -> dict[str, Any]:
@@ -196,7 +197,7 @@ def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> 
 
     log.info("training the source model %s", folder.name)
     runnable = _runnable(recipe, folder, cfg)
-    folder.mkdir(exist_ok=True)
+    write_mark(folder, digest, asked=digest)
     OmegaConf.save(runnable, folder / "config.yaml")
     about = {
         "study": "source",

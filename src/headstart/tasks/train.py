@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from headstart import launch
 from headstart.backbones.weights import Weights, weights_hash
@@ -42,6 +42,8 @@ from headstart.callbacks.throughput import Throughput
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
 from headstart.modules.compilation import compile_in_place
+from headstart.report.checksums import KEY as FILES
+from headstart.report.checksums import digests
 from headstart.report.leaves import leaves
 from headstart.selection.selection import Score, Selection
 from headstart.sharding import load_whole, whole_state
@@ -50,6 +52,7 @@ from headstart.tasks.control import lacks_statistics, measured_statistics
 from headstart.tasks.devices import made_trainer
 from headstart.tasks.folders import ANSWERS, RESULT, cleared, write_json
 from headstart.tasks.labelled_images import labelled_images
+from headstart.tasks.loggers import ended_with_run
 from headstart.tasks.names import is_control
 from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
@@ -70,6 +73,13 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     With resume=auto an unfinished run in the folder goes on from its last checkpoint, and ends as it would have.
     about: what the result says besides of where it comes from (study, name, hash, overrides).
     """
+    begun: list[Logger] = []
+    with ended_with_run(begun):
+        return _trained(cfg, folder, about, begun)
+
+
+def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[Logger]) -> dict[str, Any]:
+    """What train() gives; begun: gets the loggers when they are about to log."""
     began = time.perf_counter()
     quieten()
     selection = selection_of(cfg)
@@ -177,6 +187,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
     if cfg.get("compile"):  # after the plan, which counts what each layer does
         compile_in_place(parts.module.stages)
     setup_s = round(time.perf_counter() - began, 4)
+    begun += loggers
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
     kinds = VALIDATION if validates else ("train",)
     last = figures(trainer.callback_metrics, *kinds)  # the test clears them
@@ -243,7 +254,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         log.info("%s: %s%s", folder.name, line(result["phases"], result["peak_memory_mib"], around), best_is)
         if warning := divergence.warning("weights.optimizer.lr" if about["study"] == "source" else "optimizer.lr"):
             log.warning("%s: %s", folder.name, warning)
-        write_json(folder / RESULT, result)
+        write_json(folder / RESULT, result | {FILES: digests(folder)})
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
     return_freed_memory()

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from headstart import launch
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.folders import finished
-from headstart.tasks.names import OF_THE_COMMAND, config_hash, safe
+from headstart.tasks.mark import write_mark
+from headstart.tasks.names import OF_THE_COMMAND, config_hash, earlier_hash, safe
 from headstart.tasks.once import made_once
 from headstart.tasks.ranks import run_apart
 from headstart.tasks.train import train
@@ -58,11 +59,13 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
         if plain.task == "plan":  # whose trials are those of the run
             plain.pop(plain.task, None)
             plain.task, plain.fit = "fit", {"_target_": "headstart.tasks.fit.fit"}
-    digest = config_hash(plain)
     values = {key: OmegaConf.select(plain, key) for key in keys}
     told = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
     control = ["control"] if cfg.get("control") and cfg.reuse else []
     title = ",".join([_last_part(plain.target), _last_part(plain.backbone), str(plain.mode), *control, *told, *name])
+    digest, earlier = config_hash(plain), earlier_hash(plain)
+    if finished(TRIALS / f"{safe(title)}-{earlier}"):
+        digest = earlier
     with open_dict(plain):
         plain.run_dir = (TRIALS / f"{safe(title)}-{digest}").as_posix()
         plain.resume = cfg.get("resume")
@@ -118,7 +121,7 @@ def _trained(trial: Trial, number: str) -> None:
 
     def make() -> dict[str, Any]:
         log.info("trial %s: %s", number, folder.name)
-        folder.mkdir(exist_ok=True)
+        write_mark(folder, trial.hash, asked=trial.hash)
         OmegaConf.save(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
         return train(trial.cfg, folder, about=about)

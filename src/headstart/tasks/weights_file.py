@@ -22,6 +22,7 @@ from headstart.backbones.places import OnHub, Url, place_of
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.tasks.folders import finished
+from headstart.tasks.saved_run import changed_since
 from headstart.tasks.template import template
 from headstart.types import UserError
 from headstart.unchanged import identity
@@ -122,6 +123,8 @@ def _head(
     if match.prefix != "backbone.":
         return linear_head(state, match, backbone), ()
     result = finished(file.parent.parent)
+    if result is not None and (damage := changed_since(file.parent.parent, result, file)):
+        raise UserError(f"{file} is damaged: {damage}; put a whole copy in its place, or run it again with rerun=true")
     head = {name.removeprefix("head."): tensor for name, tensor in state.items() if name.startswith("head.")}
     return head, tuple((result or {}).get("class_names", ()))
 

@@ -1,0 +1,83 @@
+"""The folders of a command's jobs, looked at before Hydra writes its files into them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from headstart import launch
+from headstart.tasks.folders import finished
+from headstart.tasks.names import CONTROL, config_hash
+from headstart.tasks.ownership import RUNS, check_folder
+from headstart.types import UserError
+
+
+class JobFolders:
+    """The folders that the jobs of a command have been found to go to."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Path, str] = {}  # of the run that goes there
+        self._jobs = 0
+
+    def check(self, cfg: DictConfig) -> None:
+        """Raise UserError where the next job's folder is not its to write into, or another job of the command has it.
+
+        cfg: with the hydra node.
+        """
+        number, self._jobs = self._jobs, self._jobs + 1
+        with _in_job(cfg, number) as (asked, folder):
+            if folder is None:
+                return
+            check_folder(asked, folder)
+            digest = config_hash(asked)
+            if self._hashes.setdefault(folder, digest) != digest:
+                raise UserError(
+                    f"two jobs of the sweep have other settings and the same folder, {folder}; leave out "
+                    "hydra.sweep.subdir, or name in it what differs: hydra.sweep.subdir='${run_name:}'"
+                )
+
+
+def keep_finished(cfg: DictConfig) -> None:
+    """Let Hydra write no files of a job whose run is finished: those that are there say how it was made."""
+    with _in_job(cfg, 0) as (asked, folder):
+        is_idle = bool(asked.get(CONTROL)) and not asked.get("reuse")  # which is run as without, and never again
+        if folder is None or (asked.get("rerun") and not is_idle) or finished(folder) is None:
+            return
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.output_subdir = None
+
+
+@contextmanager
+def _in_job(cfg: DictConfig, number: int) -> Iterator[tuple[DictConfig, Path | None]]:
+    """A copy of a job's config that resolves as in the job, and the job's folder; None where it is no run's.
+
+    number: of the job in its sweep. The folder is None too where only the job will know it.
+    """
+    node = cfg.get(str(cfg.get("task")))
+    target = node.get("_target_") if isinstance(node, DictConfig) else None
+    if launch.rank() > 0 or target not in RUNS or OmegaConf.select(cfg, "hydra.output_subdir") is None:
+        yield cfg, None
+        return
+    asked = copy.deepcopy(cfg)  # HydraConfig makes what it is given read-only
+    with read_write(asked.hydra), open_dict(asked.hydra):
+        asked.hydra.job.num, asked.hydra.job.id = number, str(number)
+    before = HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().set_config(asked)
+        yield asked, _folder(asked)
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def _folder(cfg: DictConfig) -> Path | None:
+    places = ("sweep.dir", "sweep.subdir") if cfg.hydra.mode == RunMode.MULTIRUN else ("run.dir",)
+    try:
+        return Path(*(str(OmegaConf.select(cfg.hydra, place)) for place in places))
+    except Exception:  # a resolver of the user's, or one that asks for what only the job has: the task looks again
+        return None
