@@ -28,6 +28,7 @@ REAL = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared
 SHARED = {
     "shots": None, "val_shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
     "cache_gib": 0, "batch_size": 8, "num_workers": 0, "augment": None, "sampler": None,
+    "value_range": None, "background": 255, "max_pixels": 10**9,
 }  # fmt: skip
 
 

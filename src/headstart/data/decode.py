@@ -1,29 +1,39 @@
-"""How does an image file become pixels of the size that is asked for?"""
+"""Decoding of an image file to the pixels and the size that a backbone expects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
+from math import ceil, isfinite
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.eight_bit import Samples, eight_bit, samples_of
+from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, escaped, opened, regular
 from headstart.types import LARGER, Pixels, UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+MIRRORED = {2: (True, False), 3: (True, True), 4: (False, True), 6: (False, True), 7: (True, True), 8: (True, False)}
+ORIENTATION = 0x0112  # of EXIF
+
+
 @dataclass(frozen=True)
 class Decoder:
     """File -> (size, size) grey or (size, size, 3) RGB, uint8: the shorter side becomes `resize`, the centre is kept.
 
-    Upright as EXIF says; bilinear or bicubic, antialiased; of several frames the first; transparency is ignored.
+    Upright as EXIF says; bilinear or bicubic, antialiased; of several frames the first. The bytes alone decide,
+    whatever brings them. docs/data.md has what becomes of each format, mode and depth.
     reduced: a JPEG whose shorter side is at least twice `resize` is decoded at 1/2, 1/4 or 1/8 of its size, never
     below `resize`. That takes about half the time; values then differ by about 1 of 255 on average from
-    those of a full decoding.
+    those of a full decoding. value_range, background: as headstart.data.eight_bit says. max_pixels: of a file's image;
+    one that has more is never decoded.
     """
 
     size: int  # pixels
@@ -31,65 +41,120 @@ class Decoder:
     channels: Literal[1, 3]
     reduced: bool
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    value_range: tuple[float, float] | None = None
+    background: int = 255
+    max_pixels: int = field(default=MAX_PIXELS, repr=False)  # no pixel depends on it
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """The image of a file. Raises UserError with the file's name where there is none."""
-        return self._image(path, str(path))
+        try:
+            with regular(path) as stream:
+                stored = stream.read()
+        except (OSError, UnfitImageError) as error:
+            raise self._unreadable(str(path), error) from error
+        return self.of_bytes(stored, str(path))
 
     def of_bytes(self, stored: bytes, name: str) -> NDArray[np.uint8]:
         """The image of a file's bytes. Raises UserError with this name where there is none."""
-        return self._image(BytesIO(stored), name)
-
-    def _image(self, file: Path | IO[bytes], name: str) -> NDArray[np.uint8]:
-        from PIL import Image
-
         try:
-            with Image.open(file) as image:
+            with opened(BytesIO(stored), max_pixels=self.max_pixels) as image:
+                samples = samples_of(image, stored[:BEGIN])
                 extent: tuple[float, float] = image.size
                 if self.reduced:
                     # of a JPEG only; grey asks for the luma alone, which is in the file as it is
                     drafted = image.draft(self._mode, (self.resize, self.resize))
                     if drafted:  # the last pixel of a row or column may stand for less than a whole one
                         extent = drafted[1][2:]
-                return self.of(image, extent)
+                return self._made(image, samples, extent)
         except Exception as error:  # each format's decoder raises errors of its own
-            raise UserError(
-                f"{name} is no image that can be read ({type(error).__name__}: {error}); repair it, or take it away"
-            ) from error
+            raise self._unreadable(name, error) from error
 
-    def of(self, image: Image, extent: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-        """The same of an image that is open already, or of its first `extent` pixels (width, height)."""
-        from PIL import ImageOps
+    def of(self, image: Image, name: str) -> NDArray[np.uint8]:
+        """The same of an image that is open already. Raises UserError with this name where it has no pixels."""
+        try:
+            return self._made(image, samples_of(image, b""), image.size)
+        except Exception as error:
+            raise self._unreadable(name, error) from error
 
+    def _made(self, image: Image, samples: Samples, extent: tuple[float, float]) -> NDArray[np.uint8]:
+        """Of the first `extent` pixels (width, height) of an image that is open."""
+        image.load()
+        orientation = orientation_of(image)  # PNG may say it behind the pixels, and of TIFF Pillow has turned them
+        plain = eight_bit(image, self._mode, samples=samples, value_range=self.value_range, background=self.background)
         # the centre is the centre however the image is turned, and fewer pixels are turned faster
-        kept = self._cut(eight_bit(image, self._mode), extent or image.size)
-        return np.asarray(ImageOps.exif_transpose(kept))
+        kept = self._cut(plain, extent, MIRRORED.get(orientation, (False, False)))
+        return np.asarray(upright(kept, orientation))
+
+    @staticmethod
+    def _unreadable(name: str, error: Exception) -> UserError:
+        return UserError(f"{escaped(name)} is no image that can be read ({why(error)}); repair it, or take it away")
 
     @property
     def _mode(self) -> Literal["L", "RGB"]:
         return "L" if self.channels == 1 else "RGB"
 
-    def _cut(self, image: Image, extent: tuple[float, float]) -> Image:
+    def _cut(self, image: Image, extent: tuple[float, float], mirrored: tuple[bool, bool]) -> Image:
         """The centre of the first `extent` pixels (width, height), resized.
 
-        Only what is kept is computed, and no edge is rounded to whole pixels.
+        Only what is kept is computed, and no edge is rounded to whole pixels. mirrored: whether left is right, and
+        above below, once the image stands upright.
         """
         from PIL.Image import Resampling
 
         side = min(extent) * self.size / self.resize  # pixels of the image that are kept
         left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
         if side == self.size:  # the size is right: to sample between pixels would only blur them
-            return image.crop((int(left), int(top), int(left) + self.size, int(top) + self.size))
+            x, y = (ceil(at) if turned else int(at) for at, turned in zip((left, top), mirrored, strict=True))
+            return image.crop((x, y, x + self.size, y + self.size))
         box = (left, top, left + side, top + side)
         how = Resampling.BICUBIC if self.interpolation == "bicubic" else Resampling.BILINEAR
         return image.resize((self.size, self.size), how, box=box)
 
 
-def decoder_of(pixels: Pixels, *, resize: int | None, reduced: bool) -> Decoder:
+def orientation_of(image: Image) -> int:
+    """How a loaded image is turned, 1 to 8 as EXIF says; 1 where nothing that can be read says it."""
+    try:
+        said = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block of a whole picture: each parser raises errors of its own
+        return 1
+    return said if isinstance(said, int) and 1 <= said <= 8 else 1
+
+
+def upright(image: Image, orientation: int) -> Image:
+    """The image as it stands when EXIF's orientation (1 to 8) is undone."""
+    from PIL.Image import Transpose
+
+    turns = (
+        Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM, Transpose.TRANSPOSE,
+        Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90,
+    )  # fmt: skip
+    return image if orientation == 1 else image.transpose(turns[orientation - 2])
+
+
+def why(error: Exception) -> str:
+    """Why a file is no image."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnfitImageError):
+        return str(error)
+    # what Pillow says of a file that it does not know is its path, or a buffer's address
+    said = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+    return f"{type(error).__name__}{said}"
+
+
+def decoder_of(
+    pixels: Pixels,
+    *,
+    resize: int | None,
+    reduced: bool,
+    value_range: Sequence[float] | None = None,
+    background: int = 255,
+    max_pixels: int = MAX_PIXELS,
+) -> Decoder:
     """The decoder that makes of a file what a backbone expects.
 
-    resize: what the shorter side becomes, None for what pixels say, else 256/224 of the size. Raises UserError where
-    resize is less than the size, or no file has so many channels.
+    resize: what the shorter side becomes, None for what pixels say, else 256/224 of the size. The others as Decoder
+    says. Raises UserError where resize is less than the size, value_range is none, or no file has so many channels.
     """
     if resize is None:
         resize = round(pixels.size * LARGER) if pixels.resize is None else pixels.resize
@@ -100,21 +165,35 @@ def decoder_of(pixels: Pixels, *, resize: int | None, reduced: bool) -> Decoder:
         )
     if pixels.channels not in (1, 3):
         raise UserError(f"image files become grey or RGB, so backbone.channels must be 1 or 3, got {pixels.channels}")
+    if value_range is not None and not (
+        len(value_range) == 2 and all(map(isfinite, value_range)) and value_range[0] < value_range[1]
+    ):
+        raise UserError(
+            f"value_range must be two numbers, the value that becomes black and a higher one that becomes white, got "
+            f"{list(value_range)}; as in target.value_range=[0,4095]"
+        )
     channels: Literal[1, 3] = 1 if pixels.channels == 1 else 3
-    return Decoder(pixels.size, resize, channels, reduced=reduced, interpolation=pixels.interpolation)
+    return Decoder(
+        pixels.size,
+        resize,
+        channels,
+        reduced=reduced,
+        interpolation=pixels.interpolation,
+        value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
+        background=background,
+        max_pixels=max_pixels,
+    )
 
 
-def eight_bit(image: Image, mode: Literal["L", "RGB"]) -> Image:
-    """The image with 8 bits a channel. 16-bit grey keeps its upper 8; Pillow itself would make nearly all white.
+def decoder_like(node: Mapping[str, Any], pixels: Pixels, *, resize: int | None) -> Decoder:
+    """The decoder of images for a trained model, with the settings of `node`, the config of its own data set.
 
-    Raises ValueError where values have no known range.
+    Data sets that read no files have no such settings.
     """
-    from PIL.Image import fromarray
-
-    if image.mode.startswith("I"):  # I;16, I;16B, and I, as older versions of Pillow open 16-bit PNG
-        image = fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("its values are floats of an unknown range")
-    if image.mode == "P":  # Pillow warns where a palette's transparency is lost on the way
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image if image.mode == mode else image.convert(mode)
+    shared = ("value_range", "background", "max_pixels")
+    return decoder_of(
+        pixels,
+        resize=resize,
+        reduced=node.get("decode", "reduced") == "reduced",
+        **{name: node[name] for name in shared if name in node},
+    )

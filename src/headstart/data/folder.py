@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -21,18 +20,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.data.augment import Augmentation
-from headstart.data.decode import Decoder, decoder_of
+from headstart.data.decode import Decoder, decoder_of, why
 from headstart.data.division import checked_labels, divided
+from headstart.data.eight_bit import is_wide
+from headstart.data.image_files import (
+    AGAIN,
+    BESIDE,
+    OUTSIDE,
+    LeftOut,
+    above_of,
+    identity_of,
+    image_files,
+    seen_entries,
+    why_no_image,
+)
 from headstart.data.images import Images, Labels
 from headstart.data.kept import Kept
+from headstart.data.opening import escaped, utf8
 from headstart.data.several import Several
 from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
 from headstart.types import SPLITS, Pixels, UserError
 from headstart.unchanged import identity
 
 ALSO_CALLED = {"valid": "val", "validation": "val"}
-# to know all that Pillow reads takes it a quarter of a second
-USUAL = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 SEEN = 2**16  # files that a process remembers, as the jobs of a sweep read the same ones
 Found = dict[str, list[str]]  # class -> its files, relative to the root
@@ -70,8 +80,8 @@ class Decoded(ABC):
 class Storage(Protocol):
     """Where the files of images lie that names find; workers pickle it."""
 
-    def header(self, name: str) -> Header | str:
-        """What a file says of its image, or why it says nothing."""
+    def header(self, name: str, max_pixels: int) -> Header | str:
+        """What a file says of its image, or why it says nothing, as where it has too many pixels."""
         ...
 
     def digest(self, name: str, how: bytes) -> str:
@@ -89,12 +99,12 @@ class Folder:
 
     root: Path
 
-    def header(self, name: str) -> Header | str:
+    def header(self, name: str, max_pixels: int) -> Header | str:
         path = f"{self.root}/{name}"
         try:
-            return _header(path, identity(path))
+            return _header(path, identity(path), max_pixels)
         except OSError:
-            return header(Path(path))  # which says what is wrong with it
+            return header(Path(path), max_pixels)  # which says what is wrong with it
 
     def digest(self, name: str, how: bytes) -> str:
         path = f"{self.root}/{name}"
@@ -105,8 +115,8 @@ class Folder:
 
 
 @lru_cache(SEEN)
-def _header(path: str, _: tuple[int, ...]) -> Header | str:
-    return header(Path(path))
+def _header(path: str, _: tuple[int, ...], max_pixels: int) -> Header | str:
+    return header(Path(path), max_pixels)
 
 
 @lru_cache(SEEN)
@@ -157,7 +167,8 @@ class Files(Decoded):
 
     def extents(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Width and height (B, 2), in pixels, of the files at these positions whose headers say them."""
-        seen = by_threads(self.storage.header, [self.names[at] for at in positions.tolist()])
+        names = [self.names[at] for at in positions.tolist()]
+        seen = by_threads(lambda name: self.storage.header(name, self.decoder.max_pixels), names)
         return np.asarray([(one.width, one.height) for one in seen if not isinstance(one, str)], np.int64)
 
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -189,6 +200,9 @@ class ListedImages(Images):
         leakage: Literal["error", "allow"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
+        value_range: tuple[float, float] | None,
+        background: Annotated[int, Interval(ge=0, le=255)],
+        max_pixels: Annotated[int, Ge(1)],
         cache_gib: Annotated[float, Ge(0)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
@@ -216,7 +230,15 @@ class ListedImages(Images):
         self.shots, self.val_share, self.test_share, self.cache_gib = shots, val_share, test_share, cache_gib
         self.val_shots, self.fraction, self.fold, self.folds = val_shots, fraction, fold, folds
         self.unreadable, self.leakage = unreadable, leakage
-        self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
+        self.outside = LeftOut()
+        self.decoder = decoder_of(
+            pixels,
+            resize=resize,
+            reduced=decode == "reduced",
+            value_range=value_range,
+            background=background,
+            max_pixels=max_pixels,
+        )
 
     @property
     def storage(self) -> Storage:
@@ -277,11 +299,16 @@ class ListedImages(Images):
             names = [name for files in self._found.files().values() for name in files]
         else:
             names = [name for classes in self._found.values() for files in classes.values() for name in files]
-        seen = dict(zip(names, by_threads(self.storage.header, names), strict=True))
+        headers = by_threads(lambda name: self.storage.header(name, self.decoder.max_pixels), names)
+        seen = dict(zip(names, headers, strict=True))
         broken = {name: one if isinstance(one, str) else None for name, one in seen.items()}
-        if self.unreadable == "skip":
-            whole = [name for name, why in broken.items() if why is None]
-            broken.update(zip(whole, by_threads(self._failure, whole), strict=True))
+        # whether values of more than 8 bits have a known range, they say themselves
+        looked_into = [
+            name
+            for name, one in seen.items()
+            if not isinstance(one, str) and (self.unreadable == "skip" or is_wide(one.mode))
+        ]
+        broken.update(zip(looked_into, by_threads(self._failure, looked_into), strict=True))
         good = readable(broken, root=self.root, unreadable=self.unreadable)
         self._left_out = len(names) - len(good)
         return {name: one for name, one in seen.items() if name in good and not isinstance(one, str)}
@@ -291,7 +318,7 @@ class ListedImages(Images):
         try:
             self.storage.decoded(name, self.decoder)
         except UserError as error:
-            return f"{type(error.__cause__).__name__}: {error.__cause__}"
+            return why(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
         return None
 
     def _tell(self, splits: dict[str, Files], headers: dict[str, Header]) -> None:
@@ -308,8 +335,11 @@ class ListedImages(Images):
             repeated=sum(count - 1 for group in inside for count in group.values()),
             left_out=self._left_out,
             sizes={split: len(of_split) for split, of_split in names.items()},
+            outside=self.outside.told(),
         )
         log.info("%s\n%s", self.root, told)
+        if missed := self.outside.missed():
+            log.warning("not read in %s: %s", self.root, missed)
         checked_leakage([group for group in same if len({split for split, _ in group}) > 1], leakage=self.leakage)
 
     def _files(self, listed: dict[str, tuple[list[str], Labels]]) -> dict[str, Files]:
@@ -365,7 +395,7 @@ def with_room(
 
 
 class ImageFolder(ListedImages):
-    """Images of any format that Pillow reads, in a folder a class, at any depth below it.
+    """Images of any format that Pillow reads, or the extra `heic`, in a folder a class, at any depth below it.
 
     root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
     what is missing is taken from what is there, class by class, as headstart.data.division says. folders: split -> its
@@ -374,13 +404,15 @@ class ImageFolder(ListedImages):
     unreadable: `error` reads each file's header before training, `skip` decodes each file once, and leaves out what
     fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
     before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
-    reads JPEG files at a fraction of their size where that is enough, see Decoder. cache_gib: decoded images of
+    reads JPEG files at a fraction of their size where that is enough, see Decoder. value_range: of grey values of more
+    than 8 bits, what becomes black and what white; None = all that the bits can hold. background: the grey level
+    behind transparent pixels. max_pixels: of one image; what has more is not decoded. cache_gib: decoded images of
     train, then of val, that stay in memory, per process. sampler: `balanced` draws training images of each class
     equally often, an epoch as long as before.
 
-    Raises UserError where there is no such folder, no image in it, one class only, a class has too few, folders are
-    none of root's, or the class folders of train, val and test differ; when the splits are made, where files are
-    unreadable or leak.
+    Raises UserError where there is no such folder, no image in it or in one of its class folders, one class only, a
+    class has too few, a name is not UTF-8, folders are none of root's, or the class folders of train, val and test
+    differ; when the splits are made, where files are unreadable or leak.
     """
 
     def __init__(
@@ -399,6 +431,9 @@ class ImageFolder(ListedImages):
         leakage: Literal["error", "allow"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
+        value_range: tuple[float, float] | None,
+        background: Annotated[int, Interval(ge=0, le=255)],
+        max_pixels: Annotated[int, Ge(1)],
         cache_gib: Annotated[float, Ge(0)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
@@ -408,9 +443,10 @@ class ImageFolder(ListedImages):
         seed: Annotated[int, Ge(0)],
     ) -> None:
         place = Path(root).expanduser()
+        outside = LeftOut()
         super().__init__(
             root=place,
-            found=found(place, folders),
+            found=found(place, folders, outside),
             shots=shots,
             val_shots=val_shots,
             fraction=fraction,
@@ -422,6 +458,9 @@ class ImageFolder(ListedImages):
             leakage=leakage,
             resize=resize,
             decode=decode,
+            value_range=value_range,
+            background=background,
+            max_pixels=max_pixels,
             cache_gib=cache_gib,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -430,21 +469,38 @@ class ImageFolder(ListedImages):
             pixels=pixels,
             seed=seed,
         )
+        self.outside = outside
 
 
-def found(root: Path, folders: Mapping[str, str] | None) -> dict[str, Found]:
-    """Split -> class -> files. Class folders alone are all under `train`. Raises UserError, as ImageFolder says."""
+def found(root: Path, folders: Mapping[str, str] | None, outside: LeftOut | None = None) -> dict[str, Found]:
+    """Split -> class -> files. Class folders alone are all under `train`. Raises UserError, as ImageFolder says.
+
+    outside: takes what is not read, with the reasons.
+    """
     if not root.is_dir():
         raise UserError(f"root must be a folder of class folders with images, and there is none at {root}")
+    outside = LeftOut() if outside is None else outside
     parts = _by_their_names(root) if folders is None else _as_said(root, folders)
-    held = {split: _classes(folder, root) for split, folder in parts.items()}
+    held = {split: _classes(folder, root, outside) for split, folder in parts.items()}
+    if root not in parts.values():
+        _note_files(root, root, outside)
+        for beside in _folders_in(root).values():
+            if not any(part == beside or beside in part.parents for part in parts.values()):
+                outside.add(BESIDE, beside.relative_to(root).as_posix())
     if not any(held["train"].values()):
-        there = ", ".join(entry.name for entry in sorted(root.iterdir())[:5]) or "nothing"
+        there = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"root must hold class folders with images, or train/, val/ and test/ with such folders; "
             f"no image lies in a class folder of {parts['train']}; {root} holds {there}"
         )
     for split, classes in held.items():
+        if empty := [name for name, files in classes.items() if not files]:
+            image_files(parts[split] / empty[0], root, first := LeftOut())
+            raise UserError(
+                f"each class folder must hold an image that can be read, {', '.join(empty[:5])} of {parts[split]} "
+                f"{'does' if len(empty) == 1 else 'do'} not ({empty[0]} holds {first.told() or 'nothing'}); take it "
+                "away, or put images there"
+            )
         if differing := sorted(set(classes) ^ set(held["train"])):
             raise UserError(
                 f"{parts['train']} and {parts[split]} must have the same class folders; "
@@ -478,36 +534,26 @@ def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
 
 
 def _folders_in(folder: Path) -> dict[str, Path]:
-    return {entry.name: Path(entry) for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_seen(entry)}
+    return {
+        entry.name: Path(entry.path) for entry in seen_entries(folder, folder, LeftOut()) if Path(entry.path).is_dir()
+    }
 
 
-def _classes(folder: Path, root: Path) -> Found:
-    """The files of each class folder that has any, at any depth, in an order that no file system decides."""
-    files = {name: sorted(image_files(below, root)) for name, below in _folders_in(folder).items()}
-    return {name: of_class for name, of_class in files.items() if of_class}
+def _classes(folder: Path, root: Path, outside: LeftOut) -> Found:
+    """The files of each class folder, at any depth, in an order that no file system decides."""
+    above = {identity_of(one) for one in (folder, *above_of(folder))}
+    classes = {utf8(name): below for name, below in _folders_in(folder).items()}
+    for name in [name for name, below in classes.items() if identity_of(below) in above]:
+        outside.add(AGAIN, classes.pop(name).relative_to(root).as_posix())
+    _note_files(folder, root, outside)
+    return {name: image_files(below, root, outside) for name, below in classes.items()}
 
 
-def image_files(folder: Path, root: Path) -> Iterable[str]:
-    """The paths of all images in a folder, at any depth, relative to root, with `/`; what is hidden is left out."""
-    for above, below, files in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        for file in files:
-            path = Path(above, file)
-            if _is_seen(path) and _is_image(path.suffix.lower()):
-                yield path.relative_to(root).as_posix()
-
-
-def _is_seen(path: PurePath) -> bool:
-    return not path.name.startswith(".")  # .DS_Store, ._photo.jpg, .ipynb_checkpoints
-
-
-def _is_image(suffix: str) -> bool:
-    """Whether files with this suffix are images to Pillow."""
-    if suffix in USUAL:
-        return True
-    from PIL import Image
-
-    return bool(suffix) and Image.registered_extensions().get(suffix) in Image.OPEN
+def _note_files(folder: Path, root: Path, outside: LeftOut) -> None:
+    """Note the files that lie in a folder of which only the folders are read."""
+    for entry in seen_entries(folder, root, outside):
+        if not Path(entry.path).is_dir():
+            outside.add(why_no_image(entry) or OUTSIDE, Path(entry.path).relative_to(root).as_posix())
 
 
 def by_threads(make: Callable[[T], Made], of: Sequence[T]) -> list[Made]:

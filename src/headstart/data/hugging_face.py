@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder
 from headstart.data.folder import ALSO_CALLED, Found, ListedImages, digest_of
+from headstart.data.opening import regular
 from headstart.data.summary import Header, header
 from headstart.types import SPLITS, Pixels, UserError
 
@@ -66,6 +67,9 @@ class HuggingFace(ListedImages):
         leakage: Literal["error", "allow"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
+        value_range: tuple[float, float] | None,
+        background: Annotated[int, Interval(ge=0, le=255)],
+        max_pixels: Annotated[int, Ge(1)],
         cache_gib: Annotated[float, Ge(0)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
@@ -98,6 +102,9 @@ class HuggingFace(ListedImages):
             leakage=leakage,
             resize=resize,
             decode=decode,
+            value_range=value_range,
+            background=background,
+            max_pixels=max_pixels,
             cache_gib=cache_gib,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -123,15 +130,16 @@ class Records:
     path: str
     images: Mapping[str, Rows]
 
-    def header(self, name: str) -> Header | str:
+    def header(self, name: str, max_pixels: int) -> Header | str:
         try:
-            return header(self._file(name))
+            return header(self._file(name), max_pixels)
         except (OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
     def read(self, name: str) -> bytes:
         file = self._file(name)
-        return file.read_bytes() if isinstance(file, Path) else file.read()
+        with regular(file) if isinstance(file, Path) else file as stream:
+            return stream.read()
 
     def digest(self, name: str, how: bytes) -> str:
         return digest_of(self.read(name), how)

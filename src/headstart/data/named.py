@@ -152,7 +152,10 @@ class Pictures(Decoded):
         return np.asarray([self._open(at).size for at in positions.tolist()], np.int64)
 
     def _decoded(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return np.stack([self.decoder.of(self._open(at)) for at in positions.tolist()])
+        names = [f"{split}/{number:06}" for split, number in (self.places[at] for at in positions.tolist())]
+        return np.stack(
+            [self.decoder.of(self._open(at), name) for at, name in zip(positions.tolist(), names, strict=True)]
+        )
 
     def _open(self, position: int) -> Image:
         split, number = self.places[position]
@@ -173,7 +176,8 @@ class Named(Images):
 
     What they lack is taken from the others, class by class, as headstart.data.division says. variant: of the
     data set, null = the usual one. root: of all data sets, as torchvision's own classes want it. shots, val_shots,
-    fraction, fold, folds, val_share, test_share: as in ImageFolder. resize, decode, cache_gib, sampler: the same.
+    fraction, fold, folds, val_share, test_share: as in ImageFolder. resize, decode, value_range, background,
+    max_pixels, cache_gib, sampler: the same.
 
     Raises UserError where there is no such data set or variant, its files are missing, or cannot be had.
     """
@@ -194,6 +198,9 @@ class Named(Images):
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
+        value_range: tuple[float, float] | None,
+        background: Annotated[int, Interval(ge=0, le=255)],
+        max_pixels: Annotated[int, Ge(1)],
         cache_gib: Annotated[float, Ge(0)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
@@ -220,7 +227,14 @@ class Named(Images):
         self.shots, self.val_shots = shots, val_shots
         self.fraction, self.fold, self.folds = fraction, fold, folds
         self.val_share, self.test_share, self.cache_gib = val_share, test_share, cache_gib
-        self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
+        self.decoder = decoder_of(
+            pixels,
+            resize=resize,
+            reduced=decode == "reduced",
+            value_range=value_range,
+            background=background,
+            max_pixels=max_pixels,
+        )
 
     def load(self) -> dict[str, Split]:
         called = {split: self._called(split) for split in self._parts}

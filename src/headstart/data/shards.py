@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.decode import Decoder
-from headstart.data.folder import USUAL, Decoded, by_threads
+from headstart.data.folder import Decoded, by_threads
+from headstart.data.image_files import USUAL
 from headstart.data.images import Labels
+from headstart.data.opening import utf8
 from headstart.types import UserError
 
 LISTED = 5  # shards or classes that an error names
@@ -61,7 +63,7 @@ class Members:
         if image is None:
             wanted = f"a member .{self.image_key}" if self.image_key else "an image"
             raise UserError(f"{_said(given, url)}, and {wanted} is needed; set image_key to what holds the image")
-        return Sample(str(given["__key__"]), given[image], self.word(given, url))
+        return Sample(utf8(str(given["__key__"])), given[image], self.word(given, url))
 
     def word(self, given: Mapping[str, Any], url: str) -> str:
         """The class that a sample says. Raises UserError where it says none."""
@@ -83,7 +85,7 @@ class Members:
             ) from error
         if not found or "\n" in found:
             raise UserError(f"{_said(given, url)}, and .{self.label_key} must hold one class, got {found[:40]!r}")
-        return found
+        return utf8(found)  # JSON may hold half a character
 
     @property
     def _is_json(self) -> bool:
@@ -157,7 +159,9 @@ def listed(url: str, members: Members) -> list[Listed]:
     try:
         with tarfile.open(_path(url)) as tar:
             group = import_module("webdataset.tariterators").group_by_keys
-            return [Listed(str(given["__key__"]), members.word(given, url)) for given in group(_labels(tar, members))]
+            return [
+                Listed(utf8(str(given["__key__"])), members.word(given, url)) for given in group(_labels(tar, members))
+            ]
     except (OSError, tarfile.TarError, ValueError, EOFError) as error:
         raise UserError(_unreadable(url, error)) from error
 

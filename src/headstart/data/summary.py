@@ -1,17 +1,22 @@
-"""What do the image files of a data set hold, as far as their headers and bytes tell?"""
+"""Summary of the image files of a data set, as far as their headers and bytes tell."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from io import SEEK_END
 from pathlib import Path
 from statistics import median
 from typing import IO, Literal, NamedTuple
 
+from headstart.data.decode import why
+from headstart.data.eight_bit import samples_of
+from headstart.data.opening import BEGIN, HEIC_MISSING, MAX_PIXELS, opened, regular
 from headstart.types import UserError
 
+COLOURS = {"LA", "RGB", "RGBA", "CMYK"}  # that files may hold with 16 bits
 LISTED = 5  # files, or pairs of them, that an error names
 COLUMNS = 8  # classes that the table has a column for each
 
@@ -23,22 +28,23 @@ class Header(NamedTuple):
 
     width: int  # pixels, as stored: before EXIF turns the image
     height: int
-    mode: str  # Pillow's: L, RGB, CMYK, ...
+    mode: str  # Pillow's: L, RGB, CMYK, ...; RGB;16 where Pillow will give the upper 8 of 16 bits
     size: int  # bytes of the file
 
 
-def header(file: Path | IO[bytes]) -> Header | str:
-    """The header of an image file, or why there is none."""
-    from PIL import Image, UnidentifiedImageError
-
+def header(file: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Header | str:
+    """The header of an image file, or why there is none, as where it has more pixels or such as are never converted."""
     try:
-        with Image.open(file) as image:
-            size = file.stat().st_size if isinstance(file, Path) else file.seek(0, SEEK_END)
-            return Header(*image.size, image.mode, size)
+        with (
+            regular(file) if isinstance(file, Path) else nullcontext(file) as stream,
+            opened(stream, max_pixels=max_pixels) as image,
+        ):
+            stream.seek(0)
+            samples = samples_of(image, stream.read(BEGIN))
+            mode = f"{image.mode};16" if samples.bits == 16 and image.mode in COLOURS else image.mode
+            return Header(*image.size, mode, stream.seek(0, SEEK_END))
     except Exception as error:  # each format raises errors of its own
-        # what Pillow says of a file that it does not know is its path once more
-        said = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-        return f"{type(error).__name__}{said}"
+        return why(error)
 
 
 def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal["error", "skip"]) -> set[str]:
@@ -49,6 +55,11 @@ def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal
     broken = {name: why for name, why in found.items() if why is not None}
     if not broken:
         return set(found)
+    if unreadable == "error" and (heic := [name for name, why in broken.items() if why == HEIC_MISSING]):
+        raise UserError(
+            f"{len(heic)} of {len(found)} files in {root} are {HEIC_MISSING}: {_listed(heic)}; install it, or leave "
+            "them out with target.unreadable=skip"
+        )
     listed = _listed([f"{name} ({why})" for name, why in broken.items()])
     told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
     if unreadable == "error":
@@ -103,11 +114,13 @@ def table(
     repeated: int,
     left_out: int,
     sizes: Mapping[str, int] | None = None,
+    outside: str = "",
 ) -> str:
     """A few lines to read before training.
 
     counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
-    sizes: split -> images, where an image may be of several classes or of none; None = each is of one.
+    sizes: split -> images, where an image may be of several classes or of none; None = each is of one. outside: what
+    lies beside the images, by reason.
     """
     images = sizes or {split: sum(of.values()) for split, of in counts.items()}
     classes = list(next(iter(counts.values())))
@@ -136,11 +149,13 @@ def table(
         f"width {wide[0]} to {wide[-1]}, height {high[0]} to {high[-1]}; {grey[False]} in colour, {grey[True]} grey"
     )
     lines.append(f"{repeated} repeated inside a split, {left_out} unreadable files left out")
+    if outside:
+        lines.append(f"not read: {outside}")
     return "\n".join(lines)
 
 
 def _is_grey(mode: str) -> bool:
-    return mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
+    return mode.partition(";")[0] in ("1", "L", "LA", "La", "F", "I")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -80,6 +80,9 @@ class WebDataset(Images):
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
+        value_range: tuple[float, float] | None,
+        background: Annotated[int, Interval(ge=0, le=255)],
+        max_pixels: Annotated[int, Ge(1)],
         cache_gib: Annotated[float, Ge(0)],
         batch_size: Annotated[int, Ge(1)],
         num_workers: Annotated[int, Ge(0)] | Literal["auto"],
@@ -114,7 +117,14 @@ class WebDataset(Images):
             seed=seed,
         )
         self.shuffle, self.streams, self.plain_images, self.cache_gib = shuffle, streams, plain_images, cache_gib
-        self.decoder = decoder_of(pixels, resize=resize, reduced=decode == "reduced")
+        self.decoder = decoder_of(
+            pixels,
+            resize=resize,
+            reduced=decode == "reduced",
+            value_range=value_range,
+            background=background,
+            max_pixels=max_pixels,
+        )
 
     # ------------------------------------------------------------------ what there is
 

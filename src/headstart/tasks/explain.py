@@ -20,7 +20,7 @@ from torch import Tensor
 from headstart import launch
 from headstart.backbones.batch_norm import norms_of
 from headstart.callbacks.start import features_of
-from headstart.data.decode import decoder_of
+from headstart.data.decode import decoder_like
 from headstart.data.pixels import channels_first
 from headstart.explain.answers import answers
 from headstart.explain.gallery import Kind, write_gallery
@@ -235,9 +235,7 @@ def _of_files(model: _Model, images: str, count: int) -> Images:
     """Files as the model's own images were read; the class is the folder's where that has a class's name."""
     files = files_of(images, setting="explain.images")[:count]
     target = model.cfg.target
-    decode = decoder_of(
-        model.parts.backbone.pixels, resize=target.get("resize"), reduced=target.get("decode", "reduced") == "reduced"
-    )
+    decode = decoder_like(target, model.parts.backbone.pixels, resize=target.get("resize"))
     seen = channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in files])))
     classes = [Path(name).resolve().parent.name for name in files]
     known = all(name in model.class_names for name in classes)

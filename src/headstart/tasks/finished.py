@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.stages import Backbone
-from headstart.data.decode import Decoder, decoder_of
+from headstart.data.decode import Decoder, decoder_like
 from headstart.data.pixels import channels_first
 from headstart.data.tta.views import Views, enlarged, looked_at
 from headstart.features.images import Engine
@@ -76,7 +76,7 @@ def finished_model(
     trainer = lone_trainer(cfg.trainer, "precision")
     device = trainer.strategy.root_device
     wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
-    decoder = decoder_of(wanted, resize=None, reduced=own.target.get("decode", "reduced") == "reduced")
+    decoder = decoder_like(own.target, wanted, resize=None)
     separator = (own.target.get("label_separator") or "|") if run.several else None
     return Finished(
         backbone=backbone.eval().to(device),

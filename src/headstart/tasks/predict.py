@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from headstart import launch
 from headstart.data.decode import Decoder
-from headstart.data.folder import image_files
+from headstart.data.image_files import LeftOut, image_files
+from headstart.data.opening import escaped, utf8
 from headstart.tasks.evaluate_views import view_count, views_of
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.train import quieten
@@ -117,19 +118,38 @@ def _check_own(path: Path) -> None:
 
 
 def files_of(images: str, *, setting: str) -> list[str]:
-    """The image files that are meant, sorted. Raises UserError, which names the setting, where there are none."""
+    """The image files that are meant, sorted; those that a folder holds besides are logged by the reason.
+
+    Raises UserError, which names the setting, where there are none, or where a name is not UTF-8.
+    """
     path = Path(images).expanduser()
+    outside = LeftOut()
     if path.is_dir():
-        found = sorted(str(path / name) for name in image_files(path, path))
+        found = [str(path / name) for name in image_files(path, path, outside)]
     elif path.is_file():
         found = [str(path)]
     else:
         matching = glob(str(path), recursive=True)  # noqa: PTH207 - a pattern may be absolute, Path.glob's may not
-        found = sorted(name for name in matching if Path(name).is_file())
+        found = sorted(name for name in matching if Path(name).is_file() and not _loops(Path(name), path))
+    told = outside.told()
+    if told:
+        log.log(logging.WARNING if outside.missed() else logging.INFO, "not read in %s: %s", path, told)
     if not found:
-        what = "no image lies in it" if path.is_dir() else "nothing matches" if has_magic(images) else "it is not there"
-        raise UserError(f"{setting} must be a folder with images, a file or a pattern, got {images}: {what}")
-    return found
+        what = (
+            f"no image lies in it{f', but {told}' if told else ''}" if path.is_dir()
+            else "nothing matches" if has_magic(images)
+            else "it is no regular file" if path.exists()
+            else "it is not there"
+        )  # fmt: skip
+        raise UserError(f"{setting} must be a folder with images, a file or a pattern, got {escaped(images)}: {what}")
+    return [utf8(name) for name in found]
+
+
+def _loops(path: Path, pattern: Path) -> bool:
+    """Whether a path goes through a folder twice, by a link to it: `**` would find its files again and again."""
+    plain = next((number for number, part in enumerate(pattern.parts) if has_magic(part)), len(pattern.parts))
+    above = [os.path.realpath(one) for one in path.parents if len(one.parts) >= plain]
+    return len(set(above)) < len(above)
 
 
 def _predicted(model: Finished, files: list[str], batch_size: int) -> Iterator[Prediction]:
