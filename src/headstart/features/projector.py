@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from headstart.backbones.visible import visible
+from headstart.data.cells import cell
 from headstart.types import Pixels
 
 SIDE = 32  # of a thumbnail, in pixels: 1000 of them make a picture of 1024 pixels a side
@@ -54,4 +55,4 @@ def thumbnails(images: Tensor, pixels: Pixels, *, count: int) -> Tensor:
 
 
 def _cell(word: str) -> str:
-    return " ".join(word.split())  # a tab or a line break would end the cell
+    return cell(" ".join(word.split()))  # a tab or a line break would end the cell
