@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from headstart.data.decode import Decoder
 from headstart.data.folder import USUAL, Decoded, by_threads
 from headstart.data.images import Labels
+from headstart.given_path import given_path
 from headstart.types import UserError
 
 LISTED = 5  # shards or classes that an error names
@@ -107,6 +108,7 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
     expand = import_module("braceexpand").braceexpand
     found: list[str] = []
     for url in [urls] if isinstance(urls, str) else urls:
+        given_path(url, setting)  # an empty one would mean the working folder
         for one in expand(url):
             found += [one] if is_remote(one) else _files(one)
     missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]

@@ -7,10 +7,10 @@ from typing import Any
 
 LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has them
     "headstart.data.digits.Digits": {"val_shots": None, "fold": None, "folds": 5},
-    "headstart.data.folder.ImageFolder": {"val_shots": None},
-    "headstart.data.hugging_face.HuggingFace": {"val_shots": None},
+    "headstart.data.folder.ImageFolder": {"val_shots": None, "group_pattern": None},
+    "headstart.data.hugging_face.HuggingFace": {"val_shots": None, "group_column": None},
     "headstart.data.named.Named": {"val_shots": None},
-    "headstart.data.table.Table": {"val_shots": None},
+    "headstart.data.table.Table": {"val_shots": None, "group_column": None, "group_pattern": None},
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from headstart.given_path import given_path
 from headstart.tasks.folders import finished
 from headstart.tasks.later_settings import with_later
 from headstart.types import Pixels, UserError
@@ -55,7 +56,7 @@ class Known:
 
 def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> SavedRun:
     """The run in a folder. Raises UserError where it is not finished or lacks a file."""
-    folder = Path(run_dir).expanduser()
+    folder = given_path(run_dir, "run_dir")
     result = finished(folder)
     if result is None:
         raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}")
