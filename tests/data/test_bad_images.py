@@ -62,7 +62,7 @@ def test_a_class_of_which_nothing_can_be_read_has_too_few_images(class_folders):
 
 def test_one_class_is_too_few(class_folders):
     with pytest.raises(UserError, match=r"two classes are needed at least, got one .*, ants, in"):
-        folder(class_folders({"ants": 10}))
+        folder(class_folders({"ants": 10})).setup("fit")
 
 
 def leaking(class_folders):

@@ -18,7 +18,7 @@ RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 def folder(root, **changes) -> ImageFolder:
     given = {
-        "folders": None,
+        "folders": None, "group_pattern": None,
         "shots": None, "val_shots": None, "fraction": None, "fold": None, "folds": 5,
         "unreadable": "error", "leakage": "error",
         "val_share": 0.2, "test_share": 0.2, "resize": 8, "decode": "reduced", "cache_gib": 0.1,
@@ -113,7 +113,8 @@ def test_splits_are_the_folders_that_folders_says_whatever_they_are_called(class
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
-        ({"test": "val"}, "must give train"),
+        ({"test": "val"}, "must list images to train on, it has test alone"),
+        ({}, "must give train"),
         ({"train": "train", "tests": "val"}, "must give train"),
         ({"train": "train", "test": "train"}, "a folder of its own"),
         ({"train": "train", "test": "held_out"}, r"test lies in held_out.*it has train, val"),
@@ -123,7 +124,7 @@ def test_folders_that_cannot_be_splits_are_an_error(class_folders, folders, said
     for split in ("train", "val"):
         root = class_folders({"ants": 3, "bees": 3}, below=f"all/{split}").parent
     with pytest.raises(UserError, match=said):
-        folder(root, folders=folders)
+        folder(root, folders=folders).setup("fit")
 
 
 def test_a_class_may_be_called_train(class_folders):
@@ -274,7 +275,7 @@ def test_class_folders_that_differ_are_named(class_folders):
     class_folders({"ants": 3, "bees": 3}, below="all/train")
     root = class_folders({"ants": 3, "wasps": 3}, below="all/val").parent
     with pytest.raises(UserError, match="only one of them has bees, wasps"):
-        folder(root)
+        folder(root).setup("fit")
 
 
 def test_a_class_with_too_few_images_is_named(class_folders):

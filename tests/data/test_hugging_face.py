@@ -194,9 +194,25 @@ def test_a_class_of_which_there_is_no_image_is_left_out():
     assert list(found["train"]) == ["a", "c"]
 
 
-def test_a_class_that_one_split_alone_has_is_named():
-    with pytest.raises(UserError, match=r"train and test of org/name must have the same classes; .* has b$"):
-        classes_of({"train": [0, 2], "test": [0, 1, 2]}, names=["a", "b", "c"], asked=[], path="org/name")
+def test_a_class_that_one_split_alone_has_is_named(tmp_path):
+    held = {"train": rows().select(range(10)), "test": rows(2, first=10)}
+    datasets.DatasetDict(held).save_to_disk(tmp_path / "two")
+    with pytest.raises(UserError, match=r"train and test of .*two must have the same classes; .* has bees$"):
+        hugging_face(tmp_path / "two").setup("fit")
+
+
+def test_rows_of_a_group_stay_in_one_split_and_an_empty_one_is_named(tmp_path):
+    patients = [f"patient{number // 4}" for number in range(20)] * 2
+    word = datasets.Value("string")
+    rows(20, extra={"patient": (word, patients)}).save_to_disk(tmp_path / "grouped")
+    data = hugging_face(tmp_path / "grouped", group_column="patient")
+    of = {split: {patients[int(name.split("/")[1])] for name in data.names(split)} for split in data.sizes}
+    assert sum(map(len, of.values())) == len(set(patients)) == 5
+    with pytest.raises(UserError, match=r"group_column must be a column of .*, got 'patients'.*did you mean patient\?"):
+        hugging_face(tmp_path / "grouped", group_column="patients")
+    rows(extra={"patient": (word, ["p"] * 19 + [None])}).save_to_disk(tmp_path / "lacking")
+    with pytest.raises(UserError, match="must have a group, 1 of 20 in train have none: rows 19"):
+        hugging_face(tmp_path / "lacking", group_column="patient")
 
 
 IMAGE, WORD = datasets.Image(), datasets.Value("string")

@@ -147,7 +147,7 @@ def test_a_class_that_val_lacks_is_a_warning_and_one_that_train_lacks_an_error(p
     _ = table(photos, "path,label,split", rows(0), **given).splits
     assert "val has no image of bees, cats: its figures are means over the others" in caplog.text
     with pytest.raises(UserError, match=r"train of .* must have an image of each class, it has none of cats"):
-        table(photos, "path,label,split", rows(3), **given)
+        table(photos, "path,label,split", rows(3), **given).setup("fit")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_class_that_val_lacks_is_a_warning_and_one_that_train_lacks_an_error(p
 )
 def test_what_no_labels_can_be_read_of_is_an_error(photos, head, rows, given, message):
     with pytest.raises(UserError, match=message):
-        table(photos, head, rows, **given)
+        table(photos, head, rows, **given).setup("fit")
 
 
 def test_more_shots_than_a_class_has_are_an_error_with_its_count(photos):

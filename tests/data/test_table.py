@@ -80,7 +80,7 @@ def test_all_faults_of_a_table_are_told_at_once(class_folders):
     rows = ["ants/nowhere.png,ants", "new.png,", ",ants", *rows_of(root), "bees/02.png,ants"]
     message = (
         r"4 of 24 do not: row 1 lists ants/nowhere\.png, which is no file in .*; row 2 has no label; "
-        r"row 3 has no path; .*lists bees/02\.png once more; mend"
+        r"row 3 has no path; .*lists bees/02\.png once more \(as ants, and as bees before\); mend"
     )
     with pytest.raises(UserError, match=message):
         table(written(root, rows))
@@ -107,7 +107,7 @@ def test_a_class_that_val_alone_has_is_named(class_folders):
         head="path,label,split",
     )
     with pytest.raises(UserError, match=r"train and val of .* must have the same classes; .*ants, bees"):
-        table(file, split_column="split")
+        table(file, split_column="split").setup("fit")
 
 
 @pytest.mark.parametrize(
@@ -237,3 +237,26 @@ def test_val_shots_and_folds_of_a_table_divide_the_images_that_are_not_for_the_t
     assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
     with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
         _ = made(fold=1, val_shots=0).splits
+
+
+def test_backslashes_are_slashes_where_such_a_file_is_there_and_are_named_where_not(class_folders):
+    root = class_folders()
+    rows = [row.replace("/", "\\") for row in rows_of(root)]
+    data = table(written(root, rows))
+    assert sorted(name for split in data.sizes for name in data.names(split)) == sorted(
+        row.split(",")[0] for row in rows_of(root)
+    )
+    file = written(root, [*rows, r"C:\photos\ants\00.png,ants"])
+    with pytest.raises(UserError, match=r"row 21 lists C:.*, which is no file in .*, and has backslashes"):
+        table(file)
+
+
+def test_an_apostrophe_that_keeps_a_spreadsheet_from_computing_is_no_part_of_a_name(class_folders):
+    root = class_folders({"-ants": 10, "bees": 10})
+    (root / "-ants" / "00.png").rename(root / "=00.png")
+    rows = [row.replace(",-ants", ",'-ants") for row in rows_of(root)]
+    rows = [row.replace("-ants/", "'-ants/") for row in rows if row[:1] != "="]
+    data = table(written(root, [*rows, "'=00.png,bees"]))
+    assert data.class_names == ("-ants", "bees")
+    names = {name for split in data.sizes for name in data.names(split)}
+    assert {"=00.png", "-ants/01.png"} < names

@@ -176,7 +176,15 @@ def test_a_picture_has_the_pixels_that_image_folder_makes_of_its_file(pixels, tm
 
 def named_folder(root, pixels):
     wanted = inspect.signature(ImageFolder).parameters
-    more = {"folders": None, "fraction": None, "fold": None, "folds": 5, "unreadable": "error", "leakage": "allow"}
+    more = {
+        "folders": None,
+        "group_pattern": None,
+        "fraction": None,
+        "fold": None,
+        "folds": 5,
+        "unreadable": "error",
+        "leakage": "allow",
+    }
     settings = {key: value for key, value in (SHARED | more).items() if key in wanted}
     return ImageFolder(root=str(root), **settings, pixels=pixels, seed=0)
 

@@ -14,6 +14,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from composed import TINY
 from headstart.cli import main
+from headstart.features.embedding import read
 from headstart.tasks.evaluate_report import Answers
 from headstart.tasks.parts import assembled
 from headstart.tasks.saved_run import run_config
@@ -47,7 +48,8 @@ def here(tmp_path, monkeypatch):
 
 def evaluated(run, *overrides, file="evaluate-test.json"):
     assert main(["task=evaluate", f"evaluate.run_dir={run}", *overrides]) == 0
-    return json.loads((run / file).read_text())
+    (found,) = run.glob(file)
+    return json.loads(found.read_text())
 
 
 def live(run):
@@ -90,7 +92,7 @@ def test_classes_are_found_by_name_where_the_data_has_some_of_them_at_other_plac
         for name in ("bees", "cats"):
             shutil.copytree(run.parents[2] / "photos" / split / name, tmp_path / "some" / split / name)
     other = ["data@evaluate.data=image_folder", "evaluate.data.root=some"]
-    found = evaluated(run, *other, file="evaluate-test-other.json")
+    found = evaluated(run, *other, "evaluate.split=test", file="evaluate-some-test-24-images-*.json")
     assert list(found["classes"]) == ["bees", "cats"]
     for name in ("bees", "cats"):
         assert found["classes"][name]["recall"] == whole["classes"][name]["recall"]
@@ -98,6 +100,53 @@ def test_classes_are_found_by_name_where_the_data_has_some_of_them_at_other_plac
     assert found["images"] == 24
     right = found["confusion"][1][1] + found["confusion"][2][2]
     assert found["metrics"]["test/accuracy"] == pytest.approx(right / 24)
+
+
+@pytest.fixture
+def lone(run, tmp_path):
+    """The test images of the run, in class folders alone."""
+    shutil.copytree(run.parents[2] / "photos" / "test", tmp_path / "lone")
+    return ["data@evaluate.data=image_folder", "evaluate.data.root=lone"]
+
+
+def test_other_data_are_evaluated_whole_and_the_files_say_which_and_how_many(run, lone):
+    whole, found = evaluated(run), evaluated(run, *lone, file="evaluate-lone-36-images-*.json")
+    assert (found["images"], found["split"], found["data"]["root"]) == (36, "all", "lone")
+    assert found["metrics"] == pytest.approx(whole["metrics"])
+    assert found["confusion"] == whole["confusion"]
+    assert len(list(run.glob("evaluate-lone-36-images-*-confusion.png"))) == 1
+    assert evaluated(run)["images"] == 36  # the run's own file is still there
+
+
+def test_a_table_of_test_rows_alone_is_evaluated_whole(run, lone, tmp_path):
+    rows = [f"{file.relative_to(tmp_path)},{file.parent.name},test" for file in (tmp_path / "lone").rglob("*.png")]
+    (tmp_path / "rows.csv").write_text("\n".join(["path,label,part", *rows]))
+    other = ["data@evaluate.data=table", "evaluate.data.table=rows.csv", "evaluate.data.split_column=part"]
+    found = evaluated(run, *other, file="evaluate-rows.csv-36-images-*.json")
+    assert found["metrics"] == pytest.approx(evaluated(run)["metrics"])
+    views = evaluated(run, *other, "tta@evaluate.tta=five_crops", file="evaluate-rows.csv-36-images-*-tta.json")
+    assert (views["images"], views["tta"]["views"]) == (36, 5)
+
+
+def test_a_split_that_would_be_drawn_from_other_data_and_a_target_that_nobody_reads_are_refused(run, lone, capsys):
+    command = ["task=evaluate", f"evaluate.run_dir={run}"]
+    assert main([*command, *lone, "evaluate.split=test"]) == 2
+    assert "evaluate.split must be a split that the data come with, one of train, got test" in capsys.readouterr().err
+    assert main([*command, "data@target=image_folder", "target.root=lone"]) == 2
+    said = capsys.readouterr().err
+    assert "task=evaluate looks at the run's own target, so that data@target=image_folder would not be read" in said
+    assert "evaluate.data.root" in said
+
+
+def test_embed_and_explain_look_at_all_images_of_other_data(run, lone):
+    given = [f"embed.run_dir={run}", *(word.replace("evaluate", "embed") for word in lone), "embed.out_dir=rows"]
+    assert main(["task=embed", *given]) == 0
+    (file,) = Path("rows").iterdir()
+    assert file.name == "all.safetensors"
+    assert len(read(file).names) == 36
+    given = [f"explain.run_dir={run}", *(word.replace("evaluate", "explain") for word in lone), "explain.out_dir=page"]
+    assert main(["task=explain", *given, "picture=[top_activations]", "explain.tensorboard=false"]) == 0
+    assert "all of ImageFolder" in Path("page", "gallery.html").read_text()
 
 
 def test_a_class_that_the_run_does_not_have_is_named_beside_both_lists(run, tmp_path, capsys):

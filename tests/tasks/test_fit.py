@@ -117,7 +117,13 @@ def test_evaluate_on_other_data_needs_the_same_classes(capsys):
     assert main([*other, "evaluate.data.characters=letters"]) == 2
     assert "the run's classes are 0, 1, 2" in capsys.readouterr().err
     assert main([*other, "evaluate.data.characters=digits"]) == 0
-    assert json.loads((folder / "evaluate-test-other.json").read_text())["images"] == 500
+    (file,) = folder.glob("evaluate-digits-*.json")
+    images = json.loads(file.read_text())["images"]
+    assert images > 500
+    assert file.name.startswith(f"evaluate-digits-{images}-images-")
+    assert main([*other, "evaluate.data.characters=digits", "evaluate.split=test"]) == 0
+    (file,) = folder.glob("evaluate-digits-test-500-images-*.json")
+    assert json.loads(file.read_text())["images"] == 500
 
 
 def test_evaluate_without_a_finished_run_says_what_it_needs(capsys):

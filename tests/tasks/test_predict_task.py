@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
+from headstart.data.cells import uncelled
 from headstart.data.decode import Decoder
+from headstart.tasks.predict import Prediction, _Csv
 from photos import CLASSES, three_classes
 
 
@@ -68,6 +71,21 @@ def test_each_file_has_the_probabilities_that_the_checkpoints_numbers_give(batch
         assert line["predicted"] == CLASSES[int(want.argmax())]
         assert float(line["probability"]) == pytest.approx(float(want.max()), abs=2e-6)
         assert line["error"] == ""
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_is_text_and_numbers_stay_numbers():
+    stream, names = StringIO(), ("=cmd", "-1", "bees")
+    table = _Csv(stream, names, None)
+    for name, probabilities in (("=1+1.png", (0.5, 0.2, 0.3)), ("a.png", (0.1, 0.6, 0.3)), ("@x.png", ())):
+        table.write(Prediction(name, probabilities, "" if probabilities else "-y is no image"))
+    one, two, three = csv.DictReader(stream.getvalue().splitlines())
+    assert (one["file"], one["predicted"], one["probability"]) == ("'=1+1.png", "'=cmd", "0.500000")
+    assert (two["file"], two["predicted"], two["p(-1)"]) == ("a.png", "-1", "0.600000")
+    assert (three["file"], three["error"]) == ("'@x.png", "'-y is no image")
+    assert uncelled(one["file"]) == "=1+1.png"
+    several = StringIO()
+    _Csv(several, names, "|").write(Prediction("a.png", (0.9, 0.9, 0.1)))
+    assert several.getvalue().splitlines()[1].startswith("a.png,'=cmd|-1,")
 
 
 def test_json_says_the_same_as_csv_and_lies_in_the_runs_folder():

@@ -141,11 +141,13 @@ def test_other_data_find_their_classes_by_name_in_any_order_and_need_all_of_them
             csv.writer(file).writerows([["path", "split", *names], *lines])
         given = {"table": f"{photos}/columns.csv", "split_column": "split", "label_columns": f"[{','.join(names)}]"}
         of_data = [f"evaluate.data.{key}={value}" for key, value in given.items()]
-        return main(["task=evaluate", f"evaluate.run_dir={run}", "data@evaluate.data=table", *of_data])
+        split = "evaluate.split=test"
+        return main(["task=evaluate", f"evaluate.run_dir={run}", "data@evaluate.data=table", split, *of_data])
 
     assert columns("grey", "bar", "frame") == 0
     assert main(["task=evaluate", f"evaluate.run_dir={run}"]) == 0
-    other, own = (json.loads((run / f"evaluate-test{end}.json").read_text()) for end in ("-other", ""))
+    (file,) = run.glob("evaluate-*columns.csv-test-*-images-*.json")
+    other, own = (json.loads(path.read_text()) for path in (file, run / "evaluate-test.json"))
     assert other["classes"] == own["classes"]
     assert other["metrics"] == pytest.approx(own["metrics"])
     capsys.readouterr()

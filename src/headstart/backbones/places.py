@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from headstart.given_path import given_path
 from headstart.types import UserError
 
 SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/")  # two letters at least: C:/ is a drive
@@ -43,7 +44,7 @@ def place_of(path: str) -> Path | Url | OnHub:
     """
     scheme = SCHEME.match(path)
     if scheme is None:
-        return Path(path).expanduser()
+        return given_path(path, "weights.path")
     kind = scheme[1].lower()
     if not path[len(kind) :].startswith("://"):
         raise UserError(f"weights.path={path} has one slash behind {kind}: where two are needed; try {EXAMPLES}")

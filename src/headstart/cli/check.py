@@ -39,6 +39,7 @@ def checked(arguments: Arguments) -> Checked:
 
     Of a sweep, the first value of every axis together, and then each further value alone. Raises UserError.
     """
+    _check_empty(arguments.overrides)
     composer = Composer(arguments.flags)
     multirun = "--multirun" in arguments.flags
     overrides = shell_like(arguments.overrides, multirun)
@@ -62,6 +63,18 @@ def checked(arguments: Arguments) -> Checked:
             _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
     swept = [one.key for one in axes]
     return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer, _repeated(parsed))
+
+
+def _check_empty(overrides: list[str]) -> None:
+    """Raise UserError where nothing stands behind a key: an empty path, say, would mean the working folder."""
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if equals and not value.strip() and not key.startswith("~"):
+            plain = key.lstrip("+")
+            raise UserError(
+                f"{key}= gives no value; is a shell variable not set? For none write {plain}=null, for an empty text "
+                f"{plain}=\\'\\'"
+            )
 
 
 def _repeated(parsed: list[Override]) -> tuple[str, ...]:

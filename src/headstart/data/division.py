@@ -1,12 +1,16 @@
-"""Which images of a class are for training, validation and test?"""
+"""Division of the images of a class into training, validation and test images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TypeVar
 
-from headstart.types import UserError
+from headstart.types import SPLITS, UserError
+
+Copies = Mapping[str, str]  # file -> which image it is, of files of which there are several copies
+NO_COPIES: Copies = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -25,34 +29,58 @@ def divided(
     fraction: float | None = None,
     fold: int | None = None,
     folds: int = 5,
+    copies: Copies = NO_COPIES,
 ) -> dict[str, list[str]]:
     """The files of one class for train, val and test, each sorted; None = that split has no files of its own.
 
     Missing test files are half of the val files, or where those are missing too, test_share of the train files: the
     same for every seed. Missing val files are val_share of the train files, by the seed. fold: what is not for the
-    test, val files too, is dealt out by the seed into `folds` equal parts, and this one is val. shots: of what is
-    left to train on as many, by the seed; 5 shots of a seed are among its 10. fraction: the same, as a share of what
-    is left, one image at least. val_shots: of what would be val as many, by the seed; 2 of a seed are among its 5, 0
-    leaves val empty, and the others are in no split.
-    Raises UserError where a split would have too few, and as checked_labels does.
+    test, val files too, is dealt out by the seed into `folds` equal parts, and this one is val. copies: which files
+    are copies of one image; what is cut off or left keeps them together, with the first of them by name. The rest is
+    as chosen_files says. Raises UserError where a split would have too few, and as checked_labels does.
     """
     checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
     given = {"train": len(train), "val": len(val or ()), "test": len(test or ())}
     if test is None and val is not None:
-        val, test = _cut(shuffled(val, "test"), 0.5, len(val))
+        val, test = together(_cut(shuffled(val, "test"), 0.5, len(val)), copies)
     elif test is None:
-        train, test = _cut(shuffled(train, "test"), test_share, given["train"])
+        train, test = together(_cut(shuffled(train, "test"), test_share, given["train"]), copies)
     if fold is not None:
-        train, val = without_fold(shuffled([*train, *(val or ())], f"seed {seed}"), fold, folds)
-    else:
-        train = shuffled(train, f"seed {seed}")
-        if val is None:
-            train, val = _cut(train, val_share, given["train"])
+        pool = shuffled([*train, *(val or ())], f"seed {seed}")
+        train, val = together(without_fold(pool, fold, folds), copies)
+    elif val is None:
+        train, val = together(_cut(shuffled(train, f"seed {seed}"), val_share, given["train"]), copies)
+    found = {"train": train, "val": val or [], "test": test or []}
+    return chosen_files(
+        name, found, given=given, shots=shots, val_shots=val_shots, fraction=fraction, fold=fold, seed=seed
+    )
+
+
+def chosen_files(
+    name: str,
+    divided: Mapping[str, list[str]],
+    *,
+    given: Mapping[str, int],
+    shots: int | None,
+    val_shots: int | None,
+    fraction: float | None,
+    fold: int | None,
+    seed: int,
+    groups: int | None = None,
+) -> dict[str, list[str]]:
+    """What a run reads of one class's files, which are divided into train, val and test; each sorted.
+
+    shots: of those for training as many, by the seed; 5 shots of a seed are among its 10. fraction: the same, as a
+    share of them, one image at least. val_shots: the same of val; 2 of a seed are among its 5, 0 leaves val empty, and
+    the others are in no split. given: the files that the class came with, groups: how many groups they form, for the
+    message. Raises UserError where a split would have too few.
+    """
+    train, val, test = (divided[split] for split in SPLITS)
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
     needed = {"train": shots or 1, "val": 1 if val_shots is None else val_shots, "test": 1}
-    left = {"train": len(train), "val": len(val), "test": len(test)}
-    if any(left[split] < count for split, count in needed.items()):
+    if any(len(divided[split]) < count for split, count in needed.items()):
         there = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
+        there += f", in {groups} groups that must each stay in one split" if groups is not None and there else ""
         hint = ", take fewer shots" if shots else ""
         hint += f", take fewer val_shots ({len(val)} at most)" if val_shots and len(val) < val_shots else ""
         hint += ", take fewer folds" if fold is not None else ""
@@ -63,7 +91,54 @@ def divided(
         )
     if val_shots is not None:
         val = shuffled(val, f"val, seed {seed}")[:val_shots]
-    return {"train": sorted(train[:chosen]), "val": sorted(val), "test": sorted(test)}
+    return {"train": sorted(shuffled(train, f"seed {seed}")[:chosen]), "val": sorted(val), "test": sorted(test)}
+
+
+def together(parts: Sequence[list[str]], copies: Copies) -> list[list[str]]:
+    """The same parts, each file in that of the first of its copies, by name, that is in one of them."""
+    if not copies:
+        return list(parts)
+    home: dict[str, int] = {}
+    for name, part in sorted((name, part) for part, names in enumerate(parts) for name in names if name in copies):
+        home.setdefault(copies[name], part)
+    found: list[list[str]] = [[] for _ in parts]
+    for part, names in enumerate(parts):
+        for name in names:
+            found[home[copies[name]] if name in copies else part].append(name)
+    return found
+
+
+def drawn(
+    given: Mapping[str, list[str]],
+    cut: Callable[[list[str], Sequence[float], str, Sequence[int]], list[list[str]]],
+    *,
+    val_share: float,
+    test_share: float,
+    seed: int,
+    fold: int | None,
+    folds: int,
+) -> dict[str, list[str]]:
+    """Files of all classes together for train, val and test: what is missing is cut off, as `divided` says.
+
+    given: split -> its files, `train` at least. cut: files, shares, a key, and how many groups of a class each part
+    needs (two where it will be cut again) -> a part for each share.
+    """
+    train, val, test = given["train"], given.get("val"), given.get("test")
+    whole, key = len(train), f"seed {seed}"
+    if test is None and val is not None:
+        val, test = cut(val, (0.5, 0.5), "test", (1, 1))
+    elif test is None:
+        train, test = cut(
+            train, (1 - test_share, test_share), "test", (1 if val is not None and fold is None else 2, 1)
+        )
+    if fold is not None:
+        parts = cut([*train, *(val or ())], (1 / folds,) * folds, key, (1,) * folds)
+        val = parts.pop(fold)
+        train = [name for part in parts for name in part]
+    elif val is None:
+        share = min(1.0, val_share * whole / max(len(train), 1))
+        train, val = cut(train, (1 - share, share), key, (1, 1))
+    return {"train": train, "val": val or [], "test": test or []}
 
 
 def checked_labels(

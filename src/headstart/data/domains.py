@@ -68,6 +68,7 @@ class Domains(Images):
 
     def load(self) -> dict[str, Split]:
         test = self._target.splits["test"]
+        self.duplicates = self._target.duplicates
         label = renumbered(test.label, self._target.class_names, self.class_names)
         return {
             "train": self._train.splits["train"],

@@ -9,12 +9,11 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from annotated_types import Ge
 from numpy.typing import NDArray
-from torch import Tensor
 
 from headstart.data.images import Images, Labels, Split, by_turns
+from headstart.data.joined import Joined
 from headstart.data.webdataset import WebDataset
 from headstart.types import UserError
 
@@ -63,6 +62,7 @@ class Drawn(Images):
         if self._merged:
             places["train"] += places["val"]
             places["val"] = [("val", order["val"][-self._counts["val"] :])]
+        self.duplicates = of.duplicates
         self._tell({split: len(label) for split, label in order.items()})
         splits: dict[str, Split] = {"test": of.splits["test"]}
         for split, parts in places.items():
@@ -86,41 +86,6 @@ class Drawn(Images):
                 log.info("%s has fewer than %d images, so all of them are taken", split, wanted)
         if self._merged and (twice := min(self._counts["val"], 2 * self._counts["val"] - there["val"])) > 0:
             log.info("val has no %d others: %d of its images are also trained on", self._counts["val"], twice)
-
-
-class Joined:
-    """The images of several splits, one after the other, as one."""
-
-    def __init__(self, splits: Sequence[Split], order: NDArray[np.int64] | None = None) -> None:
-        self._splits = splits
-        counts = [len(split.label) for split in splits]
-        self._order = np.arange(sum(counts)) if order is None else order  # (N,) -> position in all of them
-        self._begins = np.cumsum([0, *counts])
-
-    @cached_property
-    def label(self) -> Labels:
-        label: Labels = np.concatenate([split.label for split in self._splits])[self._order]
-        return label
-
-    def at(self, positions: NDArray[np.int64]) -> Tensor:
-        places = self._order[positions]
-        of = np.searchsorted(self._begins, places, side="right") - 1
-        found = [(of == number, split) for number, split in enumerate(self._splits) if (of == number).any()]
-        begins = self._begins[of]
-        images = [(mine, split.at((places - begins)[mine])) for mine, split in found]
-        if len(images) == 1:
-            return images[0][1]
-        made = images[0][1].new_empty((len(positions), *images[0][1].shape[1:]))
-        for mine, image in images:
-            made[torch.from_numpy(mine)] = image
-        return made
-
-    def taken(self, order: NDArray[np.int64]) -> Joined:
-        return Joined(self._splits, self._order[order])
-
-    def contents(self) -> list[str]:
-        everything = [content for split in self._splits for content in split.contents()]
-        return [everything[place] for place in self._order.tolist()]
 
 
 def drawing_order(names: Sequence[str], label: Labels, key: str, *, classes_first: bool) -> NDArray[np.int64]:

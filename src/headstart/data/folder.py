@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +21,9 @@ from torch import Tensor
 
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder, decoder_of, why
-from headstart.data.division import checked_labels, divided
+from headstart.data.division import NO_COPIES, Copies, checked_labels, divided
 from headstart.data.eight_bit import is_wide
+from headstart.data.groups import Groups, check_groups, divided_groups, group_counts, groups_by_pattern, with_copies
 from headstart.data.image_files import (
     AGAIN,
     BESIDE,
@@ -34,16 +35,30 @@ from headstart.data.image_files import (
     seen_entries,
     why_no_image,
 )
-from headstart.data.images import Images, Labels
+from headstart.data.images import Images, Labels, Split
 from headstart.data.kept import Kept
 from headstart.data.opening import escaped, utf8
 from headstart.data.several import Several
-from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
+from headstart.data.summary import (
+    Duplicate,
+    Header,
+    checked_leakage,
+    copies_of,
+    duplicates,
+    header,
+    readable,
+    table,
+    tell_near,
+    tell_repeated,
+    tell_two_labels,
+)
+from headstart.given_path import given_path
 from headstart.types import SPLITS, Pixels, UserError
 from headstart.unchanged import identity
 
 ALSO_CALLED = {"valid": "val", "validation": "val"}
 
+LISTED = 5  # classes that an error names
 SEEN = 2**16  # files that a process remembers, as the jobs of a sweep read the same ones
 Found = dict[str, list[str]]  # class -> its files, relative to the root
 
@@ -180,8 +195,10 @@ class ListedImages(Images):
     """Image files of which a listing says the class, or which of the classes, and perhaps the split.
 
     found: split -> class -> files, relative to root, or as `storage` names them; `train` alone where no splits are
-    given; or files with several labels each. The other arguments are ImageFolder's. Raises UserError where there is
-    one class only; when the splits are made, where a class has too few images, or files are unreadable or leak.
+    given; or files with several labels each. groups: file -> its group, no two of whose files may lie in two splits;
+    None = there are none. source: what the listing is called in messages. The other arguments are ImageFolder's. Raises
+    UserError, when the splits are made, where there is one class only, or classes of train, val and test differ, or a
+    class has too few images, or files are unreadable or leak; to look at all images, the first three are no error.
     """
 
     def __init__(
@@ -189,6 +206,8 @@ class ListedImages(Images):
         *,
         root: Path,
         found: dict[str, Found] | Several,
+        groups: Groups | None,
+        source: Path | str,
         shots: Annotated[int, Ge(1)] | None,
         val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
@@ -197,7 +216,7 @@ class ListedImages(Images):
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         unreadable: Literal["error", "skip"],
-        leakage: Literal["error", "allow"],
+        leakage: Literal["error", "allow", "near"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
         value_range: tuple[float, float] | None,
@@ -213,11 +232,12 @@ class ListedImages(Images):
     ) -> None:
         checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
         self.multi_label = isinstance(found, Several)
-        class_names = found.class_names if isinstance(found, Several) else tuple(found["train"])
-        if len(class_names) < 2:
-            there = f"one with images, {class_names[0]}" if class_names else "none"
-            raise UserError(f"two classes are needed at least, got {there}, in {root}")
-        self.root, self._found = root, found
+        self.root, self._found, self._groups, self._source = root, found, groups, source
+        class_names = (
+            found.class_names
+            if isinstance(found, Several)
+            else tuple(dict.fromkeys(name for classes in found.values() for name in classes))
+        )
         super().__init__(
             class_names=class_names,
             batch_size=batch_size,
@@ -231,6 +251,7 @@ class ListedImages(Images):
         self.val_shots, self.fraction, self.fold, self.folds = val_shots, fraction, fold, folds
         self.unreadable, self.leakage = unreadable, leakage
         self.outside = LeftOut()
+        self._digests: dict[str, str] = {}  # of the files that were read for it
         self.decoder = decoder_of(
             pixels,
             resize=resize,
@@ -245,20 +266,96 @@ class ListedImages(Images):
         """Where the files lie."""
         return Folder(self.root)
 
+    @property
+    def given_splits(self) -> tuple[str, ...]:
+        """The splits of the listing; the others are drawn from them."""
+        return tuple(self._found.labels if isinstance(self._found, Several) else self._found)
+
+    def check_trainable(self) -> None:
+        """Raise UserError where the listing has no training images, one class only, or splits with other classes."""
+        if len(self.class_names) < 2:
+            there = f"one with images, {self.class_names[0]}" if self.class_names else "none"
+            raise UserError(f"two classes are needed at least, got {there}, in {self.root}")
+        if "train" not in self.given_splits:
+            raise UserError(
+                f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "
+                "to evaluate a finished run on them, give them as evaluate.data"
+            )
+        if isinstance(self._found, Several):
+            seen = set().union(*self._found.labels["train"].values())
+            if absent := [name for number, name in enumerate(self.class_names) if number not in seen]:
+                raise UserError(
+                    f"train of {self._source} must have an image of each class, it has none of "
+                    f"{', '.join(absent[:LISTED])}; add some, or leave the class out"
+                )
+            return
+        for split, classes in self._found.items():
+            if differing := sorted(set(classes) ^ set(self._found["train"])):
+                raise UserError(
+                    f"train and {split} of {self._source} must have the same classes; "
+                    f"only one of them has {', '.join(differing[:LISTED])}"
+                )
+
     def load(self) -> dict[str, Files]:
+        self.check_trainable()
         headers = self._headers()
-        listed = self._several(self._found, headers) if isinstance(self._found, Several) else self._single(headers)
+        copies = self._copies(headers)
+        several = isinstance(self._found, Several)
+        listed = self._several(headers, copies) if several else self._single(headers, copies)
         splits = self._files(listed)
         self._tell(splits, headers)
         return splits
 
-    def _single(self, headers: Collection[str]) -> dict[str, tuple[list[str], Labels]]:
+    def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
+        """All readable images that are listed in these splits, and their names; nothing is divided.
+
+        Raises UserError where settings choose some of the images.
+        """
+        settings = ("shots", "val_shots", "fraction", "fold")
+        if given := [f"{name}={getattr(self, name)}" for name in settings if getattr(self, name) is not None]:
+            raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
+        headers = self._headers()
+        listed = [classes for split, classes in self._by_class().items() if split in splits]
+        class_of = {
+            file: name for classes in listed for name, files in classes.items() for file in files if file in headers
+        }
+        names = list(class_of)
+        label: Labels
+        if isinstance(self._found, Several):
+            label = self._found.rows(names)
+        else:
+            label = np.array([self.class_names.index(one) for one in class_of.values()], np.int64)
+        whole = self._made(names, label, 0)
+        if names:
+            self._tell({"all": whole}, {name: headers[name] for name in names})
+        return whole, names
+
+    def _by_class(self) -> Mapping[str, Found]:
+        """Split -> class -> files; those of several labels an image are all of one class here, called nothing."""
+        found = self._found
+        return {split: {"": files} for split, files in found.files().items()} if isinstance(found, Several) else found
+
+    def _single(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
         """Split -> its files and their classes, divided class by class."""
-        assert not isinstance(self._found, Several)
         there = {
             split: {name: [file for file in files if file in headers] for name, files in classes.items()}
-            for split, classes in self._found.items()
+            for split, classes in self._by_class().items()
         }
+        if self._groups is not None:
+            return numbered(
+                divided_groups(
+                    there,
+                    groups=with_copies(self._groups, copies),
+                    val_share=self.val_share,
+                    test_share=self.test_share,
+                    shots=self.shots,
+                    val_shots=self.val_shots,
+                    seed=self.seed,
+                    fraction=self.fraction,
+                    fold=self.fold,
+                    folds=self.folds,
+                )
+            )
         parts = [
             divided(
                 name,
@@ -273,14 +370,16 @@ class ListedImages(Images):
                 fraction=self.fraction,
                 fold=self.fold,
                 folds=self.folds,
+                copies=copies,
             )
             for name in self.class_names
         ]
         return numbered(parts)
 
-    def _several(self, found: Several, headers: Collection[str]) -> dict[str, tuple[list[str], Labels]]:
+    def _several(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
         """Split -> its files and which classes each has, divided for all classes together."""
-        parts = found.divided(
+        assert isinstance(self._found, Several)
+        parts = self._found.divided(
             headers,
             val_share=self.val_share,
             test_share=self.test_share,
@@ -290,15 +389,21 @@ class ListedImages(Images):
             fraction=self.fraction,
             fold=self.fold,
             folds=self.folds,
+            groups=None if self._groups is None else with_copies(self._groups, copies),
+            copies=copies,
         )
-        return {split: (names, found.rows(names)) for split, names in parts.items()}
+        return {split: (names, self._found.rows(names)) for split, names in parts.items()}
+
+    def _copies(self, headers: Mapping[str, Header]) -> Copies:
+        """Of the files of which there are copies, which image each is; none where nothing is drawn."""
+        if self.leakage == "allow" or (self.fold is None and set(self.given_splits) == set(SPLITS)):
+            return NO_COPIES
+        same = duplicates({"": list(headers)}, headers, self._made([], np.empty(0, np.int64), 0).digests_of)
+        return {name: group[0][1] for group in same for _, name in group}
 
     def _headers(self) -> dict[str, Header]:
         """Of each file that can be read."""
-        if isinstance(self._found, Several):
-            names = [name for files in self._found.files().values() for name in files]
-        else:
-            names = [name for classes in self._found.values() for files in classes.values() for name in files]
+        names = [name for classes in self._by_class().values() for files in classes.values() for name in files]
         headers = by_threads(lambda name: self.storage.header(name, self.decoder.max_pixels), names)
         seen = dict(zip(names, headers, strict=True))
         broken = {name: one if isinstance(one, str) else None for name, one in seen.items()}
@@ -321,10 +426,11 @@ class ListedImages(Images):
             return why(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
         return None
 
-    def _tell(self, splits: dict[str, Files], headers: dict[str, Header]) -> None:
-        """Log what there is to train on. Raises UserError where an image lies in two splits."""
+    def _tell(self, splits: Mapping[str, Files], headers: Mapping[str, Header]) -> None:
+        """Log what there is. Raises UserError where an image, or a group of images, lies in two splits."""
         names = {split: files.names for split, files in splits.items()}
-        same = duplicates(names, headers, splits["train"].digests_of)
+        label = {name: one for files in splits.values() for name, one in self._called(files)}
+        same = duplicates(names, headers, next(iter(splits.values())).digests_of)
         inside = [Counter(split for split, _ in group) for group in same]
         told = table(
             {
@@ -336,21 +442,63 @@ class ListedImages(Images):
             left_out=self._left_out,
             sizes={split: len(of_split) for split, of_split in names.items()},
             outside=self.outside.told(),
+            groups=None if self._groups is None else group_counts(names, self._groups),
         )
         log.info("%s\n%s", self.root, told)
         if missed := self.outside.missed():
             log.warning("not read in %s: %s", self.root, missed)
-        checked_leakage([group for group in same if len({split for split, _ in group}) > 1], leakage=self.leakage)
+        self.duplicates = copies_of(same, label)
+        tell_repeated(self.duplicates)
+        tell_two_labels(self.duplicates)
+        apart = [group for group in same if len({split for split, _ in group}) > 1]
+        checked_leakage(apart, leakage=self.leakage, label=label)
+        if self._groups is not None:
+            check_groups(names, self._groups, leakage=self.leakage)
+        if self.leakage == "near" and len(splits) > 1:
+            near = self._near(names, headers, {name: group[0][1] for group in same for _, name in group}, label)
+            tell_near(near)
+            self.duplicates = [*self.duplicates, *near]
+
+    def _called(self, files: Files) -> Iterable[tuple[str, str]]:
+        """Each file with its class, or its classes with | between them."""
+        for name, label in zip(files.names, files.label, strict=True):
+            places = np.flatnonzero(label).tolist() if label.ndim else [int(label)]
+            yield name, "|".join(self.class_names[at] for at in places)
+
+    def _near(
+        self, names: Mapping[str, list[str]], headers: Mapping[str, Header], copies: Copies, label: Mapping[str, str]
+    ) -> list[Duplicate]:
+        """Pictures that lie in two splits, saved at another size or quality."""
+        from headstart.data.near_duplicates import SIDE, SMALLEST, near_duplicates  # here: it needs scipy
+
+        large = {
+            split: [name for name in of if min(headers[name].width, headers[name].height) >= SMALLEST]
+            for split, of in names.items()
+        }
+        if small := sum(map(len, names.values())) - sum(map(len, large.values())):
+            log.info("%d images with a side below %d pixels are not looked for saved again", small, SMALLEST)
+        grey, colour = (Decoder(SIDE, SIDE, channels, reduced=True) for channels in (1, 3))
+        pairs = near_duplicates(
+            large,
+            copies=copies,
+            grey=lambda files: np.stack(by_threads(lambda name: self.storage.decoded(name, grey), files)),
+            colour=lambda name: self.storage.decoded(name, colour),
+        )
+        return [
+            Duplicate(
+                "near", one.split, one.name, label[one.name], one.other_split, one.other, label[one.other],
+                round(one.difference, 2),
+            )
+            for one in pairs
+        ]  # fmt: skip
 
     def _files(self, listed: dict[str, tuple[list[str], Labels]]) -> dict[str, Files]:
-        digests: dict[str, str] = {}
+        return with_room(listed, decoder=self.decoder, cache_gib=self.cache_gib, made=self._made)
 
-        def made(names: list[str], label: Labels, kept: int) -> Files:
-            files = Files(self.storage, names, label, decoder=self.decoder, kept_images=kept)
-            files._digests = digests  # one for all splits
-            return files
-
-        return with_room(listed, decoder=self.decoder, cache_gib=self.cache_gib, made=made)
+    def _made(self, names: list[str], label: Labels, kept: int) -> Files:
+        files = Files(self.storage, names, label, decoder=self.decoder, kept_images=kept)
+        files._digests = self._digests  # one for all splits
+        return files
 
     def names(self, split: str) -> list[str]:
         """The path of each image, relative to the root. Raises UserError where there is no such split."""
@@ -399,20 +547,22 @@ class ImageFolder(ListedImages):
 
     root holds train/, val/ and test/ with class folders, or train/ and one of the other two, or class folders alone:
     what is missing is taken from what is there, class by class, as headstart.data.division says. folders: split -> its
-    folder in root, None = by those names. shots: training images of each class; fraction: a share of them; val_shots:
-    val images of each class, 0 for none; fold, folds: which part of all that is not for the test is val.
-    unreadable: `error` reads each file's header before training, `skip` decodes each file once, and leaves out what
-    fails. leakage: whether files of the same bytes may lie in two splits. resize: what the shorter side becomes
-    before the centre is cut out, in pixels; None = what the backbone says, else 256/224 of its size. decode: `reduced`
-    reads JPEG files at a fraction of their size where that is enough, see Decoder. value_range: of grey values of more
-    than 8 bits, what becomes black and what white; None = all that the bits can hold. background: the grey level
-    behind transparent pixels. max_pixels: of one image; what has more is not decoded. cache_gib: decoded images of
-    train, then of val, that stay in memory, per process. sampler: `balanced` draws training images of each class
-    equally often, an epoch as long as before.
+    folder in root, None = by those names. group_pattern: a regular expression whose first group finds in a file's path
+    what the image belongs to, say a patient, all of which stays in one split. shots: training images of each class;
+    fraction: a share of them; val_shots: val images of each class, 0 for none; fold, folds: which part of all that is
+    not for the test is val. unreadable: `error` reads each file's header before training, `skip` decodes each file
+    once, and leaves out what fails. leakage: `error` stops where files of the same bytes, or images of a group, lie in
+    two splits that are given, and keeps copies together in splits that are drawn; `near` does the same, and warns of
+    pictures that lie in two splits, saved again at another size or quality; `allow` warns, and leaves copies apart.
+    resize: what the shorter side becomes before the centre is cut out, in pixels; None = what the backbone says, else
+    256/224 of its size. decode: `reduced` reads JPEG files at a fraction of their size where that is enough, see
+    Decoder. value_range: of grey values of more than 8 bits, what becomes black and what white; None = all that the
+    bits can hold. background: the grey level behind transparent pixels. max_pixels: of one image; what has more is not
+    decoded. cache_gib: decoded images of train, then of val, that stay in memory, per process. sampler: `balanced`
+    draws training images of each class equally often, an epoch as long as before.
 
-    Raises UserError where there is no such folder, no image in it or in one of its class folders, one class only, a
-    class has too few, a name is not UTF-8, folders are none of root's, or the class folders of train, val and test
-    differ; when the splits are made, where files are unreadable or leak.
+    Raises UserError where there is no such folder, no image in it or in one of its class folders, a name is not UTF-8,
+    folders are none of root's, or a path has no group; as ListedImages.
     """
 
     def __init__(
@@ -420,6 +570,7 @@ class ImageFolder(ListedImages):
         *,
         root: str,
         folders: Mapping[str, str] | None,
+        group_pattern: str | None,
         shots: Annotated[int, Ge(1)] | None,
         val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
@@ -428,7 +579,7 @@ class ImageFolder(ListedImages):
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         unreadable: Literal["error", "skip"],
-        leakage: Literal["error", "allow"],
+        leakage: Literal["error", "allow", "near"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
         value_range: tuple[float, float] | None,
@@ -442,11 +593,15 @@ class ImageFolder(ListedImages):
         pixels: Pixels,
         seed: Annotated[int, Ge(0)],
     ) -> None:
-        place = Path(root).expanduser()
+        place = given_path(root, "root")
         outside = LeftOut()
+        held = found(place, folders, outside)
+        files = [name for classes in held.values() for of in classes.values() for name in of]
         super().__init__(
             root=place,
-            found=found(place, folders, outside),
+            found=held,
+            groups=None if group_pattern is None else groups_by_pattern(files, group_pattern),
+            source=place,
             shots=shots,
             val_shots=val_shots,
             fraction=fraction,
@@ -484,27 +639,31 @@ def found(root: Path, folders: Mapping[str, str] | None, outside: LeftOut | None
     held = {split: _classes(folder, root, outside) for split, folder in parts.items()}
     if root not in parts.values():
         _note_files(root, root, outside)
-        for beside in _folders_in(root).values():
-            if not any(part == beside or beside in part.parents for part in parts.values()):
-                outside.add(BESIDE, beside.relative_to(root).as_posix())
-    if not any(held["train"].values()):
+        for other in _folders_in(root).values():
+            if not any(part == other or other in part.parents for part in parts.values()):
+                outside.add(BESIDE, other.relative_to(root).as_posix())
+    first = next(iter(held))
+    if not any(held[first].values()):
         there = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"root must hold class folders with images, or train/, val/ and test/ with such folders; "
-            f"no image lies in a class folder of {parts['train']}; {root} holds {there}"
+            f"no image lies in a class folder of {parts[first]}; {root} holds {there}"
         )
     for split, classes in held.items():
         if empty := [name for name, files in classes.items() if not files]:
-            image_files(parts[split] / empty[0], root, first := LeftOut())
+            image_files(parts[split] / empty[0], root, beside := LeftOut())
             raise UserError(
                 f"each class folder must hold an image that can be read, {', '.join(empty[:5])} of {parts[split]} "
-                f"{'does' if len(empty) == 1 else 'do'} not ({empty[0]} holds {first.told() or 'nothing'}); take it "
+                f"{'does' if len(empty) == 1 else 'do'} not ({empty[0]} holds {beside.told() or 'nothing'}); take it "
                 "away, or put images there"
             )
-        if differing := sorted(set(classes) ^ set(held["train"])):
+        if not held[split] and (loose := len(image_files(parts[split], root, LeftOut()))):
+            kept = ",".join(f"{one}:{parts[one].relative_to(root).as_posix()}" for one in held if held[one])
             raise UserError(
-                f"{parts['train']} and {parts[split]} must have the same class folders; "
-                f"only one of them has {', '.join(differing[:5])}"
+                f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
+                f"whose labels are not known; leave it out with target.folders={{{kept}}}, so that {split} is drawn "
+                f"from the others, and classify its images with the finished run: headstart task=predict "
+                f"predict.images={parts[split]} predict.run_dir=..."
             )
     return held
 
@@ -515,13 +674,13 @@ def _by_their_names(root: Path) -> dict[str, Path]:
     named = {ALSO_CALLED.get(name, name): name for name in inside}
     splits = {split: inside[named[split]] for split in SPLITS if split in named}
     # a class may be called train, as long as no other class is called val
-    divided_here = "train" in splits and (len(splits) > 1 or len(inside) == 1)
+    divided_here = ("train" in splits and len(splits) > 1) or len(inside) == len(splits) > 0
     return splits if divided_here else {"train": root}
 
 
 def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
     """Split -> its folder. Raises UserError."""
-    if "train" not in folders or not set(folders) <= set(SPLITS) or len(set(folders.values())) < len(folders):
+    if not folders or not set(folders) <= set(SPLITS) or len(set(folders.values())) < len(folders):
         raise UserError(
             f"folders must give train, and may give val and test, a folder of its own, got {dict(folders)}; "
             "as in target.folders={train:training,test:evaluation}"

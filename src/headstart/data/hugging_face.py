@@ -1,4 +1,4 @@
-"""Which images does a data set of Hugging Face hold?"""
+"""Images and labels of a data set of Hugging Face."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from headstart.data.decode import Decoder
 from headstart.data.folder import ALSO_CALLED, Found, ListedImages, digest_of
 from headstart.data.opening import regular
 from headstart.data.summary import Header, header
+from headstart.given_path import given_path
 from headstart.types import SPLITS, Pixels, UserError
 
 LISTED = 5  # rows, classes or columns that an error names
@@ -38,8 +39,9 @@ class HuggingFace(ListedImages):
     called so (validation and valid are val), and a lone split is train. What is missing is taken from what there is,
     class by class, as headstart.data.division says; a split in which no row has a label counts as missing.
     image_column, label_column: None = the only column of images, the only one of classes or the one called label.
-    Words become classes in the order of the alphabet, numbers in theirs; classes without any image are left out. The
-    other arguments are ImageFolder's.
+    Words become classes in the order of the alphabet, numbers in theirs; classes without any image are left out.
+    group_column: that of what the image belongs to, say a patient, all of which stays in one split. The other arguments
+    are ImageFolder's.
 
     Raises UserError where the library is not installed, there is no such data set, configuration, split or column, it
     cannot be had, or rows have no label; as ListedImages.
@@ -56,6 +58,7 @@ class HuggingFace(ListedImages):
         test_split: str | None,
         image_column: str | None,
         label_column: str | None,
+        group_column: str | None,
         shots: Annotated[int, Ge(1)] | None,
         val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
@@ -64,7 +67,7 @@ class HuggingFace(ListedImages):
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         unreadable: Literal["error", "skip"],
-        leakage: Literal["error", "allow"],
+        leakage: Literal["error", "allow", "near"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
         value_range: tuple[float, float] | None,
@@ -79,18 +82,22 @@ class HuggingFace(ListedImages):
         seed: Annotated[int, Ge(0)],
     ) -> None:
         wanted = {"train": train_split, "val": val_split, "test": test_split}
+        place = given_path(path, "path")
         splits = _splits(path, name=name, revision=revision, wanted=wanted)
-        columns = columns_of(splits["train"].features, image=image_column, label=label_column, path=path)
+        features = next(iter(splits.values())).features
+        columns = columns_of(features, image=image_column, label=label_column, path=path)
         found = classes_of(
             {split: _labels(rows, columns.label) for split, rows in splits.items()},
-            names=getattr(splits["train"].features[columns.label], "names", None),
+            names=getattr(features[columns.label], "names", None),
             asked=[split for split, said in wanted.items() if said is not None],
             path=path,
         )
         self._records = Records(path, {split: _images(splits[split], columns.image, path) for split in found})
         super().__init__(
-            root=Path(path).expanduser(),
+            root=place,
             found=found,
+            groups=None if group_column is None else groups_of(splits, found, column=group_column, path=path),
+            source=path,
             shots=shots,
             val_shots=val_shots,
             fraction=fraction,
@@ -217,8 +224,7 @@ def classes_of(
 ) -> dict[str, Found]:
     """Split -> class -> the names of its images. names: of a ClassLabel, whose rows hold numbers, of which -1 is none.
 
-    asked: the splits that somebody chose. Raises UserError where rows have no label, or a split has classes that train
-    lacks.
+    asked: the splits that somebody chose. Raises UserError where rows have no label.
     """
     lacking = {split: [row for row, one in enumerate(of) if one is None or one == ""] for split, of in labels.items()}
     if names is not None:
@@ -228,7 +234,7 @@ def classes_of(
         }
     found: dict[str, Found] = {}
     for split, of in labels.items():
-        if len(lacking[split]) == len(of) and split != "train" and split not in asked:
+        if len(lacking[split]) == len(of) and split not in ("train", *asked) and len(labels) > 1:
             continue  # a test whose labels only its makers have
         if lacking[split]:
             rows = ", ".join(map(str, lacking[split][:LISTED]))
@@ -243,18 +249,34 @@ def classes_of(
         found[split] = {
             str(said[one]) if names is not None else str(one): rows_of[one] for one in sorted(rows_of, key=_order)
         }
-    for split, classes in found.items():
-        if differing := sorted(set(classes) ^ set(found["train"])):
-            raise UserError(
-                f"train and {split} of {path} must have the same classes; "
-                f"only one of them has {', '.join(differing[:LISTED])}"
-            )
     return found
 
 
 def _order(label: str | int) -> tuple[bool, int, str]:
     """Numbers by their size, then words by the alphabet."""
     return (True, 0, label) if isinstance(label, str) else (False, label, "")
+
+
+def groups_of(splits: Mapping[str, Rows], found: Mapping[str, Found], *, column: str, path: str) -> dict[str, str]:
+    """The name of each image that was found -> what its row has in a column. Raises UserError where it has nothing."""
+    groups: dict[str, str] = {}
+    for split in found:
+        rows = splits[split]
+        if column not in rows.features:
+            close = get_close_matches(column, list(rows.features), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(
+                f"group_column must be a column of {path}, got {column!r}; {split} has {', '.join(rows.features)}{hint}"
+            )
+        said = ["" if one is None else str(one).strip() for one in rows.data.column(column).to_pylist()]
+        if lacking := [row for row, one in enumerate(said) if not one]:
+            raise UserError(
+                f"each row of {path} must have a group, {len(lacking)} of {len(said)} in {split} have none: rows "
+                f"{', '.join(map(str, lacking[:LISTED]))}{', ...' if len(lacking) > LISTED else ''}; take another "
+                "group_column"
+            )
+        groups |= {named(split, row): one for row, one in enumerate(said)}
+    return groups
 
 
 def _labels(rows: Rows, column: str) -> list[str | int | None]:
@@ -277,7 +299,7 @@ def _images(rows: Rows, column: str, path: str) -> Rows:
 
 
 def _splits(path: str, *, name: str | None, revision: str | None, wanted: Mapping[str, str | None]) -> dict[str, Rows]:
-    """train, and val and test where they are there. Raises UserError, as HuggingFace says."""
+    """Those of train, val and test that are there. Raises UserError, as HuggingFace says."""
     datasets = _library()
     place = Path(path).expanduser()
     if place.exists() and revision is not None:
@@ -323,7 +345,7 @@ def _saved(held: Rows, path: str, wanted: Mapping[str, str | None], datasets: An
 
 
 def chosen_splits(there: Sequence[str], wanted: Mapping[str, str | None], path: str) -> dict[str, str]:
-    """train, val, test -> what each is called, where there is one. Raises UserError where none is train."""
+    """train, val, test -> what each is called, where there is one. Raises UserError where there is none."""
     chosen: dict[str, str] = {}
     for split in SPLITS:
         said = wanted[split]
@@ -340,7 +362,7 @@ def chosen_splits(there: Sequence[str], wanted: Mapping[str, str | None], path: 
         chosen[split] = said
     if len(there) == 1 and "train" not in chosen and not any(wanted.values()):
         return {"train": there[0]}
-    if "train" not in chosen:
+    if not chosen:
         raise UserError(f"none of the splits of {path} is called train, it has {', '.join(there)}; set train_split")
     return chosen
 

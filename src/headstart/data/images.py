@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -17,11 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from headstart.data.augment import Augmentation
 from headstart.data.chance import Chance
+from headstart.data.joined import Joined
 from headstart.data.loader import PlainLoader, ResumableLoader, Rows
 from headstart.data.order import BalancedOrder, EpochOrder, Shares, StoredOrder
 from headstart.data.pair import Field, PairLoader
 from headstart.data.pixels import prepared, resized, standardised
 from headstart.data.several import leading
+from headstart.data.summary import Duplicate
 from headstart.data.workers import cores, loading
 from headstart.types import SPLITS, Batch, Pixels, UserError
 
@@ -170,6 +172,7 @@ class Images(LightningDataModule, ABC):
     """
 
     multi_label = False
+    in_any_order = True  # whether images can be read in any order; a stream's cannot
 
     def __init__(
         self,
@@ -196,6 +199,7 @@ class Images(LightningDataModule, ABC):
         self.pixels = pixels
         self.seed = seed
         self.sampler = sampler
+        self.duplicates: Sequence[Duplicate] = ()  # images that are there twice, where the data are compared
         self.served: Callable[[str, bool], Rows | None] | None = None
         self.companion: Images | None = None
         self.labelled: Images | None = None
@@ -217,6 +221,22 @@ class Images(LightningDataModule, ABC):
     def names(self, split: str) -> list[str]:
         """What each image of a split is called. Raises UserError where there is no such split."""
         return [f"{split}/{number}" for number in range(len(self._split(split).label))]
+
+    @property
+    def given_splits(self) -> tuple[str, ...]:
+        """The splits that the data come with; the others are drawn from them."""
+        return SPLITS
+
+    def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
+        """All images that the data come with in these splits, none of them set apart, and what each is called.
+
+        They need not be enough to train on. Raises UserError where settings leave images out.
+        """
+        wanted = [split for split in self.splits if split in splits]
+        return Joined([self.splits[split] for split in wanted]), [one for split in wanted for one in self.names(split)]
+
+    def check_trainable(self) -> None:
+        """Raise UserError where these data cannot be trained on, as far as is known before any file is opened."""
 
     def contents(self, split: str) -> list[str]:
         """What determines each image of a split before augmentation, as 32 hex digits.

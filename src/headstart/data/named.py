@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,6 +23,7 @@ from headstart.data.decode import Decoder, decoder_of
 from headstart.data.division import divided
 from headstart.data.folder import Decoded, Files, Folder, numbered, with_room
 from headstart.data.images import Images, Labels, Split
+from headstart.given_path import given_path
 from headstart.types import Pixels, UserError
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class Named(Images):
         seed: Annotated[int, Ge(0)],
     ) -> None:
         official = official_of(name)
-        self.root = Path(root).expanduser()
+        self.root = given_path(root, "root")
         datasets = _datasets(name, official, _variant(name, official, variant), self.root, download=download)
         self._parts = {split: _part(dataset, official, self.root) for split, dataset in datasets.items()}
         # a variant of EMNIST counts its classes from 1
@@ -235,6 +236,19 @@ class Named(Images):
             background=background,
             max_pixels=max_pixels,
         )
+
+    @property
+    def given_splits(self) -> tuple[str, ...]:
+        """The official splits that torchvision has; the others are drawn from them."""
+        return tuple(self._parts)
+
+    def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
+        """All images of these official splits, and their names; nothing is divided."""
+        called = {split: self._called(split) for split in self._parts if split in splits}
+        names = [name for of in called.values() for name in of]
+        places = [(split, number) for split, of in called.items() for number in range(len(of))]
+        label = np.concatenate([np.searchsorted(self._numbers, self._parts[split].label) for split in called])
+        return self._split_of(names, places, label.astype(np.int64), 0), names
 
     def load(self) -> dict[str, Split]:
         called = {split: self._called(split) for split in self._parts}

@@ -1,15 +1,17 @@
-"""Which images with several labels each are for training, validation and test?"""
+"""Division of images with several labels into training, validation and test images."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.division import checked_labels, shuffled
+from headstart.data.division import NO_COPIES, Copies, checked_labels, drawn, shuffled, together
+from headstart.data.groups import Groups, cut_groups
 from headstart.data.stratification import stratified, stratified_order
 from headstart.types import SPLITS, UserError
 
@@ -52,31 +54,28 @@ class Several:
         fold: int | None,
         folds: int,
         val_shots: int | None = None,
+        groups: Groups | None = None,
+        copies: Copies = NO_COPIES,
     ) -> dict[str, list[str]]:
         """The files for train, val and test, each sorted, of those that are readable.
 
         As headstart.data.division.divided, but for all classes together: what is missing is cut off by iterative
         stratification. shots: so many images of each class at least, chosen in rounds of one for each class that
         lacks it, the rarest first; 5 shots of a seed are among its 10. val_shots: the same of what would be val, 0
-        leaves it empty. fraction: a first part of a stratified order.
+        leaves it empty. fraction: a first part of a stratified order. groups: files that must stay in one split.
         Raises UserError where a class has no image to train on, or fewer than shots, or a split has none; a class
         that val or test lacks is a warning.
         """
         checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
         there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
-        train, val, test = there["train"], there.get("val"), there.get("test")
-        whole, key = len(train), f"seed {seed}"
-        if test is None and val is not None:
-            val, test = self._cut(val, (0.5, 0.5), "test")
-        elif test is None:
-            train, test = self._cut(train, (1 - test_share, test_share), "test")
-        if fold is not None:
-            parts = self._cut([*train, *(val or ())], (1 / folds,) * folds, key)
-            val = parts.pop(fold)
-            train = [name for part in parts for name in part]
-        elif val is None:
-            share = min(1.0, val_share * whole / max(len(train), 1))
-            train, val = self._cut(train, (1 - share, share), key)
+        key = f"seed {seed}"
+        cut = (
+            partial(self._cut, copies=copies)
+            if groups is None
+            else partial(cut_groups, label=self._places(), groups=groups)
+        )
+        found = drawn(there, cut, val_share=val_share, test_share=test_share, seed=seed, fold=fold, folds=folds)
+        train, val, test = found["train"], found["val"], found["test"]
         if shots is not None:
             train = self._shots(train, shots, key, split="train")
         elif fraction is not None:
@@ -84,13 +83,18 @@ class Several:
             train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
         if val_shots is not None:
             val = self._shots(val, val_shots, f"val, {key}", split="val")
-        found = {"train": sorted(train), "val": sorted(val), "test": sorted(test or ())}
+        found = {"train": sorted(train), "val": sorted(val), "test": sorted(test)}
         self._check(found, may_lack_val=val_shots == 0)
         return found
 
-    def _cut(self, names: list[str], shares: Sequence[float], key: str) -> list[list[str]]:
+    def _places(self) -> dict[str, list[int]]:
+        return {name: sorted(places) for of_split in self.labels.values() for name, places in of_split.items()}
+
+    def _cut(
+        self, names: list[str], shares: Sequence[float], key: str, _: Sequence[int], *, copies: Copies
+    ) -> list[list[str]]:
         parts = stratified(names, self.rows(names) > 0, shares, key)
-        return [[names[at] for at in part] for part in parts]
+        return together([[names[at] for at in part] for part in parts], copies)
 
     def _shots(self, names: list[str], shots: int, key: str, *, split: str) -> list[str]:
         """So many images of each class at least. Raises UserError where a class has fewer."""

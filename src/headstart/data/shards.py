@@ -24,6 +24,7 @@ from headstart.data.folder import Decoded, by_threads
 from headstart.data.image_files import USUAL
 from headstart.data.images import Labels
 from headstart.data.opening import utf8
+from headstart.given_path import given_path
 from headstart.types import UserError
 
 LISTED = 5  # shards or classes that an error names
@@ -109,6 +110,7 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
     expand = import_module("braceexpand").braceexpand
     found: list[str] = []
     for url in [urls] if isinstance(urls, str) else urls:
+        given_path(url, setting)  # an empty one would mean the working folder
         for one in expand(url):
             found += [one] if is_remote(one) else _files(one)
     missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]

@@ -87,24 +87,94 @@ def duplicates(
     return [group for group in same.values() if len(group) > 1]
 
 
-def checked_leakage(groups: Iterable[Sequence[tuple[str, str]]], *, leakage: Literal["error", "allow"]) -> None:
-    """Raises UserError with the pairs where the same image lies in two splits; a warning where that is allowed."""
+class Duplicate(NamedTuple):
+    """Two images of the same data set that are one."""
+
+    kind: Literal["copy", "near"]  # the same bytes, or the same picture saved again
+    split: str
+    file: str
+    label: str
+    other_split: str
+    other_file: str
+    other_label: str
+    difference: float  # mean absolute difference of the pixels, of 255
+
+
+def copies_of(groups: Iterable[Sequence[tuple[str, str]]], label: Mapping[str, str]) -> list[Duplicate]:
+    """Each further file of a group of (split, file) with the same bytes, beside the group's first one.
+
+    label: file -> its class.
+    """
+    return [
+        Duplicate("copy", split, name, label[name], other_split, other, label[other], 0.0)
+        for (split, name), *others in groups
+        for other_split, other in others
+    ]
+
+
+def tell_two_labels(copies: Iterable[Duplicate]) -> None:
+    """Warn of files that have the same bytes and different labels."""
+    differing = [
+        f"{one.file} ({one.label}) = {one.other_file} ({one.other_label})"
+        for one in copies
+        if one.label != one.other_label
+    ]
+    if differing:
+        log.warning(
+            "%d images have the same bytes and two labels, so that no model is right about both: %s; take one file of "
+            "each pair away", len(differing), _listed(differing),
+        )  # fmt: skip
+
+
+def tell_repeated(copies: Iterable[Duplicate]) -> None:
+    """Log the files that their own split holds already."""
+    inside = [f"{one.file} = {one.other_file}" for one in copies if one.split == one.other_split]
+    if inside:
+        log.info("repeated inside a split: %s", _listed(inside))
+
+
+def tell_near(pairs: Sequence[Duplicate]) -> None:
+    """Warn of pictures that lie in two splits, saved at another size or quality."""
+    if pairs:
+        told = [f"{one.file} ({one.split}) ~ {one.other_file} ({one.other_split})" for one in pairs]
+        log.warning(
+            "%d pairs of images in different splits show the same picture at another size or quality, so that val or "
+            "test measures what was learnt by heart: %s", len(pairs), _listed(told),
+        )  # fmt: skip
+
+
+def checked_leakage(
+    groups: Iterable[Sequence[tuple[str, str]]],
+    *,
+    leakage: Literal["error", "allow", "near"],
+    label: Mapping[str, str] | None = None,
+) -> None:
+    """Raises UserError with the pairs where the same image lies in two splits; a warning where that is allowed.
+
+    label: file -> its class, which is told where the two of a pair differ.
+    """
     pairs = []
     for group in groups:
         first: dict[str, str] = {}  # split -> its first file
         for split, name in group:
             first.setdefault(split, name)
         one, *others = first.items()
-        pairs += [f"{one[1]} ({one[0]}) = {name} ({split})" for split, name in others]
+        for other in others:
+            labels = [label[name] for _, name in (one, other)] if label else []
+            told = [
+                f"{name} ({split}{f', {labels[at]}' if len(set(labels)) > 1 else ''})"
+                for at, (split, name) in enumerate((one, other))
+            ]
+            pairs.append(" = ".join(told))
     if not pairs:
         return
-    told = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
-    if leakage == "error":
+    told_all = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
+    if leakage != "allow":
         raise UserError(
-            f"{told}: {_listed(pairs)}; take one file of each pair away, or go on all the same with "
+            f"{told_all}: {_listed(pairs)}; take one file of each pair away, or go on all the same with "
             "target.leakage=allow"
         )
-    log.warning("%s: %s", told, _listed(pairs))
+    log.warning("%s: %s", told_all, _listed(pairs))
 
 
 def table(
@@ -115,24 +185,29 @@ def table(
     left_out: int,
     sizes: Mapping[str, int] | None = None,
     outside: str = "",
+    groups: Mapping[str, int] | None = None,
 ) -> str:
     """A few lines to read before training.
 
     counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
     sizes: split -> images, where an image may be of several classes or of none; None = each is of one. outside: what
-    lies beside the images, by reason.
+    lies beside the images, by reason. groups: split -> groups of images that must stay together, where there are such.
     """
     images = sizes or {split: sum(of.values()) for split, of in counts.items()}
     classes = list(next(iter(counts.values())))
+
+    def counted(split: str) -> list[str]:
+        return [str(images[split]), *([str(groups[split])] if groups else [])]
+
     if len(classes) <= COLUMNS:
-        rows = [["", "images", *classes]]
-        rows += [[split, str(images[split]), *map(str, of.values())] for split, of in counts.items()]
+        rows = [["", "images", *(["groups"] if groups else []), *classes]]
+        rows += [[split, *counted(split), *map(str, of.values())] for split, of in counts.items()]
     else:
-        rows = [["", "images", "classes", "smallest", "median", "largest"]]
+        rows = [["", "images", *(["groups"] if groups else []), "classes", "smallest", "median", "largest"]]
         for split, of in counts.items():
             least, most = min(of, key=of.__getitem__), max(of, key=of.__getitem__)
             middle = f"{median(of.values()):g}"
-            row = [str(images[split]), str(len(of)), f"{least} {of[least]}", middle, f"{most} {of[most]}"]
+            row = [*counted(split), str(len(of)), f"{least} {of[least]}", middle, f"{most} {of[most]}"]
             rows.append([split, *row])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -1,8 +1,9 @@
-"""Which images does a table list?"""
+"""Images that a CSV or Parquet file lists, a row an image."""
 
 from __future__ import annotations
 
 import csv
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -12,8 +13,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Interval, MinLen
 
 from headstart.data.augment import Augmentation
+from headstart.data.cells import uncelled
 from headstart.data.folder import ALSO_CALLED, Found, ListedImages
+from headstart.data.groups import groups_by_pattern
 from headstart.data.several import Several
+from headstart.given_path import given_path
 from headstart.types import SPLITS, Pixels, UserError
 
 LISTED = 5  # rows that an error names
@@ -27,15 +31,17 @@ class Table(ListedImages):
 
     table: the file; what ends in .parquet is Parquet and needs pyarrow, all else CSV in UTF-8 with a row of column
     names. path_column, label_column: the columns of the image's path and of its class; split_column: that of its
-    split, train, val or test, None for none. root: what paths are relative to, None = the table's folder. What of val
-    and test the table does not list is taken from what it does, and the other arguments are ImageFolder's.
+    split, train, val or test, None for none. group_column: that of what the image belongs to, say a patient, all of
+    which stays in one split; group_pattern says the same by the path, as in ImageFolder. root: what paths are relative
+    to, None = the table's folder; backslashes in them are slashes where there is such a file. What of val and test the
+    table does not list is taken from what it does, and the other arguments are ImageFolder's.
 
     An image has several labels, or none, where one of these is set. label_separator: what stands between the class
     names in label_column, which may be empty. label_columns: columns of 0 and 1, each a class that is called as it.
 
     Raises UserError where there is no such table or column, and with the first rows where files are missing, labels
-    are empty or neither 0 nor 1, split words unknown or paths listed twice; where classes of train, val and test
-    differ, or, of several labels, train lacks one; as ListedImages.
+    are empty or neither 0 nor 1, split words unknown or files listed twice, however their paths are written; as
+    ListedImages.
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class Table(ListedImages):
         label_separator: str | None,
         label_columns: Annotated[list[str], MinLen(2)] | None,
         split_column: str | None,
+        group_column: str | None,
+        group_pattern: str | None,
         shots: Annotated[int, Ge(1)] | None,
         val_shots: Annotated[int, Ge(0)] | None,
         fraction: Annotated[float, Interval(gt=0, le=1)] | None,
@@ -56,7 +64,7 @@ class Table(ListedImages):
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
         unreadable: Literal["error", "skip"],
-        leakage: Literal["error", "allow"],
+        leakage: Literal["error", "allow", "near"],
         resize: Annotated[int, Ge(1)] | None,
         decode: Literal["reduced", "full"],
         value_range: tuple[float, float] | None,
@@ -77,20 +85,33 @@ class Table(ListedImages):
             )
         if label_separator == "":
             raise UserError("label_separator must be what stands between two labels, such as '|', got nothing")
-        file = Path(table).expanduser()
-        place = file.parent if root is None else Path(root).expanduser()
+        if group_column is not None and group_pattern is not None:
+            raise UserError(
+                f"group_column and group_pattern both say which images belong together, got {group_column} and "
+                f"{group_pattern!r}; leave one of them null"
+            )
+        file = given_path(table, "table")
+        place = file.parent if root is None else given_path(root, "root")
         columns = list(label_columns or [label_column])
         if repeated := sorted({name for name in columns if columns.count(name) > 1}):
             raise UserError(f"label_columns must name each column once, got {', '.join(repeated)} more than once")
-        rows = _rows(file, [path_column, *columns, *([] if split_column is None else [split_column])])
-        has_split = split_column is not None
+        more = [name for name in (group_column, split_column) if name is not None]
+        rows = _rows(file, [path_column, *columns, *more])
+        has = {"has_group": group_column is not None, "has_split": split_column is not None}
+        found: dict[str, Found] | Several
+        if label_separator is None and label_columns is None:
+            found, groups = listed(rows, file=file, root=place, **has)
+        else:
+            found, groups = listed_several(
+                rows, separator=label_separator, columns=columns, file=file, root=place, **has
+            )
+        if group_pattern is not None:
+            groups = groups_by_pattern(groups, group_pattern)
         super().__init__(
             root=place,
-            found=listed(rows, file=file, root=place, has_split=has_split)
-            if label_separator is None and label_columns is None
-            else listed_several(
-                rows, separator=label_separator, columns=columns, file=file, root=place, has_split=has_split
-            ),
+            found=found,
+            groups=None if group_column is None and group_pattern is None else groups,
+            source=file,
             shots=shots,
             val_shots=val_shots,
             fraction=fraction,
@@ -115,27 +136,27 @@ class Table(ListedImages):
         )
 
 
-def listed(rows: Sequence[tuple[str, ...]], *, file: Path, root: Path, has_split: bool) -> dict[str, Found]:
-    """Split -> class -> files, of rows of (path, label) or (path, label, split). Raises UserError, as Table says."""
+def listed(
+    rows: Sequence[tuple[str, ...]], *, file: Path, root: Path, has_group: bool, has_split: bool
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """Split -> class -> files, and each file's group, of rows of (path, label) and perhaps group and split.
+
+    Raises UserError, as Table says.
+    """
 
     def read(cells: Sequence[str]) -> str:
         if not cells[0]:
             raise _FaultError("has no label")
         return cells[0]
 
-    held: dict[str, dict[str, list[str]]] = {}
-    for split, files in _read(rows, read, file=file, root=root, has_split=has_split).items():
+    held: dict[str, Found] = {}
+    read_rows, groups = _read(rows, read, file=file, root=root, has_group=has_group, has_split=has_split)
+    for split, files in read_rows.items():
         classes: dict[str, list[str]] = defaultdict(list)
         for path, label in files.items():
             classes[label].append(path)
         held[split] = {name: sorted(classes[name]) for name in sorted(classes)}
-    for split, found in held.items():
-        if differing := sorted(set(found) ^ set(held["train"])):
-            raise UserError(
-                f"train and {split} of {file} must have the same classes; "
-                f"only one of them has {', '.join(differing[:LISTED])}"
-            )
-    return held
+    return held, groups
 
 
 def listed_several(
@@ -145,9 +166,10 @@ def listed_several(
     columns: Sequence[str],
     file: Path,
     root: Path,
+    has_group: bool,
     has_split: bool,
-) -> Several:
-    """The labels of each file, of rows of (path, labels) or (path, 0 or 1 of each column), and perhaps the split.
+) -> tuple[Several, dict[str, str]]:
+    """The labels of each file and its group, of rows of (path, labels) or (path, 0 or 1 of each column) and the rest.
 
     Raises UserError, as Table says.
     """
@@ -160,22 +182,18 @@ def listed_several(
                 raise _FaultError(f"has {cell!r} for {column}, which is neither 0 nor 1")
         return frozenset(column for column, cell in zip(columns, cells, strict=True) if cell.lower() in YES)
 
-    held = _read(rows, read, file=file, root=root, has_split=has_split)
+    held, groups = _read(rows, read, file=file, root=root, has_group=has_group, has_split=has_split)
     of_split = {split: {name for names in files.values() for name in names} for split, files in held.items()}
     names = tuple(columns) if separator is None else tuple(sorted(set().union(*of_split.values())))
-    if absent := [name for name in names if name not in of_split["train"]]:
-        raise UserError(
-            f"train of {file} must have an image of each class, it has none of {', '.join(absent[:LISTED])}; add some, "
-            "or leave the class out"
-        )
     places = {name: place for place, name in enumerate(names)}
-    return Several(
+    several = Several(
         names,
         {
             split: {path: frozenset(places[name] for name in files[path]) for path in sorted(files)}
             for split, files in held.items()
         },
     )
+    return several, groups
 
 
 class _FaultError(Exception):
@@ -183,59 +201,96 @@ class _FaultError(Exception):
 
 
 def _read(
-    rows: Sequence[tuple[str, ...]], read: Callable[[Sequence[str]], T], *, file: Path, root: Path, has_split: bool
-) -> dict[str, dict[str, T]]:
-    """Split -> path -> what is read of the cells of its labels. Raises UserError that names the first faults."""
+    rows: Sequence[tuple[str, ...]],
+    read: Callable[[Sequence[str]], T],
+    *,
+    file: Path,
+    root: Path,
+    has_group: bool,
+    has_split: bool,
+) -> tuple[dict[str, dict[str, T]], dict[str, str]]:
+    """Split -> path -> what is read of the cells of its labels, and path -> group, empty where no column says it.
+
+    Raises UserError that names the first faults.
+    """
     faults: list[str] = []
-    seen: set[str] = set()
+    seen: dict[str, tuple[int, str]] = {}  # the file, however its path is written -> the row that lists it, and how
     held: dict[str, dict[str, T]] = {split: {} for split in SPLITS}
-    for number, (path, *cells) in enumerate(rows, start=1):
-        said = cells.pop() if has_split else "train"
-        split = ALSO_CALLED.get(said.lower(), said.lower())
+    groups: dict[str, str] = {}
+    for number, (said, *cells) in enumerate(rows, start=1):
+        part = cells.pop() if has_split else "train"
+        group = cells.pop() if has_group else ""
+        split = ALSO_CALLED.get(part.lower(), part.lower())
+        path = _as_written(said, root)
         try:
             if not path:
                 raise _FaultError("has no path")
+            own = os.path.realpath(root / path)  # noqa: PTH118, RUF100 - Path.resolve takes ten times as long
+            if own in seen:
+                first, written = seen[own]
+                same = "" if written == path else f", which is {written} of row {first}"
+                raise _FaultError(f"lists {path}{same} once more{_labels(cells, rows[first - 1][1:])}")
+            seen[own] = (number, path)
             label = read(cells)
             if split not in held:
-                raise _FaultError(f"has the split {said!r}, which is none of {', '.join(SPLITS)}")
-            if path in seen:
-                raise _FaultError(f"lists {path} once more")
+                raise _FaultError(f"has the split {part!r}, which is none of {', '.join(SPLITS)}")
+            if has_group and not group:
+                raise _FaultError("has no group")
             if not (root / path).is_file():
-                raise _FaultError(f"lists {path}, which is no file in {root}")
+                hint = ", and has backslashes, which are no folders here" if "\\" in path else ""
+                raise _FaultError(f"lists {path}, which is no file in {root}{hint}")
             held[split][path] = label
+            groups[path] = group
         except _FaultError as fault:
             faults.append(f"row {number} {fault}")
-        seen.add(path)
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise UserError(
             f"each row of {file} must list an image, {len(faults)} of {len(rows)} do not: "
             f"{'; '.join(faults[:LISTED])}{more}; mend the table, or set target.root to the folder of its paths"
         )
-    if not held["train"]:
+    if not any(held.values()):
         raise UserError(f"{file} must list images to train on, got {len(rows)} rows and none of them in train")
-    return {split: files for split, files in held.items() if files}
+    return {split: files for split, files in held.items() if files}, groups
+
+
+def _as_written(path: str, root: Path) -> str:
+    """The path, with slashes for its backslashes and without what `cell` put before it, where only that is a file."""
+    if not path or (root / path).is_file():
+        return path
+    for other in (path.replace("\\", "/"), uncelled(path)):
+        if other != path and (root / other).is_file():
+            return other
+    return path
+
+
+def _labels(cells: Sequence[str], first: Sequence[str]) -> str:
+    """Both labels of a file that is listed twice, where they differ."""
+    one, two = (", ".join(of[: len(cells)]) for of in (first, cells))
+    return f" (as {two or 'nothing'}, and as {one or 'nothing'} before)" if one != two else ""
 
 
 def _rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """These columns, as text without space around it; what is missing is empty. Raises UserError."""
     if not file.is_file():
         raise UserError(f"table must be a CSV or Parquet file, and there is none at {file}")
-    names, rows = _parquet(file, columns) if file.suffix.lower() in (".parquet", ".pq") else _csv(file)
+    names, rows = _parquet(file, columns) if file.suffix.lower() in (".parquet", ".pq") else _csv(file, columns)
     if absent := [name for name in columns if name not in names]:
         raise UserError(
             f"{file} must have the columns {', '.join(columns)}, got {', '.join(names) or 'none'} without "
             f"{', '.join(absent)}; name yours by target.path_column, target.label_column (or label_columns), "
-            "target.split_column"
+            "target.split_column, target.group_column"
         )
     return [tuple("" if row[name] is None else str(row[name]).strip() for name in columns) for row in rows]
 
 
-def _csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+def _csv(file: Path, columns: Sequence[str]) -> tuple[list[str], list[dict[str, Any]]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:  # spreadsheets begin a file with a byte order mark
             reader = csv.DictReader(text)
-            return list(reader.fieldnames or ()), list(reader)
+            words = columns[1:]  # a path is what is there
+            rows = [row | {name: uncelled(row[name]) for name in words if row.get(name)} for row in reader]
+            return list(reader.fieldnames or ()), rows
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file} is no CSV file in UTF-8 ({error}); save it as one") from error
 

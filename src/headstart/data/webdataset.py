@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -96,7 +96,14 @@ class WebDataset(Images):
         test = () if test_urls is None else shards_of(test_urls, setting="test_urls")
         if both := sorted((set(given) & {*val, *test}) | (set(val) & set(test))):
             raise UserError(f"a shard must be in one split, {', '.join(both[:5])} is in two; change the urls")
-        self._urls = divided_shards(given, val=val, test=test, val_share=val_share, test_share=test_share, seed=seed)
+        self._given = {"train": given, "val": val, "test": test}
+        self._too_few: UserError | None = None
+        try:
+            self._urls = divided_shards(
+                given, val=val, test=test, val_share=val_share, test_share=test_share, seed=seed
+            )
+        except UserError as error:  # one shard is enough to evaluate on
+            self._too_few, self._urls = error, self._given
         self._listed: dict[str, list[Listed]] = {}  # of the shards that were looked at
         self._counts = self._counted(samples, index, has_classes=classes is not None)
         self.samples = sum(self._counts) if samples is None and self._counts is not None else samples or 0
@@ -133,8 +140,27 @@ class WebDataset(Images):
         """Missing: the feature store asks for it, and images of a stream cannot be found again one by one."""
         raise AttributeError("a stream does not say what each of its images contains")
 
+    in_any_order = False
+
+    def check_trainable(self) -> None:
+        """Raise UserError where there are fewer shards than train, val and test need."""
+        if self._too_few is not None:
+            raise self._too_few
+
+    @property
+    def given_splits(self) -> tuple[str, ...]:
+        """The splits with urls of their own; the others are drawn from them."""
+        return tuple(split for split, urls in self._given.items() if urls)
+
+    def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
+        """All images of the shards of these splits, in the order of the shards, and their names."""
+        urls = tuple(url for split, given in self._given.items() if split in splits for url in given)
+        whole = self._split_of(urls, self._places(urls), 0)
+        return whole, list(whole.names)
+
     def load(self) -> dict[str, InShards]:
-        places = {"train": self._looked_at(), "val": self._places("val"), "test": self._places("test")}
+        self.check_trainable()
+        places = {"train": self._looked_at()} | {split: self._places(self._urls[split]) for split in ("val", "test")}
         if not places["test"]:
             places["val"], places["test"] = halves(places["val"])
         for split in ("val", "test"):
@@ -143,7 +169,7 @@ class WebDataset(Images):
         room = int(self.cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
         splits = {
             split: self._split_of(
-                "val" if split == "test" and not self._urls["test"] else split, of, room * (split == "val")
+                self._urls["val" if split == "test" and not self._urls["test"] else split], of, room * (split == "val")
             )
             for split, of in places.items()
         }
@@ -281,8 +307,7 @@ class WebDataset(Images):
             self._listed[url] = listed(url, self._members)
         return self._listed[url]
 
-    def _places(self, split: str) -> Places:
-        urls = self._urls[split]
+    def _places(self, urls: Sequence[str]) -> Places:
         return [(shard, number, one) for shard, url in enumerate(urls) for number, one in enumerate(self._list(url))]
 
     def _looked_at(self) -> Places:
@@ -302,8 +327,7 @@ class WebDataset(Images):
     def _first(self, url: str, most: int) -> list[Listed]:
         return [Listed(one.key, one.word) for one in islice(samples(url, self._members), most)]
 
-    def _split_of(self, urls_of: str, places: Places, room: int) -> InShards:
-        urls = self._urls[urls_of]
+    def _split_of(self, urls: Sequence[str], places: Places, room: int) -> InShards:
         names = [name_of(urls[shard], one.key) for shard, _, one in places]
         label = [self._classes.number(one.word, name) for (_, _, one), name in zip(places, names, strict=True)]
         return InShards(

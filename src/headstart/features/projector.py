@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from headstart.backbones.visible import visible
+from headstart.data.cells import cell
 from headstart.types import Pixels
 
 WRITTEN = ("projector_config.pbtxt", "tensors.tsv", "metadata.tsv", "sprite.png")
@@ -65,4 +66,4 @@ def thumbnails(images: Tensor, pixels: Pixels, *, count: int) -> Tensor:
 
 
 def _cell(word: str) -> str:
-    return " ".join(word.split())  # a tab or a line break would end the cell
+    return cell(" ".join(word.split()))  # a tab or a line break would end the cell

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from headstart.features import shards
 from headstart.features.key import Cut, as_served, as_stored, same_answer
+from headstart.given_path import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Store:
     ) -> None:
         if dtype not in DTYPES:
             raise UserError(f"store.dtype is one of {', '.join(DTYPES)}, got {dtype!r}")
-        self.folder, self.max_gib, self.dtype, self.views = Path(folder).expanduser(), max_gib, dtype, views
+        self.folder, self.max_gib, self.dtype, self.views = given_path(folder, "store.folder"), max_gib, dtype, views
 
     @property
     def max_bytes(self) -> int:

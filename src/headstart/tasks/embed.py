@@ -1,4 +1,4 @@
-"""What does a model make of each image, as numbers in a file?"""
+"""Features of images as numbers in a file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
+from headstart.data.whole import ALL
 from headstart.features.embedding import Embedding, Format, write
 from headstart.features.pca import Directions, directions
 from headstart.features.projector import thumbnails, write_projector
+from headstart.given_path import given_path
 from headstart.tasks.frozen import Frozen, Stored, frozen
 from headstart.tasks.names import config_hash, safe
-from headstart.types import UserError
+from headstart.types import SPLITS, UserError
 
 log = logging.getLogger(__name__)
 EMBEDDINGS = Path("outputs/embeddings")  # of models that are no finished run's
@@ -30,7 +32,7 @@ def embed(
     cfg: DictConfig,
     run_dir: str | None,
     data: DictConfig | None,
-    splits: list[Literal["train", "val", "test"]],
+    splits: list[Literal["train", "val", "test"]] | None,
     stages: list[str] | None,
     pca: Annotated[int, Ge(1)] | None,
     format: Format,  # noqa: A002 - it is the word on the command line
@@ -40,6 +42,7 @@ def embed(
 ) -> list[Path]:
     """Write the features of each split's images to <out_dir>/<split>.<format> -> these files.
 
+    splits: None for all three, and, of other data that a finished run looks at, for all images in one file, called all.
     run_dir: a finished run, whose best weights and target count; None: the weights and the target of this command.
     data: other data. stages: after which; None: the last. pca: so many principal directions of the training images'
     features instead of the features. out_dir: None for <run_dir>/embeddings, without a run a folder below
@@ -52,21 +55,28 @@ def embed(
     for key, given in (("splits", splits), ("stages", stages)):
         if given is not None and not given:
             raise UserError(f"embed.{key} must name one at least, got []")
-    model = frozen(cfg, run_dir, data)
+    whole = splits is None and run_dir is not None and data is not None
+    if whole and pca:
+        raise UserError(
+            "embed.pca takes its directions from training images, and embed.splits=null sets none of these data apart; "
+            "try embed.splits=[train,test]"
+        )
+    model = frozen(cfg, run_dir, data, whole=whole)
+    called = {ALL: "all"} if whole else {split: split for split in splits or SPLITS}
     chosen = _chosen(stages, model.stages)
-    wanted = list(dict.fromkeys([*splits, "train"] if pca else splits))
+    wanted = list(dict.fromkeys([*called, "train"] if pca else called))
     stored = {split: model.features(split, chosen) for split in wanted}
     found = {} if pca is None else _directions(stored["train"], pca)
     folder = _folder(cfg, model, run_dir, out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for split in dict.fromkeys(splits):
-        embedding = _embedding(model, split, stored[split], found, data is not None)
-        files.append(folder / f"{split}.{format}")
+    for split, name in called.items():
+        embedding = _embedding(model, name, stored[split], found, data is not None)
+        files.append(folder / f"{name}.{format}")
         write(files[-1], embedding)
         log.info("%s: %s", files[-1], _shapes(embedding))
         if projector:
-            _project(folder / "projector" / split, embedding, model, projector_images)
+            _project(folder / "projector" / name, embedding, model, split, projector_images)
     if projector:
         log.info("tensorboard --logdir %s shows them in its projector", folder / "projector")
     return files
@@ -116,7 +126,7 @@ def _called(label: Tensor, names: tuple[str, ...]) -> str:
 
 def _folder(cfg: DictConfig, model: Frozen, run_dir: str | None, out_dir: str | None) -> Path:
     if out_dir is not None:
-        return Path(out_dir).expanduser()
+        return given_path(out_dir, "embed.out_dir")
     if run_dir is not None:
         return Path(run_dir).expanduser() / "embeddings"
     name = f"{type(model.parts.data).__name__},{str(cfg.backbone['_target_']).rpartition('.')[2]}"
@@ -127,13 +137,13 @@ def _shapes(embedding: Embedding) -> str:
     return ", ".join(f"{stage} {' x '.join(map(str, t.shape))}" for stage, t in embedding.features.items())
 
 
-def _project(folder: Path, embedding: Embedding, model: Frozen, most: int) -> None:
+def _project(folder: Path, embedding: Embedding, model: Frozen, split: str, most: int) -> None:
     """Show the first images of a split, in which the classes take turns."""
     count = min(most, len(embedding.names))
     data = model.parts.data
     images: list[Tensor] = [
         thumbnails(batch.image, data.pixels, count=count)
-        for batch in data.plain_dataloader(embedding.about["split"], positions=np.arange(count))
+        for batch in data.plain_dataloader(split, positions=np.arange(count))
     ]
     write_projector(
         folder,

@@ -1,10 +1,11 @@
-"""How well does a finished run's model do, on its own data or on other?"""
+"""Figures of a finished run's model on its own data or on other data."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from annotated_types import Ge
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart import launch
@@ -24,8 +25,19 @@ from headstart.tasks.devices import lone_trainer
 from headstart.tasks.evaluate_labels import LabelAnswers
 from headstart.tasks.evaluate_pictures import calibration_figure, saved
 from headstart.tasks.evaluate_report import Answers
-from headstart.tasks.evaluate_views import EachView, averaged, gain, images_of, lines, metrics_of, view_count, views_of
+from headstart.tasks.evaluate_views import (
+    EachView,
+    averaged,
+    enlarged_data,
+    gain,
+    lines,
+    metrics_of,
+    set_up_again,
+    view_count,
+    views_of,
+)
 from headstart.tasks.folders import write_json
+from headstart.tasks.other_data import Looked, check_no_target, data_stem, other_data
 from headstart.tasks.parts import Parts, assembled, drawn
 from headstart.tasks.result import figures
 from headstart.tasks.saved_run import saved_run
@@ -40,7 +52,7 @@ def evaluate(
     *,
     cfg: DictConfig,
     run_dir: str | Path,
-    split: Literal["train", "val", "test"],
+    split: Literal["train", "val", "test"] | None,
     checkpoint: Literal["best", "last"],
     data: DictConfig | None,
     worst: Annotated[int, Ge(0)],
@@ -49,59 +61,72 @@ def evaluate(
     """Print what a run's model makes of a split, write it to <run_dir>/evaluate-<split>.json, and give the figures.
 
     Beside them the file has each class's scores, the confusion matrix (not where an image may have several labels),
-    the calibration and the `worst` surest wrong answers; pictures of the last three lie next to it. data: other data
-    than the run's target, the file is then evaluate-<split>-other.json; its classes are found by their names, in any
-    order, and may be some of the run's. tta: views of each image, whose probabilities are averaged; the file is then
-    evaluate-<split>-tta.json, all that it says is of these means, and the figures of the images as they are stand
-    beside it. Of this command's config only the trainer's accelerator counts, the rest is the run's own, the precision
-    too. Always on one device, so that each image counts once; of the ranks of torchrun or SLURM the first does it, the
-    others return nothing. Raises UserError where the run is not finished or does not know a class, or where the data
-    have one label an image and the run several, or fewer classes then, or the other way round.
+    the calibration and the `worst` surest wrong answers; pictures of the last three lie next to it. split: None for
+    test, and of other data for all images. data: other data than the run's target; its images are evaluated as they
+    come, none set apart to train on, and the file's name says which data and how many images. Its classes are found by
+    their names, in any order, and may be some of the run's. tta: views of each image, whose probabilities are
+    averaged; the file's name then ends in -tta, all that it says is of these means, and the figures of the images as
+    they are stand beside it. Of this command's config only the trainer's accelerator counts, the rest is the run's
+    own, the precision too. Always on one device, so that each image counts once; of the ranks of torchrun or SLURM the
+    first does it, the others return nothing. Raises UserError where the run is not finished or does not know a class,
+    where the data have one label an image and the run several, or fewer classes then, or the other way round, or where
+    a split that they do not come with is asked for.
     """
     quieten()
     if launch.rank() > 0:
         return {}
     if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
         log.info("evaluating on one device: each image counts once")
+    check_no_target("evaluate")
     run = saved_run(run_dir, checkpoint)
     folder, own, class_names, several = run.folder, run.cfg, run.class_names, run.several
     parts = assembled(own, run.known)
     views = None if tta is None else views_of(tta)
     count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
-    images = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
-    if data is None:
-        images = drawn(own, images)
+
+    how = {"pixels": parts.backbone.pixels, "seed": own.seed}
+
+    def looked_at(make: Callable[[DictConfig], Any]) -> Looked:
+        if data is not None:
+            return other_data(data, make=make, split=split, setting="evaluate.split")
+        return Looked(drawn(own, make(own.target)), split or "test", split or "test")
+
+    images, within, called = looked_at(partial(instantiate, **how))
+    tag = "test" if called == "all" else called  # of the figures
     places = _places(tuple(images.class_names), class_names)
     _check_kind(images, several, places, class_names)
     images.setup("test")
-    check_split(images, split, f"evaluate.split={split}")
+    check_split(images, within, f"evaluate.split={within}")
     parts.module.load_state_dict(run.state())
-    loader = images.plain_dataloader(split)
+    loader = images.plain_dataloader(within)
     seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places, len(class_names), several=several))
     logits, label = torch.cat(seen.logits), torch.cat(seen.labels)
-    names = images.names(split) if hasattr(images, "names") else [f"{split}/{n}" for n in range(len(label))]
+    names = images.names(within) if hasattr(images, "names") else [f"{within}/{n}" for n in range(len(label))]
     answers: Answers | LabelAnswers = (
         LabelAnswers(logits, label, names, class_names)
         if several
         else Answers(logits, label, names, class_names, tuple(sorted(places.tolist())))
     )
-    measured = {name.replace("test/", f"{split}/"): value for name, value in figures(logged, "test").items()}
-    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": split, "images": len(label)}
+    measured = {name.replace("test/", f"{tag}/"): value for name, value in figures(logged, "test").items()}
+    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": called, "images": len(label)}
+    if data is not None:
+        about["data"] = OmegaConf.to_container(data, resolve=False)
     said = [f"{name:<26}{value:.4f}" for name, value in sorted(measured.items())]
     if views is not None and tta is not None:
-        larger = images if views.larger == 1 else images_of(data or own.target, views, parts.backbone.pixels, own.seed)
-        if data is None and views.larger > 1:
-            larger = drawn(own, larger)
-        relabelled = _Relabelled(larger.plain_dataloader(split), places, len(class_names), several=several)
+        larger = (
+            images if views.larger == 1 else set_up_again(looked_at(partial(enlarged_data, views=views, **how)).data)
+        )
+        relabelled = _Relabelled(larger.plain_dataloader(within), places, len(class_names), several=several)
         seen, _ = _tested(cfg, own, parts, EachView(relabelled, views, parts.backbone.pixels))
         one, answers = answers, replace(answers, logits=averaged(seen.logits, count, several=several))
-        alone, measured, found = measured, metrics_of(parts.module.labels, answers, split), gain(one, answers)
+        alone, measured, found = measured, metrics_of(parts.module.labels, answers, tag), gain(one, answers)
         about["tta"] = {"kind": tta._target_, "views": count, **found}
         about["metrics_without_tta"] = alone
         said = lines(alone, measured, count, found)
-    stem = f"evaluate-{split}{'-other' if data else ''}{'' if tta is None else '-tta'}"
+    of = called if data is None else data_stem(data, called, len(label))
+    stem = f"evaluate-{of}{'' if tta is None else '-tta'}"
     write_json(folder / f"{stem}.json", about | {"metrics": measured} | answers.content(worst))
-    _draw(folder / stem, answers, images, parts.backbone.pixels, split, worst)
+    _draw(folder / stem, answers, images, parts.backbone.pixels, within, worst)
     print(*said, "", *answers.lines(), sep="\n")
     log.info("%s: %d images; pictures beside it", folder / f"{stem}.json", len(label))
     return measured

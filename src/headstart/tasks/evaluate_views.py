@@ -29,14 +29,18 @@ def views_of(node: DictConfig) -> Views:
     return views
 
 
-def images_of(node: DictConfig, views: Views, pixels: Pixels, seed: int) -> Any:
-    """The data as large as the views want them, set up."""
+def enlarged_data(node: DictConfig, *, views: Views, pixels: Pixels, seed: int) -> Any:
+    """The data as large as the views want them."""
     wanted = enlarged(pixels, views.larger, resize=node.get("resize"))
     own = {} if node.get("resize") is None else {"resize": wanted.resize}
-    images = instantiate(node, pixels=wanted, seed=seed, **own)
+    return instantiate(node, pixels=wanted, seed=seed, **own)
+
+
+def set_up_again(images: Any) -> Any:
+    """The data, set up without a word: what there is was told of the images as they are."""
     teller = logging.getLogger("headstart.data")
     level = teller.level
-    teller.setLevel(logging.WARNING)  # what there is was told of the images as they are
+    teller.setLevel(logging.WARNING)
     try:
         images.setup("test")
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +22,7 @@ from headstart.backbones.batch_norm import norms_of
 from headstart.callbacks.start import features_of
 from headstart.data.decode import decoder_like
 from headstart.data.pixels import channels_first
+from headstart.data.whole import ALL
 from headstart.explain.answers import answers
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.network import Network
@@ -29,10 +30,12 @@ from headstart.explain.page import Answered
 from headstart.explain.picture import Images, Picture, Subject
 from headstart.explain.render import photo
 from headstart.explain.split import batches_of, images_of, names_of
+from headstart.given_path import given_path
 from headstart.tasks.class_places import class_places, relabelled
 from headstart.tasks.control import measure_statistics, measured_statistics
 from headstart.tasks.devices import lone_trainer
 from headstart.tasks.names import config_hash, safe
+from headstart.tasks.other_data import check_no_target, other_data
 from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
 from headstart.tasks.predict import files_of
 from headstart.tasks.saved_run import SavedRun, saved_run
@@ -65,7 +68,7 @@ def explain(
     checkpoint: Literal["best", "last"],
     images: str | None,
     count: Annotated[int, Ge(1)],
-    split: Literal["train", "val", "test"],
+    split: Literal["train", "val", "test"] | None,
     data: DictConfig | None,
     batch_size: Annotated[int, Ge(1)],
     out_dir: str | None,
@@ -75,7 +78,8 @@ def explain(
 
     The pictures lie beside it as <kind>/<name>.png and in TensorBoard's events. run_dir: a finished run; None: the
     weights that this command's mode starts from, with a head set in closed form on the training images where the source
-    gives none. images: files; None: the first `count` of the split, in which classes take turns. A kind that does not
+    gives none. images: files; None: the first `count` of the split, in which classes take turns. split: None for test,
+    and, of other data that a finished run looks at, for all images. A kind that does not
     apply to the network is left out with a word. Computed in float32 on one device; of the ranks of torchrun or SLURM
     the first does it, the others return nothing. Raises UserError where no kind applies, or the model or the images
     are not there.
@@ -88,15 +92,19 @@ def explain(
     if not kinds:
         raise UserError("picture must name one kind at least, got none; try picture=[default]")
     device = lone_trainer(cfg.trainer).strategy.root_device
-    model = _of_command(cfg, data, device) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data)
-    subject = _subject(model, images, count, split, batch_size, device)
+    if run_dir is not None:
+        check_no_target("explain")
+    whole = split is None and run_dir is not None and data is not None
+    within = ALL if whole else split or "test"
+    model = _of_command(cfg, data, device) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data, whole)
+    subject = _subject(model, images, count, within, batch_size, device)
     folder = _folder(cfg, run_dir, out_dir)
     with subject.network.at_rest():
         return write_gallery(
             folder,
             (Kind(name, kind.title, kind.about, kind.drawn(subject)) for name, kind in kinds.items()),
             of=model.of,
-            facts=_facts(model, run_dir, images, split, data),
+            facts=_facts(model, run_dir, images, "all" if whole else within, data),
             answered=[
                 Answered(photo(image), one) for image, one in zip(subject.images.pixels, answers(subject), strict=True)
             ],
@@ -123,18 +131,25 @@ def _facts(
     return [(word, what) for word, what in found if what is not None]
 
 
-def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
+def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:
     own = run.cfg
     parts = assembled(own, run.known)
     parts.module.load_state_dict(run.state())
+    make = partial(instantiate, pixels=parts.backbone.pixels, seed=own.seed)
+
+    @cache
+    def own_images() -> Any:
+        found = drawn(own, make(own.target))
+        found.setup("test")
+        return found
 
     @cache
     def images() -> Any:
-        found = instantiate(data or own.target, pixels=parts.backbone.pixels, seed=own.seed)
         if data is None:
-            found = drawn(own, found)
-        found.setup("test")
-        return found
+            return own_images()
+        looked = other_data(data, make=make, split=None, setting="explain.split").data if whole else make(data)
+        looked.setup("test")
+        return looked
 
     def before() -> Network | None:
         if own.reuse and waits_for_source(own):
@@ -144,7 +159,7 @@ def _of_run(run: SavedRun, data: DictConfig | None) -> _Model:
         pl.seed_everything(own.seed, verbose=False)
         began = assembled(own, run.known, weights)
         if weights.control:
-            with measured_statistics(began, images(), own.trainer):
+            with measured_statistics(began, own_images(), own.trainer):
                 pass
         return Network(began.backbone, began.head, run.several)
 
@@ -201,7 +216,7 @@ def _subject(
 
     return Subject(
         network=network,
-        images=_of_files(model, images, count) if images else _of_split(model, network, split, count),
+        images=_of_files(model, images, count) if images is not None else _of_split(model, network, split, count),
         class_names=model.class_names,
         batch_size=batch_size,
         searched=searched,
@@ -248,7 +263,7 @@ def _of_files(model: _Model, images: str, count: int) -> Images:
 
 def _folder(cfg: DictConfig, run_dir: str | None, out_dir: str | None) -> Path:
     if out_dir is not None:
-        return Path(out_dir).expanduser()
+        return given_path(out_dir, "explain.out_dir")
     if run_dir is not None:
         return Path(run_dir).expanduser() / "explain"
     return EXPLANATIONS / f"{safe(_backbone_name(cfg).lower())}-{config_hash(cfg)}"

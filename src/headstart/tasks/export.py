@@ -20,6 +20,7 @@ from headstart import launch
 from headstart.backbones.lora import merge
 from headstart.backbones.stages import pooled
 from headstart.backbones.visible import eight_bit
+from headstart.given_path import given_path
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.folders import write_json
 from headstart.tasks.result import versions
@@ -61,7 +62,7 @@ def export(
             f"export.format=onnx needs {', '.join(ONNX)}, and {', '.join(missing)} cannot be found; "
             "try: pip install 'headstart[onnx]'"
         )
-    folder = Path(run_dir).expanduser()
+    folder = given_path(run_dir, "export.run_dir")
     on_cpu = {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
     found = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint)
     images = _some_images(run_config(folder), found.backbone.pixels)
@@ -69,7 +70,7 @@ def export(
         want = found.head(found.backbone(images))  # not of what is exported: its normalisation is checked, too
     merge(found.backbone)
     model = Deployed(found).eval()
-    target = Path(out_dir).expanduser() if out_dir else folder / "export"
+    target = given_path(out_dir, "export.out_dir") if out_dir is not None else folder / "export"
     target.mkdir(parents=True, exist_ok=True)
     file = target / FILES[format]
     if out_dir:  # in the run's own folder nothing else lies

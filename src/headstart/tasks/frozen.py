@@ -1,10 +1,11 @@
-"""What does a model that does not learn make of a data set's images?"""
+"""Features of a data set's images by a model that does not learn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from headstart.features.key import Place, activations, cuts_of
 from headstart.features.store import Store
 from headstart.tasks.control import measure_statistics
 from headstart.tasks.devices import lone_trainer
+from headstart.tasks.other_data import check_no_target, other_data
 from headstart.tasks.parts import Parts, assembled, check_adapters
 from headstart.tasks.saved_run import saved_run
 from headstart.tasks.train import quieten, weights_of
@@ -103,11 +105,14 @@ class Frozen:
         return [torch.cat(kept) for kept in seen], torch.cat(labels)
 
 
-def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None = None) -> Frozen:
+def frozen(
+    cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None = None, *, whole: bool = False
+) -> Frozen:
     """The model that a command line means, with its data set up; it computes on one device, as cfg.trainer says.
 
     run_dir: a finished run, whose best weights and settings count; None: cfg's own, with the weights that its mode
-    starts from (random ones where it does not reuse a source). data: other data than the target. A control's
+    starts from (random ones where it does not reuse a source). data: other data than the target. whole: look at all of
+    the other data as one split, where a finished run is given. A control's
     BatchNorms have the statistics of the training images of these data. Raises UserError where the run is not finished.
     """
     quieten()
@@ -119,8 +124,16 @@ def frozen(cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None 
         parts = assembled(cfg, data, weights)
         facts = {"run": None, "source": dict(weights.facts) or None, "control": weights.control}
     else:
+        check_no_target(str(cfg.get("task")))
         run = saved_run(run_dir, "best")
-        parts, state = assembled(run.cfg, data), run.state()
+        if data is not None and whole:
+            parts = assembled(run.cfg, run.known)
+            how = {"pixels": parts.backbone.pixels, "seed": run.cfg.seed}
+            looked = other_data(data, make=partial(instantiate, **how), split=None, setting="embed.splits")
+            parts = replace(parts, data=looked.data)
+        else:
+            parts = assembled(run.cfg, data)
+        state = run.state()
         own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
         parts.backbone.load_state_dict(own)  # the head is of the run's own classes
         control = bool(run.result.get("control"))

@@ -10,10 +10,10 @@ from headstart.data.opening import MAX_PIXELS
 _DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS}
 LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has them
     "headstart.data.digits.Digits": {"val_shots": None, "fold": None, "folds": 5},
-    "headstart.data.folder.ImageFolder": {"val_shots": None, **_DECODING},
-    "headstart.data.hugging_face.HuggingFace": {"val_shots": None, **_DECODING},
+    "headstart.data.folder.ImageFolder": {"val_shots": None, "group_pattern": None, **_DECODING},
+    "headstart.data.hugging_face.HuggingFace": {"val_shots": None, "group_column": None, **_DECODING},
     "headstart.data.named.Named": {"val_shots": None, **_DECODING},
-    "headstart.data.table.Table": {"val_shots": None, **_DECODING},
+    "headstart.data.table.Table": {"val_shots": None, "group_column": None, "group_pattern": None, **_DECODING},
     "headstart.data.webdataset.WebDataset": _DECODING,
 }
 

@@ -16,6 +16,7 @@ from headstart.backbones.layers import Adapted
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
 from headstart.data.domains import paired
+from headstart.data.images import Images
 from headstart.mix.mixing import Mixing
 from headstart.tasks.template import resolved, with_weights
 from headstart.types import UserError
@@ -120,6 +121,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     backbone, from_source, adapted = built(cfg, weights)
     images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
+    if isinstance(data, Images):
+        data.check_trainable()
     if data_node is None:
         data = drawn(cfg, data)
     adaptation = adaptation_of(cfg)
@@ -134,6 +137,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         if not cfg.get("source"):
             raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
         source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
+        if isinstance(source, Images):
+            source.check_trainable()
         source_classes = source.num_classes
         if data_node is None:
             data = paired(

@@ -1,4 +1,4 @@
-"""What does a finished run's model say of images that nobody has labelled?"""
+"""Predictions of a finished run's model for images that nobody has labelled."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from headstart import launch
+from headstart.data.cells import cell
 from headstart.data.decode import Decoder
 from headstart.data.image_files import LeftOut, image_files
 from headstart.data.opening import escaped, utf8
+from headstart.given_path import given_path
 from headstart.tasks.evaluate_views import view_count, views_of
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.train import quieten
@@ -78,7 +80,7 @@ def predict(
     model = finished_model(cfg, run_dir, checkpoint, views)
     count = 1 if views is None else view_count(views, model.backbone.pixels)
     files = files_of(images, setting="predict.images")
-    path = Path(out).expanduser() if out else Path(run_dir).expanduser() / f"predictions.{format}"
+    path = given_path(out, "predict.out") if out is not None else Path(run_dir).expanduser() / f"predictions.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if out:
         _check_own(path)
@@ -122,7 +124,7 @@ def files_of(images: str, *, setting: str) -> list[str]:
 
     Raises UserError, which names the setting, where there are none, or where a name is not UTF-8.
     """
-    path = Path(images).expanduser()
+    path = given_path(images, setting)
     outside = LeftOut()
     if path.is_dir():
         found = [str(path / name) for name in image_files(path, path, outside)]
@@ -183,7 +185,10 @@ def _readable(decoder: Decoder) -> Callable[[str], NDArray[np.uint8] | str]:
 
 
 class _Csv:
-    """A line for each prediction; separator: between several labels of an image, None = it is of one class."""
+    """A line for each prediction; separator: between several labels of an image, None = it is of one class.
+
+    Files and classes whose names a spreadsheet would compute have an apostrophe before them.
+    """
 
     def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
         self._lines, self._names, self._separator = csv.writer(stream), class_names, separator
@@ -192,12 +197,13 @@ class _Csv:
 
     def _said(self, found: Prediction) -> list[str]:
         if self._separator is not None:
-            return [self._separator.join(found.labels(self._names))]
+            return [cell(self._separator.join(found.labels(self._names)))]
         best = found.best
-        return ["", ""] if best is None else [self._names[best], f"{found.probabilities[best]:.6f}"]
+        return ["", ""] if best is None else [cell(self._names[best]), f"{found.probabilities[best]:.6f}"]
 
     def write(self, found: Prediction) -> None:
-        self._lines.writerow([found.file, *self._said(found), found.error, *(f"{p:.6f}" for p in found.probabilities)])
+        numbers = (f"{p:.6f}" for p in found.probabilities)
+        self._lines.writerow([cell(found.file), *self._said(found), cell(found.error), *numbers])
 
     def end(self) -> None:
         pass

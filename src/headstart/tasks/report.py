@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from headstart.given_path import given_path
 from headstart.report.write import write_report
 
 
@@ -16,5 +17,5 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
     or the runs lack the metric.
     """
     del cfg  # every task gets it; a report depends on what lies on disk alone
-    written = write_report(Path(dir), baseline=baseline, metric=metric)
+    written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric)
     print(f"{written.text}\n  report: {written.page}")

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from yaml import YAMLError
 
+from headstart.given_path import given_path
 from headstart.report.checksums import KEY as FILES
 from headstart.tasks.folders import CHECKPOINTS, finished, result_damage
 from headstart.tasks.later_settings import with_later
@@ -61,7 +62,7 @@ class Known:
 
 def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> SavedRun:
     """The run in a folder. Raises UserError where it is not finished, lacks a file, or one of them is damaged."""
-    folder = Path(run_dir).expanduser()
+    folder = given_path(run_dir, "run_dir")
     result = finished(folder)
     if result is None:
         damage = result_damage(folder)

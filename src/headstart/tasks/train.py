@@ -50,6 +50,7 @@ from headstart.sharding import load_whole, whole_state
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.control import lacks_statistics, measured_statistics
 from headstart.tasks.devices import made_trainer
+from headstart.tasks.duplicates import write_duplicates
 from headstart.tasks.folders import ANSWERS, RESULT, cleared, write_json
 from headstart.tasks.labelled_images import labelled_images
 from headstart.tasks.loggers import ended_with_run
@@ -110,6 +111,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     knows_labels = getattr(parts.module, "knows_labels", True)
     if launch.rank() == 0 and resumed is None:
         cleared(folder)
+    if launch.rank() == 0:
+        write_duplicates(parts.data, folder)
     wait_for_all()
 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
