@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
-from headstart.features.embedding import Embedding, Format, write
+from headstart.features.embedding import Embedding, Format, is_embedding, write
 from headstart.features.pca import Directions, directions
 from headstart.features.projector import thumbnails, write_projector
 from headstart.tasks.frozen import Frozen, Stored, frozen
@@ -59,6 +59,12 @@ def embed(
     found = {} if pca is None else _directions(stored["train"], pca)
     folder = _folder(cfg, model, run_dir, out_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    wanted_files = [folder / f"{split}.{format}" for split in dict.fromkeys(splits)]
+    if taken := [path.name for path in wanted_files if path.exists() and not is_embedding(path)]:
+        raise UserError(
+            f"{folder} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
+            "embed.out_dir=<folder>"
+        )
     files = []
     for split in dict.fromkeys(splits):
         embedding = _embedding(model, split, stored[split], found, data is not None)
