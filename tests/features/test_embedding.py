@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from headstart.features import embedding as module
-from headstart.features.embedding import Embedding, read, write
+from headstart.features.embedding import Embedding, is_embedding, read, write
 from headstart.features.pca import directions
 from headstart.features.projector import thumbnails, write_projector
 from headstart.types import Pixels, UserError
@@ -128,3 +129,17 @@ def test_the_projector_takes_the_place_of_an_earlier_one_and_of_nothing_else(tmp
     assert theirs.exists()
     assert len(list(tmp_path.rglob("tensors.tsv"))) == 1
     assert (tmp_path / "projector_config.pbtxt").read_text().count("tensor_name") == 1
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_file_of_somebody_else_s_is_told_from_an_embedding(tmp_path, suffix):
+    theirs, ours = (tmp_path / f"{name}.{suffix}" for name in ("theirs", "ours"))
+    if suffix == "npz":
+        np.savez(theirs, image=np.zeros(3))
+    else:
+        save_file({"image": torch.zeros(3)}, theirs)
+    write(ours, made())
+    assert is_embedding(ours)
+    assert not is_embedding(theirs)
+    theirs.write_bytes(b"?")
+    assert not is_embedding(theirs)

@@ -40,7 +40,7 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
         return _of_safetensors(path)
     if not begin.startswith(TORCH):
         raise UserError(f"{path} is no file that torch.save wrote, it begins with {begin!r}; was it downloaded whole?")
-    if torn := _torn(path):
+    if torn := torn_part(path):
         raise UserError(f"{path} is damaged: its part {torn} is not what was written; was it downloaded whole?")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -56,7 +56,7 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
     return _state(content, path)
 
 
-def _torn(path: Path) -> str:
+def torn_part(path: Path) -> str:
     """The part of a zip archive that its checksum does not fit, which torch does not look at; empty where none is."""
     try:
         with zipfile.ZipFile(path) as archive:

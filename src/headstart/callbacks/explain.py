@@ -16,6 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
+from headstart.backbones.file import torn_part
 from headstart.callbacks.random_states import random_states, set_random_states
 from headstart.explain.gallery import png
 from headstart.explain.network import Network
@@ -149,6 +150,9 @@ class Explain(Callback):
             torch.save({"backbone": network.backbone.state_dict(), "head": network.head.state_dict()}, partial)
             partial.replace(path)
         if not path.exists():
+            return None
+        if torn := torn_part(path):
+            self._say(f"{path} is damaged (its part {torn}): nothing is shown of the time before training")
             return None
         kept = torch.load(path, map_location="cpu", weights_only=True)
         found = Network(copy.deepcopy(network.backbone), copy.deepcopy(network.head), network.several)

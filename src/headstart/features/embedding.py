@@ -70,6 +70,20 @@ def write(path: Path, embedding: Embedding) -> None:
         partial.unlink(missing_ok=True)
 
 
+def is_embedding(path: Path) -> bool:
+    """Whether a file says that it is one of ours; of its arrays no more is read than the names."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {"names", "class_names", "about"} <= set(file.files)
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("kind") == KIND
+    except Exception:  # each format has errors of its own for what is another's
+        return False
+
+
 def read(path: Path) -> Embedding:
     """What was written. Raises UserError where the file holds no embedding of ours."""
     if path.suffix == ".npz":

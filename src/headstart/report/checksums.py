@@ -21,7 +21,7 @@ def digests(folder: Path) -> dict[str, str]:
 def changed_files(folder: Path, result: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
     """Which of these files are not what the run wrote; empty where its result has no digests.
 
-    A missing one counts for metrics.csv alone: whoever takes other files away to save space, loses what they were for.
+    A missing one counts for metrics.csv alone: whoever takes other files away to save space, loses what they are for.
     """
     told = result.get(KEY)
     known = told if isinstance(told, dict) else {}

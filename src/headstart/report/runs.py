@@ -198,7 +198,7 @@ def run_in(folder: Path) -> Run | Levels | Other:
         changed = changed_files(folder, result, CURVE)
     except KeyError as error:
         return Other(folder, "damaged", f"result.json lacks {error}")
-    except (OSError, ValueError, TypeError) as error:  # bad JSON, bad text and bad numbers are ValueErrors
+    except (OSError, ValueError, TypeError, RecursionError) as error:  # bad JSON, text and numbers are ValueErrors
         return Other(folder, "damaged", f"{type(error).__name__}: {error}")
     if changed:
         why = f"{' and '.join(changed)} changed since the run wrote it, or was cut; rerun=true runs it again"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headstart import launch
 from headstart.data.whole import ALL
-from headstart.features.embedding import Embedding, Format, write
+from headstart.features.embedding import Embedding, Format, is_embedding, write
 from headstart.features.pca import Directions, directions
 from headstart.features.projector import thumbnails, write_projector
 from headstart.given_path import given_path
@@ -69,6 +69,12 @@ def embed(
     found = {} if pca is None else _directions(stored["train"], pca)
     folder = _folder(cfg, model, run_dir, out_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    wanted_files = [folder / f"{name}.{format}" for name in called.values()]
+    if taken := [path.name for path in wanted_files if path.exists() and not is_embedding(path)]:
+        raise UserError(
+            f"{folder} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
+            "embed.out_dir=<folder>"
+        )
     files = []
     for split, name in called.items():
         embedding = _embedding(model, name, stored[split], found, data is not None)

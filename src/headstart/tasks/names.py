@@ -147,7 +147,7 @@ def earlier_hash(cfg: DictConfig) -> str:
 def _hash(cfg: DictConfig, *, counts_all: bool) -> str:
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept = {
+    kept: dict[Any, Any] = {
         key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)
     }
     if "run_dir" in kept:

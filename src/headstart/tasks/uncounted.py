@@ -32,7 +32,7 @@ def is_uncounted(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in known)
 
 
-def without_uncounted(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_uncounted(config: Mapping[Any, Any]) -> dict[Any, Any]:
     """A plain config in which each of these settings that is there has the shipped value."""
     found = dict(config)
     for key, shipped in SHIPPED.items():
