@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.eight_bit import Samples, eight_bit, samples_of
-from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, escaped, opened, regular
+from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, opened, regular
+from headstart.data.utf8 import escaped
 from headstart.types import LARGER, Pixels, UserError
 
 if TYPE_CHECKING:

@@ -36,9 +36,9 @@ from headstart.data.image_files import (
 )
 from headstart.data.images import Images, Labels
 from headstart.data.kept import Kept
-from headstart.data.opening import escaped, utf8
 from headstart.data.several import Several
 from headstart.data.summary import Header, checked_leakage, duplicates, header, readable, table
+from headstart.data.utf8 import escaped, utf8
 from headstart.types import SPLITS, Pixels, UserError
 from headstart.unchanged import identity
 

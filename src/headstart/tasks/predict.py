@@ -23,7 +23,7 @@ from tqdm import tqdm
 from headstart import launch
 from headstart.data.decode import Decoder
 from headstart.data.image_files import LeftOut, image_files
-from headstart.data.opening import escaped, utf8
+from headstart.data.utf8 import escaped, utf8
 from headstart.tasks.evaluate_views import view_count, views_of
 from headstart.tasks.finished import Finished, finished_model
 from headstart.tasks.train import quieten
