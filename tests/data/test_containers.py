@@ -211,6 +211,11 @@ def tiffs():
             grey(GREY), {"samples": linear.astype(np.float32), "photometric": 1}, {"value_range": (-1, 2)}
         ),
         "palette": (PALETTE[INDEX], {"samples": INDEX, "photometric": 3, "palette": palette}, {}),
+        "palette and alpha": (
+            on(PALETTE[INDEX], ALPHA),
+            {"samples": np.stack([INDEX, ALPHA], -1), "photometric": 3, "palette": palette, "extra": 2},
+            {},
+        ),
         "LA": (
             on(GREY, ALPHA).repeat(3, 2), {"samples": np.stack([GREY, ALPHA], -1), "photometric": 1, "extra": 2}, {}
         ),
@@ -304,6 +309,11 @@ def others():
     yield (
         "TIFF of two pages",
         Case(of_pillow(rgb, "TIFF", save_all=True, append_images=[rgb.rotate(90)]), RGB, orientations=one),
+    )
+    bits = np.where(INDEX % 5 == 0, 0, 255).astype(np.uint8)
+    yield (
+        "TIFF of one bit",
+        Case(of_pillow(Image.fromarray(bits).convert("1"), "TIFF", compression="group4"), grey(bits), orientations=one),
     )
     yield "BMP grey", Case(of_pillow(grey8, "BMP"), grey(GREY), orientations=one)
     yield "BMP palette", Case(of_pillow(p_image(), "BMP"), PALETTE[INDEX], orientations=one)

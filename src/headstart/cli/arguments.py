@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.cli.closest import hint, listed
+from headstart.data.utf8 import escaped
 from headstart.types import UserError
 
 # name -> what follows: "" nothing, "value", or a default for a value that may be left out
@@ -73,8 +75,12 @@ class Arguments:
 def arguments(argv: list[str]) -> Arguments:
     """The flags and the overrides of a command line, in any order.
 
-    Raises UserError for an unknown flag, a missing or impossible value, or flags that exclude each other.
+    Raises UserError for an unknown flag, a missing or impossible value, flags that exclude each other, or what is not
+    UTF-8.
     """
+    for word in [*argv, os.getcwd()]:  # noqa: PTH109  # both go into the config, and that into files
+        if (shown := escaped(word)) != word:
+            raise UserError(f"arguments and the working folder must be UTF-8, got {shown}; rename what is called so")
     flags: dict[str, str] = {}
     overrides: list[str] = []
     rest = list(argv)

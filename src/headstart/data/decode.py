@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.eight_bit import Samples, eight_bit, samples_of
-from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, escaped, opened, regular
+from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, opened, regular
+from headstart.data.utf8 import escaped
 from headstart.types import LARGER, Pixels, UserError
 
 if TYPE_CHECKING:
@@ -59,35 +60,34 @@ class Decoder:
         try:
             with opened(BytesIO(stored), max_pixels=self.max_pixels) as image:
                 samples = samples_of(image, stored[:BEGIN])
-                extent: tuple[float, float] = image.size
-                if self.reduced:
-                    # of a JPEG only; grey asks for the luma alone, which is in the file as it is
-                    drafted = image.draft(self._mode, (self.resize, self.resize))
-                    if drafted:  # the last pixel of a row or column may stand for less than a whole one
-                        extent = drafted[1][2:]
-                return self._made(image, samples, extent)
+                # of a JPEG only; grey asks for the luma alone, which is in the file as it is
+                drafted = image.draft(self._mode, (self.resize, self.resize)) if self.reduced else None
+                # the last pixel of a row or column may stand for less than a whole one
+                return self._made(image, samples, drafted[1][2:] if drafted else None)
         except Exception as error:  # each format's decoder raises errors of its own
             raise self._unreadable(name, error) from error
 
     def of(self, image: Image, name: str) -> NDArray[np.uint8]:
         """The same of an image that is open already. Raises UserError with this name where it has no pixels."""
         try:
-            return self._made(image, samples_of(image, b""), image.size)
+            return self._made(image, samples_of(image, b""), None)
         except Exception as error:
             raise self._unreadable(name, error) from error
 
-    def _made(self, image: Image, samples: Samples, extent: tuple[float, float]) -> NDArray[np.uint8]:
-        """Of the first `extent` pixels (width, height) of an image that is open."""
+    def _made(self, image: Image, samples: Samples, extent: tuple[float, float] | None) -> NDArray[np.uint8]:
+        """Of the first `extent` pixels (width, height) of an image that is open, None = of all."""
         image.load()
         orientation = orientation_of(image)  # PNG may say it behind the pixels, and of TIFF Pillow has turned them
         plain = eight_bit(image, self._mode, samples=samples, value_range=self.value_range, background=self.background)
         # the centre is the centre however the image is turned, and fewer pixels are turned faster
-        kept = self._cut(plain, extent, MIRRORED.get(orientation, (False, False)))
+        kept = self._cut(plain, extent or image.size, MIRRORED.get(orientation, (False, False)))
         return np.asarray(upright(kept, orientation))
 
     @staticmethod
     def _unreadable(name: str, error: Exception) -> UserError:
-        return UserError(f"{escaped(name)} is no image that can be read ({why(error)}); repair it, or take it away")
+        # what is unfit says itself what to try
+        hint = "" if isinstance(error, UnfitImageError) else "; repair it, or take it away"
+        return UserError(f"{escaped(name)} is no image that can be read ({why(error)}){hint}")
 
     @property
     def _mode(self) -> Literal["L", "RGB"]:

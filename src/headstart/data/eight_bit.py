@@ -44,11 +44,12 @@ def samples_of(image: Image, begin: bytes) -> Samples:
     """
     if image.mode not in MODES and not image.mode.startswith("I"):
         raise UnfitImageError(f"its colours are {image.mode}, which have no conversion here; save it as RGB")
+    tiles: Any = getattr(image, "tile", ())  # how the pixels lie in a file; gone once they are loaded
     wide = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
     if image.format == "PNG" and begin[12:16] == b"IHDR":
         return Samples(begin[24])
-    if image.format == "PPM" and image.mode in ("I", "RGB"):
-        stated = image.tile[0][3]  # (mode, white), but for files that need no scaling
+    if image.format == "PPM" and image.mode in ("I", "RGB") and tiles:
+        stated = tiles[0][3]  # (mode, white), but for files that need no scaling
         white = int(stated[1]) if isinstance(stated, tuple) else 65535 if image.mode == "I" else 255
         return Samples(16 if image.mode == "I" or white == 65535 else 8, white=white)
     tags: Any = getattr(image, "tag_v2", None)
@@ -59,7 +60,7 @@ def samples_of(image: Image, begin: bytes) -> Samples:
         raise UnfitImageError("its values are 8-bit integers with a sign, of an unknown range; save it as 8-bit grey")
     if image.mode == "YCbCr" and tags.get(SUBSAMPLING, (2, 2)) != (1, 1):
         raise UnfitImageError("its YCbCr colours are subsampled and not compressed; save it as RGB")
-    if image.tile and image.tile[0][0] == "libtiff" and image.tile[0][3][0] in SWAPPED:
+    if tiles and tiles[0][0] == "libtiff" and tiles[0][3][0] in SWAPPED:
         raise UnfitImageError(
             "its compressed numbers have their highest byte first, which Pillow mixes up; save it without compression, "
             "or with the lowest byte first"
@@ -152,9 +153,9 @@ def _filled(most: int) -> int:
 
 def _check_colours(image: Image, value_range: tuple[float, float] | None) -> None:
     """Of colours of 16 bits Pillow gives the upper 8 alone. Raises UnfitImageError where these are not the picture."""
-    if value_range == (0, 65535):
-        return
     if value_range is not None:
+        if value_range == (0, 65535):
+            return
         raise UnfitImageError(
             "its colours have 16 bits, of which the upper 8 can be read alone, so that target.value_range cannot be "
             "another one than [0,65535]; save it with 8 bits"

@@ -37,7 +37,6 @@ from headstart.data.image_files import (
 )
 from headstart.data.images import Images, Labels, Split
 from headstart.data.kept import Kept
-from headstart.data.opening import escaped, utf8
 from headstart.data.several import Several
 from headstart.data.summary import (
     Duplicate,
@@ -52,6 +51,7 @@ from headstart.data.summary import (
     tell_repeated,
     tell_two_labels,
 )
+from headstart.data.utf8 import escaped, utf8
 from headstart.given_path import given_path
 from headstart.types import SPLITS, Pixels, UserError
 from headstart.unchanged import identity

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path, PurePath
 
-from headstart.data.opening import BEGIN, NEVER, begins_as_image, escaped, utf8
+from headstart.data.opening import BEGIN, NEVER, begins_as_image
+from headstart.data.utf8 import escaped, utf8
 
 # to know all that Pillow reads takes it a quarter of a second
 USUAL = {
@@ -57,7 +58,7 @@ class LeftOut:
         else:
             named = paths
         more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
-        return f"{len(paths)} {reason} ({', '.join(named[:LISTED])}{more})"
+        return f"{reason}: {len(paths)} ({', '.join(named[:LISTED])}{more})"
 
 
 def image_files(folder: Path, root: Path, left_out: LeftOut) -> list[str]:

@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from headstart.types import UserError
-
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -77,24 +75,6 @@ def begins_as_image(begin: bytes) -> bool:
     if begin[:2] == b"BM":  # two letters alone are any text: behind them stands the size of the header
         return begin[14:18] in (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
     return begin.startswith(MAGIC) or bool(_brands(begin) & (HEIC | AVIF))
-
-
-def utf8(name: str) -> str:
-    """The name of a file or a class. Raises UserError where it is not UTF-8: no log, table or JSON file can hold it."""
-    if (shown := escaped(name)) == name:
-        return name
-    raise UserError(
-        f"the names of files and classes must be UTF-8, got {shown}; rename it (of a whole folder at once: "
-        "convmv -r -f latin1 -t utf8 --notest <folder>)"
-    )
-
-
-def escaped(name: str) -> str:
-    """A name as it can be shown: bytes that are not UTF-8, which Python keeps as surrogates, as \\xe9."""
-    return "".join(
-        one if not "\ud800" <= one <= "\udfff" else f"\\x{ord(one) & 0xFF:02x}" if one >= "\udc80" else ascii(one)[1:-1]
-        for one in name
-    )
 
 
 def _prepare_for(begin: bytes) -> None:

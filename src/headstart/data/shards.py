@@ -23,7 +23,7 @@ from headstart.data.decode import Decoder
 from headstart.data.folder import Decoded, by_threads
 from headstart.data.image_files import USUAL
 from headstart.data.images import Labels
-from headstart.data.opening import utf8
+from headstart.data.utf8 import utf8
 from headstart.given_path import given_path
 from headstart.types import UserError
 

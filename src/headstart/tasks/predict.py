@@ -24,7 +24,7 @@ from headstart import launch
 from headstart.data.cells import cell
 from headstart.data.decode import Decoder
 from headstart.data.image_files import LeftOut, image_files
-from headstart.data.opening import escaped, utf8
+from headstart.data.utf8 import escaped, utf8
 from headstart.given_path import given_path
 from headstart.tasks.evaluate_views import view_count, views_of
 from headstart.tasks.finished import Finished, finished_model
