@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from headstart.types import UserError
+from headstart.types import DivergedError, UserError
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -17,7 +17,7 @@ def root_cause(error: BaseException) -> BaseException:
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
     cause = root_cause(error)
-    if isinstance(cause, UserError):
+    if isinstance(cause, UserError | DivergedError):
         return str(cause)
     text = _flat(str(cause))
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
