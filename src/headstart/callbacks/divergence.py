@@ -100,9 +100,7 @@ class Divergence(Callback):
         if self.first is not None:
             _stop(trainer)
 
-    def on_before_optimizer_step(  # type: ignore[no-redef]
-        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
-    ) -> None:
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Leave out a step whose gradients are not finite: an optimizer passes over what has no gradient."""
         if not _are_finite([p.grad for p in pl_module.parameters() if p.grad is not None], pl_module.device):
             self._stepped = False

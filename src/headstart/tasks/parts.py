@@ -93,7 +93,7 @@ def check_adaptation(cfg: DictConfig) -> None:
         size = (cfg.get(data) or {}).get("batch_size")
         if isinstance(size, int) and size < chosen.least_images:
             raise UserError(
-                f"adaptation {name} needs batches of at least {chosen.least_images} images, got {data}.batch_size={size}"
+                f"adaptation {name} needs batches of {chosen.least_images} images or more, got {data}.batch_size={size}"
             )
     if chosen.main == "target":
         return
