@@ -8,10 +8,10 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from headstart import launch
 from headstart.callbacks.allocation import keep_freed_memory

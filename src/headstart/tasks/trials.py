@@ -123,8 +123,8 @@ def _trained(trial: Trial, number: str) -> None:
         OmegaConf.save(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
         result = train(trial.cfg, folder, about=about)
-        if result["divergence"]:
-            log.warning("%s: %s", folder.name, told(result["divergence"], "optimizer.lr"))
+        if (found := (finished(folder) or {}).get("divergence")) is not None:
+            log.warning("%s: %s", folder.name, told(found, "optimizer.lr"))
         return result
 
     made_once(folder, trial.hash, make, what="trial")
