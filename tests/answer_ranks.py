@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ConstantLR
 
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.answers import Answers
-from headstart.callbacks.start import _validate
+from headstart.callbacks.start import validate
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
 from headstart.data.memory import InMemory, Labelled
@@ -46,7 +46,7 @@ class BeforeTraining(Callback):
     """Validates before the first step, as a run does."""
 
     def on_train_start(self, trainer, pl_module):
-        _validate(trainer)
+        validate(trainer)
 
 
 def classifier(*, several):

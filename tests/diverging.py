@@ -40,8 +40,8 @@ class Line(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def fitted(folder, module, *more, checkpoint=None, **settings):
-    divergence = Divergence()
+def fitted(folder, module, *more, checkpoint=None, skipped_steps=0, **settings):
+    divergence = Divergence(skipped_steps=skipped_steps)
     run = trainer(folder, max_epochs=3, callbacks=[divergence, *more], **settings)
     train, val = (DataLoader(torch.ones(8, 2), batch_size=size) for size in (8 // EPOCH, 4))
     run.fit(module, train, val, ckpt_path=checkpoint)
@@ -54,7 +54,7 @@ def one_rank(folder):
     module = Line(train_at=EPOCH if rank else None)
     strategy = DDPStrategy(process_group_backend="gloo")
     divergence = fitted(folder, module, devices=2, strategy=strategy, use_distributed_sampler=False)
-    (folder / f"{rank}.json").write_text(json.dumps(divergence.first))
+    (folder / f"{rank}.json").write_text(json.dumps({"first": divergence.first, "steps": divergence._step}))
     torch.distributed.destroy_process_group()
 
 

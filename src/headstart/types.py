@@ -14,6 +14,10 @@ class UserError(Exception):
     """What the user can mend: the message says what was expected, what came, and what to try."""
 
 
+class DivergedError(Exception):
+    """A run whose training has diverged: it has its result, which says so, and the message says when and on what."""
+
+
 class Batch(NamedTuple):
     """Images and their classes, or what the first stages make of these images."""
 

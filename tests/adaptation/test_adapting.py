@@ -65,7 +65,8 @@ def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
     module = assembled(composed("mode=multi_task", "adaptation.weight=0.3", "source.per_class=8")).module.eval()
     data = assembled(composed("mode=multi_task", "source.per_class=8")).data
     batch = next(iter(data.train_dataloader()))
-    module.trainer = type("Run", (), {"global_step": 3, "world_size": 1})()
+    own = {"global_step": 3, "world_size": 1, "accumulate_grad_batches": 1, "train_dataloader": None}
+    module.trainer = type("Run", (), own)()
     module.steps = 10
     loss = module.training_step(batch, 0)
     head = module.adaptation.source_head

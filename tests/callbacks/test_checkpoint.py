@@ -17,7 +17,7 @@ class StandIn:
         self.state = SimpleNamespace(fn="fit")
         self.is_global_zero, self.strategy = True, None
         self.current_epoch = self.global_step = 0
-        self.callback_metrics = {}
+        self.callback_metrics, self.callbacks = {}, []
 
     def save_checkpoint(self, path):
         torch.save({"step": self.global_step}, path)

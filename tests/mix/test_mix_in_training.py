@@ -26,7 +26,10 @@ def here(tmp_path, monkeypatch):
 
 
 def of_trainer(module, *, epoch=0, rank=0, ranks=1):
-    module.trainer = SimpleNamespace(overfit_batches=0, current_epoch=epoch, global_rank=rank, world_size=ranks)
+    module.trainer = SimpleNamespace(
+        overfit_batches=0, current_epoch=epoch, global_rank=rank, world_size=ranks, accumulate_grad_batches=1,
+        train_dataloader=None,
+    )  # fmt: skip
     return module
 
 

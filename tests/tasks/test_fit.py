@@ -152,20 +152,42 @@ def result_of(folder):
     return json.loads((folder / "result.json").read_text(), parse_constant=refuse)
 
 
-def test_a_run_that_diverges_says_so_and_what_to_try_and_may_be_asked_for_again(capfd):
-    command = [*FAST, "mode=scratch", "optimizer.lr=1e30", "callbacks.checkpoint.mode=last"]
-    assert main(command) == 0
+def test_a_run_that_diverges_ends_there_says_on_what_and_is_not_run_again_unless_rerun(capfd):
+    command = [*FAST, "mode=scratch", "optimizer.lr=1e30"]
+    assert main(command) == 1
     said = capfd.readouterr().err
     (folder,) = folders("runs")
     result = result_of(folder)
     assert result["state"] == "diverged"
-    assert result["metrics"]["test/loss"] is None  # nan
-    assert "training diverged: the training loss was infinite or nan for the first time in epoch 1;" in said
-    assert "try a smaller optimizer.lr" in said
-    result["metrics"]["val/accuracy"] = None  # as a figure is that is no share of right answers
-    (folder / "result.json").write_text(json.dumps(result))
-    assert main(command) == 0
-    assert "is finished, val/accuracy nan" in capfd.readouterr().err
+    found = result["divergence"]
+    assert (found["what"], found["epoch"], len(found["images"])) == ("the training loss", 1, 16)
+    assert result["steps"] == found["step"] <= 4
+    assert result["evaluations"][-1]["step"] == result["best"]["step"] == 0
+    assert result["metrics"]["test/loss"] is not None  # of the checkpoint that was kept
+    assert not (folder / "checkpoints" / "last.ckpt").exists()  # it would be that of a model without numbers
+    (line,) = [line for line in said.splitlines() if "error" in line]
+    assert f"{folder.name}: training diverged: the training loss was nan for the first time in epoch 1 at step" in line
+    assert f"on the images {found['images'][0]}, " in line
+    assert "try a smaller optimizer.lr" in line
+    assert "rerun=true runs it again" in line
+    assert "Traceback" not in said
+    made = (folder / "result.json").stat().st_mtime_ns
+    assert main(command) == 1
+    assert "training diverged" in capfd.readouterr().err
+    assert (folder / "result.json").stat().st_mtime_ns == made
+    assert main([*command, "rerun=true"]) == 1
+    assert (folder / "result.json").stat().st_mtime_ns > made
+
+
+def test_a_sweep_goes_on_after_a_job_that_diverged_has_its_report_and_is_told_from_a_sound_one(capfd):
+    assert main(["-m", *FAST, "mode=scratch", "optimizer.lr=1e30,0.01"]) == 1
+    said = capfd.readouterr()
+    (study,) = Path("outputs").iterdir()
+    assert {result_of(folder)["state"] for folder in folders(study.name)} == {"diverged", "finished"}
+    assert "jobs whose training diverged: 1" in said.err
+    assert "jobs that failed" not in said.err
+    assert "they count as the worst" in " ".join(said.out.split())
+    assert (study / "report.html").exists()
 
 
 def test_a_sound_run_is_finished_and_says_where_its_best_was_before_training(capfd):

@@ -59,6 +59,7 @@ class Adaptation(nn.Module):
     looks = False  # whether look is called
     concludes = False  # whether conclude is called
     measures: tuple[str, ...] = ()  # the names in figures
+    least_images = 1  # that a batch of each of the two data sets must have
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp) -> None:
         super().__init__()

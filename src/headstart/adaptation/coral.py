@@ -12,6 +12,7 @@ class CORAL(Adaptation):
     """strength * coral of the features; both batches need two images at least."""
 
     measures = ("coral",)
+    least_images = 2  # one has no covariance
 
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
         gap = coral(source.features.float(), target.features.float())

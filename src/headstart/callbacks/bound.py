@@ -21,7 +21,7 @@ class Circumstances:
     frozen stages are stored at all. is_augmented: whether chance changes the training images. views: of them that are
     stored. is_mixed: whether they are mixed with each other, so that none can be stored. every_epochs: after how many
     epochs validation comes; every_batches: after how many batches, whichever epoch they are of, 0 where epochs count.
-    within_epochs: whether it comes inside of epochs too, or by the clock.
+    within_epochs: whether it comes inside of epochs too, or by the clock. epochs, batches: of the whole run.
     """
 
     data: str = "target"
@@ -37,15 +37,19 @@ class Circumstances:
     every_epochs: int = 1
     every_batches: int = 0
     within_epochs: bool = False
+    epochs: float = math.inf
+    batches: float = math.inf
 
     @property
     def validation_hint(self) -> str:
-        """What makes validation come half as often."""
+        """What makes validation come half as often, where the run is long enough for two that come so."""
         if self.every_batches:
-            return f"trainer.val_check_interval={2 * self.every_batches}"
+            twice = 2 * self.every_batches
+            return f"trainer.val_check_interval={twice}" if 2 * twice <= self.batches else ""
         if self.within_epochs:
             return "a longer trainer.val_check_interval"
-        return f"trainer.check_val_every_n_epoch={2 * self.every_epochs}"
+        twice = 2 * self.every_epochs
+        return f"trainer.check_val_every_n_epoch={twice}" if 2 * twice <= self.epochs else ""
 
     @property
     def store_hint(self) -> str:

@@ -18,6 +18,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from headstart.callbacks.divergence import Divergence
 from headstart.callbacks.ema import EMA
 from headstart.types import UserError
 
@@ -40,8 +41,8 @@ class BestAndLast(Callback):
     last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
     min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
     crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
-    is. Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Raises UserError where
-    nothing is logged as monitor.
+    is. Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Once training has
+    diverged (callbacks/divergence.py) nothing more is kept. Raises UserError where nothing is logged as monitor.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class BestAndLast(Callback):
         epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or _has_diverged(trainer):
             return
         measured = trainer.callback_metrics.items()
         figures = {name: float(value) for name, value in measured if name.partition("/")[0] in VALIDATION}
@@ -152,6 +153,8 @@ class BestAndLast(Callback):
 
     def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
         def save_if_due() -> None:
+            if _has_diverged(trainer):
+                return
             if trainer.fit_loop.done and not trainer.enable_validation:
                 self._keep_end(trainer)
             if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
@@ -214,6 +217,8 @@ class BestAndLast(Callback):
             self._held, self._best_s = None, time.monotonic()
 
     def _save_last(self, trainer: Trainer) -> None:
+        if _has_diverged(trainer):
+            return
         self._write_best(trainer)  # first: who goes on from the one needs the other
         self._save(trainer, LAST)
         self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
@@ -234,6 +239,12 @@ class BestAndLast(Callback):
             (self.folder / LAST).replace(self.folder / PREVIOUS)
         partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it
         _on_disk(self.folder)
+
+
+def _has_diverged(trainer: Trainer) -> bool:
+    """Whether training has diverged, so that the model is not worth keeping; every rank must ask."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(callback.has_diverged(trainer) for callback in callbacks if isinstance(callback, Divergence))
 
 
 class _StraightIntoFile(TorchCheckpointIO):

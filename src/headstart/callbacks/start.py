@@ -83,7 +83,7 @@ class Start(Callback):
         _look(pl_module, self.data)
         self._validated = [] if self.measures else None
         if self.validates:
-            _validate(trainer)
+            validate(trainer)
         if self._validated is not None:
             self._measure(trainer, pl_module, self._validated)
             self._validated = None
@@ -206,7 +206,7 @@ def _look(module: Classifier, data: Any) -> None:
             dist.broadcast(buffer, src=0)
 
 
-def _validate(trainer: Trainer) -> None:
+def validate(trainer: Trainer) -> None:
     """Run fit's own validation loop now, as Lightning does between epochs, so that it is logged and checkpointed."""
     trainer.validating = True
     trainer.fit_loop.epoch_loop.val_loop.run()

@@ -6,7 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from headstart.types import UserError
+from headstart.types import DivergedError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
 
@@ -21,7 +21,7 @@ def root_cause(error: BaseException) -> BaseException:
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
     cause = root_cause(error)
-    if isinstance(cause, UserError):
+    if isinstance(cause, UserError | DivergedError):
         return str(cause)
     if told := no_room(cause):
         return told

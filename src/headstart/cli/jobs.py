@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -22,7 +23,7 @@ from headstart.cli import collector
 from headstart.cli.failures import one_line, root_cause
 from headstart.tasks.names import register
 from headstart.tasks.ownership import TakenError
-from headstart.types import UserError
+from headstart.types import DivergedError, UserError
 
 ERROR_FILE = "error.txt"
 
@@ -39,13 +40,15 @@ class Failure:
 
 
 FAILURES: list[Failure] = []  # of this process, since the command began
+VALUES: list[float] = []  # what its jobs gave a sweeper
 
 
 def job(cfg: DictConfig) -> object:
     """What the chosen task returns: the function that `cfg.<task>._target_` names, called with the config.
 
     Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra. A rank
-    that torchrun or SLURM has started ends there.
+    that torchrun or SLURM has started ends there. A job whose training diverged is none of that: it has its result,
+    counts as failed, and in a sweep gives nan.
     """
     with _where_the_command_was_started():
         return _result(cfg)
@@ -67,14 +70,21 @@ def _result(cfg: DictConfig) -> object:
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
         if folder is not None and not isinstance(root_cause(error), TakenError):
-            text = "".join(traceback.format_exception(error))
+            is_told = isinstance(error, DivergedError)
+            text = f"{error}\n" if is_told else "".join(traceback.format_exception(error))
             with suppress(OSError):  # on a full disk the message is all that is left
                 (folder / file).write_text(text, encoding="utf-8")
-        if launch.launcher() is not None:
+        if isinstance(error, DivergedError) and HydraConfig.get().mode == RunMode.MULTIRUN:
+            if launch.rank() == 0:
+                print(f"headstart: {failure.message}", file=sys.stderr)
+            return math.nan
+        if launch.launcher() is not None and not isinstance(error, DivergedError):
             _leave_the_other_ranks(failure)
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # the others go on; the list comes at the end
             print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
         raise
+    if isinstance(result, float) and math.isfinite(result):
+        VALUES.append(result)
     return result
 
 

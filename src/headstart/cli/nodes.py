@@ -8,11 +8,13 @@ from typing import Any
 from headstart.cli.closest import closest, hint, listed
 from headstart.cli.composition import Plain
 from headstart.cli.definitions import missing_part
+from headstart.cli.ranges import INSTEAD, PLACES
 from headstart.cli.signatures import Signature, signature
-from headstart.cli.value_types import UNKNOWN, ValueType, choices, expected, fits
+from headstart.cli.value_types import UNKNOWN, Scalar, ValueType, choices, expected, fits, is_computable
 from headstart.types import UserError
 
 SETTINGS = "headstart.tasks.settings.Settings"  # the schema of the top level
+RANGES = "headstart.cli.ranges"
 HYDRAS_KEYS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 
 
@@ -30,6 +32,8 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
 
     mounts: the top-level keys where groups lie. groups: as a user overrides them.
     """
+    for key, value in config.values.items():
+        _check_finite(key, value)
     settings = signature(SETTINGS)
     parameters = settings.parameters if settings else {}
     task = config.values.get("task")
@@ -126,17 +130,26 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
             f"{path}._target_ is {target}, but there is no {absent}; "
             "is it spelt as in `import`, and in the working folder or installed?"
         )
-    known = signature(target)
+    known, ranges = signature(target), _ranges(path)
     for key, value in node.items():
         name = f"{path}.{key}"
         if key in HYDRAS_KEYS:
             continue
-        if known is not None and key in known.parameters:
-            if not (node.get("_partial_") is True and _is_completed(value, known.parameters[key].kind)):
-                _check_value(name, value, known.parameters[key].kind, target)
-        elif known is not None and not known.takes_others:
+        if known is not None and key not in known.parameters and not known.takes_others:
             raise UserError(unknown_key(name, target, names_of(node, known)))
+        # what is no number is for the class to judge, but for the trainer's
+        within = ranges if isinstance(value, int | float | list) or target.endswith(".Trainer") else []
+        for schema in (known, *within):
+            kind = schema.parameters[key].kind if schema is not None and key in schema.parameters else None
+            if kind is not None and not (node.get("_partial_") is True and _is_completed(value, kind)):
+                _check_value(name, value, kind, target)
         _check_inside(name, value)
+
+
+def _ranges(path: str) -> list[Signature | None]:
+    """What the settings of a node at this place may be, whatever class it names."""
+    name = PLACES.get(path.rpartition(".")[2].partition("[")[0])
+    return [signature(f"{RANGES}.{one}") for one in (name, "Anywhere") if one]
 
 
 def _is_completed(value: Any, kind: ValueType) -> bool:
@@ -151,10 +164,23 @@ def _check_value(path: str, value: Any, kind: ValueType, target: str) -> None:
         return
     words = choices(kind)
     near = hint(value, words, path + "={}") if isinstance(value, str) else ""
-    if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), kind):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and fits(str(value), kind) and not fits(1, kind):
         near = f"; as text it is written {path}=\\'{value}\\'"
     owner = f" ({target})" if target else ""
-    raise MisfitError(f"{path} must be {expected(kind)}, got {_shown(value)}{owner}{near}", path, kind)
+    instead = f"; {INSTEAD[path]}" if path in INSTEAD else ""
+    raise MisfitError(f"{path} must be {expected(kind)}, got {_shown(value)}{owner}{near}{instead}", path, kind)
+
+
+def _check_finite(path: str, value: Any) -> None:
+    """Raise UserError for a number, wherever it stands, that is none."""
+    if isinstance(value, dict | list):
+        for name, child in _children(path, value):
+            _check_finite(name, child)
+    elif value is not UNKNOWN and not is_computable(value):
+        kind = Scalar("float" if isinstance(value, float) else "int")
+        size = "a finite number" if isinstance(value, float) else "a whole number of at most 64 bits"
+        raise MisfitError(f"{path} must be {size}, got {_shown(value)}", path, kind)
 
 
 def _children(path: str, value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:

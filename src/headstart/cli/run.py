@@ -24,9 +24,11 @@ from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, unwritable
 from headstart.cli.job_folders import JobFolders, keep_finished
-from headstart.cli.jobs import ERROR_FILE, FAILURES, failures_elsewhere, job, reader_is_gone, relative, shown
+from headstart.cli.jobs import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.tasks.names import STUDY
-from headstart.types import UserError
+from headstart.types import DivergedError, UserError
+
+ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
 
 def exit_code(arguments: Arguments, trace: bool) -> int:
@@ -40,6 +42,7 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
             _say(note)
         started_ns = time.time_ns()
         FAILURES.clear()
+        VALUES.clear()
         _forget_reports()
         with _as_hydra_expects(arguments, found):
             sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
@@ -98,6 +101,8 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     _say(f"error: {failure.message}")
     if failure.error is not None and isinstance(root_cause(failure.error), UserError):
         return 2
+    if isinstance(failure.error, DivergedError):
+        return 1
     if failure.folder is not None:
         _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
     elif not trace:
@@ -119,10 +124,24 @@ def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Excep
             _remove_leftover(sweep, started_ns)
             return 1 if no_room(error) or unwritable(error) else 2
     reported = _is_reported(found, sweep, trace)
+    if launch.rank() == 0 and len(VALUES) >= ALIKE and len(set(VALUES)) == 1:
+        objective = found.cfg.get("objective")
+        _say(
+            f"warning: all {len(VALUES)} jobs gave the same value, {VALUES[0]:.4g} (objective={objective}), by which "
+            f"no sweeper can choose; try objective={'best_trained' if objective == 'last' else 'last'}, or look "
+            "whether what varies is read at all"
+        )
     if failures:
-        _say(f"jobs that failed: {len(failures)}; the full trace of each is in its {ERROR_FILE}")
-        for failure in failures:
+        diverged = [failure for failure in failures if isinstance(failure.error, DivergedError)]
+        failed = [failure for failure in failures if failure not in diverged]
+        if failed:
+            _say(f"jobs that failed: {len(failed)}; the full trace of each is in its {ERROR_FILE}")
+        for failure in failed:
             _say(f"  {shown(failure)}")
+        if diverged:
+            _say(f"jobs whose training diverged: {len(diverged)}")
+        for failure in diverged:
+            _say(f"  {failure.message}")
     return 0 if reported and not failures and error is None else 1
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 UNKNOWN: Final = object()  # a value that only the run will know; it fits everywhere
 
+LARGEST = 2**63 - 1  # the integer that torch and numpy can hold
 SCALARS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "ge": ("at least {}", lambda value, bound: value >= bound),
@@ -180,7 +182,14 @@ def _fits_scalar(value: object, name: str) -> bool:
     if isinstance(value, bool):  # a bool is an int in Python, a mistake in YAML
         return name == "bool"
     kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (), "str": (str,)}
-    return isinstance(value, kinds[name])
+    return isinstance(value, kinds[name]) and is_computable(value)
+
+
+def is_computable(value: object) -> bool:
+    """False of a number that nothing can compute with: nan, infinity, an integer of more than 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -LARGEST <= value <= LARGEST
 
 
 def _fits_one(value: object, options: tuple[ValueType, ...]) -> bool:

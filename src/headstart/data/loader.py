@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,6 +101,18 @@ class ResumableLoader(DataLoader[Batch]):
             return 0
         self.check(state, epoch=state["epoch"], batches=state["batches"])
         return state["batches"]
+
+    def sizes(self, numbers: range) -> dict[str, list[int]]:
+        """How many images the device's batches of these numbers in the epoch have, by the batch's field."""
+        return {"image": self._sizes[numbers.start : numbers.stop].tolist()}
+
+    def size(self, number: int) -> int:
+        """How many images the device's batch of this number in an epoch has."""
+        return int(self._sizes[number])
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        return self.batch_sampler.sizes()
 
     def cut(self) -> dict[str, int]:
         """What the number of batches counts."""

@@ -115,6 +115,10 @@ class Shares(Sampler[list[tuple[int, int]]]):
         for begin, end in zip(edges[self.first : -1], edges[self.first + 1 :], strict=True):
             yield slice(begin + self.rank, end, self.world_size)
 
+    def sizes(self) -> NDArray[np.int64]:
+        """Images in each of the device's batches of the whole epoch, the same in every epoch."""
+        return np.diff(self._edges()) // self.world_size
+
     def __len__(self) -> int:
         """Batches of the whole epoch, wherever this pass begins."""
         return len(self._edges()) - 1

@@ -37,6 +37,15 @@ class PairLoader:
         """Batches of the whole epoch."""
         return max(map(len, self.loaders.values()))
 
+    def sizes(self, numbers: range) -> dict[str, list[int]]:
+        """How many images the batches of these numbers in the epoch have on this device, by the batch's field."""
+        before = self._epoch * len(self)
+        fields = ("image", *(name for name in self.loaders if name != "first"))
+        return {
+            field: [loader.size((before + number) % len(loader)) for number in numbers]
+            for field, loader in zip(fields, self.loaders.values(), strict=True)
+        }
+
     def __iter__(self) -> Iterator[Batch]:
         self._given = self._begin()  # a generator: Lightning has called set_epoch when the first batch is asked for
         self._loaded = None

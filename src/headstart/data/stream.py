@@ -51,10 +51,6 @@ class StreamShares(Shares):
         for number in range(self.first, len(self)):
             yield [(epoch, number)]
 
-    def sizes(self) -> NDArray[np.int64]:
-        """Images in each batch of the device."""
-        return np.diff(self._edges()) // self.world_size
-
 
 def stream_shares(
     *, images: int, batch_size: int, rank: int, world_size: int, seed: int, overfits: bool

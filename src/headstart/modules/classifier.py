@@ -14,7 +14,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 
 from headstart.adaptation.adaptation import Adaptation, Looked, Side
 from headstart.backbones.stages import Backbone, pooled
@@ -22,14 +22,18 @@ from headstart.mix.mixing import Mixing
 from headstart.modules.class_weights import given_weights
 from headstart.modules.head import LinearHead
 from headstart.modules.labels import Labels
+from headstart.modules.mean import Mean
 from headstart.modules.one_label import OneLabel
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import scheduler_of
 from headstart.modules.several_labels import SeveralLabels
+from headstart.modules.step_shares import step_shares
 from headstart.regularizers.regularizer import Regularizer
 from headstart.types import SPLITS, Batch, UserError
 from headstart.unfreeze.groups import parameter_groups
 from headstart.unfreeze.phases import Schedule
+
+Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/step_shares.py
 
 
 class Classifier(LightningModule):
@@ -93,20 +97,20 @@ class Classifier(LightningModule):
         self.val_metrics = MetricCollection(dict(fuller), prefix="val/").clone()
         self.test_metrics = MetricCollection(dict(fuller), prefix="test/").clone()
         for split in SPLITS:
-            setattr(self, f"{split}_loss", MeanMetric())
+            setattr(self, f"{split}_loss", Mean())
         if regularizer is not None:
-            self.train_regularizer = MeanMetric()
+            self.train_regularizer = Mean()
             regularizer.prepare(self.stages)
         self.adaptation, self.target_labels_share = adaptation, target_labels_share
         self.knows_labels = adaptation is None or adaptation.main != "unlabelled"  # of the training images
         self.steps = math.inf  # of the run
         self._looked_epoch = -1  # the last one before which the adaptation has looked at the training images
         if target_labels_share:
-            self.train_target_labels = MeanMetric()
+            self.train_target_labels = Mean()
         if adaptation is not None:
             adaptation.prepare(width=backbone.width, num_classes=num_classes, source_classes=source_classes)
             adaptation.stand_beside(self.stages)
-            self.train_adaptation = nn.ModuleDict({name: MeanMetric() for name in self._told(adaptation)})
+            self.train_adaptation = nn.ModuleDict({name: Mean() for name in self._told(adaptation)})
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, a string, 48 times a step: torch looks whether it is a parameter
@@ -209,33 +213,37 @@ class Classifier(LightningModule):
     def training_step(self, batch: Batch, number: int) -> Tensor:
         if self.adaptation is not None and self.adaptation.looks and self._looked_epoch != self.current_epoch:
             self._show_training_images(self.adaptation)
+        shares = step_shares(self.trainer, number, len(batch.label))
         batch = self._mixed(batch, number)
         if self.regularizer is not None:  # it wants images as they enter; the backbone leaves them as they are then
             batch = self._entered(batch)
         features, outputs = self._gone_through(batch)  # (B, D)
         logits = self.head(features)
-        loss = self._label_loss(batch, logits)
+        loss = self._label_loss(batch, logits, shares)
         if self.adaptation is not None:
             main = Side(features, logits, batch.label if self.knows_labels else None, batch.position)
-            loss = self._adapted(self.adaptation, loss, batch, main)
+            loss = self._adapted(self.adaptation, loss, batch, main, shares)
         if self.regularizer is None:
             return loss
         term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
-        return loss + term
+        return loss + _in_step(term, shares, "image")
 
-    def _label_loss(self, batch: Batch, logits: Tensor) -> Tensor:
+    def _label_loss(self, batch: Batch, logits: Tensor, shares: Shares) -> Tensor:
         """The loss on the batch's labels, where there are any, and on those of few target images that come along."""
         loss = logits.new_zeros(())
         if self.knows_labels:
             loss = self.loss(logits, batch.label)
             self._measure("train", logits, batch.label, loss)
+            loss = _in_step(loss, shares, "image")
         few = batch.labelled
         if few is None:
             return loss
         of_target = self.loss(self(few.image, start=few.start), few.label)
         self.train_target_labels.update(of_target.detach())
-        return (1 - self.target_labels_share) * loss + self.target_labels_share * of_target
+        return (1 - self.target_labels_share) * loss + self.target_labels_share * _in_step(
+            of_target, shares, "labelled"
+        )
 
     @torch.no_grad()
     def _show_training_images(self, adaptation: Adaptation) -> None:
@@ -281,7 +289,7 @@ class Classifier(LightningModule):
         )
         return batch._replace(image=image, label=share)
 
-    def _adapted(self, adaptation: Adaptation, loss: Tensor, batch: Batch, main: Side) -> Tensor:
+    def _adapted(self, adaptation: Adaptation, loss: Tensor, batch: Batch, main: Side, shares: Shares) -> Tensor:
         """The loss with the term of a batch and its companion."""
         if not adaptation.has_term:
             return loss
@@ -294,6 +302,7 @@ class Classifier(LightningModule):
         values |= adaptation.figures
         for name, metric in self._adaptation_metrics():
             metric.update(values[name])
+        term = _in_step(term, shares, "image" if batch.companion is None else "companion")
         return loss + term if adaptation.learns_labels else term
 
     def _beside(self, adaptation: Adaptation, companion: Batch | None, main: Side) -> Side:
@@ -316,8 +325,8 @@ class Classifier(LightningModule):
         assert isinstance(of_each, Tensor)
         return of_each.transpose(0, 1).flatten(0, 1)  # device r has every devices-th image from its r-th on
 
-    def _adaptation_metrics(self) -> list[tuple[str, MeanMetric]]:
-        return [(name, metric) for name, metric in self.train_adaptation.items() if isinstance(metric, MeanMetric)]
+    def _adaptation_metrics(self) -> list[tuple[str, Mean]]:
+        return [(name, metric) for name, metric in self.train_adaptation.items() if isinstance(metric, Mean)]
 
     @staticmethod
     def _told(adaptation: Adaptation) -> tuple[str, ...]:
@@ -427,6 +436,11 @@ class Classifier(LightningModule):
         """The figures of all batches since the last time: handed over once, as each time costs a step of a head."""
         self.log_dict(getattr(self, f"{split}_metrics"))
         self.log(f"{split}/loss", getattr(self, f"{split}_loss"))
+
+
+def _in_step(term: Tensor, shares: Shares, field: str) -> Tensor:
+    """A term of the loss as it counts in its optimizer step; field: of the batch, whose images it is the mean of."""
+    return term if shares is None else term * shares.get(field, shares["image"])
 
 
 def _take_rank_zeros(module: nn.Module) -> None:

@@ -89,13 +89,17 @@ def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
     """The numbers of runs that are looked at together; areas run over the range that all of them cover.
 
     A run whose trials saw a part of its val images is measured on the others, but for its start, which no trial had a
-    part in; where these are fewer than half, its level at the end is to be judged by test. A diverged run ends at
-    chance (a share), or at the worst level that any of the runs had (a loss).
+    part in; where these are fewer than half, its level at the end is to be judged by test. A diverged run, whose curve
+    is cut, ends at chance (a share), or at the worst level that any of the runs had (a loss), and that is the mean
+    level of its areas too.
     """
     found = [_of_run(run, metric) for run in runs]
     full = [curve for curve, *_ in found if len(curve.step)]
+    whole = [
+        parts.curve for run, parts in zip(runs, found, strict=True) if len(parts.curve.step) and not run.has_diverged
+    ]
     until = {
-        axis: min((float(getattr(curve, axis)[-1]) for curve in full), default=math.nan)
+        axis: min((float(getattr(curve, axis)[-1]) for curve in whole or full), default=math.nan)
         for axis in ("step", "examples")
     }
     levels = np.concatenate([curve.level for curve in full]) if full else np.empty(0)
@@ -166,7 +170,7 @@ def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], wor
     if run.has_diverged:
         values[RISING] = math.nan
         floor = _chance(run, metric, worst)
-        for key in (END, TEST):
+        for key in (END, TEST, "area_step", "area_examples"):
             values[key] = floor
             by_image.pop(key, None)
     complete = rows is not None and judged is not None and len(judged.step) == len(curve.step)

@@ -194,7 +194,7 @@ def run_in(folder: Path) -> Run | Levels | Other:
             raise ValueError(f"mode must be text and seed a whole number, got {mode!r} and {seed!r}")
         if overrides is None:
             overrides = _overrides_file(folder)
-        rows = _rows(folder / "metrics.csv")
+        rows = rows_in(folder / "metrics.csv")
         changed = changed_files(folder, result, CURVE)
     except KeyError as error:
         return Other(folder, "damaged", f"result.json lacks {error}")
@@ -245,7 +245,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
                 continue
 
 
-def _rows(file: Path) -> dict[int, dict[str, float]]:
+def rows_in(file: Path) -> dict[int, dict[str, float]]:
     """Step -> column -> value of metrics.csv; several logging events of one step are one row, the last wins.
 
     An empty cell is absent; a cell "nan" was measured and is kept.

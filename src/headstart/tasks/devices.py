@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 import pytorch_lightning as pl
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
@@ -17,6 +19,9 @@ from headstart.sharding import Sharded
 from headstart.tasks.profiler import profiler_of
 from headstart.types import UserError
 
+# what a run gives its trainer, and which setting it comes from
+OF_THE_RUN = {"callbacks": "+callbacks.<name>=...", "logger": "logger=...", "default_root_dir": "hydra.run.dir=..."}
+LEAST_PROCESSES = 16  # that a CPU may have, however few cores it has
 KNOWN = "trainer=ddp, trainer=ddp_cpu or trainer=fsdp"
 
 
@@ -64,18 +69,40 @@ def made_trainer(node: DictConfig, **more: Any) -> pl.Trainer:
         if strategy not in ("auto", "ddp"):
             raise _unknown(strategy)
         lone = strategy == "auto" and node.get("devices") == 1 and node.get("num_nodes", 1) == 1
-        if not lone and isinstance(instantiate(node, logger=False).strategy, DDPStrategy):
+        if not lone and isinstance(_instantiated(node, {"logger": False}).strategy, DDPStrategy):
             more["strategy"] = DDPStrategy(broadcast_buffers=False)  # as conf/trainer/ddp.yaml says it, and why
     elif not issubclass(get_class(strategy["_target_"]), DDPStrategy | Sharded | SingleDeviceStrategy):
         raise _unknown(strategy["_target_"])
     elif strategy.get("start_method", "popen") != "popen":
         raise _unknown(f"DDPStrategy with start_method={strategy['start_method']}")
-    trainer: pl.Trainer = instantiate(node, **more)
+    trainer = _instantiated(node, more)
     _suit(trainer)
     if node.get("sync_batchnorm") and isinstance(trainer.accelerator, CPUAccelerator):
         raise UserError(
             "trainer.sync_batchnorm=true works on GPUs only, as torch has it for no other device; this run would be "
             "on the CPU: leave it false there, the running statistics of rank 0 are then those that count"
+        )
+    return trainer
+
+
+def _instantiated(node: DictConfig, more: dict[str, Any]) -> pl.Trainer:
+    """Lightning's trainer. Raises UserError with what Lightning says of settings that it refuses."""
+    for key, instead in OF_THE_RUN.items():
+        if node.get(key) is not None:
+            raise UserError(f"trainer.{key} is what the run itself sets, got {node[key]}; try {instead}")
+    try:
+        trainer: pl.Trainer = instantiate(node, **more)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
+            raise UserError(f"trainer: {' '.join(str(cause).split())}") from error
+        raise
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+    most = max(LEAST_PROCESSES, os.cpu_count() or 1)
+    if on_cpu and trainer.num_devices > most:
+        raise UserError(
+            f"trainer.devices={node.get('devices')} are as many processes on the CPU, at most {most} are sensible on "
+            f"this machine of {os.cpu_count()} cores; try trainer.devices=2"
         )
     return trainer
 

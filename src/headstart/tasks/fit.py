@@ -13,18 +13,22 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
+from headstart.callbacks.divergence import told
+from headstart.report.curves import lower_is_better
 from headstart.report.files import write_whole
-from headstart.report.runs import config_in
+from headstart.report.runs import config_in, rows_in
 from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.check_first import check_first
 from headstart.tasks.control import check_control
-from headstart.tasks.devices import needed_processes
+from headstart.tasks.counting import target_data
+from headstart.tasks.devices import made_trainer, needed_processes
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
 from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
 from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
-from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
+from headstart.tasks.parts import USUAL, adaptation_of, check_adaptation, check_adapters
+from headstart.tasks.plan import run_of
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
@@ -32,7 +36,7 @@ from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
 from headstart.tasks.uncounted import uncounted_differences
 from headstart.tasks.without_validation import check_without_validation
-from headstart.types import UserError
+from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +45,12 @@ def fit(*, cfg: DictConfig) -> float:
     """Train one model in the run's folder, unless a finished run of the same hash is there -> its val figure.
 
     On several devices by as many processes (tasks/ranks.py), unless torchrun or SLURM has started them: then
-    this is one of them. The value is what an adaptive sweeper maximises: the best checkpoint's val accuracy,
-    of several labels its mean average precision, with a selection its figure (negative where less is better), never a
-    test figure; all ranks give the same. A run without validation images has no such figure and gives nan.
+    this is one of them. The value is what an adaptive sweeper maximises: of the curve of val accuracy, of several
+    labels of mean average precision, with a selection of its figure (negative where less is better), what
+    cfg.objective says: `best_trained`, the best after the first step, `last`, the one at the end, `best`, that of the
+    best checkpoint, which may be step 0. Where the newest checkpoint counts it is the last. Never a test figure; all
+    ranks give the same. A run without validation images has no such figure and gives nan. Raises DivergedError of a
+    run that diverged, also of one that is there already.
     """
     quieten()
     folder = Path(cfg.run_dir)
@@ -82,10 +89,11 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
         agree(cfg)
     result = of_first(finished_run(cfg, folder) if launch.rank() == 0 else None)
     if result is not None:
-        log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
+        if result.get("state") != "diverged":
+            log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
         if told := _other_files(cfg, folder):
             log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, told)
-        return _value(result)
+        return _outcome(cfg, folder, result)
     trains = launch.launcher() != "headstart" and launch.rank() == 0
     if trains and (damage := result_damage(folder)):
         log.warning("%s has a damaged result.json (%s), so it counts as not finished", folder.name, damage)
@@ -104,6 +112,7 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     check_selection(cfg)
     check_adaptation(cfg)
     check_control(cfg)
+    _check_target(cfg, processes)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
@@ -111,14 +120,34 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
         result = finished(folder)
         if result is None:
             raise UserError(f"all ranks ended well, but there is no result in {folder}; is the folder on this machine?")
-        return _value(result)
+        return _outcome(cfg, folder, result)
     about = {
         "study": folder.parent.name,
         "name": folder.name,
         "hash": digest,
         "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
     }
-    return float(of_first(_value(train(cfg, folder, about=about))))
+    result = train(cfg, folder, about=about)
+    if launch.launcher() == "headstart":  # the process that has started this one reads the result
+        return math.nan
+    return _outcome(cfg, folder, of_first(result))
+
+
+def _check_target(cfg: DictConfig, processes: int) -> None:
+    """Raise UserError where the target's data or the run's length are wrong, before a source model is trained."""
+    if waits_for_source(cfg):
+        data = target_data(cfg)
+        if adaptation_of(cfg) is None:  # else the batches are of two data sets
+            run_of(data, made_trainer(cfg.trainer, logger=False), processes=processes)
+
+
+def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
+    """The figure of a run that has its result. Raises DivergedError where training has diverged."""
+    if result.get("state") == "diverged":
+        first = result.get("divergence") or {}  # an older result does not say more
+        raise DivergedError(f"{folder.name}: {told(first, 'optimizer.lr')}; rerun=true runs it again")
+    # of rank 0, which alone is sure to have the file of the curve on its disk
+    return float(of_first(_value(cfg, folder, result) if launch.rank() == 0 else math.nan))
 
 
 def _other_files(cfg: DictConfig, folder: Path) -> str:
@@ -165,15 +194,27 @@ def _figure(result: dict[str, Any]) -> str:
 
 
 def _shown(result: dict[str, Any]) -> str:
-    return f", {_figure(result)} {_value(result):.3f}" if result.get("evaluations", True) else ", without validation"
+    value = result["metrics"].get(_figure(result))
+    if not result.get("evaluations", True):
+        return ", without validation"
+    return f", {_figure(result)} {math.nan if value is None else value:.3f}"
 
 
-def _value(result: dict[str, Any]) -> float:
-    """The figure, larger is better; nan of a run without validation, or one that diverged and has none."""
+def _value(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
+    """What cfg.objective says of the run's curve, larger is better; nan of a run without validation."""
     if not result.get("evaluations", True):  # no validation, no figure of one
         return math.nan
     selection = result.get("selection")  # an older result has no such key
-    value = result["metrics"][_figure(result) if selection is None else selection["figure"]]
-    if value is None:  # JSON has no nan
-        return math.nan
-    return -float(value) if selection is not None and selection["mode"] == "min" else float(value)
+    figure = _figure(result) if selection is None else selection["figure"]
+    mode = "max" if selection is None else selection["mode"]
+    sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
+    kept = result["metrics"][figure]
+    objective = cfg.get("objective", "best")
+    try:
+        rows = {} if objective == "best" else rows_in(folder / "metrics.csv")
+    except (OSError, ValueError):  # another logger wrote the curve
+        rows = {}
+    levels = [sign * row[figure] for step, row in rows.items() if step > 0 and math.isfinite(row.get(figure, math.nan))]
+    if not levels:
+        return math.nan if kept is None else sign * float(kept)  # JSON has no nan
+    return levels[-1] if objective == "last" or mode == "last" else max(levels)

@@ -29,7 +29,8 @@ OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])
 OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
-OF_THE_STUDY = ("fixed_seeds",)  # how its report judges; no figure of a run depends on it
+# how its report judges, what its sweeper is told; no figure of a run depends on it
+OF_THE_STUDY = ("fixed_seeds", "objective")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
 
@@ -150,6 +151,8 @@ def _hash(cfg: DictConfig, *, counts_all: bool) -> str:
     kept: dict[Any, Any] = {
         key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)
     }
+    if kept.get("skipped_steps") == 0:  # what runs without this key do
+        kept.pop("skipped_steps")
     if "run_dir" in kept:
         kept["run_dir"] = "."
     if isinstance(kept.get("store"), dict):

@@ -87,9 +87,17 @@ def adaptation_of(cfg: DictConfig) -> Adaptation | None:
 def check_adaptation(cfg: DictConfig) -> None:
     """Raise UserError where an adaptation lacks what it needs; to be asked before a source model is trained."""
     chosen = adaptation_of(cfg)
-    if chosen is None or chosen.main == "target":
+    if chosen is None:
         return
     name = type(chosen).__name__
+    for data in ("source", "target"):
+        size = (cfg.get(data) or {}).get("batch_size")
+        if isinstance(size, int) and size < chosen.least_images:
+            raise UserError(
+                f"adaptation {name} needs batches of {chosen.least_images} images or more, got {data}.batch_size={size}"
+            )
+    if chosen.main == "target":
+        return
     if cfg.reuse and str(cfg.weights.get("_target_", "")).endswith(".target_weights"):
         raise UserError(
             f"weights=target trains on the target's labels, which are out of reach of adaptation {name}; "

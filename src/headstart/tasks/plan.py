@@ -117,6 +117,11 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
         )
     every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
     validates = bool(trainer.limit_val_batches) and not has_no_val(data)
+    if isinstance(interval, int) and every is not None and interval > batches and validates:
+        raise UserError(
+            f"trainer.val_check_interval={interval} counts batches within an epoch, and this run's have {batches}; to "
+            f"count through all epochs: trainer.check_val_every_n_epoch=null, or trainer.val_check_interval=1.0"
+        )
     apart = interval if isinstance(interval, int) else max(1, int(batches * interval))  # batches
     return Run(
         steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),

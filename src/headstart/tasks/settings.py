@@ -30,6 +30,8 @@ class Settings:
     compile: bool
     oracle: bool
     fixed_seeds: bool
+    objective: Literal["best_trained", "last", "best"]
+    skipped_steps: Annotated[int, Ge(0)]
     rerun: bool
     resume: Literal["auto"] | None
     run_dir: str

@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
+from headstart.callbacks.divergence import told
 from headstart.scores.naive import naive_accuracies, wilson_interval
 from headstart.tasks.mark import write_mark
 from headstart.tasks.names import config_hash, is_control, safe
@@ -79,6 +80,11 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
     """Those of the recipe's model, if it is good enough."""
     folder, digest = _place(recipe)
     result = dict(_developed(recipe, folder, digest, cfg))
+    if result.get("state") == "diverged":
+        told_so = f"the source model's {told(result.get('divergence') or {}, 'weights.optimizer.lr')}"
+        if require_better:
+            raise UserError(f"{told_so}; or go on with what it was before, by weights.require_better=false")
+        log.warning("%s", told_so)
     tested = result["sizes"]["test"]
     result["accuracy_interval"] = wilson_interval(round(result["metrics"]["test/accuracy"] * tested), tested)
     if result["accuracy_interval"][0] <= max(result["naive"].values()):

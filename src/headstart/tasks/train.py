@@ -28,6 +28,7 @@ from headstart.callbacks.clock import Clock
 from headstart.callbacks.conclude import Conclude
 from headstart.callbacks.distances import Distances
 from headstart.callbacks.divergence import Divergence
+from headstart.callbacks.end import End
 from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_hooks
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
@@ -117,7 +118,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
 
     clock = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, conclude = Timeline(), Throughput(clock=clock), Conclude()
-    answers, divergence = Answers(folder=folder / ANSWERS), Divergence()
+    answers = Answers(folder=folder / ANSWERS)
+    divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # of a source model there is no such key
     features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
     # random weights are those of a seed, and of adapters too: nobody would read what is stored of them
     shared = bool(weights.backbone) and set(parts.backbone.names) <= set(from_source) and parts.adapted is None
@@ -168,11 +170,12 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
                 start,
                 timeline,
                 *watching,
+                End(),
+                divergence,
                 *chosen,
                 conclude,
                 recalls,
                 answers,
-                divergence,
                 *keeping,
             ]
         ),
@@ -214,6 +217,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         "format": 1,
         **about,
         "state": divergence.state,
+        "divergence": None if divergence.first is None else divergence.first._asdict(),
         "mode": cfg.mode,
         "seed": cfg.seed,
         "control": is_control(cfg),
@@ -255,8 +259,6 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         around = throughput.circumstances(trainer, data=data)
         best_is = "; the best on val was before training (step 0)" if before_training else ""
         log.info("%s: %s%s", folder.name, line(result["phases"], result["peak_memory_mib"], around), best_is)
-        if warning := divergence.warning("weights.optimizer.lr" if about["study"] == "source" else "optimizer.lr"):
-            log.warning("%s: %s", folder.name, warning)
         write_json(folder / RESULT, result | {FILES: digests(folder)})
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early

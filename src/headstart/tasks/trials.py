@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
+from headstart.callbacks.divergence import told
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.folders import finished
 from headstart.tasks.mark import write_mark
@@ -124,7 +125,10 @@ def _trained(trial: Trial, number: str) -> None:
         write_mark(folder, trial.hash, asked=trial.hash)
         OmegaConf.save(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
-        return train(trial.cfg, folder, about=about)
+        result = train(trial.cfg, folder, about=about)
+        if (found := (finished(folder) or {}).get("divergence")) is not None:
+            log.warning("%s: %s", folder.name, told(found, "optimizer.lr"))
+        return result
 
     made_once(folder, trial.hash, make, what="trial")
 

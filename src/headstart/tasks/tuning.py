@@ -317,7 +317,7 @@ def _told(
     """What result.json says of the tuning."""
     best = rungs[-1].ranked(lower=lower)[0] if rungs else 0
     chosen = dict(settings[best])
-    results = [result for rung in rungs for each in rung.results.values() for result in each]
+    results = [result for rung in rungs for result in _results(rung)]
     tried = []
     for place, rung in enumerate(rungs):
         went_on = rungs[place + 1].trials if place + 1 < len(rungs) else rung.trials
@@ -354,7 +354,7 @@ def _told(
 
 def _cost(cost: Mapping[str, Any], rungs: Sequence[Rung]) -> str:
     """In words, beside the trials at the greatest length."""
-    longest = next(iter(rungs[-1].results.values()))[0]["steps"]
+    longest = max(1, *(result["steps"] for result in _results(rungs[-1])))  # one that diverged has ended early
     return (
         f"  they cost as much as {cost['steps'] / longest:.2g} trials of full length ({cost['runs']} trials, "
         f"{cost['wall_s']:.0f} s), once for all seeds and studies"
@@ -362,11 +362,15 @@ def _cost(cost: Mapping[str, Any], rungs: Sequence[Rung]) -> str:
 
 
 def _length(rung: Rung) -> str:
-    result = next(iter(rung.results.values()))[0]
-    epochs = result["evaluations"][-1]["epoch"]
+    epochs = max(result["evaluations"][-1]["epoch"] for result in _results(rung))
+    steps = max(result["steps"] for result in _results(rung))
     cfg = next(iter(rung.trials.values()))[0].cfg
     by_epochs = (cfg.trainer.get("max_epochs") or -1) > 0
-    return f"{epochs:g} epoch{'' if epochs == 1 else 's'}" if by_epochs else f"{result['steps']} steps"
+    return f"{epochs:g} epoch{'' if epochs == 1 else 's'}" if by_epochs else f"{steps} steps"
+
+
+def _results(rung: Rung) -> list[Mapping[str, Any]]:
+    return [result for each in rung.results.values() for result in each]
 
 
 def _shown(score: Score | None) -> str:
