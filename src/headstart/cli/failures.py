@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from headstart.exhaustion import exhausted
 from headstart.types import UserError
 
 
@@ -19,6 +20,8 @@ def one_line(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, UserError):
         return str(cause)
+    if told := exhausted(cause):
+        return told
     text = _flat(str(cause))
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
     made = f" (while making {key[1]})" if key else ""

@@ -32,4 +32,5 @@ class Settings:
     fixed_seeds: bool
     rerun: bool
     resume: Literal["auto"] | None
+    prolong: Literal["new_length", "held"]
     run_dir: str
