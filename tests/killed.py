@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -14,16 +15,24 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["headstart.tasks.fit", "headstart.cli.run", "resume_plugins", "killed"])
 
 
-def command(folder, *arguments, stop=None, seconds=120):
+def command(folder, *arguments, stop=None, signal=None, after=None, seconds=120, env=None, limit=None):
     """The exit code of `headstart <arguments>` in a folder; with stop=(hook, step), -9, as it is killed there.
 
-    What it says is in <folder>/said.txt.
+    With signal=(hook, step, number) the command gets that signal there instead, with after=(seconds, number) then,
+    where it still runs. What it says is in <folder>/said.txt. env: variables that it has besides. limit: bytes that a
+    file may have.
     """
     marker = Path(folder) / "marker"
     marker.unlink(missing_ok=True)
     place = {"hook": stop[0], "step": stop[1], "marker": str(marker)} if stop else {}
-    process = FORKS.Process(target=_run, args=(str(folder), arguments, json.dumps(place)))
+    if signal:
+        place = {"hook": signal[0], "step": signal[1], "signal": int(signal[2])}
+    process = FORKS.Process(target=_run, args=(str(folder), arguments, json.dumps(place), env or {}, limit))
     process.start()
+    if after:
+        process.join(after[0])
+        if process.is_alive():
+            os.kill(process.pid, after[1])
     deadline = time.monotonic() + seconds
     while process.is_alive() and not marker.exists():
         assert time.monotonic() < deadline, said(folder)
@@ -39,11 +48,15 @@ def said(folder):
     return (Path(folder) / "said.txt").read_text()
 
 
-def _run(folder, arguments, place):
+def _run(folder, arguments, place, env, limit):
     # as a command's own process has it; from the server, loader workers would not notice that the run was killed
     multiprocessing.set_start_method("fork", force=True)
     os.chdir(folder)
     os.environ[STOP] = place
+    os.environ["HEADSTART_TEST_COMMAND"] = str(os.getpid())
+    os.environ.update(env)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     file = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -10,7 +10,9 @@ from torch import nn
 
 from headstart.backbones.small_cnn import small_cnn
 
-STOP = "HEADSTART_TEST_STOP"  # {"hook": .., "step": .., "marker": ..}: where rank 0 waits to be killed
+# {"hook": .., "step": .., "marker": ..}: where rank 0 waits to be killed; {.., "signal": ..}: where it has the command
+# signalled, which is another process where there are several ranks
+STOP = "HEADSTART_TEST_STOP"
 HOOKS = (
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_optimizer_step", "on_train_batch_end",
     "on_validation_start", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end", "on_save_checkpoint",
@@ -26,6 +28,9 @@ def _waits(hook):
     def method(self, trainer, *_, **__):
         place = json.loads(os.environ.get(STOP, "{}"))
         if place.get("hook") == hook and place["step"] == trainer.global_step and trainer.is_global_zero:
+            if "signal" in place:
+                os.kill(int(os.environ["HEADSTART_TEST_COMMAND"]), place["signal"])
+                return
             Path(place["marker"]).touch()
             time.sleep(600)
 

@@ -39,7 +39,9 @@ def test_automatic_workers_leave_the_model_its_cores(cores, accelerated, want):
 def test_a_loader_is_set_up_for_its_device(given, want):
     names = ("num_workers", "cores", "accelerated", "pins", "passes")
     settings = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor")
-    assert loading(**dict(zip(names, given, strict=True))) == dict(zip(settings, want, strict=True))
+    made = loading(**dict(zip(names, given, strict=True)), batch_bytes=1, batches=100)
+    assert {name: made[name] for name in settings} == dict(zip(settings, want, strict=True))
+    assert (made["worker_init_fn"] is not None) == (made["num_workers"] > 0)
 
 
 def test_processes_share_the_cores_that_they_may_use(monkeypatch):

@@ -212,8 +212,8 @@ def run_name(whole, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said_so"),
     [
-        (["resume=here", "seed=3"], r"takes nothing beside it, got seed=3; try: headstart resume=here"),
-        (["-m", "resume=here"], r"takes nothing beside it, got --multirun"),
+        (["resume=here", "seed=3"], r"takes nothing beside it but a greater length of a finished run"),
+        (["-m", "resume=here"], r"got --multirun"),
         (["resume=nowhere"], r"auto, null or the folder of a run, got nowhere, which is no folder"),
         (["resume=here"], r"with .hydra/config.yaml and .hydra/hydra.yaml, got here without .hydra/config.yaml"),
         (["resume=here", "--cfg", "job"], r"got --cfg"),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import torch
 from annotated_types import Ge
@@ -18,8 +18,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from headstart import interruption
 from headstart.callbacks.divergence import Divergence
 from headstart.callbacks.ema import EMA
+from headstart.callbacks.stop_together import StopTogether
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -62,6 +64,7 @@ class BestAndLast(Callback):
         self._asked_step = 0  # the last multiple of every_steps at which it was asked whether last.ckpt is old enough
         self._saved_s = self._best_s = time.monotonic()  # when the two files were written
         self._held: dict[str, Any] | None = None  # what best.ckpt shall be
+        self._stop = StopTogether()
 
     def follow(self, figure: str, *, mode: Literal["max", "min"], start_counts: bool) -> None:
         """Take another figure than that of the config; start_counts: whether the weights before the first step do."""
@@ -75,12 +78,20 @@ class BestAndLast(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
+        self._stop = StopTogether()
+        interruption.handle_again()  # Lightning's own handlers end a run in mid-step, without a checkpoint
         fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
         _go_on_exactly(trainer)
         # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
         # step of a plateau scheduler: a run that goes on from there lacks them. So after these acts, not in a hook
         fit.on_advance_end = _then(fit.on_advance_end, self._after_epoch(trainer))  # type: ignore[method-assign]
         epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        interruption.hold_back()  # from here on there is work that no checkpoint has
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        interruption.handle_again()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or _has_diverged(trainer):
@@ -119,9 +130,12 @@ class BestAndLast(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_best(trainer)
+        self._stop.end()
+        interruption.hold_no_longer()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._write_best(trainer)
+        interruption.hold_no_longer()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
@@ -155,8 +169,11 @@ class BestAndLast(Callback):
         def save_if_due() -> None:
             if _has_diverged(trainer):
                 return
+            stops = self._stop.asked()
             if trainer.fit_loop.done and not trainer.enable_validation:
                 self._keep_end(trainer)
+            if stops:
+                self._save_and_stop(trainer)
             if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
                 self._save_last(trainer)
 
@@ -172,14 +189,17 @@ class BestAndLast(Callback):
         loop = trainer.fit_loop.epoch_loop
 
         def save_if_due(data_fetcher: Any) -> None:
+            stops = self._stop.asked()
             every, step = self.every_steps, trainer.global_step
-            if every is None or step // every == self._asked_step // every:
+            if not stops and (every is None or step // every == self._asked_step // every):
                 return
             epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
             # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
             # resumed batch twice: the next batch will do
             if epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher):
                 return
+            if stops:
+                self._save_and_stop(trainer)
             self._asked_step = step  # several devices talk to each other for it: once each so many steps
             if self._is_old(self._saved_s, trainer):
                 self._save_last(trainer)
@@ -222,6 +242,11 @@ class BestAndLast(Callback):
         self._write_best(trainer)  # first: who goes on from the one needs the other
         self._save(trainer, LAST)
         self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
+
+    def _save_and_stop(self, trainer: Trainer) -> NoReturn:
+        self._save_last(trainer)
+        trainer.strategy.barrier()  # no rank ends before the first has given the file its name
+        raise interruption.interruption()
 
     def _save(self, trainer: Trainer, name: str) -> None:
         trainer.save_checkpoint(self._partial(name))
@@ -280,7 +305,7 @@ def _is_full(path: Path) -> bool:
         with path.open("ab") as file:
             file.write(bytes(2**16))
     except OSError as error:
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return False
 
 

@@ -76,7 +76,9 @@ class DomainFigures(Callback):
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, plane in PLANES.items():
             figure = domains_figure(self._clouds, plane, names)
-            figure.savefig(self.folder / f"domains-{name}.png", dpi=80)
+            partial = self.folder / f"domains-{name}.png.partial"
+            figure.savefig(partial, format="png", dpi=80)
+            partial.replace(partial.with_suffix(""))
             for board in boards:
                 board.experiment.add_figure(f"domains/{name}", figure, global_step=trainer.global_step, close=False)
 

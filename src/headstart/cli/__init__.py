@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from contextlib import suppress
 
+from headstart import interruption, launch, slurm
 from headstart.cli import collector
+from headstart.interruption import Interruption
 from headstart.types import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code of a command line: 0 done, 1 failed, 2 the user can mend it, 130 stopped by Ctrl-C.
+    """The exit code of a command line: 0 done, 1 failed, 2 the user can mend it, 128 + n stopped by signal n.
 
     argv: without the program's name; None = the process's own. Errors are one line on stderr; `--trace` or
     HYDRA_FULL_ERROR=1 shows the trace as well.
@@ -19,17 +23,20 @@ def main(argv: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with collector.resting():
+        with interruption.handled(), collector.resting():
             code = _exit_code(given, trace)
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
     except UserError as error:
         return _told(error, str(error), 2, trace)
-    except KeyboardInterrupt:
-        return _stopped()
+    except Interruption as stop:
+        return _stopped(stop)
+    except KeyboardInterrupt:  # where this is not the main thread, or Ctrl-C was pressed again
+        return _stopped(Interruption(signal.SIGINT))
     except SystemExit as stop:
-        # Lightning turns Ctrl-C into exit(1) after it has closed its files
-        return _stopped() if isinstance(stop.__context__, KeyboardInterrupt) else _code(stop)
+        # Lightning turns KeyboardInterrupt into exit(1) after it has closed its files
+        pressed = isinstance(stop.__context__, KeyboardInterrupt)
+        return _stopped(Interruption(signal.SIGINT)) if pressed else _code(stop)
     except BrokenPipeError:  # headstart --cfg job | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains
         return 141
@@ -54,11 +61,11 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
         print(f"headstart {headstart.__version__}")
         return 0
-    from headstart.cli.resume import exit_code_of_resumed, folder_to_resume
+    from headstart.cli.resume import exit_code_of_resumed, run_to_resume
 
-    folder = folder_to_resume(found)
-    if folder is not None:
-        return exit_code_of_resumed(folder, trace)
+    run = run_to_resume(found)
+    if run is not None:
+        return exit_code_of_resumed(run, trace)
     from headstart.cli.run import exit_code
 
     return exit_code(found, trace)
@@ -71,9 +78,19 @@ def _told(error: BaseException, message: str, code: int, trace: bool) -> int:
     return code
 
 
-def _stopped() -> int:
-    print("headstart: stopped by Ctrl-C", file=sys.stderr)
-    return 130
+def _stopped(stop: Interruption) -> int:
+    """Say it in a line, by the first rank alone, and let SLURM run the job again where that was its signal."""
+    if launch.rank() == 0:
+        by = "Ctrl-C" if stop.signal == signal.SIGINT else stop.signal.name
+        told = [f"stopped by {by}", *([slurm.requeue()] if by == interruption.REQUEUE else []), stop.advice]
+        with suppress(OSError):  # the terminal was closed
+            print(f"headstart: {'; '.join(filter(None, told))}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the flush at exit complains
+    return stop.exit_code
 
 
 def _code(stop: SystemExit) -> int:

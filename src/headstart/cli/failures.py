@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
+from headstart.exhaustion import exhausted
 from headstart.types import DivergedError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
@@ -23,7 +24,7 @@ def one_line(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, UserError | DivergedError):
         return str(cause)
-    if told := no_room(cause):
+    if told := exhausted(cause) or no_room(cause):
         return told
     text = _flat(str(cause))
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None

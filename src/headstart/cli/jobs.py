@@ -18,9 +18,10 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from headstart import launch
+from headstart import interruption, launch
 from headstart.cli import collector
 from headstart.cli.failures import one_line, root_cause
+from headstart.interruption import Interruption
 from headstart.tasks.names import register
 from headstart.tasks.ownership import TakenError
 from headstart.types import DivergedError, UserError
@@ -64,9 +65,17 @@ def _result(cfg: DictConfig) -> object:
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
         collector.look_again()
         result: object = task(cfg=cfg)
+        interruption.check()  # a library may have swallowed what the signal raised
+    except Interruption as stop:
+        stop.advice = _to_go_on(cfg, folder)
+        raise
     except Exception as error:
         if reader_is_gone(error):
             raise
+        if interruption.asked():  # it follows from the signal, as where a worker has had it too
+            later = interruption.interruption()
+            later.advice = _to_go_on(cfg, folder)
+            raise later from error
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
         if folder is not None and not isinstance(root_cause(error), TakenError):
@@ -100,6 +109,14 @@ def _where_the_command_was_started() -> Iterator[None]:
         yield
     finally:
         os.chdir(here)
+
+
+def _to_go_on(cfg: DictConfig, folder: Path | None) -> str:
+    if cfg.task != "fit" or folder is None:
+        return ""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return "to go on, give the same command with resume=auto"
+    return f"to go on: headstart resume={relative(folder)}"
 
 
 def reader_is_gone(error: BaseException) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 from omegaconf import OmegaConf, read_write
 
@@ -10,11 +12,24 @@ from headstart.cli.arguments import Arguments
 from headstart.cli.closest import listed
 from headstart.types import UserError
 
+LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
+SCHEDULES = ("new_length", "held")
 
-def folder_to_resume(arguments: Arguments) -> Path | None:
-    """The run's folder that a command line names; None where it names none, as with resume=auto.
 
-    Raises UserError where there is no such folder, and where anything else stands beside it.
+@dataclass(frozen=True)
+class Resumed:
+    """What a command line asks of a run: to go on, or, where it says a length, to be prolonged by a new run."""
+
+    folder: Path
+    key: str = ""  # of the length
+    length: int = 0
+    schedule: Literal["new_length", "held"] = "new_length"
+
+
+def run_to_resume(arguments: Arguments) -> Resumed | None:
+    """The run that a command line names by its folder; None where it names none, as with resume=auto.
+
+    Raises UserError where there is no such folder, and where anything but a length stands beside it.
     """
     keys = [override.partition("=")[0] for override in arguments.overrides]
     if "resume" not in keys:
@@ -29,17 +44,30 @@ def folder_to_resume(arguments: Arguments) -> Path | None:
             f"resume must be auto, null or the folder of a run, got {value}, which is no folder; try: "
             "headstart resume=outputs/runs/<run>"
         )
-    others = [override for override in arguments.overrides if override != word]
+    given = dict(override.partition("=")[::2] for override in arguments.overrides if override != word)
+    lengths = [key for key in given if key in LENGTHS]
+    taken = {*lengths[:1], *(["prolong"] if lengths else [])}
+    others = [
+        override for override in arguments.overrides if override != word and override.partition("=")[0] not in taken
+    ]
     others += [flag for flag in arguments.flags if flag != "--trace"]
     if others:
         raise UserError(
-            f"resume=<run folder> goes on with the run's own config and takes nothing beside it, got {listed(others)}; "
+            f"resume=<run folder> goes on with the run's own config and takes nothing beside it but a greater length "
+            f"of a finished run (trainer.max_epochs=60, and prolong=held), got {listed(others)}; "
             f"try: headstart resume={value}"
         )
-    return folder
+    if not lengths:
+        return Resumed(folder)
+    key, schedule = lengths[0], given.get("prolong", SCHEDULES[0])
+    if not given[key].isdecimal() or int(given[key]) < 1:
+        raise UserError(f"{key} must be a whole number above 0, got {given[key]}; try {key}=60")
+    if schedule not in SCHEDULES:
+        raise UserError(f"prolong must be one of {listed(SCHEDULES)}, got {schedule}")
+    return Resumed(folder, key, int(given[key]), cast(Literal["new_length", "held"], schedule))
 
 
-def exit_code_of_resumed(folder: Path, trace: bool) -> int:
+def exit_code_of_resumed(run: Resumed, trace: bool) -> int:
     """The exit code of going on with the run in a folder; what went wrong is on stderr by then.
 
     Raises UserError where the folder is not a run's, or the run was started in another working folder.
@@ -55,8 +83,14 @@ def exit_code_of_resumed(folder: Path, trace: bool) -> int:
 
     with working_folder_importable():
         FAILURES.clear()
+        folder = run.folder
         cfg = saved_job(folder)
         _check_working_folder(folder)
+        if run.key:
+            from headstart.tasks.prolong import prolonged
+
+            folder = prolonged(folder, key=run.key, length=run.length, schedule=run.schedule)
+            cfg = saved_job(folder)
         for key, value in (("resume", "auto"), ("rerun", False)):
             OmegaConf.update(cfg, key, value, force_add=True)
         hydra = HydraConfig.get()

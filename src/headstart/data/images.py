@@ -283,7 +283,7 @@ class Images(LightningDataModule, ABC):
         return ResumableLoader(
             dataset,
             shares=Shares(order, batch_size=self.batch_size, rank=rank, world_size=world_size),
-            loading=self._loading(passes="many"),
+            loading=self._loading(passes="many", batch_size=self.batch_size, images=len(split.label) // world_size),
             labels=dataset.label,
             served=self._served("train", augmented=dataset.augment is not None),
         )
@@ -318,7 +318,9 @@ class Images(LightningDataModule, ABC):
         size = self._plain_batch_size
         cut = [list(places[begin : begin + size]) for begin in range(0, len(places), size)]
         dataset = self._training(augment=self.augment)
-        return DataLoader(dataset, batch_sampler=cut, **self._loading(passes="one"))
+        return DataLoader(
+            dataset, batch_sampler=cut, **self._loading(passes="one", batch_size=size, images=len(places))
+        )
 
     @property
     def _plain_batch_size(self) -> int:
@@ -344,7 +346,7 @@ class Images(LightningDataModule, ABC):
             dataset,
             positions=positions,
             batch_size=self._plain_batch_size,
-            loading=self._loading(passes=passes),
+            loading=self._loading(passes=passes, batch_size=self._plain_batch_size, images=len(positions)),
             labels=dataset.label,
             served=self._served(split, augmented=False) if stored else None,
         )
@@ -377,7 +379,8 @@ class Images(LightningDataModule, ABC):
             )
         return self.trainer.global_rank, self.trainer.world_size
 
-    def _loading(self, *, passes: Literal["one", "many"]) -> dict[str, Any]:
+    def _loading(self, *, passes: Literal["one", "many"], batch_size: int, images: int) -> dict[str, Any]:
+        """The settings of a loader that gives so many images a pass."""
         strategy = getattr(self.trainer, "strategy", None)  # before there is a trainer, the device is a guess
         accelerated = torch.cuda.is_available() if strategy is None else strategy.root_device.type != "cpu"
         return {
@@ -387,6 +390,8 @@ class Images(LightningDataModule, ABC):
                 accelerated=accelerated,
                 pins=strategy is not None and strategy.root_device.type == "cuda",
                 passes=passes,
+                batch_bytes=min(batch_size, images) * self.pixels.channels * self.pixels.size**2,  # uint8
+                batches=-(-images // batch_size),
             ),
             "collate_fn": as_it_is,
             # at each pass a loader draws a seed for its workers; from the global generator, one look more at

@@ -225,7 +225,8 @@ class WebDataset(Images):
             shuffle=max(1, self.shuffle // self.streams), decoder=self.decoder, pixels=self.pixels,
             augment=None if overfits else self.augment,
         )  # fmt: skip
-        loading = self._at_most(self._loading(passes="many"), self.streams)
+        loading = self._loading(passes="many", batch_size=self.batch_size, images=self.samples // world_size)
+        loading = self._at_most(loading, self.streams)
         return ResumableLoader(dataset, shares=shares, loading=loading)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -249,7 +250,8 @@ class WebDataset(Images):
         """
         if positions is None:
             positions = np.arange(len(self._split(split).label))
-        return self._in_order(split, positions, self._at_most(self._loading(passes="one"), 1))
+        loading = self._loading(passes="one", batch_size=self._plain_batch_size, images=len(positions))
+        return self._in_order(split, positions, self._at_most(loading, 1))
 
     def view_dataloader(self, places: Sequence[Place]) -> DataLoader[Batch]:
         raise UserError(f"a stream has no places to look at {len(places)} views; set store.views=0")
@@ -258,7 +260,7 @@ class WebDataset(Images):
         """Each device reads a part of the shards, and each of its workers a part of that."""
         rank, world_size = self._device()
         share = np.array_split(np.arange(len(self._split(split).label)), world_size)[rank]
-        loading = self._loading(passes=passes)
+        loading = self._loading(passes=passes, batch_size=self._plain_batch_size, images=len(share))
         return self._in_order(split, by_workers(share, self._plain_batch_size, loading["num_workers"]), loading)
 
     def _in_order(self, split: str, positions: NDArray[np.int64], loading: dict[str, Any]) -> DataLoader[Batch]:

@@ -5,25 +5,42 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
+from headstart import interruption
+from headstart.data.shared_memory import check_shared_memory, fitting_workers
+
 MOST = 8  # workers of one device, where nobody asked for more
 AHEAD = 4  # batches that each worker keeps ready: uint8, 5 MB for 32 images of 224 pixels
 
 
 def loading(
-    *, num_workers: int | Literal["auto"], cores: int, accelerated: bool, pins: bool, passes: Literal["one", "many"]
+    *,
+    num_workers: int | Literal["auto"],
+    cores: int,
+    accelerated: bool,
+    pins: bool,
+    passes: Literal["one", "many"],
+    batch_bytes: int,
+    batches: int,
 ) -> dict[str, Any]:
     """The settings of torch's DataLoader for one device.
 
     num_workers: `auto` = as automatic_workers says. cores: of this process. accelerated: whether the model is
     somewhere else than on the CPU. pins: whether that is a CUDA device, which copies pinned batches while it computes.
-    passes: workers stay for many, and are gone after one.
+    passes: workers stay for many, and are gone after one. batch_bytes, batches: of one batch, and how many a pass has.
+    Raises UserError where shared memory does not hold what so many workers keep ready; `auto` takes fewer.
     """
-    count = automatic_workers(cores=cores, accelerated=accelerated) if num_workers == "auto" else num_workers
+    ready: dict[str, int] = {"ahead": AHEAD, "batch_bytes": batch_bytes, "batches": batches}
+    if num_workers == "auto":
+        count = fitting_workers(automatic_workers(cores=cores, accelerated=accelerated), **ready)
+    else:
+        count = num_workers
+        check_shared_memory(count, **ready)
     return {
         "num_workers": count,
         "pin_memory": pins,
         "persistent_workers": count > 0 and passes == "many",
         "prefetch_factor": AHEAD if count else None,
+        "worker_init_fn": interruption.in_worker if count else None,
     }
 
 

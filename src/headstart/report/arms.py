@@ -10,8 +10,8 @@ from headstart.report.config_differences import Difference, differences, of_over
 from headstart.report.runs import Levels, Other, Replicate, Run
 
 _NOT_AN_ARM = (  # of an override's first word
-    "seed", "mode", "control", "study", "rerun", "resume", "task", "hydra", "report", "fixed_seeds", "objective",
-    "logger",
+    "seed", "mode", "control", "study", "rerun", "resume", "prolong", "task", "hydra", "report", "fixed_seeds",
+    "objective", "logger",
 )  # fmt: skip
 _OF_THE_MODE = ("open", "inject")  # settings that say how a source is reused, and no more
 RANDOM = "with random weights"  # what a control's label ends in

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 # what decides the data, the network or the budget: no comparison where one of these differs
-TASK = ("target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection")
+TASK = (
+    "target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection",
+    "prolonged",
+)  # fmt: skip
 # what changes no figure, or is what a comparison is about
 _NEVER = (
     "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "store", "logger",
@@ -17,6 +20,7 @@ _NEVER = (
     "trainer.accelerator", "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps",
     "trainer.deterministic", "trainer.use_distributed_sampler", "trainer.enable_checkpointing",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source",
+    "prolong", "prolonged.parent",
 )  # fmt: skip
 _CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema")  # that change figures
 

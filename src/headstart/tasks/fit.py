@@ -20,15 +20,13 @@ from headstart.report.runs import config_in, rows_in
 from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.check_first import check_first
 from headstart.tasks.control import check_control
-from headstart.tasks.counting import target_data
-from headstart.tasks.devices import made_trainer, needed_processes
+from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
 from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
 from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
-from headstart.tasks.parts import USUAL, adaptation_of, check_adaptation, check_adapters
-from headstart.tasks.plan import run_of
+from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
@@ -102,7 +100,7 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     if trains:
         write_mark(folder, digest, asked=asked)
     check_without_validation(cfg)
-    check_first(cfg)
+    check_first(cfg, processes=processes)
     if (plain := settled(cfg, processes=processes)) is not cfg:
         cfg, digest = plain, run_hash(plain, known)
         write_down(cfg, folder)
@@ -112,7 +110,6 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     check_selection(cfg)
     check_adaptation(cfg)
     check_control(cfg)
-    _check_target(cfg, processes)
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
@@ -131,14 +128,6 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     if launch.launcher() == "headstart":  # the process that has started this one reads the result
         return math.nan
     return _outcome(cfg, folder, of_first(result))
-
-
-def _check_target(cfg: DictConfig, processes: int) -> None:
-    """Raise UserError where the target's data or the run's length are wrong, before a source model is trained."""
-    if waits_for_source(cfg):
-        data = target_data(cfg)
-        if adaptation_of(cfg) is None:  # else the batches are of two data sets
-            run_of(data, made_trainer(cfg.trainer, logger=False), processes=processes)
 
 
 def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:

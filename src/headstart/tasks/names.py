@@ -26,7 +26,7 @@ STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
-OF_THE_COMMAND = ("rerun", "resume")  # whether and how a run is started, not which one
+OF_THE_COMMAND = ("rerun", "resume", "prolong")  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
 # how its report judges, what its sweeper is told; no figure of a run depends on it

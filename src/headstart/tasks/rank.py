@@ -17,7 +17,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from headstart import launch
+from headstart import interruption, launch
+from headstart.interruption import Interruption
 
 # the imports of torch and Hydra stand where they are needed: they take seconds, and the parent may die meanwhile
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
@@ -32,7 +33,11 @@ def main(what: str, folder: Path) -> int:
     place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[launch.OWN])
     _end_with(place["parent"], place["lifeline"])
     try:
-        _do(what, folder, place["changes"])
+        with interruption.handled():
+            _do(what, folder, place["changes"])
+    except Interruption as stop:
+        _flush()
+        os._exit(stop.exit_code)
     except BaseException as error:
         _report(error, Path(place["report"]))
         # at once: the usual end of a process waits for collectives that the others have left
@@ -90,13 +95,16 @@ def _log_as_the_job() -> None:
 
 def _report(error: BaseException, path: Path) -> None:
     """Tell the parent, in a file that is there whole or not at all; the trace goes to this rank's output too."""
+    from headstart.exhaustion import exhausted
     from headstart.types import UserError
 
     when_ns = time.time_ns()
     cause = error
     while type(cause).__name__ == "InstantiationException" and cause.__cause__ is not None:
         cause = cause.__cause__
-    text = str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    text = exhausted(cause) or (
+        str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    )
     trace = "".join(traceback.format_exception(error))
     about = {"text": text, "is_user_error": isinstance(cause, UserError), "trace": trace, "when_ns": when_ns}
     partial = path.with_suffix(".partial")
@@ -107,6 +115,10 @@ def _report(error: BaseException, path: Path) -> None:
         pass
     if launch.rank() > 0:
         print(trace, file=sys.stderr)
+    _flush()
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
 

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from headstart import launch
+from headstart.interruption import Interruption
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,11 @@ def _run(folder: Path, what: str, variables: dict[int, dict[str, str]], changes:
                 ranks.append(_started(folder, what, number, own, reports, lifeline, changes))
         finally:
             os.close(lifeline)
-        failure = _first_failure(ranks)
+        try:
+            failure = _first_failure(ranks)
+        except Interruption:
+            _stop(ranks)
+            raise
         if failure is not None:
             _end(ranks)
             raise _error(failure, len(ranks), what)
@@ -172,11 +177,27 @@ def _error(failure: _Failure, count: int, what: str) -> Exception:
         error.__cause__ = RankTrace(f"\n\n{about['trace']}")
         return error
     code = rank.process.returncode
-    if code is not None and code < 0:
-        killed = f"was ended from outside by {signal.Signals(-code).name}"
-        hint = "; was there too little memory?" if -code == signal.SIGKILL else ""
+    ended_by = -code if code is not None and code < 0 else (code or 0) - 128  # 128 + n: it has handled signal n
+    if ended_by > 0:
+        killed = f"was ended from outside by {signal.Signals(ended_by).name}"
+        hint = "; was there too little memory?" if ended_by == signal.SIGKILL else ""
         return RankError(f"{name} {killed}{hint}")
     return RankError(f"{name} ended with exit code {code} and said no more than what is in {rank.output}")
+
+
+def _stop(ranks: list[_Rank]) -> None:
+    """Let the ranks stop by themselves, together, at the end of a step; once one is done the others are given a while.
+
+    There is no other limit: whoever cannot wait signals this process again.
+    """
+    for rank in ranks:
+        with suppress(ProcessLookupError):
+            rank.process.send_signal(signal.SIGTERM)  # not to its workers: it needs them for the step
+    deadline = float("inf")
+    while any(rank.process.poll() is None for rank in ranks) and time.monotonic() < deadline:
+        if any(rank.process.poll() is not None for rank in ranks):
+            deadline = min(deadline, time.monotonic() + GRACE_S)
+        time.sleep(LOOK_S)
 
 
 def _end(ranks: list[_Rank]) -> None:

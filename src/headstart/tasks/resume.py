@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from headstart import slurm
 from headstart.callbacks.checkpoint import BEST, LAST, PREVIOUS, BestAndLast
 from headstart.tasks.folders import finished
 from headstart.types import UserError
@@ -20,10 +21,12 @@ log = logging.getLogger(__name__)
 def resume_point(cfg: DictConfig, folder: Path, run_hash: str) -> Path | None:
     """The checkpoint that the run in the folder goes on from; None where it starts anew.
 
-    It starts anew without resume=auto, with rerun=true, after a finished run, and where no checkpoint was written
-    yet. Raises UserError where there are checkpoints, but none that can be read, or they are another config's.
+    It starts anew without resume=auto (which a job that SLURM has requeued need not say), with rerun=true, after a
+    finished run, and where no checkpoint was written yet. Raises UserError where there are checkpoints, but none that
+    can be read, or they are another config's.
     """
-    if cfg.get("resume") != "auto" or cfg.get("rerun") or finished(folder) is not None:
+    asked = cfg.get("resume") == "auto" or slurm.was_requeued()
+    if not asked or cfg.get("rerun") or finished(folder) is not None:
         return None
     there = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
     if not there:

@@ -34,4 +34,5 @@ class Settings:
     skipped_steps: Annotated[int, Ge(0)]
     rerun: bool
     resume: Literal["auto"] | None
+    prolong: Literal["new_length", "held"]
     run_dir: str

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from headstart import launch
+from headstart import interruption, launch
 from headstart.backbones.weights import Weights, weights_hash
 from headstart.callbacks.allocation import return_freed_memory
 from headstart.callbacks.answers import Answers
@@ -33,6 +33,7 @@ from headstart.callbacks.idle_hooks import leave_out_idle_hooks, without_idle_ho
 from headstart.callbacks.logs import Logs
 from headstart.callbacks.oracle import FIGURE as ORACLE
 from headstart.callbacks.oracle import Oracle
+from headstart.callbacks.prolong import Prolong
 from headstart.callbacks.random_states import RandomStates
 from headstart.callbacks.recalls import Recalls
 from headstart.callbacks.scores import Scores
@@ -59,6 +60,7 @@ from headstart.tasks.names import is_control
 from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
+from headstart.tasks.prolong import PROLONGED, parent_of, told
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
 from headstart.tasks.rules import CHOSEN, TUNED
@@ -153,6 +155,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     )
     recalls = Recalls()
     oracle = Oracle() if cfg.get("oracle") else None
+    prolong = [Prolong(schedule=cfg[PROLONGED].schedule)] if cfg.get(PROLONGED) else []
     watching += [oracle] if oracle else []
     keeping = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
     loggers = [instantiate(node) for node in cfg.logger.values() if node]
@@ -164,6 +167,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         # opened before it is measured, timed before it is saved
         callbacks=without_idle_hooks(
             [
+                *prolong,
                 Unfreeze(parts.schedule),
                 features,
                 throughput,
@@ -186,6 +190,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         processes = trainer.num_devices * trainer.num_nodes
         if not validates:
             log.info("%s", NOTE)
+        if prolong:
+            log.info("%s", told(cfg))
         if parts.adapted:
             log.info("%s", parts.adapted)
         log.info("%s", share)
@@ -195,6 +201,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     setup_s = round(time.perf_counter() - began, 4)
     begun += loggers
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=resumed)
+    interruption.check()  # a signal in the last step
     kinds = VALIDATION if validates else ("train",)
     last = figures(trainer.callback_metrics, *kinds)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
@@ -218,6 +225,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         **about,
         "state": divergence.state,
         "divergence": None if divergence.first is None else divergence.first._asdict(),
+        "parent": parent_of(cfg),
         "mode": cfg.mode,
         "seed": cfg.seed,
         "control": is_control(cfg),

@@ -1,0 +1,51 @@
+"""Shared memory, in which worker processes hand over their batches: how much there is, and how many workers fit."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from headstart.types import UserError
+
+PLACE = Path("/dev/shm")  # where Linux keeps it; other systems have no such limit
+
+
+def free_bytes() -> float:
+    """Of shared memory; math.inf where the system does not say."""
+    try:
+        room = os.statvfs(PLACE)
+    except (AttributeError, OSError):
+        return math.inf
+    return room.f_bavail * room.f_frsize
+
+
+def fitting_workers(count: int, *, ahead: int, batch_bytes: int, batches: int) -> int:
+    """So many workers, or fewer, that what they keep ready fits into the shared memory that is free.
+
+    ahead: batches that each keeps ready. batches: of one pass, as no more are ever ready.
+    """
+    room = free_bytes()
+    while count and _needed(count, ahead, batch_bytes, batches) > room:
+        count -= 1
+    return count
+
+
+def check_shared_memory(count: int, *, ahead: int, batch_bytes: int, batches: int) -> None:
+    """Raises UserError where the batches that so many workers keep ready do not fit: the workers would die or hang."""
+    if fitting_workers(count, ahead=ahead, batch_bytes=batch_bytes, batches=batches) == count:
+        return
+    needed = _needed(count, ahead, batch_bytes, batches)
+    raise UserError(
+        f"num_workers={count} needs {_mib(needed)} of shared memory for the batches that the worker processes keep "
+        f"ready, and {PLACE} has {_mib(free_bytes())} free; try target.num_workers=0, a smaller target.batch_size, or "
+        "a larger /dev/shm (docker run --shm-size=8g)"
+    )
+
+
+def _needed(count: int, ahead: int, batch_bytes: int, batches: int) -> int:
+    return min(count * ahead, batches) * batch_bytes
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB"
