@@ -35,7 +35,7 @@ def error(capfd):
     [
         (["data@target=image_folder", "target.root=nowhere"], 2, "nowhere"),
         (["+logger.board._target_=pytorch_lightning.loggers.WandbLogger"], 1, "wandb"),
-        (["+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar"], 1, "RichProgressBar"),
+        (["+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar"], 2, "RichProgressBar"),
         (["data@target=table", "target.table=photos.csv"], 2, "missing.png"),
     ],
     ids=["folder", "logger", "callback", "file"],
