@@ -1,6 +1,7 @@
 """Pixels of each container, mode, depth, alpha and orientation against numpy's, whatever brings the bytes."""
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -557,6 +558,14 @@ def test_a_limit_above_pillows_own_is_taken(monkeypatch):
     stored = png(GREY, colour=0)
     assert np.array_equal(Decoder(SIDE, SIDE, 1, reduced=True, max_pixels=256).of_bytes(stored, "a"), GREY)
     assert Image.MAX_IMAGE_PIXELS == 128
+
+
+@pytest.mark.filterwarnings("ignore:Image was not the expected size")
+def test_an_icon_that_holds_more_pixels_than_it_says_meets_the_limit_too():
+    inside = png(GREY, colour=0)
+    head = b"\0\0\1\0\1\0\x08\x08\0\0\1\0\x08\0" + struct.pack("<II", len(inside), 22)
+    assert "max_pixels=255 allows (16 x 16 = 256 pixels)" in refused(head + inside, max_pixels=255)
+    assert np.array_equal(Decoder(SIDE, SIDE, 1, reduced=True).of_bytes(head + inside, "a"), GREY)
 
 
 def damaged(stored: bytes, chance: np.random.Generator) -> bytes:

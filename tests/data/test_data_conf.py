@@ -9,7 +9,9 @@ import torch
 from omegaconf import OmegaConf
 
 from headstart.data.chance import Chance
+from headstart.data.decode import decoder_like
 from headstart.data.images import Images
+from headstart.tasks.later_settings import without_later
 from headstart.types import Pixels
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -37,6 +39,16 @@ def test_a_yaml_is_the_call(file, class_folders):
     data = target(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
     assert isinstance(data, Images)
     assert data.num_classes == len(data.class_names)
+
+
+@pytest.mark.parametrize("name", ["image_folder", "table", "hugging_face", "torchvision", "webdataset"])
+def test_how_files_become_pixels_is_the_same_in_each_data_set_and_changes_no_hash_of_an_earlier_run(name):
+    conf = OmegaConf.to_container(OmegaConf.load(CONF / "data" / f"{name}.yaml"))
+    shared = {key: conf[key] for key in ("value_range", "background", "max_pixels")}
+    decoder = decoder_like({}, Pixels(8, 3, (0.5,) * 3, (0.5,) * 3), resize=None)
+    assert shared == {key: getattr(decoder, key) for key in shared}
+    assert not shared.keys() & without_later(conf).keys()
+    assert without_later(conf | {"background": 0})["background"] == 0
 
 
 @pytest.mark.parametrize("file", AUGMENTATIONS, ids=lambda file: file.stem)

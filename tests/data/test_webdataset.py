@@ -1,6 +1,7 @@
 """Does a stream of shards give each image where, when and as often as it says?"""
 
 import json
+import os
 import pickle
 import sys
 import tarfile
@@ -94,6 +95,26 @@ def ended(loader) -> None:
     """Its workers end now: when they wait for the collector, torch waits five seconds for each."""
     if loader.num_workers:
         loader._iterator._shutdown_workers()
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "shown"),
+    [("caf\udce9", b"ant", r"caf\\xe9"), ("000", json.dumps({"kind": "\ud83d"}).encode(), r"\\ud83d")],
+)
+def test_a_name_that_is_not_utf8_is_an_error_that_shows_it(tmp_path, key, label, shown):
+    members = {"json" if label.startswith(b"{") else "cls": label, "png": png(1)}
+    for part in range(6):
+        written(tmp_path / f"part-{part}.tar", {key: members})
+    how = {"label_key": "json", "label_field": "kind"} if "json" in members else {}
+    with pytest.raises(UserError, match=rf"must be UTF-8, got {shown}; rename it"):
+        web(tmp_path, **how)
+
+
+def test_a_pipe_is_no_index_and_no_list_of_classes(shards, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for setting in ("index", "classes"):
+        with pytest.raises(UserError, match=rf"^{setting} must be .*it is no regular file"):
+            web(shards, **{setting: str(tmp_path / "pipe")})
 
 
 REMOTE = {"samples": 24, "classes": ["0", "1", "2"]}

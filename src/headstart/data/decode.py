@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.eight_bit import Samples, eight_bit, samples_of
-from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, opened, regular
+from headstart.data.opening import BEGIN, MAX_PIXELS, UnfitImageError, check_size, opened, regular
 from headstart.data.utf8 import escaped
 from headstart.types import LARGER, Pixels, UserError
 
@@ -77,6 +77,7 @@ class Decoder:
     def _made(self, image: Image, samples: Samples, extent: tuple[float, float] | None) -> NDArray[np.uint8]:
         """Of the first `extent` pixels (width, height) of an image that is open, None = of all."""
         image.load()
+        check_size(image, self.max_pixels)
         orientation = orientation_of(image)  # PNG may say it behind the pixels, and of TIFF Pillow has turned them
         plain = eight_bit(image, self._mode, samples=samples, value_range=self.value_range, background=self.background)
         # the centre is the centre however the image is turned, and fewer pixels are turned faster

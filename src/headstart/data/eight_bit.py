@@ -154,7 +154,7 @@ def _filled(most: int) -> int:
 def _check_colours(image: Image, value_range: tuple[float, float] | None) -> None:
     """Of colours of 16 bits Pillow gives the upper 8 alone. Raises UnfitImageError where these are not the picture."""
     if value_range is not None:
-        if value_range == (0, 65535):
+        if list(value_range) == [0, 65535]:
             return
         raise UnfitImageError(
             "its colours have 16 bits, of which the upper 8 can be read alone, so that target.value_range cannot be "

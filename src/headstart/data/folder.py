@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -441,12 +441,10 @@ class ListedImages(Images):
             repeated=sum(count - 1 for group in inside for count in group.values()),
             left_out=self._left_out,
             sizes={split: len(of_split) for split, of_split in names.items()},
-            outside=self.outside.told(),
             groups=None if self._groups is None else group_counts(names, self._groups),
         )
         log.info("%s\n%s", self.root, told)
-        if missed := self.outside.missed():
-            log.warning("not read in %s: %s", self.root, missed)
+        self.outside.log(log, self.root)
         self.duplicates = copies_of(same, label)
         tell_repeated(self.duplicates)
         tell_two_labels(self.duplicates)
@@ -477,7 +475,8 @@ class ListedImages(Images):
         }
         if small := sum(map(len, names.values())) - sum(map(len, large.values())):
             log.info("%d images with a side below %d pixels are not looked for saved again", small, SMALLEST)
-        grey, colour = (Decoder(SIDE, SIDE, channels, reduced=True) for channels in (1, 3))
+        grey = replace(self.decoder, size=SIDE, resize=SIDE, channels=1, reduced=True, interpolation="bilinear")
+        colour = replace(grey, channels=3)
         pairs = near_duplicates(
             large,
             copies=copies,

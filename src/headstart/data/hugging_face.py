@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from io import BytesIO
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, NamedTuple, cast
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -163,7 +163,7 @@ class Records:
         split, row = name.split("/")
         cell = self.images[split].data.column(0)[int(row)]  # a row asked for otherwise takes ten times as long
         if cell.is_valid and cell["bytes"].is_valid:
-            return cast(IO[bytes], import_module("pyarrow").BufferReader(cell["bytes"].as_buffer()))
+            return BufferedReader(_Mapped(memoryview(cell["bytes"].as_buffer()).cast("B")))
         if not cell.is_valid or not cell["path"].is_valid:
             raise ValueError("the row holds no image")
         path = cell["path"].as_py()
@@ -171,6 +171,29 @@ class Records:
             return Path(path)
         with import_module("fsspec").open(path, "rb") as file:  # in an archive, or elsewhere
             return BytesIO(file.read())
+
+
+class _Mapped(RawIOBase):
+    """Bytes that are mapped from a file, as a stream; pyarrow's own has no readline(), which Pillow asks for."""
+
+    def __init__(self, stored: memoryview) -> None:
+        self._stored, self._at = stored, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        self._at = max(0, offset + {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: len(self._stored)}[whence])
+        return self._at
+
+    def readinto(self, into: Any) -> int:
+        part = self._stored[self._at : self._at + len(into)]
+        into[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 class Columns(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -43,9 +44,11 @@ class LeftOut:
         """A line that counts them by reason, and names the first; empty for none."""
         return "; ".join([*self._of(self.paths.keys() - QUIET), *self._of(self.paths.keys() & QUIET)])
 
-    def missed(self) -> str:
-        """The same of those alone that somebody may take for images in use."""
-        return "; ".join(self._of(self.paths.keys() - QUIET))
+    def log(self, log: logging.Logger, root: Path) -> None:
+        """Log that line, as a warning where it has what somebody may take for images in use."""
+        if self.paths:
+            level = logging.WARNING if self.paths.keys() - QUIET else logging.INFO
+            log.log(level, "not read in %s: %s", root, self.told())
 
     def _of(self, reasons: AbstractSet[str]) -> list[str]:
         return [self._of_reason(reason) for reason in sorted(reasons)]

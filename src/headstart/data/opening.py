@@ -61,11 +61,15 @@ def opened(stored: IO[bytes], *, max_pixels: int) -> Image:
             image = Image.open(stored, formats=[one for one in Image.ID if one not in NEVER])
     except Image.DecompressionBombError as error:
         raise UnfitImageError(_too_large(str(error), max_pixels)) from error
+    check_size(image, max_pixels)
+    return image
+
+
+def check_size(image: Image, max_pixels: int) -> None:
+    """Raises UnfitImageError where an image has more pixels; some formats say another number before they are loaded."""
     width, height = image.size
     if width * height > max_pixels:
-        image.close()
         raise UnfitImageError(_too_large(f"{width} x {height} = {width * height} pixels", max_pixels))
-    return image
 
 
 def begins_as_image(begin: bytes) -> bool:

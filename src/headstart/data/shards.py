@@ -23,6 +23,7 @@ from headstart.data.decode import Decoder
 from headstart.data.folder import Decoded, by_threads
 from headstart.data.image_files import USUAL
 from headstart.data.images import Labels
+from headstart.data.opening import regular
 from headstart.data.utf8 import utf8
 from headstart.given_path import given_path
 from headstart.types import UserError
@@ -175,7 +176,8 @@ def indexed(file: Path, urls: Sequence[str]) -> tuple[int, ...]:
     Raises UserError where it is no such file, or lacks a shard.
     """
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        with regular(file) as stream:
+            held = json.loads(stream.read())
         pairs = (
             [(one["url"], one["nsamples"]) for one in held["shardlist"]] if "shardlist" in held else list(held.items())
         )

@@ -184,14 +184,13 @@ def table(
     repeated: int,
     left_out: int,
     sizes: Mapping[str, int] | None = None,
-    outside: str = "",
     groups: Mapping[str, int] | None = None,
 ) -> str:
     """A few lines to read before training.
 
     counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
-    sizes: split -> images, where an image may be of several classes or of none; None = each is of one. outside: what
-    lies beside the images, by reason. groups: split -> groups of images that must stay together, where there are such.
+    sizes: split -> images, where an image may be of several classes or of none; None = each is of one. groups: split ->
+    groups of images that must stay together, where there are such.
     """
     images = sizes or {split: sum(of.values()) for split, of in counts.items()}
     classes = list(next(iter(counts.values())))
@@ -224,8 +223,6 @@ def table(
         f"width {wide[0]} to {wide[-1]}, height {high[0]} to {high[-1]}; {grey[False]} in colour, {grey[True]} grey"
     )
     lines.append(f"{repeated} repeated inside a split, {left_out} unreadable files left out")
-    if outside:
-        lines.append(f"not read: {outside}")
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from headstart.data.decode import decoder_of
 from headstart.data.division import shuffled
 from headstart.data.images import Batches, Images, Place, Split
 from headstart.data.loader import PlainLoader, ResumableLoader
+from headstart.data.opening import regular
 from headstart.data.shards import (
     Classes,
     InShards,
@@ -34,6 +35,7 @@ from headstart.data.shards import (
     shards_of,
 )
 from headstart.data.stream import Lanes, StreamedBatches, stream_shares
+from headstart.data.utf8 import utf8
 from headstart.types import SPLITS, Batch, Pixels, UserError
 
 PLAIN_SHARDS = 16  # that the look at training images takes its images from
@@ -423,7 +425,8 @@ def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, str):
         file = Path(classes).expanduser()
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            with regular(file) as stream:
+                text = stream.read().decode("utf-8-sig")
             named = json.loads(text) if file.suffix.lower() == ".json" else text.splitlines()
         except (OSError, ValueError) as error:
             raise UserError(
@@ -434,7 +437,7 @@ def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
         named = list(classes)
     if not isinstance(named, list):
         raise UserError(f"classes must be a list of names, {classes} holds {type(named).__name__}")
-    names = tuple(name for name in (str(one).strip() for one in named) if name)
+    names = tuple(utf8(name) for name in (str(one).strip() for one in named) if name)
     if twice := [name for name, number in Counter(names).items() if number > 1]:
         raise UserError(f"classes must be named once each, got {', '.join(twice[:5])} again")
     return names

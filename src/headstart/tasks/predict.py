@@ -133,10 +133,9 @@ def files_of(images: str, *, setting: str) -> list[str]:
     else:
         matching = glob(str(path), recursive=True)  # noqa: PTH207 - a pattern may be absolute, Path.glob's may not
         found = sorted(name for name in matching if Path(name).is_file() and not _loops(Path(name), path))
-    told = outside.told()
-    if told:
-        log.log(logging.WARNING if outside.missed() else logging.INFO, "not read in %s: %s", path, told)
+    outside.log(log, path)
     if not found:
+        told = outside.told()
         what = (
             f"no image lies in it{f', but {told}' if told else ''}" if path.is_dir()
             else "nothing matches" if has_magic(images)
