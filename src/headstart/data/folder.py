@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -477,7 +477,8 @@ class ListedImages(Images):
         }
         if small := sum(map(len, names.values())) - sum(map(len, large.values())):
             log.info("%d images with a side below %d pixels are not looked for saved again", small, SMALLEST)
-        grey, colour = (Decoder(SIDE, SIDE, channels, reduced=True) for channels in (1, 3))
+        small_one = replace(self.decoder, size=SIDE, resize=SIDE, reduced=True)
+        grey, colour = replace(small_one, channels=1), replace(small_one, channels=3)
         pairs = near_duplicates(
             large,
             copies=copies,
@@ -661,7 +662,7 @@ def found(root: Path, folders: Mapping[str, str] | None, outside: LeftOut | None
             kept = ",".join(f"{one}:{parts[one].relative_to(root).as_posix()}" for one in held if held[one])
             raise UserError(
                 f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
-                f"whose labels are not known; leave it out with target.folders={{{kept}}}, so that {split} is drawn "
+                f"whose labels are not known; leave it out with 'target.folders={{{kept}}}', so that {split} is drawn "
                 f"from the others, and classify its images with the finished run: headstart task=predict "
                 f"predict.images={parts[split]} predict.run_dir=..."
             )
@@ -683,7 +684,7 @@ def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
     if not folders or not set(folders) <= set(SPLITS) or len(set(folders.values())) < len(folders):
         raise UserError(
             f"folders must give train, and may give val and test, a folder of its own, got {dict(folders)}; "
-            "as in target.folders={train:training,test:evaluation}"
+            "as in 'target.folders={train:training,test:evaluation}'"
         )
     for split, name in folders.items():
         if not (root / name).is_dir():
