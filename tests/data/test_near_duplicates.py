@@ -53,6 +53,12 @@ def test_a_picture_saved_again_in_another_split_is_a_warning_and_no_error(photos
     assert found(folder(photos)) == []  # nobody asked
 
 
+def test_a_photo_that_is_decoded_at_a_round_share_of_its_size_is_found_too(photos):
+    photo(9999, (341, 256)).save(photos / "train" / "ants" / "round.jpg")
+    photo(9999, (341, 256)).resize((205, 154)).save(photos / "val" / "ants" / "again.png")
+    assert found(folder(photos, leakage="near")) == [("near", "train/ants/round.jpg", "val/ants/again.png")]
+
+
 def test_inside_a_split_a_picture_may_come_again(photos):
     with Image.open(photos / "train" / "ants" / "03.jpg") as image:
         image.save(photos / "train" / "ants" / "again.jpg", quality=35)

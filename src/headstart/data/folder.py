@@ -660,7 +660,7 @@ def found(root: Path, folders: Mapping[str, str] | None, outside: LeftOut | None
             kept = ",".join(f"{one}:{parts[one].relative_to(root).as_posix()}" for one in held if held[one])
             raise UserError(
                 f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
-                f"whose labels are not known; leave it out with target.folders={{{kept}}}, so that {split} is drawn "
+                f"whose labels are not known; leave it out with 'target.folders={{{kept}}}', so that {split} is drawn "
                 f"from the others, and classify its images with the finished run: headstart task=predict "
                 f"predict.images={parts[split]} predict.run_dir=..."
             )
@@ -682,7 +682,7 @@ def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
     if not folders or not set(folders) <= set(SPLITS) or len(set(folders.values())) < len(folders):
         raise UserError(
             f"folders must give train, and may give val and test, a folder of its own, got {dict(folders)}; "
-            "as in target.folders={train:training,test:evaluation}"
+            "as in 'target.folders={train:training,test:evaluation}'"
         )
     for split, name in folders.items():
         if not (root / name).is_dir():

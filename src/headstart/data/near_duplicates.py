@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 
 SMALLEST = 64  # pixels of the shorter side: of smaller images, unrelated ones have the same hash
-SIDE = 32  # pixels of the grey image that is hashed, and of the one in colour that is compared
+# pixels of the grey image that is hashed, and of the one in colour that is compared; no part of a usual size, as a
+# photo that is decoded at just this size is cut at whole pixels, up to a pixel off its copy
+SIDE = 37
 LOW = 8  # frequencies of each direction that the hash is made of
 FLAT = 4.0  # of 255: standard deviation below which the hash would be rounding noise
 BITS = 10  # of 64 in which the hashes of copies may differ

@@ -77,8 +77,8 @@ def evaluate(
         return {}
     if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
         log.info("evaluating on one device: each image counts once")
-    check_no_target("evaluate")
     run = saved_run(run_dir, checkpoint)
+    check_no_target("evaluate")
     folder, own, class_names, several = run.folder, run.cfg, run.class_names, run.several
     parts = assembled(own, run.known)
     views = None if tta is None else views_of(tta)

@@ -92,11 +92,13 @@ def explain(
     if not kinds:
         raise UserError("picture must name one kind at least, got none; try picture=[default]")
     device = lone_trainer(cfg.trainer).strategy.root_device
-    if run_dir is not None:
-        check_no_target("explain")
     whole = split is None and run_dir is not None and data is not None
     within = ALL if whole else split or "test"
-    model = _of_command(cfg, data, device) if run_dir is None else _of_run(saved_run(run_dir, checkpoint), data, whole)
+    if run_dir is None:
+        model = _of_command(cfg, data, device)
+    else:
+        model = _of_run(saved_run(run_dir, checkpoint), data, whole)
+        check_no_target("explain")
     subject = _subject(model, images, count, within, batch_size, device)
     folder = _folder(cfg, run_dir, out_dir)
     with subject.network.at_rest():

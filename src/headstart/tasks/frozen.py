@@ -124,8 +124,8 @@ def frozen(
         parts = assembled(cfg, data, weights)
         facts = {"run": None, "source": dict(weights.facts) or None, "control": weights.control}
     else:
-        check_no_target(str(cfg.get("task")))
         run = saved_run(run_dir, "best")
+        check_no_target(str(cfg.get("task")))
         if data is not None and whole:
             parts = assembled(run.cfg, run.known)
             how = {"pixels": parts.backbone.pixels, "seed": run.cfg.seed}
