@@ -42,7 +42,7 @@ class Line(LightningModule):
 
 def fitted(folder, module, *more, checkpoint=None, skipped_steps=0, **settings):
     divergence = Divergence(skipped_steps=skipped_steps)
-    run = trainer(folder, max_epochs=3, callbacks=[divergence, *more], **settings)
+    run = trainer(folder, **{"max_epochs": 3, "callbacks": [divergence, *more]} | settings)
     train, val = (DataLoader(torch.ones(8, 2), batch_size=size) for size in (8 // EPOCH, 4))
     run.fit(module, train, val, ckpt_path=checkpoint)
     return divergence

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback
 
 import diverging
 from diverging import EPOCH, Line, fitted
-from headstart.callbacks.divergence import LOOK, First, told
+from headstart.callbacks.divergence import LOOK, SCALER, First, told
 from two_processes import run_both
 
 
@@ -138,6 +138,33 @@ def test_more_steps_in_a_row_than_the_option_allows_end_the_run(tmp_path):
     assert divergence.first[:3] == ("the gradients", 2, 5)
     assert seen.done[-1] == 5
     assert seen.weights[-1].isfinite().all()
+
+
+class Scaled(Callback):
+    """A precision plugin's scaler that leaves out these optimizer steps, the first one is 0."""
+
+    def __init__(self, *steps):
+        self.steps = steps
+
+    def setup(self, trainer, module, stage):
+        own, scaler = trainer.precision_plugin, torch.amp.GradScaler("cpu", init_scale=4.0)
+        own.scaler = scaler
+
+        def optimizer_step(optimizer, model, closure, **_):
+            closure()
+            if trainer.global_step in self.steps:
+                module.layer.weight.grad.fill_(math.inf)
+            scaler.step(optimizer)
+            scaler.update()
+
+        own.optimizer_step = optimizer_step
+        own.pre_backward = lambda tensor, _: scaler.scale(tensor)
+
+
+def test_the_scaler_of_16_mixed_may_leave_out_some_steps_but_not_go_on_so(tmp_path):
+    assert fitted(tmp_path, Line(), Scaled(0, 1, 2, 3, 8)).state == "finished"
+    divergence = fitted(tmp_path, Line(), Scaled(*range(5, 99)), max_epochs=20)
+    assert divergence.first[:3] == ("the gradients", 7, 5 + SCALER + 1)
 
 
 @pytest.mark.parametrize("step", [1, EPOCH + 2])

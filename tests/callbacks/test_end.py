@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from composed import trained
 from headstart.callbacks.end import End
-from numbered import trainer
+from numbered import SaveAfter, trainer
 
 EPOCH = 4  # batches
 
@@ -49,11 +49,11 @@ class StopAt(Callback):
             trainer.should_stop = True
 
 
-def fitted(folder, *more, **settings):
+def fitted(folder, *more, checkpoint=None, **settings):
     measured = Measured()
     run = trainer(folder, callbacks=[End(), measured, *more], **settings)
     train, val = (DataLoader(torch.ones(8, 2), batch_size=size) for size in (8 // EPOCH, 8))
-    run.fit(Line(), train, val)
+    run.fit(Line(), train, val, ckpt_path=checkpoint)
     return measured.all, run
 
 
@@ -81,6 +81,15 @@ def test_the_last_model_is_measured_once(tmp_path, settings, want):
 def test_a_run_that_a_callback_stops_is_measured_where_it_stopped(tmp_path, hook):
     found, run = fitted(tmp_path, StopAt(hook, 6), max_epochs=9, check_val_every_n_epoch=5)
     assert [step for _, step in found] == [run.global_step] == [6 if hook == "on_train_batch_end" else 8]
+
+
+@pytest.mark.parametrize("place", [(1, EPOCH), (2, 2)])
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch")
+def test_a_resumed_run_measures_its_end_as_the_uninterrupted_one_does(tmp_path, place):
+    seldom = {"max_epochs": 3, "check_val_every_n_epoch": 5}
+    whole, _ = fitted(tmp_path, SaveAfter(tmp_path, {place}), **seldom)
+    again, _ = fitted(tmp_path, checkpoint=tmp_path / "{}-{}.ckpt".format(*place), **seldom)
+    assert again == whole == [(2, 12)]
 
 
 def test_what_stands_beside_the_best_figures_is_their_model(tmp_path):

@@ -176,6 +176,17 @@ def test_a_diverged_run_is_counted_named_and_gets_no_yes(tmp_path: Path, save_ru
     assert setting["best"] is None or setting["best"]["arm"] != "fine_tuning"
 
 
+def test_a_diverged_run_whose_curve_is_cut_shortens_no_other_and_counts_as_chance(tmp_path: Path, save_run, curve):
+    for seed in range(3):
+        save_run(tmp_path / "s", "scratch", seed, curve(0.3, 0.7, 0.3))
+    whole = write_report(tmp_path / "s").study.sections[0].all_arms[0].runs[0].values
+    save_run(tmp_path / "s", "scratch", 3, curve(0.3, 0.7, 0.3)[:2], state="diverged")
+    (scratch,) = write_report(tmp_path / "s").study.sections[0].all_arms
+    *sound, cut = scratch.runs
+    assert [one.values["area_step"] for one in sound] == [whole["area_step"]] * 3
+    assert [cut.values[key] for key in ("asymptote", "area_step", "area_examples")] == [0.1] * 3  # of ten classes
+
+
 def test_a_diverged_run_has_the_worst_loss_that_was_seen(tmp_path: Path, save_run):
     save_run(tmp_path / "s", "scratch", 0, [0.1, 0.5, 0.6, 0.7, 0.7])
     folder = save_run(tmp_path / "s", "scratch", 1, [0.1, 0.5, 0.6, 0.7, 0.7])

@@ -9,7 +9,7 @@ from composed import TINY, composed, trained
 from headstart.cli import main
 from headstart.data import domains
 from headstart.data.hidden import HiddenLabelError, HiddenLabels, WithLabels
-from headstart.tasks.fit import _value
+from headstart.tasks.objective import value_of
 from headstart.tasks.selection import check_selection
 from headstart.types import UserError
 
@@ -46,13 +46,13 @@ def test_every_score_is_measured_at_each_validation_that_before_the_first_step_a
 
 
 def test_the_best_checkpoint_is_the_one_that_the_selection_prefers_after_the_first_step(chosen):
-    _, result, measured = chosen
+    folder, result, measured = chosen
     assert result["selection"] == {"figure": "target/entropy", "mode": "min"}
     best = min((step for step in measured if step), key=lambda step: measured[step]["target/entropy"])
     assert result["best"]["step"] == best
     assert result["metrics"]["target/entropy"] == pytest.approx(measured[best]["target/entropy"])
     assert result["monitor"] == "val/accuracy"  # which the report compares by, as ever
-    assert _value(result) == -result["metrics"]["target/entropy"]  # what a sweeper maximises
+    assert value_of(result, folder, "best_trained") == -result["metrics"]["target/entropy"]  # what a sweeper maximises
 
 
 def test_the_oracle_is_the_best_test_accuracy_of_all_measurements_and_agrees_with_the_test(chosen):

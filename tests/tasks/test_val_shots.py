@@ -10,9 +10,9 @@ from omegaconf import open_dict
 
 from composed import TINY, composed, figures, trained
 from headstart.cli import main
-from headstart.tasks.fit import _value
 from headstart.tasks.later_settings import LATER, with_later, without_later
 from headstart.tasks.names import config_hash
+from headstart.tasks.objective import value_of
 from headstart.tasks.without_validation import check_without_validation
 from headstart.types import UserError
 from killed import command, said
@@ -60,8 +60,8 @@ def test_its_result_says_that_nothing_was_measured_and_that_the_last_counts(runs
     assert none["best"] == kept(place / "none")["callbacks"]["BestAndLast"]["best"]
     assert math.isnan(none["start_class_means"])
     assert {tag.partition("/")[0] for tag in none["metrics"]} == {"train", "test"}
-    assert math.isnan(_value(none))
-    assert not math.isnan(_value(whole))
+    assert math.isnan(value_of(none, place / "none", "last"))
+    assert not math.isnan(value_of(whole, place / "whole", "last"))
 
 
 def test_its_metrics_have_a_row_of_training_for_each_epoch_and_none_of_val(runs):

@@ -134,7 +134,10 @@ class Throughput(Callback):
         epochs = trainer.check_val_every_n_epoch
         interval: Any = getattr(trainer, "val_check_interval", None)  # by the clock there is none
         by_batches = epochs is None and isinstance(interval, int)
-        batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        # not Lightning's estimate of the steps: it may ask all ranks, and only the first one is here
+        limits = [(trainer.max_epochs or -1) * trainer.num_training_batches]
+        limits += [trainer.max_steps * trainer.accumulate_grad_batches]
+        batches = min((limit for limit in limits if limit > 0), default=math.inf)
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return Circumstances(
             data=data,
@@ -150,7 +153,7 @@ class Throughput(Callback):
             every_epochs=epochs or 1,
             every_batches=interval if by_batches else 0,
             within_epochs=not by_batches and interval != 1.0,
-            epochs=batches / trainer.num_training_batches,
+            epochs=batches / max(1, trainer.num_training_batches),
             batches=batches,
         )
 

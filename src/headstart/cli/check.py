@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.cli.arguments import Arguments
 from headstart.cli.closest import hint, listed
 from headstart.cli.composition import Composed, Composer, plain
-from headstart.cli.explanation import check_additions, explanation, override_keys
+from headstart.cli.explanation import check_additions, check_deletions, explanation, override_keys
 from headstart.cli.failures import hydras_reason
 from headstart.cli.nodes import MisfitError, check_nodes
 from headstart.cli.paths import shell_like
@@ -50,6 +50,7 @@ def checked(arguments: Arguments) -> Checked:
         overrides = shell_like(arguments.overrides, multirun)
         parsed = [_parsed(composer, override) for override in overrides]
     check_additions(composer, base, parsed)
+    check_deletions(base, parsed)
     if not multirun:
         _check_single(parsed)
     axes = _axes(composer, base, parsed) if multirun else []

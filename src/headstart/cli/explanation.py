@@ -13,6 +13,7 @@ from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason
 from headstart.cli.nodes import SETTINGS, names_of, unknown_key, unknown_top
 from headstart.cli.signatures import signature
+from headstart.tasks.settings import NEEDED
 from headstart.types import UserError
 
 
@@ -72,6 +73,8 @@ def _option_problem(composer: Composer, one: Override, bare: Composed) -> str | 
     valid = composer.options(group)
     if value is None and not one.is_delete():
         key = one.get_key_element().lstrip("+")
+        if key in NEEDED:
+            return f"{key} takes {listed(valid)}, got null; every run has one"
         return f"{key} takes {listed(valid)}, got null; to leave the group out: ~{key}"
     for option in value if isinstance(value, list) else [value]:
         name = str(option)
@@ -115,6 +118,23 @@ def check_additions(composer: Composer, composed: Composed, parsed: list[Overrid
         if places := places_of(composer, composed, group):
             value = one.get_value_string()
             raise UserError(f"{_used(group, places)}, got {one.input_line}; try: {places[-1]}={value}")
+
+
+def check_deletions(composed: Composed, parsed: list[Override]) -> None:
+    """Raise UserError where ~key takes away what a run, or the class that has it, cannot be without."""
+    settings = signature(SETTINGS)
+    for one in parsed:
+        if not one.is_delete():
+            continue
+        key = one.get_key_element().lstrip("~")
+        if key in NEEDED or (settings is not None and key in settings.parameters):
+            raise UserError(f"{key} cannot be left out, as every run has one, got {one.input_line}; try: {key}=...")
+        where, _, name = one.key_or_group.rpartition(".")
+        node = OmegaConf.select(composed.cfg, where) if where else None
+        target = node.get("_target_") if isinstance(node, DictConfig) else None
+        known = signature(target) if isinstance(target, str) else None
+        if known is not None and name in known.parameters and known.parameters[name].required:
+            raise UserError(f"{key} cannot be left out, as {target} has no value of its own, got {one.input_line}")
 
 
 def places_of(composer: Composer, composed: Composed, group: str) -> list[str]:

@@ -72,9 +72,11 @@ def charts(section: Section, study: Study, colours: dict[str, int]) -> list[Char
 def mean_and_band(arm: ArmSummary, axis: str, resolution: float) -> tuple[Floats, Floats, Floats, Floats]:
     """x, mean, low, high (n,) over an arm's runs, at each x that one of them was evaluated at.
 
-    Only where all runs reach; between a run's own evaluations its line is taken.
+    Only where all runs reach, but for those that diverged, where others did not: they are cut. Between a run's own
+    evaluations its line is taken.
     """
-    curves = [(getattr(m.curve, axis), m.curve.level) for m in arm.runs]
+    runs = [m for m in arm.runs if not m.run.has_diverged] or arm.runs
+    curves = [(getattr(m.curve, axis), m.curve.level) for m in runs]
     curves = [(x, y) for x, y in curves if len(x) > 1 and np.isfinite(x).all() and np.isfinite(y).all()]
     if not curves:
         return (np.empty(0),) * 4

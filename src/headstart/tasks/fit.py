@@ -14,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
 from headstart.callbacks.divergence import told
-from headstart.report.curves import lower_is_better
 from headstart.report.files import write_whole
-from headstart.report.runs import config_in, rows_in
+from headstart.report.runs import config_in
 from headstart.tasks.agreement import agree, of_first, wait_for_all
 from headstart.tasks.check_first import check_first
 from headstart.tasks.control import check_control
@@ -24,9 +23,10 @@ from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
 from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
+from headstart.tasks.objective import main_figure_of, value_of
 from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
-from headstart.tasks.parts import USUAL, check_adaptation, check_adapters
+from headstart.tasks.parts import check_adaptation, check_adapters
 from headstart.tasks.ranks import run_apart, run_ranks
 from headstart.tasks.rules import settled, write_down
 from headstart.tasks.selection import check_selection
@@ -136,7 +136,7 @@ def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
         first = result.get("divergence") or {}  # an older result does not say more
         raise DivergedError(f"{folder.name}: {told(first, 'optimizer.lr')}; rerun=true runs it again")
     # of rank 0, which alone is sure to have the file of the curve on its disk
-    return float(of_first(_value(cfg, folder, result) if launch.rank() == 0 else math.nan))
+    return float(of_first(value_of(result, folder, cfg.get("objective", "best")) if launch.rank() == 0 else math.nan))
 
 
 def _other_files(cfg: DictConfig, folder: Path) -> str:
@@ -178,32 +178,8 @@ def _changes(cfg: DictConfig) -> dict[str, Any]:
     return {key: cfg[key] for key in OF_THE_COMMAND if key in cfg}
 
 
-def _figure(result: dict[str, Any]) -> str:
-    return str(result.get("monitor", USUAL))  # a result of before 0.3 has none
-
-
 def _shown(result: dict[str, Any]) -> str:
-    value = result["metrics"].get(_figure(result))
+    value = result["metrics"].get(main_figure_of(result))
     if not result.get("evaluations", True):
         return ", without validation"
-    return f", {_figure(result)} {math.nan if value is None else value:.3f}"
-
-
-def _value(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
-    """What cfg.objective says of the run's curve, larger is better; nan of a run without validation."""
-    if not result.get("evaluations", True):  # no validation, no figure of one
-        return math.nan
-    selection = result.get("selection")  # an older result has no such key
-    figure = _figure(result) if selection is None else selection["figure"]
-    mode = "max" if selection is None else selection["mode"]
-    sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
-    kept = result["metrics"][figure]
-    objective = cfg.get("objective", "best")
-    try:
-        rows = {} if objective == "best" else rows_in(folder / "metrics.csv")
-    except (OSError, ValueError):  # another logger wrote the curve
-        rows = {}
-    levels = [sign * row[figure] for step, row in rows.items() if step > 0 and math.isfinite(row.get(figure, math.nan))]
-    if not levels:
-        return math.nan if kept is None else sign * float(kept)  # JSON has no nan
-    return levels[-1] if objective == "last" or mode == "last" else max(levels)
+    return f", {main_figure_of(result)} {math.nan if value is None else value:.3f}"

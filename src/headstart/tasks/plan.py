@@ -115,6 +115,7 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
             f"no batch to train on: {data.sizes['train']} images, {processes} x {data.batch_size} a batch, "
             f"trainer.limit_train_batches={trainer.limit_train_batches}"
         )
+    _check_shares(data, trainer, processes)
     every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
     validates = bool(trainer.limit_val_batches) and not has_no_val(data)
     if isinstance(interval, int) and every is not None and interval > batches and validates:
@@ -131,6 +132,19 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
         validates_every=math.ceil(apart / batches) if every is None else every,
         validations=max(1, batches // apart) if validates else 0,
     )
+
+
+def _check_shares(data: Any, trainer: pl.Trainer, processes: int) -> None:
+    """Raise UserError where a share of the batches of val or test is less than one; Lightning tells when it is late."""
+    for split, limit in (("val", trainer.limit_val_batches), ("test", trainer.limit_test_batches)):
+        if not isinstance(limit, float) or limit in (0.0, 1.0) or not data.sizes.get(split):
+            continue
+        there = -(-len(getattr(data, f"{split}_dataloader")()) // processes)
+        if int(there * limit) == 0:
+            raise UserError(
+                f"trainer.limit_{split}_batches={limit:g} of {there} batches is less than one; try "
+                f"trainer.limit_{split}_batches=1, a batch"
+            )
 
 
 def _batches(data: Any, processes: int) -> int:
