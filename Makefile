@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser lint types check tensorboard wheel bench bench-ddp bench-adaptation clean
+.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint types check tensorboard wheel bench bench-ddp bench-adaptation clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,10 +29,25 @@ test: $(READY)  ## the tests (10 minutes at most on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(READY)  ## the tests with the slow ones
-	$(BIN)/python -m pytest -n 2 -m 'not browser'
+	$(BIN)/python -m pytest -n 2 -m 'not browser and not faults'
+
+test-faults: $(READY)  ## faults at random places: kills, torn files, full disks (40 minutes; FAULTS=0.1 takes 4)
+	FAULTS=$${FAULTS:-1} $(BIN)/python -m pytest -n 2 -m faults tests/faults
 
 test-browser: $(READY)  ## the report page in a headless Chromium
 	$(BIN)/python -m pytest -m browser
+
+# the oldest versions that pyproject.toml lets in, in a .venv of their own
+.venv-lowest/.ready: $(READY) pyproject.toml
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8.2'
+	@touch $@
+
+# every module is imported, a source model is developed and reused as in the demo, and a report is written
+LOWEST := tests/resume/test_resume.py tests/resume/test_kill_points.py tests/cli tests/report tests/modules tests/data/test_printed.py
+test-lowest: .venv-lowest/.ready  ## the tests that matter with the oldest versions of all dependencies (some minutes)
+	.venv-lowest/bin/python -m pytest -q $(LOWEST)
+	cd "$$(mktemp -d)" && $(CURDIR)/.venv-lowest/bin/headstart -m mode=scratch,fine_tuning seed=0,1
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -72,4 +87,4 @@ bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs
 	done
 
 clean:  ## remove what was built; outputs/ stays
-	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache

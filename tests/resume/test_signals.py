@@ -19,8 +19,8 @@ RUN = [  # 12 steps in 3 epochs; last.ckpt is written at the end alone, but for 
     "trainer.limit_val_batches=3", "trainer.limit_test_batches=2", "callbacks.checkpoint.min_interval_s=1000",
     "+callbacks.stop._target_=resume_plugins.Stop",
 ]  # fmt: skip
-TWO = ["trainer=ddp_cpu", "target.batch_size=8"]
-WORKERS = ["target.num_workers=2"]
+TWO = ("trainer=ddp_cpu", "target.batch_size=8")
+WORKERS = ("target.num_workers=2",)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,9 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "by", "hook", "step", "saved", "overrides"),
     [
-        (signal.SIGTERM, 143, "SIGTERM", "on_train_batch_start", 5, 6, WORKERS),
-        pytest.param(signal.SIGINT, 130, "Ctrl-C", "on_validation_batch_end", 8, 8, (), marks=slow),
+        (signal.SIGTERM, 143, "SIGTERM", "on_train_batch_start", 5, 6, ()),
+        pytest.param(signal.SIGTERM, 143, "SIGTERM", "on_train_batch_start", 5, 6, WORKERS, marks=slow),
+        pytest.param(signal.SIGINT, 130, "Ctrl-C", "on_validation_start", 8, 8, (), marks=slow),
         pytest.param(signal.SIGHUP, 129, "SIGHUP", "on_before_optimizer_step", 0, 1, (), marks=slow),
         pytest.param(signal.SIGTERM, 143, "SIGTERM", "on_train_epoch_end", 12, 12, (), marks=slow),
         pytest.param(
@@ -63,7 +64,7 @@ slow = pytest.mark.slow
             "on_train_batch_end",
             2,
             2,
-            ["trainer.accumulate_grad_batches=2"],
+            ("trainer.accumulate_grad_batches=2",),
             marks=slow,
         ),
     ],

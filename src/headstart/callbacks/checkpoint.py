@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import inspect
 import math
 import os
 import time
@@ -143,6 +144,10 @@ class BestAndLast(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["run_hash"], checkpoint["should_stop"] = self.run_hash, trainer.should_stop
+        for state in checkpoint.get("lr_schedulers", []):
+            # of torch 2.6's SWALR, which makes it anew; a checkpoint with a function cannot be read as plain values
+            for name in [name for name, value in state.items() if inspect.isroutine(value)]:
+                del state[name]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         trainer.should_stop = checkpoint.get("should_stop", False)  # or one that was stopped early would go on

@@ -171,6 +171,7 @@ class _Cut:
 
     def __init__(self, positions: NDArray[np.int64], batch_size: int) -> None:
         self.positions, self.batch_size = positions, batch_size
+        self.sampler = positions  # Lightning asks a batch sampler for it, to see whether it shuffles
 
     def __iter__(self) -> Iterator[list[int]]:
         for begin in range(0, len(self.positions), self.batch_size):
