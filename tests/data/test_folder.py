@@ -348,3 +348,15 @@ def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_
     assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
     with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
         _ = made(fold=1, val_shots=0).splits
+
+
+def test_test_images_without_class_folders_are_an_error_that_says_the_way_out(class_folders):
+    root = class_folders(below="all/train").parent
+    (root / "test").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "test" / "1.png")
+    with pytest.raises(UserError) as said:
+        folder(root)
+    assert f"{root}/test holds 1 images and no class folder" in str(said.value)
+    assert "'target.folders={train:train}'" in str(said.value)
+    assert f"headstart task=predict predict.images={root}/test" in str(said.value)
+    assert folder(root, folders={"train": "train"}).sizes == {"train": 12, "val": 4, "test": 4}

@@ -150,3 +150,9 @@ def test_the_same_contours_in_other_colours_are_another_picture():
     assert same_picture(one, one) == 0
     assert same_picture(one, one[..., ::-1]) is None
     assert same_picture(one, (one + 40).clip(0, 255)) is None
+
+
+def test_two_images_of_little_contrast_are_not_one_picture_because_their_pixels_are_near():
+    one, two = np.random.default_rng(0).normal(128, 5, (2, SIDE, SIDE, 3))
+    assert np.abs(one - two).mean() < near.DIFFERENCE
+    assert same_picture(one, two) is None

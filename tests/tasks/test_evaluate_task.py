@@ -33,6 +33,7 @@ def run(tmp_path_factory):
                 grey = (chance.normal(90 + 40 * number, 30) + chance.normal(0, 30, (16, 16))).clip(0, 255)
                 path = folder / "photos" / split / name / f"{image:02}.png"
                 Image.fromarray(grey.astype(np.uint8)).save(path)
+    shutil.copy(folder / "photos" / "train" / "ants" / "00.png", folder / "photos" / "train" / "bees" / "=00.png")
     data = ["data@target=image_folder", f"target.root={folder}/photos", "target.batch_size=8"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -100,6 +101,13 @@ def test_classes_are_found_by_name_where_the_data_has_some_of_them_at_other_plac
     assert found["images"] == 24
     right = found["confusion"][1][1] + found["confusion"][2][2]
     assert found["metrics"]["test/accuracy"] == pytest.approx(right / 24)
+
+
+def test_the_runs_folder_has_a_table_of_the_images_that_are_there_twice(run):
+    assert (run / "duplicates.csv").read_text().splitlines() == [
+        "kind,split,file,label,other_split,other_file,other_label,difference",
+        "copy,train,train/ants/00.png,ants,train,train/bees/=00.png,bees,0.0",
+    ]
 
 
 @pytest.fixture
