@@ -19,6 +19,7 @@ from PIL import Image
 from composed import CONF
 from headstart.data.folder import ImageFolder
 from headstart.data.named import SETS, Named
+from headstart.data.whole import Whole
 from headstart.tasks.train import train
 from headstart.types import Pixels, UserError
 
@@ -213,6 +214,19 @@ def test_cifar_is_read_from_its_own_files(tmp_path, monkeypatch):
     assert data.class_names[3] == "thing 3"
     got = {image.numpy().tobytes() for image in data.splits["test"].at(np.arange(30))}
     assert got == {one.reshape(3, 32, 32).transpose(1, 2, 0).tobytes() for one in flat}
+
+
+def test_all_images_of_the_official_splits_are_evaluated_as_they_are_stored(mnist):
+    data = named("MNIST", mnist)
+    assert data.given_splits == ("train", "test")
+    assert Whole(data).sizes == {"test": 140}
+    whole = Whole(data, splits=("train",))
+    label = dict(zip(whole.names("test"), whole.splits["test"].label.tolist(), strict=True))
+    assert label == {f"train/{number:06}": number // 10 for number in range(100)}
+    of = {name: one for split in data.sizes for name, one in zip(data.names(split), data.contents(split), strict=True)}
+    assert dict(zip(whole.names("test"), whole.contents("test"), strict=True)).items() <= of.items()
+    with pytest.raises(UserError, match="none are drawn by shots=5"):
+        _ = Whole(named("MNIST", mnist, shots=5)).splits
 
 
 def test_what_cannot_be_downloaded_is_said_with_the_reason(tmp_path, monkeypatch):

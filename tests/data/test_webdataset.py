@@ -27,6 +27,7 @@ from headstart.data.order import EpochOrder, Shares
 from headstart.data.shards import Classes, indexed, shards_of
 from headstart.data.stream import Lanes, drawn, stream_shares
 from headstart.data.webdataset import WebDataset, by_workers, divided_shards
+from headstart.data.whole import Whole
 from headstart.types import Pixels, UserError
 from killed import command, said
 from numbered import SaveAfter, Witness, numbers, passed, trainer
@@ -541,6 +542,19 @@ def test_lanes_without_counts_have_shards_of_their_own_in_each_round():
 
 
 # ------------------------------------------------------------------ the command
+
+
+def test_all_images_of_shards_are_evaluated_in_their_order_and_one_shard_is_enough(shards):
+    whole = Whole(web(shards))
+    assert whole.sizes == {"test": sum(SHARDS)}
+    seen = [batch.image[:, 0, 0, 0] for batch in whole.plain_dataloader("test")]
+    assert torch.cat(seen).tolist() == list(range(sum(SHARDS)))
+    assert not hasattr(whole, "contents")
+    one = web(shards, urls=f"{shards}/part-0.tar", val_urls=None, test_urls=None)
+    assert one.given_splits == ("train",)
+    assert Whole(one).sizes == {"test": SHARDS[0]}
+    with pytest.raises(UserError, match="val and test take whole shards of train"):
+        one.setup("fit")
 
 
 @pytest.fixture

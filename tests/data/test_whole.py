@@ -86,6 +86,8 @@ def test_data_that_are_drawn_or_in_memory_are_all_there(digits, printed):
     of = digits(shots=None)
     assert Whole(of).sizes == {"test": 1797}
     assert len(set(Whole(of).names("test"))) == 1797
+    with pytest.raises(UserError, match="none are drawn by val_shots=2; leave that null"):
+        _ = Whole(digits(val_shots=2)).splits
     letters = printed(per_class=3, held_out=2)
     assert Whole(letters).sizes == {"test": 7 * letters.num_classes}
     assert Whole(letters, splits=("val",)).sizes == {"test": 2 * letters.num_classes}

@@ -311,9 +311,7 @@ class ListedImages(Images):
 
         Raises UserError where settings choose some of the images.
         """
-        settings = ("shots", "val_shots", "fraction", "fold")
-        if given := [f"{name}={getattr(self, name)}" for name in settings if getattr(self, name) is not None]:
-            raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
+        self.check_none_left_out("shots", "val_shots", "fraction", "fold")
         headers = self._headers()
         listed = [classes for split, classes in self._by_class().items() if split in splits]
         class_of = {

@@ -232,8 +232,15 @@ class Images(LightningDataModule, ABC):
 
         They need not be enough to train on. Raises UserError where settings leave images out.
         """
+        self.check_none_left_out("val_shots")  # of others val has the rest
         wanted = [split for split in self.splits if split in splits]
         return Joined([self.splits[split] for split in wanted]), [one for split in wanted for one in self.names(split)]
+
+    def check_none_left_out(self, *settings: str) -> None:
+        """Raise UserError where one of these settings, which choose some of the images, is not null."""
+        given = [f"{name}={value}" for name in settings if (value := getattr(self, name, None)) is not None]
+        if given:
+            raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
 
     def check_trainable(self) -> None:
         """Raise UserError where these data cannot be trained on, as far as is known before any file is opened."""

@@ -243,7 +243,11 @@ class Named(Images):
         return tuple(self._parts)
 
     def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
-        """All images of these official splits, and their names; nothing is divided."""
+        """All images of these official splits, and their names; nothing is divided.
+
+        Raises UserError where settings choose some of the images.
+        """
+        self.check_none_left_out("shots", "val_shots", "fraction", "fold")
         called = {split: self._called(split) for split in self._parts if split in splits}
         names = [name for of in called.values() for name in of]
         places = [(split, number) for split, of in called.items() for number in range(len(of))]
