@@ -65,7 +65,10 @@ def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal
     told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
     advice = next((advice for _, _, advice in parts.values() if advice), "")
     if unreadable == "error":
-        raise UserError(f"{told}; {advice and f'{advice}; or '}repair them, take them away, or leave them out with target.unreadable=skip")
+        raise UserError(
+            f"{told}; {f'{advice}; or ' if advice else ''}repair them, take them away, or leave them out with "
+            "target.unreadable=skip"
+        )
     log.warning("%s; they are left out", told)
     return set(found) - set(broken)
 
