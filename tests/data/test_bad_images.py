@@ -109,6 +109,22 @@ def test_a_jpeg_of_100_megapixels_is_decoded_at_an_eighth(tmp_path, monkeypatch)
     assert loaded == [(1250, 1250)]
 
 
+def test_16_bit_files_of_a_camera_of_12_bits_ask_for_the_range_before_training_and_are_read_with_it(class_folders):
+    root = class_folders()
+    values = np.linspace(0, 4000, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(values).save(root / "ants" / "deep.png")
+    with pytest.raises(UserError) as told:
+        folder(root).setup("fit")
+    assert (
+        "ants/deep.png (its 16-bit values reach 4000 of 65535 and would be nearly black); "
+        "set target.value_range=[low,high], which become black and white, as [0,4095]; or repair" in str(told.value)
+    )
+    data = folder(root, value_range=(0, 4095))
+    split = next(split for split in data.sizes if "ants/deep.png" in data.names(split))
+    made = data.splits[split].at(np.array([data.names(split).index("ants/deep.png")]))
+    assert np.array_equal(made[0, :, :, 0], np.rint(values * (255 / 4095)))
+
+
 @pytest.mark.parametrize("unreadable", ["error", "skip"])
 def test_an_image_above_the_limit_of_pixels_is_named_before_training_and_never_decoded(
     class_folders, caplog, unreadable
@@ -116,11 +132,11 @@ def test_an_image_above_the_limit_of_pixels_is_named_before_training_and_never_d
     root = class_folders()
     Image.new("L", (50, 50)).save(root / "ants" / "bomb.png")
     data = folder(root, max_pixels=2499, unreadable=unreadable)
-    said = "ants/bomb.png (it has more pixels than max_pixels=2499 allows (50 x 50 = 2500 pixels)"
+    said = "ants/bomb.png (it has more pixels than max_pixels=2499 allows (50 x 50 = 2500 pixels))"
     if unreadable == "error":
         with pytest.raises(UserError) as told:
             data.setup("fit")
-        assert said in str(told.value)
+        assert f"{said}; where it is no attack, raise target.max_pixels; or repair them" in str(told.value)
     else:
         assert sum(data.sizes.values()) == 20
         assert said in caplog.text

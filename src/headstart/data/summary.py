@@ -60,10 +60,15 @@ def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal
             f"{len(heic)} of {len(found)} files in {root} are {HEIC_MISSING}: {_listed(heic)}; install it, or leave "
             "them out with target.unreadable=skip"
         )
-    listed = _listed([f"{name} ({why})" for name, why in broken.items()])
+    parts = {name: why.partition("; ") for name, why in broken.items()}
+    listed = _listed([f"{name} ({reason})" for name, (reason, _, _) in parts.items()])
     told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
+    advice = next((advice for _, _, advice in parts.values() if advice), "")
     if unreadable == "error":
-        raise UserError(f"{told}; repair them, take them away, or leave them out with target.unreadable=skip")
+        raise UserError(
+            f"{told}; {f'{advice}; or ' if advice else ''}repair them, take them away, or leave them out with "
+            "target.unreadable=skip"
+        )
     log.warning("%s; they are left out", told)
     return set(found) - set(broken)
 
