@@ -458,7 +458,7 @@ def test_two_jobs_of_one_folder_at_a_time_train_once(monkeypatch):
     Path("study/run").mkdir(parents=True)
     cfg = composed("mode=scratch", "control=true", folder=Path("study/run"))
     done = []
-    with held_alone(Path("study/run") / LOCK, what="it"):
+    with held_alone(Path("study/run") / LOCK, what="it", folder=Path("study/run")):
         jobs = [threading.Thread(target=lambda: done.append(fit(cfg=cfg))) for _ in range(2)]
         for job in jobs:
             job.start()

@@ -55,6 +55,7 @@ def flip(path, *, mends_checksum=False):
         ["task=predict", "predict.run_dir=mine", "predict.images=nowhere"],
         ["task=export", "export.run_dir=mine"],
         ["task=embed", "embed.run_dir=mine"],
+        ["resume=mine", "trainer.max_epochs=9"],
         ["mode=fine_tuning", "backbone.width=4", "weights=file", "weights.path=mine/checkpoints/best.ckpt"],
     ],
     ids=lambda task: task[0],
@@ -63,7 +64,8 @@ def test_a_run_s_changed_best_checkpoint_is_refused_by_whoever_reads_it(best, ca
     flip(best, mends_checksum=mends_checksum)
     assert main(task) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "error: " in line]
-    assert "mine/checkpoints/best.ckpt is damaged" in line
+    told = "mine cannot be prolonged: its best.ckpt" if task[0] == "resume=mine" else "mine/checkpoints/best.ckpt"
+    assert f"{told} is damaged" in line
     assert not Path("mine/export").exists()
 
 

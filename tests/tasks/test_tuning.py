@@ -58,7 +58,7 @@ def trained(monkeypatch):
         result = {
             "format": 1, **about, "mode": cfg.mode, "seed": cfg.seed, "monitor": "val/accuracy", "selection": None,
             "evaluations": [{"epoch": epochs, "step": 4 * epochs, "examples": 50 * epochs, "wall_s": 1.5}],
-            "steps": 4 * epochs, "examples": 50 * epochs, "wall_s": 1.5,
+            "steps": 4 * epochs, "examples": 50 * epochs, "wall_s": 1.5, "metrics": {},
         }  # fmt: skip
         write_json(folder / "result.json", result)
 

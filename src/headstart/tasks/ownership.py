@@ -33,7 +33,8 @@ def finished_run(cfg: DictConfig, folder: Path) -> dict[str, Any] | None:
     Raises UserError where the run's curve is no longer what it wrote.
     """
     result = None if cfg.get("rerun") else finished(folder)
-    if result is not None and (marked := marked_hashes(folder)) and result.get("hash") not in (*marked, *_hashes(cfg)):
+    of_run, marked = (result or {}).get("hash"), marked_hashes(folder)
+    if of_run and marked and of_run not in (*marked, *_hashes(cfg)):
         return None  # rerun=true was about to replace it, and was stopped
     if result is not None and (changed := changed_files(folder, result, CURVE)):
         raise UserError(

@@ -18,6 +18,7 @@ from headstart.tasks.folders import finished
 from headstart.tasks.names import LONGEST, config_hash, own_overrides, safe
 from headstart.tasks.resume import damage_of
 from headstart.tasks.saved import saved_job
+from headstart.tasks.saved_run import changed_since
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ def _result(folder: Path, cfg: DictConfig, key: str, length: int) -> dict[str, A
         )
     if result.get("state") == "diverged":
         raise UserError(f"the run in {folder} has diverged, and more of it would be no better; try a smaller rate")
+    if damage := changed_since(folder, result, folder / "checkpoints" / BEST):
+        raise UserError(f"the run in {folder} cannot be prolonged: its {BEST} is damaged ({damage})")
     own = next((one for one in LENGTHS if (OmegaConf.select(cfg, one) or -1) > 0), None)
     if key != own:
         raise UserError(f"the length of the run in {folder} is set by {own}, got {key}; try {own}=...")
