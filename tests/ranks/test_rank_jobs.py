@@ -123,7 +123,8 @@ def test_an_adaptive_sweeper_draws_once_for_all_ranks_and_gets_the_value_of_each
     (tmp_path / "mine" / "hydra" / "sweeper" / "climber.yaml").write_text(
         "# @package hydra.sweeper\n_target_: hydra_plugins.climber.Climber\njobs: 2\n"
     )
-    command = ["--config-dir", "mine", "-m", *FAST, "trainer=ddp_cpu", "mode=scratch", "hydra/sweeper=climber"]
+    own = ["trainer=ddp_cpu", "mode=scratch", "hydra/sweeper=climber", "objective=best"]
+    command = ["--config-dir", "mine", "-m", *FAST, *own]
     assert main(command) == 0
     folders = runs()
     assert len(folders) == 2
