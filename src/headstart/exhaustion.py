@@ -1,4 +1,4 @@
-"""Failures for want of memory, disk space, open files or processes, and the settings that need less."""
+"""Failures for want of memory, open files or processes, and the settings that need less."""
 
 from __future__ import annotations
 
@@ -57,9 +57,6 @@ def _of_worker(what: str) -> str:
 def _of_system(error: OSError) -> str | None:
     if error.errno == errno.ENOMEM:
         return f"the memory of this machine is full; {FEWER_WORKERS}, and {LESS_MEMORY}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" to write {error.filename}" if error.filename else ""
-        return f"no space is left on the disk{where}; make room, then go on with the run: headstart resume=<run folder>"
     if error.errno == errno.EFBIG:
         where = f" {error.filename}" if error.filename else ""
         return f"the file{where} may not become larger (ulimit -f); lift the limit, then go on with the run"
