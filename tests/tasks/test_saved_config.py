@@ -126,7 +126,7 @@ def written(folder, config):
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
     (folder / "checkpoints").mkdir(exist_ok=True)
     (folder / "checkpoints" / "best.ckpt").touch()
-    (folder / "result.json").write_text(json.dumps({"class_names": ["a", "b"], "num_classes": 2}))
+    (folder / "result.json").write_text(json.dumps({"class_names": ["a", "b"], "num_classes": 2, "metrics": {}}))
     file = folder / ".hydra" / "config.yaml"
     file.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False))
     hydra = {"runtime": {"cwd": str(Path.cwd())}, "overrides": {"task": []}, "job": {"name": "headstart", "num": 0}}
@@ -222,9 +222,9 @@ def test_what_our_own_code_writes_into_configs_is_allowed():
         name
         for file in SOURCE.rglob("*.py")
         for name in re.findall(r'"_target_": "([\w.]+)"', file.read_text(encoding="utf-8"))
-    } - {"pytorch_lightning.Trainer"}
-    assert said <= set(WRITTEN)
-    assert all(is_allowed(name) for name in WRITTEN)
+    }
+    assert len(said) > 5
+    assert [name for name in said | set(WRITTEN) if not is_allowed(name)] == []
 
 
 def test_a_module_that_a_config_names_is_not_imported_to_find_out_what_it_is(tmp_path, monkeypatch):
