@@ -67,6 +67,7 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
         damage = result_damage(folder)
         why = f", whose result.json is damaged ({damage}); rerun=true runs it again" if damage else ""
         raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}{why}")
+    cfg = run_config(folder)  # first: of another person's run nothing else is read before it is allowed
     path = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
@@ -75,7 +76,7 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
             f"{path} is damaged ({damage}), so the figures of {folder.name} are not this model's; put a whole copy in "
             "its place, or run it again with rerun=true"
         )
-    return SavedRun(folder, result, run_config(folder), path)
+    return SavedRun(folder, result, cfg, path)
 
 
 def changed_since(folder: Path, result: Mapping[str, Any], checkpoint: Path) -> str:
