@@ -59,7 +59,7 @@ types: $(READY)  ## mypy, strict
 check: lint types test  ## what CI runs
 
 tensorboard: $(READY)  ## the curves of all runs
-	$(BIN)/tensorboard --logdir outputs
+	$(BIN)/tensorboard --logdir outputs --host localhost
 
 wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --installer uv

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -153,9 +154,10 @@ class Dangerous:
 )
 def test_a_file_that_would_run_code_is_refused_with_the_reason_and_what_to_do(tmp_path, what, capsys):
     torch.save({"state_dict": net().state_dict(), "other": what}, tmp_path / "x.pth")
-    with pytest.raises(UserError, match=r"would run code from the file \(it asks for .*save its tensors alone"):
+    with pytest.raises(UserError, match=r"would run code from the file \(it asks for .*save its tensors alone") as told:
         tensors_in(tmp_path / "x.pth")
     assert "ran" not in capsys.readouterr().out
+    assert "weights_only=False" not in "".join(traceback.format_exception(told.value))  # torch's advice
 
 
 def test_half_a_file_no_file_and_one_without_tensors_are_errors_that_say_so(tmp_path):

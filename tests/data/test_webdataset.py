@@ -24,7 +24,7 @@ from composed import TINY
 from headstart.cli import main
 from headstart.data.augment import RandomAffine
 from headstart.data.order import EpochOrder, Shares
-from headstart.data.shards import Classes, indexed, shards_of
+from headstart.data.shards import Classes, Members, indexed, samples, shards_of
 from headstart.data.stream import Lanes, drawn, stream_shares
 from headstart.data.webdataset import WebDataset, by_workers, divided_shards
 from headstart.data.whole import Whole
@@ -39,6 +39,11 @@ GREY = Pixels(size=8, channels=1, mean=(0.0,), std=(1 / 255,))  # the image's nu
 SHARDS = (5, 9, 3, 7, 6, 4)  # images in each
 TRAIN = 24  # images of shards 0 to 3
 KINDS = ("ant", "bee", "cat")
+
+
+@pytest.fixture(autouse=True)
+def _pipes(monkeypatch):
+    monkeypatch.setenv("HEADSTART_PIPE", "1")  # as --pipe does
 
 
 def png(number: int, kind="PNG") -> bytes:
@@ -512,6 +517,33 @@ def test_a_shard_that_is_cut_off_is_named(tmp_path, shards):
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2 + 100])
     with pytest.raises(UserError, match=r"the shard .*cut\.tar cannot be read \(ReadError: .*is it a whole tar file"):
         web(shards, urls=f"{tmp_path}/cut.tar")
+
+
+@pytest.mark.parametrize("scheme", ["pipe", "PIPE", " pipe", "pIpE"])
+def test_a_command_of_the_shell_is_run_only_where_the_command_line_permits_it(tmp_path, monkeypatch, shards, scheme):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEADSTART_PIPE")
+    for urls in (f"{scheme}:touch exploded", f"{{{scheme}:touch,x://y}} exploded", f"{scheme}:touch exploded; x://y"):
+        for where in ("urls", "val_urls", "test_urls"):
+            with pytest.raises(UserError, match=r"would run a command of the shell.*add --pipe"):
+                web(shards, **{"urls": f"{shards}/part-0.tar", "samples": 9, "classes": ["0", "1"], where: urls})
+        with pytest.raises(UserError, match="add --pipe"):
+            next(samples(urls.replace("{", ""), Members(None, "cls", None)))
+    with pytest.raises(UserError):
+        web(shards, urls="-", samples=9)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_flag_permits_commands_of_the_shell_for_one_command_and_a_variable_of_the_shell_does_not(
+    tmp_path, monkeypatch, shards, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    urls = f"pipe:cat {shards}/part-{{0..3}}.tar"
+    run = ["data@target=webdataset", f"target.urls='{urls}'", "target.samples=9", *TINY, "mode=scratch"]
+    assert main([*run, "task=plan", "target.classes=[a]"]) == 2  # _pipes has set the variable
+    assert "add --pipe" in capfd.readouterr().err
+    assert main([*run, "task=plan", "target.classes=[a]", "--pipe"]) != 0
+    assert "add --pipe" not in capfd.readouterr().err
 
 
 def test_a_command_that_fails_is_named_though_what_it_gave_was_whole(shards):

@@ -45,12 +45,13 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # not `from error`: its text advises to run what the file says
         raise UserError(
             f"{path} holds more than tensors and plain values, and reading that would run code from the file "
-            f"({_wanted(path) or _reason(error)}); where you trust it, save its tensors alone: "
-            "torch.save(torch.load(path, weights_only=False)['state_dict'], 'weights.pth'), of a whole model "
-            "torch.save(torch.load(path, weights_only=False).state_dict(), 'weights.pth')"
-        ) from error
+            f"({_wanted(path) or _reason(error)}); ask whoever made it to save its tensors alone, as .safetensors "
+            "or by torch.save(model.state_dict(), 'weights.pth'); where you trust the file, do so yourself in Python: "
+            "torch.serialization.safe_globals says which classes torch.load may make"
+        ) from None
     except Exception as error:  # torch raises whatever its zip reader or a half pickle does
         raise UserError(f"cannot read {path}: {_of_another_kind(path) or _reason(error)}") from error
     return _state(content, path)

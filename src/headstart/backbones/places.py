@@ -1,4 +1,4 @@
-"""Where does a weights.path say that the file is?"""
+"""The place that a weights.path names: a file, an address, the hub."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from headstart.credentials import usable
 from headstart.given_path import given_path
 from headstart.types import UserError
 
@@ -42,7 +43,7 @@ def place_of(path: str) -> Path | Url | OnHub:
 
     Raises UserError for another scheme, and for an address that names no file.
     """
-    scheme = SCHEME.match(path)
+    scheme = SCHEME.match(usable(path))
     if scheme is None:
         return given_path(path, "weights.path")
     kind = scheme[1].lower()

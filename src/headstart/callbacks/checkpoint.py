@@ -23,6 +23,7 @@ from headstart import interruption
 from headstart.callbacks.divergence import Divergence
 from headstart.callbacks.ema import EMA
 from headstart.callbacks.stop_together import StopTogether
+from headstart.checkpoints import loaded
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -160,12 +161,12 @@ class BestAndLast(Callback):
         if self.best:
             # younger than this state, where the run was killed between the two files: then what that file holds is
             # the best one, and equals what this run finds at the same step (but for a GPU's rounding)
-            kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True, mmap=True)
+            kept = loaded(self.folder / BEST, mmap=True)
             self.best = kept["callbacks"][self.state_key]["best"]
 
     def replace_weights(self, state: dict[str, Any]) -> None:
         """Give best.ckpt other weights, of its model as it was changed after it was chosen; on the first rank."""
-        kept = torch.load(self.folder / BEST, map_location="cpu", weights_only=True)
+        kept = loaded(self.folder / BEST)
         kept["state_dict"] = state
         _written(kept, self._partial(BEST))
         self._put(BEST)

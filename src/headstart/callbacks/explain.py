@@ -18,6 +18,7 @@ from torch import nn
 
 from headstart.backbones.file import torn_part
 from headstart.callbacks.random_states import random_states, set_random_states
+from headstart.checkpoints import loaded
 from headstart.explain.gallery import png
 from headstart.explain.network import Network
 from headstart.explain.picture import Images, Picture, Shown, Subject, UnfitError
@@ -154,7 +155,7 @@ class Explain(Callback):
         if torn := torn_part(path):
             self._say(f"{path} is damaged (its part {torn}): nothing is shown of the time before training")
             return None
-        kept = torch.load(path, map_location="cpu", weights_only=True)
+        kept = loaded(path)
         found = Network(copy.deepcopy(network.backbone), copy.deepcopy(network.head), network.several)
         found.backbone.load_state_dict(kept["backbone"])
         found.head.load_state_dict(kept["head"])

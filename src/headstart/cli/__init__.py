@@ -1,16 +1,18 @@
-"""What does the command `headstart` do?"""
+"""The command `headstart`."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 
 from headstart import interruption, launch, slurm
 from headstart.cli import collector
+from headstart.cli.failures import one_line, show_trace
+from headstart.credentials import mask_logs, masked
 from headstart.interruption import Interruption
+from headstart.permissions import permitted
 from headstart.types import UserError
 
 
@@ -21,9 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     HYDRA_FULL_ERROR=1 shows the trace as well.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    mask_logs()
     trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with interruption.handled(), collector.resting():
+        with interruption.handled(), collector.resting(), permitted(given):
             code = _exit_code(given, trace)
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
@@ -41,8 +44,6 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains
         return 141
     except Exception as error:
-        from headstart.cli.failures import one_line
-
         return _told(error, one_line(error) + ("" if trace else "; for the full trace add --trace"), 1, trace)
 
 
@@ -65,7 +66,7 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
     run = run_to_resume(found)
     if run is not None:
-        return exit_code_of_resumed(run, trace)
+        return exit_code_of_resumed(run, found, trace)
     from headstart.cli.run import exit_code
 
     return exit_code(found, trace)
@@ -73,8 +74,8 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
 def _told(error: BaseException, message: str, code: int, trace: bool) -> int:
     if trace:
-        traceback.print_exception(error)
-    print(f"headstart: error: {message}", file=sys.stderr)
+        show_trace(error)
+    print(f"headstart: error: {masked(message)}", file=sys.stderr)
     return code
 
 

@@ -15,6 +15,8 @@ FLAGS = {
     "--help": "",
     "--version": "",
     "--trace": "",
+    "--trust": "",
+    "--pipe": "",
     "--run": "",
     "--multirun": "",
     "--cfg": "value",
@@ -26,7 +28,6 @@ FLAGS = {
     "--config-name": "value",
     "--hydra-help": "",
     "--shell-completion": "",
-    "--experimental-rerun": "value",
 }
 SHORT = {
     "-h": "--help",
@@ -46,7 +47,7 @@ CHOICES = {
 }
 FOLDERS = ("--config-dir", "--config-path")
 COMMANDS = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # one at a time
-OURS = ("--help", "--version", "--trace")  # the others are Hydra's
+OURS = ("--help", "--version", "--trace", "--trust", "--pipe")  # the others are Hydra's
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Arguments:
     @property
     def composes(self) -> bool:
         """Whether this command composes a config that can be checked."""
-        return not {"--hydra-help", "--shell-completion", "--experimental-rerun"} & set(self.flags)
+        return not {"--hydra-help", "--shell-completion"} & set(self.flags)
 
     @property
     def runs(self) -> bool:

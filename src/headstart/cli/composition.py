@@ -22,9 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
-from headstart.cli.conf_folder import conf_dir
 from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.value_types import UNKNOWN
+from headstart.conf_folder import conf_dir
 from headstart.types import UserError
 
 VERSION_BASE = "1.3"

@@ -9,10 +9,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.cli.closest import hint, listed
 from headstart.cli.composition import Composed, Composer
-from headstart.cli.conf_folder import conf_dir
 from headstart.cli.failures import hydras_reason
 from headstart.cli.nodes import SETTINGS, names_of, unknown_key, unknown_top
 from headstart.cli.signatures import signature
+from headstart.conf_folder import conf_dir
 from headstart.tasks.settings import NEEDED
 from headstart.types import UserError
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 
+from headstart.credentials import masked
 from headstart.exhaustion import exhausted
 from headstart.types import DivergedError, UserError
 
@@ -23,13 +26,18 @@ def one_line(error: BaseException) -> str:
     """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
     cause = root_cause(error)
     if isinstance(cause, UserError | DivergedError):
-        return str(cause)
+        return masked(str(cause))
     if told := exhausted(cause) or no_room(cause):
-        return told
-    text = _flat(str(cause))
+        return masked(told)
+    text = masked(_flat(str(cause)))
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
     made = f" (while making {key[1]})" if key else ""
     return f"{type(cause).__name__}: {text}{made}" if text else f"{type(cause).__name__}{made}"
+
+
+def show_trace(error: BaseException) -> None:
+    """Print an exception's trace to stderr, secrets masked."""
+    print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr)
 
 
 def hydras_reason(error: BaseException) -> str:
@@ -43,7 +51,7 @@ def hydras_reason(error: BaseException) -> str:
         if text and not any(text in earlier for earlier in texts):
             texts.append(text)
         seen = seen.__cause__
-    return ": ".join(texts) or type(error).__name__
+    return masked(": ".join(texts)) or type(error).__name__
 
 
 def no_room(error: BaseException) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import wrap
 
-from headstart.cli.conf_folder import conf_dir
 from headstart.cli.groups import Group, groups
+from headstart.conf_folder import conf_dir
 
 WIDTH = 100  # columns
 INDENT = 24  # where descriptions begin
@@ -26,6 +26,8 @@ FLAGS = [
     ("--package KEY", "with --cfg: only this part"),
     ("--config-dir FOLDER", "a folder of your own groups and options"),
     ("--trace", "where something fails, show the full trace"),
+    ("--trust", "use the config in a run's folder although it is not your own: it may run code"),
+    ("--pipe", "let pipe:<command> in the addresses of data run that command of the shell"),
     ("--info", "how Hydra composed the config"),
     ("--hydra-help", "Hydra's own flags, --shell-completion among them"),
     ("--version", "the version of headstart"),

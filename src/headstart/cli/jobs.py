@@ -16,14 +16,17 @@ from typing import NoReturn
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from headstart import interruption, launch
 from headstart.cli import collector
 from headstart.cli.failures import one_line, root_cause
+from headstart.credentials import mask_logs, masked, remember
 from headstart.interruption import Interruption
 from headstart.tasks.names import register
 from headstart.tasks.ownership import TakenError
+from headstart.tasks.signature import sign
+from headstart.tasks.written_config import hide_credentials
 from headstart.types import DivergedError, UserError
 
 ERROR_FILE = "error.txt"
@@ -44,19 +47,23 @@ FAILURES: list[Failure] = []  # of this process, since the command began
 VALUES: list[float] = []  # what its jobs gave a sweeper
 
 
-def job(cfg: DictConfig) -> object:
+def job(cfg: DictConfig, *, is_resumed: bool = False) -> object:
     """What the chosen task returns: the function that `cfg.<task>._target_` names, called with the config.
 
     Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra. A rank
     that torchrun or SLURM has started ends there. A job whose training diverged is none of that: it has its result,
-    counts as failed, and in a sweep gives nan.
+    counts as failed, and in a sweep gives nan. is_resumed: the folder's config was read from there, not composed.
     """
+    mask_logs()
+    remember(OmegaConf.to_container(cfg, resolve=False))
     with _where_the_command_was_started():
-        return _result(cfg)
+        return _result(cfg, is_resumed)
 
 
-def _result(cfg: DictConfig) -> object:
+def _result(cfg: DictConfig, is_resumed: bool) -> object:
     folder = _run_folder()
+    if folder is not None and not is_resumed:
+        _keep_own(folder)
     file = ERROR_FILE if launch.rank() == 0 else f"error-rank{launch.rank()}.txt"
     if folder is not None:
         (folder / file).unlink(missing_ok=True)
@@ -80,7 +87,7 @@ def _result(cfg: DictConfig) -> object:
         FAILURES.append(failure)
         if folder is not None and not isinstance(root_cause(error), TakenError):
             is_told = isinstance(error, DivergedError)
-            text = f"{error}\n" if is_told else "".join(traceback.format_exception(error))
+            text = masked(f"{error}\n" if is_told else "".join(traceback.format_exception(error)))
             with suppress(OSError):  # on a full disk the message is all that is left
                 (folder / file).write_text(text, encoding="utf-8")
         if isinstance(error, DivergedError) and HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -117,6 +124,20 @@ def _to_go_on(cfg: DictConfig, folder: Path | None) -> str:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return "to go on, give the same command with resume=auto"
     return f"to go on: headstart resume={relative(folder)}"
+
+
+def _keep_own(folder: Path) -> None:
+    """Let what Hydra has just written into a run's folder, and into its sweep's, hold no credentials, and be signed."""
+    hydra = HydraConfig.get()
+    for name in ("config.yaml", "overrides.yaml", "hydra.yaml"):
+        hide_credentials(folder / str(hydra.output_subdir) / name)
+    if launch.rank() > 0:
+        return
+    if hydra.mode == RunMode.MULTIRUN:
+        hide_credentials(Path(hydra.sweep.dir) / "multirun.yaml")
+    config = folder / str(hydra.output_subdir) / "config.yaml"
+    if config.is_file():
+        sign(config)
 
 
 def reader_is_gone(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
-"""What comes of `headstart resume=<run folder>`?"""
+"""What comes of `headstart resume=<run folder>`."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -14,6 +15,7 @@ from headstart.types import UserError
 
 LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
 SCHEDULES = ("new_length", "held")
+BESIDE = ("--trace", "--trust", "--pipe", "--config-dir")  # flags that say nothing of what the run computes
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
     others = [
         override for override in arguments.overrides if override != word and override.partition("=")[0] not in taken
     ]
-    others += [flag for flag in arguments.flags if flag != "--trace"]
+    others += [flag for flag in arguments.flags if flag not in BESIDE]
     if others:
         raise UserError(
             f"resume=<run folder> goes on with the run's own config and takes nothing beside it but a greater length "
@@ -67,10 +69,11 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
     return Resumed(folder, key, int(given[key]), cast(Literal["new_length", "held"], schedule))
 
 
-def exit_code_of_resumed(run: Resumed, trace: bool) -> int:
+def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int:
     """The exit code of going on with the run in a folder; what went wrong is on stderr by then.
 
-    Raises UserError where the folder is not a run's, or the run was started in another working folder.
+    Raises UserError where the folder is not a run's, its config is another person's and not allowed, or the run was
+    started in another working folder.
     """
     # here, as they need Hydra and torch: `headstart --help` must not
     from hydra.core.hydra_config import HydraConfig
@@ -84,13 +87,15 @@ def exit_code_of_resumed(run: Resumed, trace: bool) -> int:
     with working_folder_importable():
         FAILURES.clear()
         folder = run.folder
-        cfg = saved_job(folder)
+        config_dir = arguments.flags.get("--config-dir")
+        own = () if config_dir is None else (Path(config_dir),)
+        cfg = saved_job(folder, own=own)
         _check_working_folder(folder)
         if run.key:
             from headstart.tasks.prolong import prolonged
 
             folder = prolonged(folder, key=run.key, length=run.length, schedule=run.schedule)
-            cfg = saved_job(folder)
+            cfg = saved_job(folder, own=own)
         for key, value in (("resume", "auto"), ("rerun", False)):
             OmegaConf.update(cfg, key, value, force_add=True)
         hydra = HydraConfig.get()
@@ -98,7 +103,7 @@ def exit_code_of_resumed(run: Resumed, trace: bool) -> int:
             hydra.mode = RunMode.RUN  # it may have been one job of a sweep
         configure_log(hydra.job_logging, hydra.verbose)  # type: ignore[arg-type]  # typed as the schema, not as the node
         try:
-            job(cfg)
+            job(cfg, is_resumed=True)
         except Exception as error:
             return code_of_single(error, trace)
     return 0
@@ -111,5 +116,5 @@ def _check_working_folder(folder: Path) -> None:
     if started_in.is_dir() and started_in.resolve() != Path.cwd().resolve():
         raise UserError(
             f"the run was started in {started_in}, and finds its data and source model from there; this is "
-            f"{Path.cwd()}; try: cd {started_in}; headstart resume={folder.resolve()}"
+            f"{Path.cwd()}; try: cd {shlex.quote(str(started_in))}; headstart resume={folder.resolve()}"
         )

@@ -1,11 +1,10 @@
-"""What comes of a command line that Hydra runs?"""
+"""What comes of a command line that Hydra runs."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +20,11 @@ from headstart import launch
 from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
-from headstart.cli.conf_folder import conf_dir
-from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, unwritable
+from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, show_trace, unwritable
 from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.jobs import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
+from headstart.conf_folder import conf_dir
+from headstart.credentials import masked
 from headstart.tasks.names import STUDY
 from headstart.types import DivergedError, UserError
 
@@ -93,7 +93,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     if error is None:
         return 0
     if trace:
-        traceback.print_exception(error)
+        show_trace(error)
     if not FAILURES:  # the job did not begin
         _say(f"error: {hydras_reason(error)}")
         return 1 if no_room(error) or unwritable(error) else 2
@@ -115,10 +115,10 @@ def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Excep
     if trace:
         for failure in failures:
             if failure.error is not None:
-                traceback.print_exception(failure.error)
+                show_trace(failure.error)
     if error is not None and not any(failure.error in (error, None) for failure in failures):
         if trace:
-            traceback.print_exception(error)
+            show_trace(error)
         _say(f"error: {hydras_reason(error)}")
         if not failures:
             _remove_leftover(sweep, started_ns)
@@ -160,7 +160,7 @@ def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
         hook.report_at_end(sweep)
     for error in hook.failures:
         if trace:
-            traceback.print_exception(error)
+            show_trace(error)
         _say(f"error: no report of {sweep}: {one_line(error)}")
     return not hook.failures
 
@@ -181,7 +181,7 @@ def _remove_leftover(sweep: Path, started_ns: int) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"headstart: {text}", file=sys.stderr)
+    print(f"headstart: {masked(text)}", file=sys.stderr)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which images lie in the shards of a WebDataset?"""
+"""Images in the shards of a WebDataset."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from glob import glob
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.credentials import usable
 from headstart.data.decode import Decoder
 from headstart.data.folder import Decoded, by_threads
 from headstart.data.image_files import USUAL
@@ -26,6 +28,7 @@ from headstart.data.images import Labels
 from headstart.data.opening import regular
 from headstart.data.utf8 import utf8
 from headstart.given_path import given_path
+from headstart.permissions import permits
 from headstart.types import UserError
 
 LISTED = 5  # shards or classes that an error names
@@ -113,6 +116,7 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
     for url in [urls] if isinstance(urls, str) else urls:
         given_path(url, setting)  # an empty one would mean the working folder
         for one in expand(url):
+            _check_permitted(one)
             found += [one] if is_remote(one) else _files(one)
     missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]
     if missing or not found:
@@ -126,7 +130,19 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
 
 def is_remote(url: str) -> bool:
     """Whether it is no file of this machine: read from its beginning to its end only, and perhaps not for nothing."""
-    return url.startswith("pipe:") or ("://" in url and not url.startswith("file:"))
+    return _runs_command(url) or ("://" in url and not url.startswith("file:"))
+
+
+def _runs_command(url: str) -> bool:
+    return urlsplit(url.strip()).scheme == "pipe"  # in lower case, as webdataset reads it
+
+
+def _check_permitted(url: str) -> None:
+    """Raise UserError where a shard is a command of the shell, and the command line has no --pipe."""
+    if _runs_command(url) and not permits("--pipe"):
+        raise UserError(
+            f"{url} would run a command of the shell, which the command line alone can permit, no config: add --pipe"
+        )
 
 
 def samples(url: str, members: Members) -> Iterator[Sample]:
@@ -135,11 +151,12 @@ def samples(url: str, members: Members) -> Iterator[Sample]:
     Raises UserError where it cannot be read, or a sample has no image or no class.
     """
     library("webdataset")
+    _check_permitted(usable(url))
     opened = import_module("webdataset.gopen").gopen
     tar = import_module("webdataset.tariterators")
     is_over = False
     try:
-        stream = opened(url)
+        stream = opened(url) if is_remote(url) else _path(url).open("rb")
         try:
             for given in tar.group_by_keys(tar.tar_file_expander(iter([{"url": url, "stream": stream}]))):
                 yield members.sample(given, url)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from headstart.credentials import without_credentials
 from headstart.report.runs import Levels, Run
 
 
@@ -17,7 +18,7 @@ def command(folder: Path, runs: Sequence[Run | Levels]) -> str | None:
     words = _of_multirun(folder / "multirun.yaml")
     if words is None:
         words = _of_overrides([run.overrides for run in runs])
-    return None if words is None else " ".join(["headstart", *(shlex.quote(word) for word in words)])
+    return None if words is None else without_credentials(shlex.join(["headstart", *words]))
 
 
 def planned_seeds(folder: Path) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.credentials import without_credentials
 from headstart.report.checksums import CURVE, changed_files
 from headstart.report.leaves import leaves
 
@@ -180,7 +181,8 @@ def run_in(folder: Path) -> Run | Levels | Other:
             return Other(folder, "failed", _last_line(error))
         return Other(folder, "unfinished", "no result.json: still running, or stopped from outside")
     try:
-        result = json.loads(result_file.read_text(encoding="utf-8"))
+        # older runs may hold passwords of addresses
+        result = json.loads(without_credentials(result_file.read_text(encoding="utf-8")))
         if not isinstance(result, dict):
             raise ValueError(f"result.json must hold an object, got {type(result).__name__}")
         if result.get("task", "fit") != "fit" and isinstance(result.get("levels"), dict):
@@ -212,7 +214,8 @@ def config_in(folder: Path) -> dict[str, Any]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
     try:
-        found = yaml.load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"), Loader=loader)
+        text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+        found = yaml.load(without_credentials(text), Loader=loader)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -273,7 +276,7 @@ def _overrides_file(folder: Path) -> list[str]:
     if not file.is_file():
         return []
     try:
-        listed = yaml.safe_load(file.read_text(encoding="utf-8"))
+        listed = yaml.safe_load(without_credentials(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ValueError(f"overrides.yaml cannot be read: {error}") from error
     return [str(o) for o in listed] if isinstance(listed, list) else []
@@ -285,4 +288,4 @@ def _last_line(file: Path) -> str:
         lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError as error:
         return f"error.txt cannot be read: {error}"
-    return next((line for line in reversed(lines) if line), "error.txt is empty")
+    return without_credentials(next((line for line in reversed(lines) if line), "error.txt is empty"))

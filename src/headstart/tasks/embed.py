@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart import launch
+from headstart.credentials import masked_in
 from headstart.data.whole import ALL
 from headstart.features.embedding import Embedding, Format, is_embedding, write
 from headstart.features.pca import Directions, directions
@@ -114,7 +115,7 @@ def _embedding(model: Frozen, split: str, stored: Stored, found: Mapping[str, Di
         stage: found[stage].of(tensor) if stage in found else tensor for stage, tensor in stored.features.items()
     }
     about: dict[str, Any] = {
-        **model.facts,
+        **masked_in(model.facts),
         "split": split,
         "data": "other" if is_other else "target",
         "stages": list(features),

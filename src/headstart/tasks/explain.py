@@ -20,6 +20,7 @@ from torch import Tensor
 from headstart import launch
 from headstart.backbones.batch_norm import norms_of
 from headstart.callbacks.start import features_of
+from headstart.credentials import masked
 from headstart.data.decode import decoder_like
 from headstart.data.pixels import channels_first
 from headstart.data.whole import ALL
@@ -130,7 +131,7 @@ def _facts(
         ("size", f"{pixels.size} x {pixels.size} pixels, {'grey' if pixels.channels == 1 else 'in colour'}"),
         ("classes", f"{len(names)}: {listed}"),
     ]
-    return [(word, what) for word, what in found if what is not None]
+    return [(word, masked(what)) for word, what in found if what is not None]
 
 
 def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:

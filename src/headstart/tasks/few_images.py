@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, MinLen
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, frozen
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, is_control, own_overrides
+from headstart.tasks.names import config_hash, is_control, job_overrides, own_overrides
 from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
@@ -137,7 +136,7 @@ def _compared(
         "study": folder.parent.name,
         "name": folder.name,
         "hash": config_hash(cfg),
-        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
+        "overrides": own_overrides(cfg, job_overrides()),
         "mode": cfg.mode,
         "seed": cfg.seed,
         **model.facts,

@@ -9,7 +9,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
@@ -22,7 +21,7 @@ from headstart.tasks.control import check_control
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import CONTROL, OF_THE_COMMAND, config_hash, own_overrides
+from headstart.tasks.names import CONTROL, config_hash, job_overrides, own_overrides
 from headstart.tasks.objective import main_figure_of, value_of
 from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
@@ -34,6 +33,7 @@ from headstart.tasks.source import waits_for_source
 from headstart.tasks.train import quieten, train
 from headstart.tasks.uncounted import uncounted_differences
 from headstart.tasks.without_validation import check_without_validation
+from headstart.tasks.written_config import unwritten
 from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     if processes > 1 and launch.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
-        run_ranks(folder, processes, changes=_changes(cfg))
+        run_ranks(folder, processes, changes=unwritten(cfg))
         result = finished(folder)
         if result is None:
             raise UserError(f"all ranks ended well, but there is no result in {folder}; is the folder on this machine?")
@@ -122,7 +122,7 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
         "study": folder.parent.name,
         "name": folder.name,
         "hash": digest,
-        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
+        "overrides": own_overrides(cfg, job_overrides()),
     }
     result = train(cfg, folder, about=about)
     if launch.launcher() == "headstart":  # the process that has started this one reads the result
@@ -157,8 +157,8 @@ def _write_as_without(cfg: DictConfig, folder: Path) -> None:
     """Let the folder's files say the config and overrides of the run without `control`, as its name does."""
     if (folder / ".hydra").is_dir():
         write_down(cfg, folder)
-        overrides = OmegaConf.create(own_overrides(cfg, HydraConfig.get().overrides.task))
-        write_whole(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+        overrides = own_overrides(cfg, job_overrides())
+        write_whole(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
 
 
 def _prepare_source(cfg: DictConfig, folder: Path) -> None:
@@ -168,14 +168,9 @@ def _prepare_source(cfg: DictConfig, folder: Path) -> None:
     """
     waits = of_first(waits_for_source(cfg))
     if waits and launch.rank() == 0:
-        run_apart(folder, "source", changes=_changes(cfg))
+        run_apart(folder, "source", changes=unwritten(cfg))
     if waits:
         wait_for_all(long=True)
-
-
-def _changes(cfg: DictConfig) -> dict[str, Any]:
-    """What a command may set otherwise than the folder's config.yaml says."""
-    return {key: cfg[key] for key in OF_THE_COMMAND if key in cfg}
 
 
 def _shown(result: dict[str, Any]) -> str:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from headstart.credentials import masked_in
 from headstart.report.files import plain, write_whole
 
 ANSWERS = "answers"  # what each image contributed to the figures
 CHECKPOINTS = "checkpoints"
+NAMES = frozenset({"class_names", "hash", "mode", "name", "study"})  # by which runs are found and compared
 RESULT = "result.json"  # written last: where it is, the run is finished
 # what would mix with a new run's files; nothing else in the folder is ever taken away
 REPLACED = (
@@ -66,5 +68,5 @@ def cleared(folder: Path) -> Path:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write so that whoever reads sees all of it or nothing; floats that are no number become null."""
-    write_whole(path, json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
+    """Write so that whoever reads sees all of it or nothing; floats that are no number become null, secrets masked."""
+    write_whole(path, json.dumps(plain(masked_in(content, without=NAMES)), indent=2, allow_nan=False) + "\n")

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart.backbones.places import place_of
+from headstart.credentials import without_credentials
 from headstart.tasks.folders import CHECKPOINTS, RESULT
 from headstart.tasks.later_settings import without_later
 from headstart.tasks.uncounted import is_uncounted, without_uncounted
@@ -81,7 +82,7 @@ def run_name(*, _root_: DictConfig) -> str:
     Where the study's folder has a run of this hash under another name, that one: it is the same run.
     """
     hydra = _hydra_node(_root_)
-    overrides = [] if hydra is None else own_overrides(_root_, hydra.overrides.task)
+    overrides = [] if hydra is None else own_overrides(_root_, _texts(hydra.overrides.task))
     # sorted: the order of overrides changes no config, and so should find the same folder again
     named = [one for one in overrides if not _is_left_out(one) and not is_uncounted(_key(one))]
     digest = config_hash(_root_)
@@ -107,9 +108,14 @@ def is_control(cfg: DictConfig) -> bool:
     return bool(cfg.get(CONTROL) and cfg.get("reuse"))
 
 
-def own_overrides(cfg: DictConfig, overrides: Iterable[Any]) -> list[str]:
-    """A job's overrides without `rerun` and `resume`, and without `control` where it is no control."""
-    own = [str(one) for one in overrides if _key(str(one)) not in OF_THE_COMMAND]
+def job_overrides() -> list[str]:
+    """The overrides of this process's job, as they were written."""
+    return _texts(HydraConfig.get().overrides.task)
+
+
+def own_overrides(cfg: DictConfig, overrides: Iterable[str]) -> list[str]:
+    """A job's overrides without `rerun` and `resume`, without `control` where it is no control, without credentials."""
+    own = [without_credentials(one) for one in overrides if _key(one) not in OF_THE_COMMAND]
     said = ["control=true"] if is_control(cfg) else []  # however it is written
     return [text for one in own for text in (said if _key(one) == CONTROL else [one])]
 
@@ -179,6 +185,12 @@ def safe(text: str) -> str:
     return "_" + name[1:] if name[:1] in (".", "-", "") else name  # a dot hides or climbs, a dash reads as a flag
 
 
+def _texts(listed: Any) -> list[str]:
+    """The texts of a list, unresolved: target.root=${oc.env:DATA} stays what it is."""
+    plain: Any = OmegaConf.to_container(listed, resolve=False)
+    return [str(one) for one in plain]
+
+
 def _is_left_out(override: str) -> bool:
     key = _key(override)
     return key in NO_NAME or override == "task=fit" or key.startswith(("hydra.", "hydra/"))
@@ -207,7 +219,7 @@ def _canonical(value: Any) -> Any:
         return {str(key): _canonical(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_canonical(child) for child in value]
-    return _without_machine(value) if isinstance(value, str) else value
+    return _without_machine(without_credentials(value)) if isinstance(value, str) else value
 
 
 def _without_machine(text: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from headstart.credentials import without_credentials
 from headstart.data.images import Images
 from headstart.data.whole import ALL, Whole
-from headstart.tasks.names import safe
+from headstart.tasks.names import job_overrides, safe
 from headstart.types import UserError
 
 NAMING = ("table", "root", "path", "urls", "name", "characters")  # settings that say which data these are
@@ -56,7 +57,7 @@ def data_stem(node: DictConfig, called: str, images: int) -> str:
     plain = OmegaConf.to_container(node, resolve=False)
     assert isinstance(plain, dict)
     said = next((str(plain[key]) for key in NAMING if plain.get(key)), str(plain.get("_target_")).rpartition(".")[2])
-    said = said.rpartition("/")[2] if "://" in said else said  # an address may hold a password
+    said = without_credentials(said).rpartition("/")[2] if "://" in said else said
     name = safe(said.strip("/.~").replace("/", "_"))[-LONGEST:]
     digest = sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return f"{name}{'' if called == 'all' else f'-{called}'}-{images}-images-{digest}"
@@ -64,7 +65,7 @@ def data_stem(node: DictConfig, called: str, images: int) -> str:
 
 def check_no_target(task: str) -> None:
     """Raise UserError where a command about a finished run names a target, which it would not read."""
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    given = job_overrides() if HydraConfig.initialized() else []
     for override in map(str, given):
         if override.lstrip("+~").startswith(("data@target=", "target.")):
             raise UserError(

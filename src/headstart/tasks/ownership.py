@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from headstart.credentials import masked_in
 from headstart.report.checksums import CURVE, changed_files
 from headstart.report.leaves import leaves
 from headstart.report.runs import config_in
@@ -109,10 +110,10 @@ def known_hashes(folder: Path) -> tuple[str, ...]:
 def _hash_of_checkpoint(file: Path) -> tuple[str, ...]:
     if not file.is_file():
         return ()
-    import torch  # here: the command asks before it knows that it will train
+    from headstart.checkpoints import loaded  # here, as it needs torch, and the command asks before it trains
 
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        found = loaded(file, mmap=True)
     except Exception:  # torch raises whatever its zip reader or a half pickle does
         return ()
     said = found.get("run_hash") if isinstance(found, dict) else None
@@ -128,7 +129,7 @@ def _foreign(folder: Path) -> list[str]:
 def _differences(cfg: DictConfig, folder: Path) -> str:
     """`seed 0 there, 1 here`: the settings in which the folder's run and this one differ."""
     plain = OmegaConf.to_container(cfg, resolve=False)
-    here, there = _settings(leaves(plain)), _settings(leaves(config_in(folder)))
+    here, there = _settings(leaves(masked_in(plain))), _settings(leaves(config_in(folder)))
     if not there:
         return "its config.yaml cannot be read"
     differing = [key for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]

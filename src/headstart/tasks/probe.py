@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, MinLen
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -25,7 +24,7 @@ from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, Stored, frozen
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, own_overrides
+from headstart.tasks.names import config_hash, job_overrides, own_overrides
 from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
@@ -131,7 +130,7 @@ def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | No
         "study": folder.parent.name,
         "name": folder.name,
         "hash": config_hash(cfg),
-        "overrides": own_overrides(cfg, HydraConfig.get().overrides.task),
+        "overrides": own_overrides(cfg, job_overrides()),
         "mode": cfg.mode if model.facts["run"] is None else None,  # a run's own config says its mode
         "seed": cfg.seed,
         **model.facts,

@@ -13,12 +13,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.callbacks.checkpoint import BEST, LAST
 from headstart.callbacks.prolong import MARK
+from headstart.checkpoints import loaded
 from headstart.report.files import write_whole
+from headstart.tasks.allowed_targets import content
 from headstart.tasks.folders import finished
-from headstart.tasks.names import LONGEST, config_hash, own_overrides, safe
+from headstart.tasks.names import LONGEST, config_hash, job_overrides, own_overrides, safe
 from headstart.tasks.resume import damage_of
 from headstart.tasks.saved import saved_job
 from headstart.tasks.saved_run import changed_since
+from headstart.tasks.written_config import write_config
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -105,7 +108,7 @@ def _last_checkpoint(folder: Path) -> dict[str, Any]:
         raise UserError(f"there is no {path} to go on from; was the run started without callbacks.checkpoint?")
     if damage := damage_of(path):
         raise UserError(f"the run in {folder} cannot be prolonged: its {LAST} is damaged ({damage})")
-    kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    kept: dict[str, Any] = loaded(path)
     if kept.get("should_stop"):
         raise UserError(
             f"the run in {folder} was stopped early by a callback after {int(kept['epoch'])} epochs; a greater length "
@@ -117,17 +120,16 @@ def _last_checkpoint(folder: Path) -> dict[str, Any]:
 def _lay_out(longer: Path, folder: Path, cfg: DictConfig, key: str, last: dict[str, Any]) -> None:
     """Make the longer run's folder; its last.ckpt comes last, as nothing goes on where it is missing."""
     shutil.copytree(folder / ".hydra", longer / ".hydra", dirs_exist_ok=True)
-    write_whole(longer / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
-    hydra = OmegaConf.load(folder / ".hydra" / "hydra.yaml")
+    write_config(cfg, longer / ".hydra" / "config.yaml", like=folder / ".hydra" / "config.yaml")
+    hydra = content(folder / ".hydra" / "hydra.yaml")
     # what tells this run from others in a report, which compares arms by their overrides
     own = [
-        *(one for one in own_overrides(cfg, hydra.hydra.overrides.task) if one.lstrip("+").partition("=")[0] != key),
+        *(one for one in own_overrides(cfg, job_overrides()) if one.lstrip("+").partition("=")[0] != key),
         f"{key}={OmegaConf.select(cfg, key)}",
         *(f"+{PROLONGED}.{name}={value}" for name, value in cfg[PROLONGED].items() if name != "parent"),
     ]
-    with open_dict(hydra):
-        hydra.hydra.overrides.task = own
-    write_whole(longer / ".hydra" / "hydra.yaml", OmegaConf.to_yaml(hydra))
+    hydra["hydra"]["overrides"]["task"] = own
+    write_whole(longer / ".hydra" / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create(hydra)))
     write_whole(longer / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(own)))
     (longer / "checkpoints").mkdir(exist_ok=True)
     for events in folder.glob("events.out.tfevents.*"):

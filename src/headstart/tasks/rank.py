@@ -34,7 +34,7 @@ def main(what: str, folder: Path) -> int:
     _end_with(place["parent"], place["lifeline"])
     try:
         with interruption.handled():
-            _do(what, folder, place["changes"])
+            _do(what, folder, place)
     except Interruption as stop:
         _flush()
         os._exit(stop.exit_code)
@@ -45,16 +45,19 @@ def main(what: str, folder: Path) -> int:
     return 0
 
 
-def _do(what: str, folder: Path, changes: dict[str, Any]) -> None:
+def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from headstart.credentials import mask_logs, remember
     from headstart.tasks.saved import saved_job
 
-    cfg = saved_job(folder)
-    for key, value in changes.items():
+    mask_logs()
+    cfg = saved_job(folder, vouched=place["config"])
+    remember(OmegaConf.to_container(cfg, resolve=False))
+    for key, value in place["changes"].items():
         OmegaConf.update(cfg, key, value)
-    _log_as_the_job()
+    _log_as_the_job(place["logging"])
     if what == "source":
         from headstart.tasks.source import developed
         from headstart.tasks.train import quieten
@@ -80,21 +83,23 @@ def _do(what: str, folder: Path, changes: dict[str, Any]) -> None:
             torch.distributed.destroy_process_group()
 
 
-def _log_as_the_job() -> None:
+def _log_as_the_job(parents: dict[str, Any] | None) -> None:
+    """parents: how the parent logs; the folder is not asked, as logging makes the objects that its config names."""
     if launch.rank() > 0:  # the lines of rank 0 are on the terminal and in headstart.log
         logging.basicConfig(
             level=logging.INFO, stream=sys.stderr, format="[%(asctime)s][%(name)s][%(levelname)s] %(message)s"
         )
         return
-    from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import configure_log
+    from omegaconf import OmegaConf
 
-    hydra = HydraConfig.get()
-    configure_log(hydra.job_logging, hydra.verbose)  # type: ignore[arg-type]  # typed as the schema, not as the node
+    if parents is not None:
+        configure_log(OmegaConf.create(parents["job_logging"]), parents["verbose"])
 
 
 def _report(error: BaseException, path: Path) -> None:
     """Tell the parent, in a file that is there whole or not at all; the trace goes to this rank's output too."""
+    from headstart.credentials import masked
     from headstart.exhaustion import exhausted
     from headstart.types import UserError
 
@@ -105,8 +110,8 @@ def _report(error: BaseException, path: Path) -> None:
     text = exhausted(cause) or (
         str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {' '.join(str(cause).split())}"
     )
-    trace = "".join(traceback.format_exception(error))
-    about = {"text": text, "is_user_error": isinstance(cause, UserError), "trace": trace, "when_ns": when_ns}
+    trace = masked("".join(traceback.format_exception(error)))
+    about = {"text": masked(text), "is_user_error": isinstance(cause, UserError), "trace": trace, "when_ns": when_ns}
     partial = path.with_suffix(".partial")
     try:
         partial.write_text(json.dumps(about), encoding="utf-8")

@@ -17,8 +17,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
 from headstart import launch
 from headstart.interruption import Interruption
+from headstart.tasks.saved_config import digest_of
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -116,7 +120,10 @@ def _started(
     folder: Path, what: str, number: int, own: dict[str, str], reports: Path, lifeline: int, changes: dict[str, Any]
 ) -> _Rank:
     report = reports / f"rank{number}.json"
-    about = {"parent": os.getpid(), "lifeline": lifeline, "report": str(report), "changes": changes}
+    about = {
+        "parent": os.getpid(), "lifeline": lifeline, "report": str(report), "changes": changes,
+        "config": digest_of(folder / ".hydra" / "config.yaml"), "logging": _logging(),
+    }  # fmt: skip
     env = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     # -P and the parent's own path: what it can import its ranks can, and nothing hides behind something else
     env |= own | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
@@ -130,6 +137,19 @@ def _started(
             start_new_session=True,  # Ctrl-C comes to the parent alone, which ends the ranks in order
         )  # fmt: skip
     return _Rank(number, process, report, str(path) if number else "the terminal")
+
+
+def _logging() -> dict[str, Any] | None:
+    """How this job logs, for its ranks; None where no command has set it up."""
+    if not HydraConfig.initialized():
+        return None
+    hydra: Any = HydraConfig.get()
+    plain: Any = OmegaConf.to_container(hydra.job_logging, resolve=True)
+    verbose = hydra.verbose
+    return {
+        "job_logging": plain,
+        "verbose": OmegaConf.to_container(verbose) if OmegaConf.is_config(verbose) else verbose,
+    }
 
 
 @contextmanager

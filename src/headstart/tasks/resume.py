@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from headstart import slurm
 from headstart.callbacks.checkpoint import BEST, LAST, PREVIOUS, BestAndLast
+from headstart.checkpoints import loaded
 from headstart.tasks.folders import finished
 from headstart.types import UserError
 
@@ -52,14 +52,14 @@ def damage_of(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()
         if not torn:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # sees what lies between the parts
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+            loaded(path, mmap=True)  # sees what lies between the parts
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, UserError) as error:
         return (str(error) or type(error).__name__).partition(". ")[0]
     return f"its part {torn} is not what was written" if torn else ""
 
 
 def _check(path: Path, run_hash: str) -> None:
-    kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    kept: dict[str, Any] = loaded(path, mmap=True)
     if kept.get("run_hash") != run_hash:
         raise UserError(
             f"{path} was written by a run of another config (hash {kept.get('run_hash')}, this one is {run_hash}); "

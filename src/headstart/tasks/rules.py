@@ -13,7 +13,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart import launch
-from headstart.report.files import write_whole
+from headstart.tasks.names import job_overrides
+from headstart.tasks.written_config import write_config
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "r
 def write_down(cfg: DictConfig, folder: Path) -> None:
     """Make a settled config that of the run's folder: what goes on with the run, or asks how it was made, reads it."""
     if launch.rank() == 0:
-        write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
+        write_config(cfg, folder / ".hydra" / "config.yaml")
 
 
 def said_keys() -> set[str]:
@@ -77,7 +78,7 @@ def said_keys() -> set[str]:
     """
     if not HydraConfig.initialized():
         return set()
-    keys = [str(override).lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+    keys = [override.lstrip("+~").partition("=")[0] for override in job_overrides()]
     places = [key.rpartition("@")[2] for key in keys]
     return {place for place in places if "." in place}
 

@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
-from yaml import YAMLError
 
+from headstart.checkpoints import loaded
 from headstart.given_path import given_path
 from headstart.report.checksums import KEY as FILES
 from headstart.tasks.folders import CHECKPOINTS, finished, result_damage
 from headstart.tasks.later_settings import with_later
 from headstart.tasks.resume import damage_of
+from headstart.tasks.saved_config import saved_config
 from headstart.types import Pixels, UserError
 from headstart.unchanged import sha256
 
@@ -47,7 +46,7 @@ class SavedRun(NamedTuple):
 
     def state(self) -> dict[str, Tensor]:
         """The module's weights, on the CPU."""
-        found: dict[str, Tensor] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        found: dict[str, Tensor] = loaded(self.checkpoint)["state_dict"]
         return found
 
 
@@ -68,6 +67,7 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
         damage = result_damage(folder)
         why = f", whose result.json is damaged ({damage}); rerun=true runs it again" if damage else ""
         raise UserError(f"run_dir must be the folder of a finished run (one with result.json), got {folder}{why}")
+    cfg = run_config(folder)  # first: of another person's run nothing else is read before it is allowed
     path = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
     if not path.is_file():
         raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
@@ -76,7 +76,7 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
             f"{path} is damaged ({damage}), so the figures of {folder.name} are not this model's; put a whole copy in "
             "its place, or run it again with rerun=true"
         )
-    return SavedRun(folder, result, run_config(folder), path)
+    return SavedRun(folder, result, cfg, path)
 
 
 def changed_since(folder: Path, result: Mapping[str, Any], checkpoint: Path) -> str:
@@ -92,15 +92,13 @@ def _is_told(result: Mapping[str, Any], checkpoint: Path) -> bool:
 
 
 def run_config(folder: Path) -> DictConfig:
-    """The config that a run was made with, with the settings that came later."""
+    """The config that a run was made with, with the settings that came later.
+
+    Raises UserError where there is none, or it is another person's and not allowed, as saved_config says.
+    """
     for path in (folder / ".hydra" / "config.yaml", folder / "config.yaml"):  # config.yaml: a source's own run
         if path.is_file():
-            try:
-                cfg = OmegaConf.create(with_later(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
-            except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-                why = " ".join(str(error).split())
-                raise UserError(f"{path} is damaged, so how the run was made is not known: {why}") from error
-            if not isinstance(cfg, DictConfig):
-                raise UserError(f"{path} is damaged: expected a mapping, got {type(cfg).__name__}")
+            cfg = OmegaConf.create(with_later(saved_config(path)))
+            assert isinstance(cfg, DictConfig)
             return cfg
     raise UserError(f"{folder} has no .hydra/config.yaml, so how the run was made is not known")

@@ -12,11 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights import Weights
 from headstart.callbacks.divergence import told
+from headstart.checkpoints import loaded
 from headstart.scores.naive import naive_accuracies, wilson_interval
 from headstart.tasks.mark import write_mark
 from headstart.tasks.names import config_hash, is_control, safe
 from headstart.tasks.once import made_once, whole_result
 from headstart.tasks.parts import assembled
+from headstart.tasks.resolution import resolved_without_variables
+from headstart.tasks.written_config import write_config
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -96,7 +99,7 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
                 "(weights.max_epochs), give it more images, or go on all the same with weights.require_better=false"
             )
         log.warning("the source model is not better than naive models:\n%s", table)
-    state = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    state = loaded(folder / "checkpoints" / "best.ckpt")["state_dict"]
     facts = {
         "hash": digest,
         "folder": folder.as_posix(),
@@ -167,8 +170,7 @@ def _scratch(
     cfg: DictConfig, data: str, seed: int, max_epochs: int, batch_size: int, optimizer: Any, scheduler: Any
 ) -> DictConfig:
     trainer = {key: cfg.trainer[key] for key in ("_target_", "precision", "deterministic") if key in cfg.trainer}
-    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
-    assert isinstance(plain, dict)
+    plain = resolved_without_variables(cfg)
     return OmegaConf.create(
         {
             "mode": "scratch",
@@ -204,7 +206,7 @@ def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> 
     log.info("training the source model %s", folder.name)
     runnable = _runnable(recipe, folder, cfg)
     write_mark(folder, digest, asked=digest)
-    OmegaConf.save(runnable, folder / "config.yaml")
+    write_config(runnable, folder / "config.yaml")
     about = {
         "study": "source",
         "name": folder.name,

@@ -43,6 +43,8 @@ from headstart.callbacks.store import FeatureStore
 from headstart.callbacks.throughput import Throughput
 from headstart.callbacks.timeline import Timeline
 from headstart.callbacks.unfreeze import Unfreeze
+from headstart.checkpoints import loaded
+from headstart.credentials import masked_in
 from headstart.modules.compilation import compile_in_place
 from headstart.report.checksums import KEY as FILES
 from headstart.report.checksums import digests
@@ -61,6 +63,7 @@ from headstart.tasks.parts import assembled, main_figure, with_monitor
 from headstart.tasks.plan import log_plan, run_plan, share_of_run
 from headstart.tasks.profiler import profiler_of
 from headstart.tasks.prolong import PROLONGED, parent_of, told
+from headstart.tasks.resolution import resolved_without_variables
 from headstart.tasks.result import figures, versions
 from headstart.tasks.resume import resume_point
 from headstart.tasks.rules import CHOSEN, TUNED
@@ -207,7 +210,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
-        kept = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
+        kept = loaded(folder / "checkpoints" / "best.ckpt", mmap=True)
         load_whole(parts.module, kept["state_dict"])
     answers.tested_step = int(best["step"]) if best else trainer.global_step
     trainer.test(parts.module, datamodule=parts.data, verbose=False)
@@ -325,7 +328,7 @@ def weights_of(cfg: DictConfig) -> Weights:
 
 def _log_hyperparameters(loggers: list[Any], cfg: DictConfig, final: dict[str, float]) -> None:
     """Fill TensorBoard's HPARAMS with the config's leaves and the final figures."""
-    found = leaves(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))
+    found = leaves(masked_in(resolved_without_variables(cfg)))
     flat = {
         key: value if isinstance(value, bool | int | float | str) else str(value)
         for key, value in found.items()

@@ -22,6 +22,7 @@ from headstart.tasks.names import OF_THE_COMMAND, config_hash, earlier_hash, saf
 from headstart.tasks.once import made_once
 from headstart.tasks.ranks import run_apart
 from headstart.tasks.train import train
+from headstart.tasks.written_config import unwritten, write_config
 
 log = logging.getLogger(__name__)
 TRIALS = Path("outputs/trials")  # shared by all studies
@@ -85,7 +86,7 @@ def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[
     else:
         waits = of_first(not all_there(trials))
         if waits and launch.rank() == 0:
-            run_apart(Path(cfg.run_dir), "trial", changes={key: cfg[key] for key in OF_THE_COMMAND if key in cfg})
+            run_apart(Path(cfg.run_dir), "trial", changes=unwritten(cfg))
         if waits:
             wait_for_all(long=True)
     return [finished(trial.folder) or {} for trial in trials]
@@ -123,7 +124,7 @@ def _trained(trial: Trial, number: str) -> None:
     def make() -> dict[str, Any]:
         log.info("trial %s: %s", number, folder.name)
         write_mark(folder, trial.hash, asked=trial.hash)
-        OmegaConf.save(trial.cfg, folder / "config.yaml")
+        write_config(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
         result = train(trial.cfg, folder, about=about)
         if (found := (finished(folder) or {}).get("divergence")) is not None:

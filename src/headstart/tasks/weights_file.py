@@ -21,6 +21,7 @@ from headstart.backbones.matching import Matching, complete, linear_head, matchi
 from headstart.backbones.places import OnHub, Url, place_of
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights import Weights
+from headstart.credentials import without_credentials
 from headstart.tasks.folders import finished
 from headstart.tasks.saved_run import changed_since
 from headstart.tasks.template import template
@@ -60,10 +61,10 @@ def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
     if wanted is not None and not DIGEST.fullmatch(wanted.lower()):
         raise UserError(f"weights.sha256 must be the 64 hex digits that `sha256sum <file>` prints, got {wanted}")
     place = place_of(path)
-    about = {"file": path}
+    about = {"file": without_credentials(path)}
     if isinstance(place, Url):
         file = fetched(place.text, file=cached_place(place.text), sha256=wanted and wanted.lower())
-        about["url"] = place.text
+        about["url"] = without_credentials(place.text)
     elif isinstance(place, OnHub):
         file, about["url"] = from_hub(place)
     else:

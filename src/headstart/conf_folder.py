@@ -1,4 +1,4 @@
-"""Where does conf/ lie?"""
+"""The folder of the shipped YAML files."""
 
 from pathlib import Path
 

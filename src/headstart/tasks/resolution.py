@@ -1,0 +1,48 @@
+"""Configs resolved but for the values of environment variables, which no file of a run holds."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
+
+PLAIN = re.compile(r"[\w./~-]+")  # a text that needs no quotes in an interpolation
+_LOCK = threading.Lock()
+_MISSING = object()
+
+
+def resolved_without_variables(cfg: DictConfig) -> dict[str, Any]:
+    """The config as plain values, each interpolation replaced by its value, but ${oc.env:...} left as it is.
+
+    So a config that is made of it can be written down, and still means what it meant. What is missing stays ???.
+    """
+    with _LOCK:  # resolvers are those of the process
+        OmegaConf.register_new_resolver("oc.env", _variable, replace=True)
+        OmegaConf.register_new_resolver("oc.decode", _decoded, replace=True)
+        try:
+            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+        finally:
+            OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+            OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _variable(name: str, default: Any = _MISSING) -> str:
+    if default is _MISSING:
+        return f"${{oc.env:{name}}}"
+    if default is None or isinstance(default, bool):
+        said = {None: "null", True: "true", False: "false"}[default]
+    else:
+        text = str(default)
+        said = text if PLAIN.fullmatch(text) else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"${{oc.env:{name},{said}}}"
+
+
+def _decoded(expression: Any, *, _parent_: Any, _node_: Any) -> Any:
+    if isinstance(expression, str) and "${oc.env:" in expression:
+        return f"${{oc.decode:{expression}}}"
+    return oc.decode(expression, _parent_=_parent_, _node_=_node_)
