@@ -73,5 +73,10 @@ def _file(error: OSError) -> str:
     return "a file of the run" if error.filename is None else str(error.filename)
 
 
+def printable(text: str) -> str:
+    """The text with each character that a terminal would not show escaped, line breaks too: \\n, \\x1b, \\u200b."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()

@@ -22,7 +22,7 @@ from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
-from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, unwritable
+from headstart.cli.failures import hydras_reason, no_room, one_line, printable, root_cause, unwritable
 from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.jobs import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.tasks.names import STUDY
@@ -181,7 +181,8 @@ def _remove_leftover(sweep: Path, started_ns: int) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"headstart: {text}", file=sys.stderr)
+    # a name of a file or a value can hold what a terminal obeys
+    print("\n".join(printable(line) for line in f"headstart: {text}".split("\n")), file=sys.stderr)
 
 
 @contextmanager
