@@ -12,11 +12,11 @@ import tempfile
 import traceback
 import warnings
 from functools import cache
+from importlib import import_module
 
 import pytest
+from omegaconf import OmegaConf
 
-import headstart.tasks.fit  # noqa: F401 - with torch and Lightning, before a child is made
-import headstart.tasks.plan  # noqa: F401
 from cached_composing import cached_composing
 from fuzzed import SCALE, chances, parts
 from headstart.cli import main, run
@@ -123,10 +123,30 @@ def test_a_wrong_command_line_is_one_line_that_names_the_key(numbers, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_cached_composing_gives_what_composing_anew_gives():
+    lines = [command_line(chance) for _, chance in chances(range(20), "composing")]
+
+    def composed():
+        composer = Composer({})
+        found = []
+        for line in lines:
+            try:
+                found.append(OmegaConf.to_yaml(composer.composed([one for one in line if not one.startswith("-")]).cfg))
+            except Exception as error:
+                found.append(f"{type(error).__name__}: {error}")
+        return found
+
+    anew = composed()
+    with cached_composing():
+        assert composed() == anew
+        assert composed() == anew
+    assert sum("_target_" in text for text in anew) > 3
+
+
 ACCEPTED = 100
 TINY = (  # a source, a target and a network of a second
-    "backbone.width=4", "source.per_class=8", "source.val_per_class=3", "source.test_per_class=3", "weights.max_epochs=1",
-    "weights.require_better=false", "callbacks.domains=null", "trainer.accelerator=cpu",
+    "backbone.width=4", "source.per_class=8", "source.val_per_class=3", "source.test_per_class=3",
+    "weights.max_epochs=1", "weights.require_better=false", "callbacks.domains=null", "trainer.accelerator=cpu",
 )  # fmt: skip
 ONE_STEP = (
     "trainer.max_epochs=1",
@@ -202,6 +222,8 @@ def in_a_child(argv):
 @pytest.mark.parametrize("part", range(4))
 def test_what_the_check_accepts_can_be_planned_and_makes_a_step(part, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for module in ("train", "plan"):  # with torch and Lightning, before a child is made
+        import_module(f"headstart.tasks.{module}")
     faults = []
     count = max(1, round(SCALE * ACCEPTED))
     with cached_composing():
