@@ -78,6 +78,18 @@ def _check_empty(overrides: list[str]) -> None:
             )
 
 
+def check_started(cfg: DictConfig) -> None:
+    """Raise MisfitError where a value that only a started job knows, such as ${run_dir}, does not fit."""
+    config = plain(Composed(cfg, (), frozenset()))
+    nodes = frozenset(key for key, value in config.values.items() if isinstance(value, dict) or value is None)
+    try:
+        check_nodes(config, nodes, [])
+    except MisfitError:
+        raise
+    except UserError:  # a run of an earlier version, which has other keys, is resumed
+        return
+
+
 def _repeated(parsed: list[Override]) -> tuple[str, ...]:
     """A line for each key that has several values, of which Hydra takes the last: for scripts that add to a command."""
     given: dict[str, list[str]] = {}

@@ -22,11 +22,11 @@ from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
 from headstart.cli.conf_folder import conf_dir
-from headstart.cli.failures import hydras_reason, no_room, one_line, printable, root_cause, unwritable
+from headstart.cli.failures import hydras_reason, is_users, no_room, one_line, printable, unwritable
 from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.jobs import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.tasks.names import STUDY
-from headstart.types import DivergedError, UserError
+from headstart.types import DivergedError
 
 ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
@@ -99,7 +99,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
         return 1 if no_room(error) or unwritable(error) else 2
     failure = FAILURES[-1]
     _say(f"error: {failure.message}")
-    if failure.error is not None and isinstance(root_cause(failure.error), UserError):
+    if failure.error is not None and is_users(failure.error):
         return 2
     if isinstance(failure.error, DivergedError):
         return 1
