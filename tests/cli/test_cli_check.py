@@ -76,6 +76,9 @@ WRONG = [
     ("trainer.deterministic=wran", "warn", "did you mean trainer.deterministic=warn"),
     ("target=x", "target must be a mapping", "target.<key>"),
     ("weights.optimizer.lr=x", "weights.optimizer.lr must be a number", "got x"),
+    ("target.fold=${trainer}", "target.fold must be a whole number", "got an object of pytorch_lightning.Trainer"),
+    ("optimizer.lr={_target_: torch.nn.ReLU}", "optimizer.lr must be a number", "got an object of torch.nn.ReLU"),
+    ("hydra/env=-1", "cannot take hydra/env=-1", "must be a string or a list"),
     ("optimizer.lr=${no.such}", "optimizer.lr refers to a key that is not there", "no.such"),
     # a number that nothing can compute with
     ("optimizer.lr=nan", "optimizer.lr must be a finite number, got nan", "the default is optimizer.lr=0.002"),
@@ -123,6 +126,12 @@ WRONG = [
     ("report", "key=value", "did you mean task=report"),
     ("repor", "key=value", "did you mean task=report"),
     ("nonsense", "key=value", "headstart --help"),
+    ("", "overrides are written key=value, got ''", "is it a shell variable that is not set?"),
+    ("=1", "got =1, which has no key", "headstart --help"),
+    ("@x=1", "got @x=1, which has no key", "headstart --help"),
+    # what a terminal would obey
+    ("optimizer.lr=a\n\x1b[31mb", "got a\\n\\x1b[31mb", "optimizer.lr=0.002"),
+    ("taget.shots=\u202e5", "there is no taget", "did you mean target"),
     ("--multirn", "there is no flag --multirn", "did you mean --multirun"),
     ("--help=x", "--help takes no value", "--help"),
     ("mode=scratch,gradual", "several values", "add -m"),
@@ -137,6 +146,7 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said
     assert out == ""
     assert err.startswith("headstart: error: ")
     assert err.count("\n") == 1
+    assert err.strip().isprintable()
     assert said in err
     assert tried in err
 
@@ -189,6 +199,7 @@ def test_a_right_override_is_accepted(real, override):
         (["mode=glob(gradu*l,exclude=gradual)"], "goes through no value"),
         (["seed=0,-1"], "got -1"),
         (["seed=range(5,-2,-1)"], "got -1"),
+        (["seed=range(1,5,0)"], "seed=range(1,5,0) has a step of 0"),
         (["optimizer.lr=0.1,abc"], "got abc"),
         (["study=demo", "backbone=resnet19"], "did you mean backbone=resnet18"),
         (["study=demo", "seed=0,x"], "got x"),

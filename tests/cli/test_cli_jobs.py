@@ -196,3 +196,17 @@ def test_python_m_headstart_finds_a_task_in_the_working_folder(command, monkeypa
     done = subprocess.run(module, cwd=command.folder, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("headstart: error: seed must be")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("${hydra:job.name}", "model.depth must be a whole number at least 1, got headstart (stub_jobs.Model)"),
+        ("${oc.env:NO_SUCH_VARIABLE}", "Environment variable 'NO_SUCH_VARIABLE' not found"),
+    ],
+)
+def test_a_value_that_only_the_job_knows_is_checked_before_its_task_begins(command, value, said):
+    assert command("task=builds", f"model.depth={value}") == 2
+    assert said in command.err
+    assert command.err.count("\n") == 1
+    assert stub_jobs.CALLS == []

@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
     except UserError as error:
-        return _told(error, str(error), 2, trace)
+        from headstart.cli.failures import printable
+
+        return _told(error, printable(str(error)), 2, trace)
     except Interruption as stop:
         return _stopped(stop)
     except KeyboardInterrupt:  # where this is not the main thread, or Ctrl-C was pressed again

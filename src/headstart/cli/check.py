@@ -78,6 +78,18 @@ def _check_empty(overrides: list[str]) -> None:
             )
 
 
+def check_started(cfg: DictConfig) -> None:
+    """Raise MisfitError where a value that only a started job knows, such as ${run_dir}, does not fit."""
+    config = plain(Composed(cfg, (), frozenset()))
+    nodes = frozenset(key for key, value in config.values.items() if isinstance(value, dict) or value is None)
+    try:
+        check_nodes(config, nodes, [])
+    except MisfitError:
+        raise
+    except UserError:  # a run of an earlier version, which has other keys, is resumed
+        return
+
+
 def _repeated(parsed: list[Override]) -> tuple[str, ...]:
     """A line for each key that has several values, of which Hydra takes the last: for scripts that add to a command."""
     given: dict[str, list[str]] = {}
@@ -93,6 +105,8 @@ def _repeated(parsed: list[Override]) -> tuple[str, ...]:
 
 
 def _parsed(composer: Composer, override: str) -> Override:
+    if not override:
+        raise UserError("overrides are written key=value, got ''; is it a shell variable that is not set?")
     if "=" not in override and not override.startswith("~"):
         tasks = composer.options("task") if composer.is_group("task") else []
         if override in tasks:
@@ -100,9 +114,12 @@ def _parsed(composer: Composer, override: str) -> Override:
         near = hint(override, tasks, "task={}") or "; try: headstart --help"
         raise UserError(f"overrides are written key=value, got {override}{near}")
     try:
-        return composer.parsed(override)
+        parsed = composer.parsed(override)
     except Exception as error:
         raise UserError(f"cannot read {override}: {hydras_reason(error)}; try: headstart --help") from error
+    if not parsed.key_or_group:  # Hydra's grammar has keys of no length
+        raise UserError(f"overrides are written key=value, got {override}, which has no key; try: headstart --help")
+    return parsed
 
 
 def _first_values(composer: Composer, parsed: list[Override]) -> list[str]:

@@ -25,7 +25,7 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
     try:
         bare = composer.composed(hydras)
     except Exception as cause:
-        return UserError(hydras_reason(cause))
+        return UserError(f"{_culprit(composer, hydras)}{hydras_reason(cause)}")
     groups = [one for one in own if _names_group(composer, one)]
     for one in groups:
         problem = _option_problem(composer, one, bare)
@@ -36,12 +36,29 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
     except Exception as cause:
         bare = _without_additions(composer, hydras, groups) or bare  # task=evaluate brings a group of its own
         problems = [_mount_problem(composer, one, bare) for one in groups]
-        return UserError(next((problem for problem in problems if problem), hydras_reason(cause)))
+        reason = f"{_culprit(composer, [*hydras, *(one.input_line or '' for one in groups)])}{hydras_reason(cause)}"
+        return UserError(next((problem for problem in problems if problem), reason))
     for one in own:
         problem = None if one in groups else _key_problem(composer, one, chosen)
         if problem:
             return UserError(problem)
-    return UserError(hydras_reason(error))
+    return UserError(f"{_culprit(composer, overrides)}{hydras_reason(error)}")
+
+
+def _culprit(composer: Composer, overrides: list[str]) -> str:
+    """`cannot take key=value: `: the override without which the others give a config, else one that fails alone."""
+    without = [(one, [*overrides[:at], *overrides[at + 1 :]], True) for at, one in enumerate(overrides)]
+    alone = [(one, [one], False) for one in overrides]
+    for one, others, is_right in [*without, *alone]:
+        try:
+            composer.composed(others)
+        except Exception:
+            composes = False
+        else:
+            composes = True
+        if composes == is_right:
+            return f"cannot take {one}: "
+    return ""
 
 
 def _without_additions(composer: Composer, hydras: list[str], groups: list[Override]) -> Composed | None:

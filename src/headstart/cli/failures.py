@@ -14,12 +14,21 @@ from headstart.types import DivergedError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
 
+UNRESOLVED = ("InterpolationResolutionError", "InterpolationKeyError", "MissingMandatoryValue")  # OmegaConf's
+
 
 def root_cause(error: BaseException) -> BaseException:
     """The exception of the callable itself, where Hydra's instantiate has wrapped it."""
     while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether the user can mend it: a UserError, an interpolation without a value, a `_target_` that makes nothing."""
+    cause = root_cause(error)
+    named = type(cause).__name__  # by name: Hydra and OmegaConf need not be imported to tell
+    return isinstance(cause, UserError) or named in ("InstantiationException", *UNRESOLVED)
 
 
 def one_line(error: BaseException) -> str:
@@ -79,6 +88,11 @@ def _system_errors(error: BaseException | None) -> Iterator[OSError]:
 
 def _file(error: OSError) -> str:
     return "a file of the run" if error.filename is None else str(error.filename)
+
+
+def printable(text: str) -> str:
+    """The text with each character that a terminal would not show escaped, line breaks too: \\n, \\x1b, \\u200b."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _flat(text: str) -> str:

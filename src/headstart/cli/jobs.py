@@ -20,14 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart import interruption, launch
 from headstart.cli import collector
-from headstart.cli.failures import one_line, root_cause
+from headstart.cli.check import check_started
+from headstart.cli.failures import is_users, one_line, root_cause
 from headstart.credentials import mask_logs, masked, remember
 from headstart.interruption import Interruption
 from headstart.tasks.names import register
 from headstart.tasks.ownership import TakenError
 from headstart.tasks.signature import sign
 from headstart.tasks.written_config import hide_credentials
-from headstart.types import DivergedError, UserError
+from headstart.types import DivergedError
 
 ERROR_FILE = "error.txt"
 
@@ -68,6 +69,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
     if folder is not None:
         (folder / file).unlink(missing_ok=True)
     try:
+        check_started(cfg)
         # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
         collector.look_again()
@@ -163,7 +165,7 @@ def _leave_the_other_ranks(failure: Failure) -> NoReturn:
     print(f"headstart: error: rank {launch.rank()}: {shown(failure)}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(2 if isinstance(root_cause(failure.error), UserError) else 1)
+    os._exit(2 if is_users(failure.error) else 1)
 
 
 def shown(failure: Failure) -> str:

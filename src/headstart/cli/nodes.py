@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Any
 
 from headstart.cli.closest import closest, hint, listed
 from headstart.cli.composition import Plain
-from headstart.cli.definitions import missing_part
+from headstart.cli.definitions import definition, dotted_name, missing_part
 from headstart.cli.ranges import INSTEAD, PLACES
 from headstart.cli.signatures import Signature, signature
-from headstart.cli.value_types import UNKNOWN, Scalar, ValueType, choices, expected, fits, is_computable
+from headstart.cli.value_types import UNKNOWN, Scalar, ValueType, choices, expected, fits, is_computable, is_plain
 from headstart.types import UserError
 
 SETTINGS = "headstart.tasks.settings.Settings"  # the schema of the top level
@@ -160,6 +161,8 @@ def _is_completed(value: Any, kind: ValueType) -> bool:
 
 
 def _check_value(path: str, value: Any, kind: ValueType, target: str) -> None:
+    if is_plain(kind) and (made := _object_of(value)):
+        raise MisfitError(f"{path} must be {expected(kind)}, got an object of {made}", path, kind)
     if fits(value, kind):
         return
     words = choices(kind)
@@ -181,6 +184,16 @@ def _check_finite(path: str, value: Any) -> None:
         kind = Scalar("float" if isinstance(value, float) else "int")
         size = "a finite number" if isinstance(value, float) else "a whole number of at most 64 bits"
         raise MisfitError(f"{path} must be {size}, got {_shown(value)}", path, kind)
+
+
+def _object_of(value: Any) -> str:
+    """The class of the object that a mapping with `_target_` makes; "" where it may make a number or a text."""
+    target = value.get("_target_") if isinstance(value, dict) else None
+    found = definition(target) if isinstance(target, str) else None
+    if found is None or not isinstance(found.node, ast.ClassDef):
+        return ""
+    plain = {"int", "float", "str", "Enum", "IntEnum", "StrEnum"}
+    return "" if plain & {(dotted_name(base) or "").rpartition(".")[2] for base in found.node.bases} else str(target)
 
 
 def _children(path: str, value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:

@@ -20,13 +20,21 @@ from headstart import launch
 from headstart.cli.arguments import Arguments
 from headstart.cli.check import Checked, checked
 from headstart.cli.composition import VERSION_BASE
-from headstart.cli.failures import hydras_reason, no_room, one_line, root_cause, show_trace, unwritable
+from headstart.cli.failures import (
+    hydras_reason,
+    is_users,
+    no_room,
+    one_line,
+    printable,
+    show_trace,
+    unwritable,
+)
 from headstart.cli.job_folders import JobFolders, keep_finished
 from headstart.cli.jobs import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
 from headstart.conf_folder import conf_dir
 from headstart.credentials import masked
 from headstart.tasks.names import STUDY
-from headstart.types import DivergedError, UserError
+from headstart.types import DivergedError
 
 ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
@@ -99,7 +107,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
         return 1 if no_room(error) or unwritable(error) else 2
     failure = FAILURES[-1]
     _say(f"error: {failure.message}")
-    if failure.error is not None and isinstance(root_cause(failure.error), UserError):
+    if failure.error is not None and is_users(failure.error):
         return 2
     if isinstance(failure.error, DivergedError):
         return 1
@@ -181,7 +189,8 @@ def _remove_leftover(sweep: Path, started_ns: int) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"headstart: {masked(text)}", file=sys.stderr)
+    # a name of a file or a value can hold what a terminal obeys
+    print("\n".join(printable(line) for line in f"headstart: {masked(text)}".split("\n")), file=sys.stderr)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def axis(composer: Composer, override: Override) -> Axis:
     if isinstance(value, IntervalSweep):
         values = [str(value.start), str(value.end)]
     elif isinstance(value, RangeSweep):
+        if value.step == 0:
+            raise UserError(f"{override.input_line} has a step of 0, which leads nowhere; try a step of 1")
         steps = [str(step) for step in islice(value.range(), MOST)]
         values = [steps[0], steps[-1]] if len(steps) > 1 else steps
     else:

@@ -163,6 +163,18 @@ def choices(kind: ValueType) -> list[str]:
     return []
 
 
+def is_plain(kind: ValueType) -> bool:
+    """Whether only numbers, texts, true, false and null may stand here, so that no object can."""
+    match kind:
+        case Null() | Scalar() | Choice():
+            return True
+        case Either(options):  # torch's rates are `float | Tensor`
+            return all(option == Instance("Tensor") or is_plain(option) for option in options)
+        case Bounded(inner):
+            return is_plain(inner)
+    return False
+
+
 def _alternatives(kind: ValueType) -> list[str]:
     return [_shown(value) for value in kind.values] if isinstance(kind, Choice) else [expected(kind)]
 
