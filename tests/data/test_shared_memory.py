@@ -55,7 +55,7 @@ def test_a_system_that_does_not_say_has_room(monkeypatch, tmp_path):
     assert fitting_workers(8, ahead=4, batch_bytes=2**40, batches=99) == 8
 
 
-CONTAINER = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"', "sh"]
+CONTAINER = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=256k tmpfs /dev/shm && exec "$@"', "sh"]
 
 
 @pytest.mark.slow
