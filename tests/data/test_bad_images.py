@@ -157,3 +157,12 @@ def test_four_channels_are_an_error_that_says_which_are_possible(class_folders):
     pixels = Pixels(size=8, channels=4, mean=(0.5,) * 4, std=(0.5,) * 4)
     with pytest.raises(UserError, match=r"channels must be 1 or 3, got 4"):
         folder(class_folders(), pixels=pixels)
+
+
+def test_the_reason_quotes_no_byte_of_a_file_that_a_terminal_would_obey(tmp_path):
+    image = tmp_path / "image.im"
+    Image.new("L", (9, 9)).save(image)
+    image.write_bytes(image.read_bytes().replace(b"Greyscale", b"Gr\x1b[2Jle\x07", 1))
+    with pytest.raises(UserError, match=r"Gr\\x1b\[2Jle\\x07") as found:
+        Decoder(9, 9, 1, reduced=False)(image)
+    assert str(found.value).isprintable()

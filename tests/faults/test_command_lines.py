@@ -166,6 +166,7 @@ MANY = (
 )  # more than one run, or none of ours
 
 
+@cache
 def accepted(count):
     """The first command lines that are one run and that the check accepts, with what makes them tiny."""
     found = []

@@ -136,11 +136,12 @@ def why(error: Exception) -> str:
     """Why a file is no image."""
     from PIL import UnidentifiedImageError
 
-    if isinstance(error, UnfitImageError):
-        return str(error)
-    # what Pillow says of a file that it does not know is its path, or a buffer's address
-    said = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-    return f"{type(error).__name__}{said}"
+    reason = str(error)
+    if not isinstance(error, UnfitImageError):
+        # what Pillow says of a file that it does not know is its path, or a buffer's address
+        reason = type(error).__name__ + ("" if isinstance(error, UnidentifiedImageError) else f": {error}")
+    # a reason may quote the file's bytes, and a terminal obeys some of them
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in reason)
 
 
 def decoder_of(
