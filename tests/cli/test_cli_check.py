@@ -78,6 +78,7 @@ WRONG = [
     ("weights.optimizer.lr=x", "weights.optimizer.lr must be a number", "got x"),
     ("target.fold=${trainer}", "target.fold must be a whole number", "got an object of pytorch_lightning.Trainer"),
     ("optimizer.lr={_target_: torch.nn.ReLU}", "optimizer.lr must be a number", "got an object of torch.nn.ReLU"),
+    ("task={a: {b: 1}}", "task must be text", "got {'a': {'b': 1}}"),
     ("hydra/env=-1", "cannot take hydra/env=-1", "must be a string or a list"),
     ("optimizer.lr=${no.such}", "optimizer.lr refers to a key that is not there", "no.such"),
     # a number that nothing can compute with
@@ -199,6 +200,7 @@ def test_a_right_override_is_accepted(real, override):
         (["mode=glob(gradu*l,exclude=gradual)"], "goes through no value"),
         (["seed=0,-1"], "got -1"),
         (["seed=range(5,-2,-1)"], "got -1"),
+        (["++hydra.sweeper=${no.such}", "seed=1,2"], "'no.such' not found full_key: hydra.sweeper"),
         (["seed=range(1,5,0)"], "seed=range(1,5,0) has a step of 0"),
         (["optimizer.lr=0.1,abc"], "got abc"),
         (["study=demo", "backbone=resnet19"], "did you mean backbone=resnet18"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from headstart.cli.arguments import Arguments
 from headstart.cli.closest import hint, listed
@@ -39,6 +40,13 @@ def checked(arguments: Arguments) -> Checked:
 
     Of a sweep, the first value of every axis together, and then each further value alone. Raises UserError.
     """
+    try:
+        return _checked(arguments)
+    except OmegaConfBaseException as error:  # what is read here of Hydra's own keys leads nowhere
+        raise UserError(hydras_reason(error)) from error
+
+
+def _checked(arguments: Arguments) -> Checked:
     _check_empty(arguments.overrides)
     composer = Composer(arguments.flags)
     multirun = "--multirun" in arguments.flags

@@ -38,7 +38,7 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
     settings = signature(SETTINGS)
     parameters = settings.parameters if settings else {}
     task = config.values.get("task")
-    known = mounts | {task}
+    known = mounts | ({task} if isinstance(task, str) else set())
     for key, value in config.values.items():
         if key in parameters:
             _check_value(key, value, parameters[key].kind, "")

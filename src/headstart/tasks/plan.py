@@ -207,6 +207,6 @@ def asked_processes(node: DictConfig) -> int:
     else:  # auto, -1: all that this machine has
         try:
             count = pl.Trainer(accelerator=node.get("accelerator", "auto"), devices=devices, logger=False).num_devices
-        except MisconfigurationException as error:
+        except (MisconfigurationException, TypeError, ValueError) as error:
             raise UserError(f"trainer.devices={devices}: {error}; how many would there be?") from error
     return count * int(node.get("num_nodes", 1))

@@ -130,8 +130,14 @@ def checked(phases: Sequence[Phase]) -> tuple[Phase, ...]:
 
 
 def phase_of(values: Mapping[str, Any]) -> Phase:
-    """The phase that a YAML file's mapping says. Raises UserError on a key that is none of a phase's."""
-    given = dict(values)
+    """The phase that a YAML file's mapping says. Raises UserError on a key or a value that is none of a phase's."""
+    try:
+        return _phase_of(dict(values))
+    except (TypeError, ValueError) as error:  # of a value of another type
+        raise UserError(f"this is no phase: {dict(values)} ({error}); try {{open: [head], epochs: 3}}") from error
+
+
+def _phase_of(given: dict[str, Any]) -> Phase:
     _check_keys(given, Phase, "a phase")
     if "open" not in given:
         raise UserError(f"a phase needs `open`, got {given}; try open: [head]")
@@ -142,9 +148,17 @@ def phase_of(values: Mapping[str, Any]) -> Phase:
         if missing := {"monitor", "mode"} - set(until):
             raise UserError(f"until needs {' and '.join(sorted(missing))}, got {dict(until)}")
         until = Plateau(**{str(key): value for key, value in until.items()})
+    opened = [chosen] if isinstance(chosen, str) else list(chosen)
+    if not all(isinstance(one, str) for one in opened):
+        raise UserError(f"open is a part or a list of parts, got {chosen!r}; try open: [head]")
+    if until is not None and not isinstance(until, Plateau):
+        raise UserError(f"until is a mapping with monitor and mode, got {until!r}")
+    for key in ("epochs", "steps", "warmup_steps"):
+        if given.get(key) is not None and type(given[key]) is not int:
+            raise UserError(f"{key} of a phase is a whole number, got {given[key]!r}")
     lr = given.pop("lr", None)
     return Phase(
-        open=(chosen,) if isinstance(chosen, str) else tuple(chosen),
+        open=tuple(opened),
         until=until,
         # YAML 1.1 reads 1e-3 as text
         lr={str(key): float(rate) for key, rate in lr.items()} if isinstance(lr, Mapping) else lr and float(lr),
