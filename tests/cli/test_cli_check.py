@@ -79,6 +79,10 @@ WRONG = [
     ("target.fold=${trainer}", "target.fold must be a whole number", "got an object of pytorch_lightning.Trainer"),
     ("optimizer.lr={_target_: torch.nn.ReLU}", "optimizer.lr must be a number", "got an object of torch.nn.ReLU"),
     ("task={a: {b: 1}}", "task must be text", "got {'a': {'b': 1}}"),
+    ("~target._target_", "target._target_ cannot be left out, as it says what target is", "target=null"),
+    ("~optimizer._partial_", "optimizer._partial_ cannot be left out", "optimizer=null"),
+    ("++optimizer._partial_=--1", "optimizer._partial_ must be true or false", "got --1"),
+    ("+optimizer._args_=3", "optimizer._args_ must be a list", "got 3"),
     ("hydra/env=-1", "cannot take hydra/env=-1", "must be a string or a list"),
     ("optimizer.lr=${no.such}", "optimizer.lr refers to a key that is not there", "no.such"),
     # a number that nothing can compute with
@@ -295,6 +299,13 @@ def test_a_group_of_ones_own_is_found_in_the_config_dir(command, tmp_path):
     assert "model.width must be a whole number, got x (my_own_model.Mine)" in command.err
     assert command("--config-dir", str(mine), "model=mien") == 2
     assert "did you mean model=mine" in command.err
+
+
+def test_in_a_mapping_from_names_to_objects_a_plain_value_is_none(real):
+    code, _, err = real("callbacks=explain", "callbacks.explain.pictures.filters=@")
+    assert code == 2
+    assert "callbacks.explain.pictures must be a mapping from names to mappings with _target_, got {'filters'" in err
+    assert real("callbacks=explain", "callbacks.explain.pictures.filters=null")[0] == 0
 
 
 def test_trace_shows_the_trace(real, monkeypatch):

@@ -150,6 +150,11 @@ def check_deletions(composed: Composed, parsed: list[Override]) -> None:
         node = OmegaConf.select(composed.cfg, where) if where else None
         target = node.get("_target_") if isinstance(node, DictConfig) else None
         known = signature(target) if isinstance(target, str) else None
+        if where and (name == "_target_" or (target is not None and name == "_partial_")):
+            raise UserError(
+                f"{key} cannot be left out, as it says what {where} is, got {one.input_line}; to leave all of it out: "
+                f"{where}=null"
+            )
         if known is not None and name in known.parameters and known.parameters[name].required:
             raise UserError(f"{key} cannot be left out, as {target} has no value of its own, got {one.input_line}")
 

@@ -11,12 +11,30 @@ from headstart.cli.composition import Plain
 from headstart.cli.definitions import definition, dotted_name, missing_part
 from headstart.cli.ranges import INSTEAD, PLACES
 from headstart.cli.signatures import Signature, signature
-from headstart.cli.value_types import UNKNOWN, Scalar, ValueType, choices, expected, fits, is_computable, is_plain
+from headstart.cli.value_types import (
+    UNKNOWN,
+    Anything,
+    Choice,
+    Listing,
+    Scalar,
+    ValueType,
+    choices,
+    expected,
+    fits,
+    is_computable,
+    is_plain,
+)
 from headstart.types import UserError
 
 SETTINGS = "headstart.tasks.settings.Settings"  # the schema of the top level
 RANGES = "headstart.cli.ranges"
-HYDRAS_KEYS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
+HYDRAS_KEYS: dict[str, ValueType] = {  # what instantiating reads of a node itself
+    "_target_": Scalar("str"),
+    "_partial_": Scalar("bool"),
+    "_args_": Listing(Anything()),
+    "_recursive_": Scalar("bool"),
+    "_convert_": Choice(("none", "partial", "object", "all")),
+}
 
 
 class MisfitError(UserError):
@@ -135,6 +153,7 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
     for key, value in node.items():
         name = f"{path}.{key}"
         if key in HYDRAS_KEYS:
+            _check_value(name, value, HYDRAS_KEYS[key], "")
             continue
         if known is not None and key not in known.parameters and not known.takes_others:
             raise UserError(unknown_key(name, target, names_of(node, known)))

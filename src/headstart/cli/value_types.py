@@ -116,7 +116,7 @@ def fits(value: object, kind: ValueType) -> bool:
                 and all(fits(one, item) for one, item in zip(value, items, strict=True))
             )
         case Table(of):
-            return isinstance(value, dict) and all(fits(one, of) for one in value.values())
+            return isinstance(value, dict) and all(_fits_in_table(one, of) for one in value.values())
         case Bounded(inner, bounds):
             return fits(value, inner) and _within(value, bounds)
 
@@ -141,8 +141,8 @@ def expected(kind: ValueType) -> str:
             return "a list" if isinstance(item, Anything) else f"a list (of {expected(item)})"
         case Row(items):
             return f"a list of {len(items)} ({', '.join(expected(item) for item in items)})"
-        case Table():
-            return "a mapping"
+        case Table(of):
+            return "a mapping from names to mappings with _target_" if _is_object(of) else "a mapping"
         case Bounded(inner, bounds):
             limits = dict(bounds)
             if set(limits) == {"ge", "le"}:
@@ -188,6 +188,17 @@ def _shown(value: object) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fits_in_table(value: object, kind: ValueType) -> bool:
+    """As `fits`, but that in a mapping from names to objects no plain value is one."""
+    return fits(value, kind) and not (_is_object(kind) and isinstance(value, str | int | float))
+
+
+def _is_object(kind: ValueType) -> bool:
+    """Whether an object of a class is asked, or null in its place."""
+    options = kind.options if isinstance(kind, Either) else (kind,)
+    return Instance in map(type, options) and all(isinstance(option, Instance | Null) for option in options)
 
 
 def _fits_scalar(value: object, name: str) -> bool:
