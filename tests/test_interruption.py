@@ -1,4 +1,4 @@
-"""What does a signal do to a command, at once and while a step is under way?"""
+"""Signals that ask a command to stop, at once and while a step is under way."""
 
 import os
 import signal
@@ -9,6 +9,16 @@ import pytest
 from headstart import interruption
 from headstart.data.workers import loading
 from headstart.interruption import Interruption, handled
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_terminal():
+    """A shell's background job, and whatever nohup starts, ignores some of them."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 def send(number):

@@ -253,6 +253,8 @@ def test_the_clock_costs_a_step_less_than_lightnings_profiler_of_nothing():
     ("given", "hint"),
     [
         ({}, "trainer.check_val_every_n_epoch=2"),
+        ({"max_epochs": 4}, "trainer.check_val_every_n_epoch=2"),
+        ({"max_epochs": 3}, ""),  # two validations would not be left
         ({"check_val_every_n_epoch": 2}, "trainer.check_val_every_n_epoch=4"),
         ({"check_val_every_n_epoch": None, "val_check_interval": 25}, "trainer.val_check_interval=50"),
         ({"val_check_interval": 25}, "a longer trainer.val_check_interval"),
@@ -263,8 +265,9 @@ def test_the_clock_costs_a_step_less_than_lightnings_profiler_of_nothing():
 def test_the_hint_to_validate_less_often_is_in_the_terms_in_which_the_trainer_counts(given, hint):
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, **given,
+        enable_model_summary=False, **{"max_epochs": 30, **given},
     )  # fmt: skip
     trainer.strategy._lightning_module = pl.LightningModule()
     trainer.datamodule = None
-    assert Throughput(clock=Clock()).circumstances(trainer, data="target").validation_hint == hint
+    for trainer.fit_loop.max_batches in (100, float("inf")):  # a stream does not say how long an epoch is
+        assert Throughput(clock=Clock()).circumstances(trainer, data="target").validation_hint == hint

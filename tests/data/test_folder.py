@@ -332,6 +332,7 @@ def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch
     assert isinstance(again.header("gone.png", 99), str)
 
 
+@pytest.mark.slow
 def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_test(class_folders):
     root = class_folders()
 

@@ -242,7 +242,7 @@ def test_in_every_family_fields_grow_with_depth_and_nothing_else_is_seen(name):
     assert shares[0] > 0
 
 
-@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", pytest.param("mobilenet_v3_small", marks=pytest.mark.slow)])
 def test_the_caption_tells_size_stride_and_share_of_each_stage(name):
     network = family(name)
     with untouched(network), network.at_rest():

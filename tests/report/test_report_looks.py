@@ -118,6 +118,7 @@ def test_new_arms_have_looks_of_their_own(tmp_path: Path, grow, save_run, curve)
 
 def test_looks_that_cannot_be_read_are_no_looks(tmp_path: Path, grow):
     study = grow(tmp_path / "s", range(3))
+    write_report(study)  # whose page shows that the folder's report is ours
     for text in ("", "[]", '{"looks": 3}', '{"looks": {"x": [{"seeds": "many"}]}}'):
         (study / "report.json").write_text(text)
         assert end(study)[0].level == pytest.approx(0.05 * cumulative_share(3))

@@ -176,6 +176,7 @@ def test_a_finished_run_trains_nothing_whether_asked_by_config_or_by_folder(stop
         assert (folder / "result.json").stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 def test_a_sweep_with_resume_leaves_what_is_finished_and_goes_on_with_the_rest(tmp_path):
     sweep = ["-m", *RUN, "seed=0,1"]
     assert command(tmp_path, *sweep, stop=("on_train_epoch_start", 8)) == -9  # in the first job

@@ -101,6 +101,7 @@ def test_all_ranks_stop_at_the_same_step_where_the_command_is_signalled(whole, t
     assert_same(folder, whole(*TWO))
 
 
+@pytest.mark.slow
 def test_a_sweep_stops_with_the_job_and_resume_auto_finishes_it(whole, tmp_path):
     sweep = ["-m", *RUN, "seed=0,1"]
     assert command(tmp_path, *sweep, signal=("on_train_batch_start", 5, signal.SIGTERM)) == 143, said(tmp_path)

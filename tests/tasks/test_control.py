@@ -451,10 +451,7 @@ def test_two_jobs_of_one_folder_at_a_time_train_once(monkeypatch):
 
     monkeypatch.setattr("headstart.tasks.fit.train", train)
 
-    class Job:
-        overrides = OmegaConf.create({"task": ["mode=scratch", "control=true"]})
-
-    monkeypatch.setattr("headstart.tasks.fit.HydraConfig", type("Hydra", (), {"get": lambda: Job}))
+    monkeypatch.setattr("headstart.tasks.fit.job_overrides", lambda: ["mode=scratch", "control=true"])
     Path("study/run").mkdir(parents=True)
     cfg = composed("mode=scratch", "control=true", folder=Path("study/run"))
     done = []

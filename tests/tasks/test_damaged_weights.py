@@ -95,7 +95,10 @@ def test_a_last_checkpoint_is_looked_at_where_it_is_what_counts(made, monkeypatc
         path.write_bytes(kept)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "gone", "result"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("damage", ["flipped", pytest.param("gone", marks=SLOW), pytest.param("result", marks=SLOW)])
 def test_a_damaged_source_model_is_developed_anew_and_gives_the_same_weights(tmp_path, monkeypatch, caplog, damage):
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")

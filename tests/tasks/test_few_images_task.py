@@ -101,6 +101,7 @@ def test_directions_without_variance_are_left_out():
     assert len(_directions(torch.ones(5, 4), 3).variance) == 1, "one at least"
 
 
+@pytest.mark.slow
 def test_a_sweep_over_images_ends_in_a_report_and_is_found_again(capfd):
     sweep = ["-m", *SMALL[:-2], "store=off", "target.shots=1,2,3", "few_images.representations=[pixels,features]"]
     assert main(sweep) == 0

@@ -148,6 +148,7 @@ def test_a_run_that_has_its_logger_in_name_and_hash_as_earlier_versions_wrote_it
     assert only("outputs/runs/*") == old
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_in_its_folder_under_another_logger():
     for more in (["logger=csv"], []):
         assert main(["-m", *FAST, *more, "seed=0,1"]) == 0

@@ -41,6 +41,7 @@ def test_without_a_curve_the_best_checkpoints_figure_is_all_there_is(tmp_path):
     assert math.isnan(value_of(BEST | {"evaluations": []}, written(tmp_path), "last"))
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_jobs_all_have_the_same_value_says_so(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "same.py").write_text("def fit(*, cfg):\n    return 0.25 if cfg.seed < 9 else 0.5\n")

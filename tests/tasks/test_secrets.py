@@ -62,6 +62,7 @@ def test_an_interpolation_of_a_variable_stays_one_wherever_a_run_is_written_and_
     assert holding(tmp_path / "here") == []
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_at_an_address_holds_no_password_of_it(tmp_path, monkeypatch, capfd):
     address = f"http://me:{SECRET}@127.0.0.1:9/weights.pth?token={SECRET}"
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

@@ -70,6 +70,7 @@ def test_an_unfinished_source_model_is_trained_anew():
     assert json.loads((folder / "result.json").read_text())["weights_hash"] == first.facts["weights_hash"]
 
 
+@pytest.mark.slow
 def test_parallel_runs_train_one_source_model_and_the_others_wait_with_a_message(tmp_path):
     program = (
         "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s');"

@@ -81,6 +81,7 @@ def _has(path, overrides):
     return set(overrides) <= set(json.loads(path.read_text())["overrides"])
 
 
+@pytest.mark.slow
 def test_a_job_alone_the_first_and_a_later_one_of_a_sweep_give_the_same_figures(forgotten):
     saved(1)
     alone = [*SHORT, "seed=1", "optimizer.lr=0.1", "rerun=true"]

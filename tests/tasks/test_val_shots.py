@@ -123,6 +123,7 @@ def test_tasks_that_choose_on_val_are_refused(task, tmp_path, monkeypatch, capsy
     assert not Path("outputs/source").exists()
 
 
+@pytest.mark.slow
 def test_the_command_says_it_before_and_after_and_a_report_shows_the_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*TINY, "task=plan", *RUN, NONE]) == 0

@@ -38,6 +38,7 @@ def verdicts(record, question=None):
     }
 
 
+@pytest.mark.slow
 def test_more_shots_than_the_baseline_had_are_no_benefit(capsys):
     """Two commands into one folder: 4 shots, another budget and another val share are compared with nothing."""
     into = "hydra.sweep.dir=outputs/mine"
@@ -51,6 +52,7 @@ def test_more_shots_than_the_baseline_had_are_no_benefit(capsys):
     assert "trainer.max_epochs 4 against 3" in hints
 
 
+@pytest.mark.slow
 def test_a_diverged_arm_is_named_and_has_no_yes_and_a_control_is_beside_it(capsys):
     rates = ["optimizer.lr=1e30", "seed=0,1", "control=false,true", "hydra.sweep.dir=outputs/mine"]
     main(["-m", *QUICK, *FEW, "mode=feature_extraction,fine_tuning", *rates])

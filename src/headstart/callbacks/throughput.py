@@ -135,7 +135,10 @@ class Throughput(Callback):
         interval: Any = getattr(trainer, "val_check_interval", None)  # by the clock there is none
         by_batches = epochs is None and isinstance(interval, int)
         # not Lightning's estimate of the steps: it may ask all ranks, and only the first one is here
-        limits = [(trainer.max_epochs or -1) * trainer.num_training_batches]
+        of_epoch = trainer.num_training_batches  # infinite where a stream does not say
+        asked = trainer.max_epochs
+        epochs_at_most = asked if asked is not None and asked > 0 else math.inf
+        limits = [epochs_at_most * of_epoch]
         limits += [trainer.max_steps * trainer.accumulate_grad_batches]
         batches = min((limit for limit in limits if limit > 0), default=math.inf)
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -153,7 +156,7 @@ class Throughput(Callback):
             every_epochs=epochs or 1,
             every_batches=interval if by_batches else 0,
             within_epochs=not by_batches and interval != 1.0,
-            epochs=batches / max(1, trainer.num_training_batches),
+            epochs=batches / max(1, of_epoch) if math.isfinite(of_epoch) else epochs_at_most,
             batches=batches,
         )
 

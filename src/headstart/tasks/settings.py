@@ -8,8 +8,10 @@ from annotated_types import Ge, Interval
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # what numpy and torch both take
 
 # groups without an option of which there is no run, as a user names them
-NEEDED = ("mode", "task", "data@target", "backbone", "head", "module", "optimizer", "scheduler", "trainer", "logger",
-          "callbacks")  # fmt: skip
+NEEDED = (
+    "mode", "task", "data@target", "weights", "backbone", "head", "module", "optimizer", "scheduler", "trainer",
+    "logger", "callbacks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -270,7 +270,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         around = throughput.circumstances(trainer, data=data)
         best_is = "; the best on val was before training (step 0)" if before_training else ""
         log.info("%s: %s%s", folder.name, line(result["phases"], result["peak_memory_mib"], around), best_is)
-        write_json(folder / RESULT, result | {FILES: digests(folder)})
+        result[FILES] = digests(folder)
+        write_json(folder / RESULT, result)
         (folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)  # only who goes on may need it
     wait_for_all()  # or another rank would look for the result too early
     return_freed_memory()
