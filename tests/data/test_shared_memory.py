@@ -1,4 +1,4 @@
-"""Are there no more workers than shared memory has room for?"""
+"""The number of worker processes is bounded by the free shared memory."""
 
 import os
 import subprocess
@@ -24,26 +24,27 @@ def free(monkeypatch):
     return set_to
 
 
-@pytest.mark.parametrize(("mib", "want"), [(64, 4), (32, 4), (31, 3), (8, 1), (7, 0), (0, 0)])
+@pytest.mark.parametrize(("mib", "want"), [(71, 4), (70, 3), (54, 3), (53, 2), (21, 1), (20, 0), (0, 0)])
 def test_as_many_workers_fit_as_their_ready_batches_do(free, mib, want):
+    """Of two loaders, and the batch in use of each: 2 x (4 x workers + 1) x 2 MiB, and 1/16 MiB besides."""
     free(mib)
     assert fitting_workers(4, ahead=4, batch_bytes=2 * MIB, batches=100) == want
 
 
 def test_a_pass_has_no_more_batches_ready_than_it_has(free):
-    free(2)
+    free(5)
     assert fitting_workers(4, ahead=4, batch_bytes=2 * MIB, batches=1) == 4
 
 
 def test_too_many_are_refused_with_the_sizes_and_the_way_out(free):
-    free(31)
-    match = r"num_workers=4 needs 32.0 MiB of shared memory .* /dev/shm has 31.0 MiB free; try target.num_workers=0"
+    free(70)
+    match = r"num_workers=4 needs 70.1 MiB of shared memory .* /dev/shm has 70.0 MiB free; try target.num_workers=0"
     with pytest.raises(UserError, match=match):
         check_shared_memory(4, ahead=4, batch_bytes=2 * MIB, batches=100)
 
 
 def test_where_nobody_asked_for_a_number_fewer_are_taken(free):
-    free(31)
+    free(70)
     settings = {"cores": 5, "accelerated": True, "pins": False, "passes": "one", "batch_bytes": 2 * MIB, "batches": 99}
     assert loading(num_workers="auto", **settings)["num_workers"] == 3
     with pytest.raises(UserError, match="num_workers=4"):

@@ -52,7 +52,11 @@ VALUES = {  # keys that each of these configs has
 choices = st.sampled_from(sorted(CHOICES)).flatmap(lambda key: st.tuples(st.just(key), st.sampled_from(CHOICES[key])))
 values = st.sampled_from(sorted(VALUES)).flatmap(lambda key: st.tuples(st.just(key), VALUES[key]))
 lines = st.lists(choices | values, max_size=8, unique_by=lambda pair: pair[0].lstrip("+~")).filter(
-    lambda pairs: not {"~callbacks.figures", "callbacks.figures.wrong"} <= {key for key, _ in pairs}
+    lambda pairs: (
+        not {"~callbacks.figures", "callbacks.figures.wrong"} <= {key for key, _ in pairs}
+        and not {("data@target", "printed_digits"), ("target.shots", True)}
+        <= {*pairs, *((key, True) for key, _ in pairs)}
+    )
 )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from headstart.types import UserError
 
 PLACE = Path("/dev/shm")  # where Linux keeps it; other systems have no such limit
+LOADERS = 2  # that may have batches ready at once: that of train, and within an epoch that of val
+BESIDE = 2**16  # bytes of a batch besides its images: labels, positions, and pages that are not full
 
 
 def free_bytes() -> float:
@@ -44,7 +46,8 @@ def check_shared_memory(count: int, *, ahead: int, batch_bytes: int, batches: in
 
 
 def _needed(count: int, ahead: int, batch_bytes: int, batches: int) -> int:
-    return min(count * ahead, batches) * batch_bytes
+    ready = min(count * ahead + 1, batches)  # and the one that the model computes on
+    return LOADERS * ready * (batch_bytes + BESIDE) if count else 0
 
 
 def _mib(size: float) -> str:

@@ -43,7 +43,9 @@ def first_passage(rising: Floats, level: float) -> float:
 
     inf where the curve never reaches it: censored, later than everything that was seen.
     """
-    after = int(np.searchsorted(rising, level - 1e-9 * max(1.0, abs(level)), side="left"))  # means of equal values
+    # a mean of equal values differs from them by rounding; of the curve's own rise, so that no unit counts
+    tie = 1e-9 * float(rising[-1] - rising[0]) + 8 * np.finfo(np.float64).eps * abs(level) if len(rising) else 0.0
+    after = int(np.searchsorted(rising, level - tie, side="left"))
     if after == 0:
         return 0.0
     if after == len(rising):
