@@ -131,6 +131,7 @@ def test_evaluate_without_a_finished_run_says_what_it_needs(capsys):
     assert "the folder of a finished run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_metrics_csv_is_the_same_for_the_same_command(tmp_path, monkeypatch):
     files = []
     for clone in ("one", "two"):

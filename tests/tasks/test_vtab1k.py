@@ -39,6 +39,7 @@ def test_validations_are_at_equal_distances_and_the_last_is_at_the_end(total):
     assert not any(total % count == 0 for count in range(total // every + 1, 21))  # no more of them were possible
 
 
+@pytest.mark.slow
 def test_the_better_trial_on_val_is_run_on_all_images_and_only_that_run_sees_test():
     assert main(TINY) == 0
     trials, (result,) = read("outputs/trials/*/result.json"), read("outputs/vtab1k/*/result.json")
