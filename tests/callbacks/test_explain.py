@@ -238,6 +238,7 @@ def test_shards_are_told_once_and_left_out(tmp_path, monkeypatch, caplog):
     ]
 
 
+@pytest.mark.slow
 def test_compiled_stages_are_drawn_uncompiled_and_train_as_before(tmp_path):
     compiled = []
     for watching in ([], [watcher(tmp_path / "seen", {"filters": KINDS["filters"]})]):

@@ -92,6 +92,7 @@ def test_a_run_is_named_after_its_own_overrides(command):
     assert sorted(names) == ["default", "seed=3"]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_named_after_its_swept_keys_and_grows_by_further_values(command):
     assert command("-m", "mode=a,b", "seed=0,1", "model.depth=2") == 0
     (first,) = {run.split("/")[0] for run in command.runs}

@@ -59,6 +59,7 @@ def test_half_precision_features_are_measured_in_float32():
     assert weakest(features().bfloat16(), 1).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_a_run_with_a_weight_holds_the_weakest_features_down(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ends = {}

@@ -216,6 +216,7 @@ def test_a_run_relates_the_targets_classes_to_the_sources_and_its_model_can_be_e
     assert main(["task=evaluate", f"evaluate.run_dir={folder}", "trainer.accelerator=cpu"]) == 0
 
 
+@pytest.mark.slow
 def test_a_file_of_a_finished_run_brings_its_head(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = [setting for setting in TINY if not setting.startswith(("weights", "trainer.max_epochs"))]

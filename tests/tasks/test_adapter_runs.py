@@ -151,6 +151,7 @@ def kept():
     return Store(folder="outputs/store", max_gib=1, dtype="float32", views=0).entries()
 
 
+@pytest.mark.slow
 def test_a_closed_stage_with_adapters_has_rows_of_its_own_the_plain_one_before_it_shares_its(runs, place):
     gradual = [*("mode=gradual", "unfreeze.first_epoch=1", "unfreeze.every_epochs=1"), "unfreeze.warmup_steps=0"]
     plain = stages_stored(place, *gradual)
@@ -171,6 +172,7 @@ def stages_stored(place, *overrides):
     return found
 
 
+@pytest.mark.slow
 def test_gradual_opens_the_adapters_of_one_stage_after_the_other():
     folder = run_of("mode=gradual", "inject=adapters", "unfreeze.every_epochs=2", "trainer.max_epochs=4")
     after = weights(folder)

@@ -137,6 +137,7 @@ def run_of(place, name="bit"):
     return found
 
 
+@pytest.mark.slow
 def test_a_run_a_50th_as_long_takes_10_steps_at_the_rules_rates_and_its_folder_holds_plain_numbers(tmp_path, capsys):
     assert main([*TINY, "rule.step_scale=0.02", "rule.validations=5"]) == 0
     folder = run_of(tmp_path)

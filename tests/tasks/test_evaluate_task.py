@@ -146,6 +146,7 @@ def test_a_split_that_would_be_drawn_from_other_data_and_a_target_that_nobody_re
     assert "evaluate.data.root" in said
 
 
+@pytest.mark.slow
 def test_embed_and_explain_look_at_all_images_of_other_data(run, lone):
     given = [f"embed.run_dir={run}", *(word.replace("evaluate", "embed") for word in lone), "embed.out_dir=rows"]
     assert main(["task=embed", *given]) == 0
@@ -178,6 +179,7 @@ def test_pictures_lie_beside_the_figures_and_none_of_wrong_answers_where_none_is
     assert not (run / "evaluate-val-worst.png").exists()
 
 
+@pytest.mark.slow
 def test_the_precision_is_that_of_the_run(run, tmp_path, monkeypatch):
     shutil.copytree(run, tmp_path / "half")
     config = tmp_path / "half" / ".hydra" / "config.yaml"

@@ -46,6 +46,7 @@ def accuracies(train, val, test, c):
     return max(found, key=lambda pair: pair[0])
 
 
+@pytest.mark.slow
 def test_pixels_and_features_are_judged_as_scikit_learn_judges_them(capfd):
     assert main([*SMALL, "few_images.logistic=[0.01,1]"]) == 0
     result, said = result_of(), capfd.readouterr().out

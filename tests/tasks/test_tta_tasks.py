@@ -68,6 +68,7 @@ def by_hand(path):
         return torch.stack([net(view[None]).softmax(1)[0] for view in ten_crop(image, [16, 16])]).mean(0)
 
 
+@pytest.mark.slow
 def test_ten_crops_are_the_mean_of_the_softmax_of_torchvisions_crops_in_both_tasks():
     found = evaluated("tta@evaluate.tta=ten_crops", "evaluate.worst=20")
     tta = ["task=predict", "predict.run_dir=run", "tta@predict.tta=ten_crops", "trainer.accelerator=cpu"]
@@ -128,6 +129,7 @@ def test_a_flip_changes_no_figure_of_a_model_that_sees_no_sides(monkeypatch):
     assert found["tta"]["gained"] == found["tta"]["lost"] == 0
 
 
+@pytest.mark.slow
 def test_data_that_are_no_files_are_looked_at_too(capsys):
     assert main([*TINY, "mode=scratch", "trainer.max_epochs=1", "logger=csv", "hydra.run.dir=digits"]) == 0
     assert main(["task=evaluate", "evaluate.run_dir=digits", "tta@evaluate.tta=five_crops"]) == 0

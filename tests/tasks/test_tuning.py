@@ -147,6 +147,7 @@ def test_of_several_seeds_the_mean_decides(trained):
     assert told.cost.runs == 6
 
 
+@pytest.mark.slow
 def test_trials_are_shared_by_seeds_and_studies_and_fewer_are_among_more(trained):
     first = settled(composed("mode=scratch", *EQUAL, "seed=0"), processes=1)
     assert len(trained) == 14

@@ -329,6 +329,7 @@ def test_a_run_has_as_many_steps_as_its_plan_says(overrides, tmp_path):
     assert trained("mode=scratch", *overrides, folder=tmp_path / "run")["steps"] == want
 
 
+@pytest.mark.slow
 def test_the_plateaus_of_a_run_begin_with_the_validation_before_its_first_step(tmp_path, monkeypatch, caplog):
     """So two more that are no better end the first phase at epoch 2, as the plan's earliest moment says."""
     from headstart.tasks.plan import plan
