@@ -47,8 +47,8 @@ ABOUT = {
     "sweep": f"Whole commands, from their start to their end, each from an empty store: one run of 5 epochs; "
     f"{len(LR) * len(WEIGHT_DECAY)} jobs of 5 epochs by `-m`; `task=probe` with its default 5 stages x 5 rates x 4 "
     "weight decays, and the other kinds of heads that come with it.",
-    "full": "All of ResNet-18 learns, float32. headstart measures the start with the head in closed form too: a "
-    f"pass through training and val images that no peer makes, and none with {SPARED}.",
+    "full": "All of ResNet-18 learns, float32. headstart validates before the first step, which no peer does, and "
+    f"measures the start with a head in closed form: a pass over 32 training images, and none with {SPARED}.",
     "steps": "Batches of 256, 512 features, 16,384 images, the first epochs not counted. headstart: the command, "
     "logging and bar on, no checkpoints, a validation every 10 epochs; features of ResNet-18 at 32 pixels.",
     "startup": "From a process's start: to the end of the first training step of `headstart mode=scratch`, and to "
