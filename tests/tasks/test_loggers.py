@@ -8,7 +8,7 @@ from pytorch_lightning.loggers import Logger
 from composed import TINY, composed
 from headstart.cli import main
 from headstart.tasks.loggers import ended_with_run
-from headstart.tasks.names import config_hash, earlier_hash
+from headstart.tasks.names import config_hash, hashes
 
 FAST = [*TINY, "mode=scratch", "trainer.max_epochs=1", "callbacks.figures=null"]
 PROCESS: list["ProcessRun"] = []  # as W&B has it: the run that this process is in, if it is in one
@@ -102,7 +102,7 @@ def test_a_logger_that_cannot_be_ended_costs_no_run(caplog):
 
 def test_what_cannot_change_a_figure_changes_no_hash_and_the_shipped_values_keep_that_of_before():
     bare = config_hash(composed())
-    assert bare == earlier_hash(composed())
+    assert bare == hashes(composed()).earlier
     for override in (
         "logger=csv", "logger.tensorboard.default_hp_metric=true", "trainer.profiler=simple",
         "trainer.enable_progress_bar=true", "trainer.enable_model_summary=true", "callbacks.progress=null",
@@ -135,7 +135,7 @@ def test_a_finished_run_is_found_under_another_logger_and_says_which_it_had(capf
 def test_a_run_that_has_its_logger_in_name_and_hash_as_earlier_versions_wrote_it_is_found_and_goes_on(capfd):
     assert main([*FAST, "logger=csv"]) == 0
     folder = only("outputs/runs/*")
-    earlier = earlier_hash(composed(*FAST[len(TINY) :], "logger=csv"))
+    earlier = hashes(composed(*FAST[len(TINY) :], "logger=csv")).earlier
     now = folder.name.rpartition("-")[2]
     assert earlier != now
     for file in ("result.json", "run.json"):

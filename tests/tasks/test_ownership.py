@@ -139,12 +139,14 @@ def test_two_jobs_of_a_sweep_with_one_folder_are_refused_before_anything_is_made
     assert not [path for path in empty.rglob("*") if path.is_file()]
 
 
-@pytest.mark.slow
 def test_a_sweep_by_numbers_finds_its_runs_again_and_refuses_another_sweep_s(empty, capfd):
     sweep = [one for one in RUN if not one.startswith("hydra.")]
     numbered = ["-m", *sweep, "hydra.sweep.dir=study", "hydra.sweep.subdir='${hydra:job.num}'"]
     assert main([*numbered, "seed=0,1"]) == 0
     assert [result(Path("study", name))["seed"] for name in "01"] == [0, 1]
+    assert all(
+        Path("study", name, ".hydra", "config.yaml").is_file() for name in "01"
+    )  # without it no task reads a run
     capfd.readouterr()
     assert main([*numbered, "seed=0,1"]) == 0
     assert capfd.readouterr().err.count("is finished, val/accuracy") == 2

@@ -43,21 +43,24 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
-        self._swept: dict[tuple[str, ...], DictConfig] = {}
-        self._folders = JobFolders()
+        self._swept: dict[tuple[str, ...], tuple[DictConfig, Path | None]] = {}  # and the job's folder
+        self._folders: JobFolders | None = JobFolders()
 
     def __getstate__(self) -> dict[str, Any]:
-        """For launchers that send it to other machines with each job: without the configs of all jobs."""
-        return {**vars(self), "_swept": {}, "_folders": JobFolders()}
+        """For launchers that send it to other machines with each job: without the configs of all jobs.
+
+        Nor with their folders, as a job's number in the sweep is not known there; the task looks itself.
+        """
+        return {**vars(self), "_swept": {}, "_folders": None}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
-        found = self._swept.pop(key, None)
-        if found is None:
-            found = self._swept[key] = super().load_sweep_config(master_config, sweep_overrides)
-            self._folders.check(found)
-        else:  # it begins now
-            keep_finished(found)
+        if key in self._swept:  # it begins now
+            found, folder = self._swept.pop(key)
+            keep_finished(found, folder)
+            return found
+        found = super().load_sweep_config(master_config, sweep_overrides)
+        self._swept[key] = found, None if self._folders is None else self._folders.checked(found)
         return found
 
     def load_configuration(

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from headstart import launch
 from headstart.tasks.folders import finished
-from headstart.tasks.names import CONTROL, config_hash
+from headstart.tasks.names import CONTROL, hashes
 from headstart.tasks.ownership import RUNS, check_folder
 from headstart.types import UserError
 
@@ -25,39 +25,43 @@ class JobFolders:
         self._hashes: dict[Path, str] = {}  # of the run that goes there
         self._jobs = 0
 
-    def check(self, cfg: DictConfig) -> None:
-        """Raise UserError where the next job's folder is not its to write into, or another job of the command has it.
+    def checked(self, cfg: DictConfig) -> Path | None:
+        """The next job's folder; None where it is no run's, or only the job will know it.
 
-        cfg: with the hydra node.
+        cfg: with the hydra node. Raises UserError where the folder is not the job's to write into, or another job of
+        the command has it.
         """
         number, self._jobs = self._jobs, self._jobs + 1
         with _in_job(cfg, number) as (asked, folder):
             if folder is None:
-                return
-            check_folder(asked, folder)
-            digest = config_hash(asked)
-            if self._hashes.setdefault(folder, digest) != digest:
+                return None
+            own = hashes(asked)
+            check_folder(asked, folder, own)
+            if self._hashes.setdefault(folder, own.now) != own.now:
                 raise UserError(
                     f"two jobs of the sweep have other settings and the same folder, {folder}; leave out "
                     "hydra.sweep.subdir, or name in it what differs: hydra.sweep.subdir='${run_name:}'"
                 )
+        return folder
 
 
-def keep_finished(cfg: DictConfig) -> None:
-    """Let Hydra write no files of a job whose run is finished: those that are there say how it was made."""
-    with _in_job(cfg, 0) as (asked, folder):
-        is_idle = bool(asked.get(CONTROL)) and not asked.get("reuse")  # which is run as without, and never again
-        if folder is None or (asked.get("rerun") and not is_idle) or finished(folder) is None:
-            return
+def keep_finished(cfg: DictConfig, folder: Path | None) -> None:
+    """Let Hydra write no files of a job whose run is finished: those that are there say how it was made.
+
+    folder: the job's, as JobFolders says.
+    """
+    is_idle = bool(cfg.get(CONTROL)) and not cfg.get("reuse")  # which is run as without, and never again
+    if folder is None or (cfg.get("rerun") and not is_idle) or finished(folder) is None:
+        return
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.output_subdir = None
 
 
 @contextmanager
 def _in_job(cfg: DictConfig, number: int) -> Iterator[tuple[DictConfig, Path | None]]:
-    """A copy of a job's config that resolves as in the job, and the job's folder; None where it is no run's.
+    """A copy of a job's config that resolves as in the job, and its folder, None as JobFolders says.
 
-    number: of the job in its sweep. The folder is None too where only the job will know it.
+    number: of the job in its sweep.
     """
     node = cfg.get(str(cfg.get("task")))
     target = node.get("_target_") if isinstance(node, DictConfig) else None

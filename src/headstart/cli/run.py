@@ -89,8 +89,7 @@ def _run(found: Checked, overrides: list[str]) -> None:
             asked = [] if mode == RunMode.MULTIRUN else ["hydra.mode=MULTIRUN"]
             own.multirun(composer.config_name, job, [*overrides, *asked])
         else:
-            JobFolders().check(found.cfg)
-            keep_finished(found.cfg)
+            keep_finished(found.cfg, JobFolders().checked(found.cfg))
             composer.loader.ready = (found.overrides, found.cfg)
             own.run(composer.config_name, job, overrides)
     finally:

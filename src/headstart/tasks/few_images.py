@@ -21,7 +21,7 @@ from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, frozen
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, is_control, job_overrides, own_overrides
+from headstart.tasks.names import config_hash, hashes, is_control, job_overrides, own_overrides
 from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
@@ -56,10 +56,11 @@ def few_images(
         return float("nan")
     check_chooses_on_val(cfg, "few_images")
     folder = Path(cfg.run_dir)
-    check_folder(cfg, folder)
-    result = finished_run(cfg, folder)
+    own = hashes(cfg)
+    check_folder(cfg, folder, own)
+    result = finished_run(cfg, folder, own)
     if result is None:
-        write_mark(folder, config_hash(cfg), asked=config_hash(cfg))
+        write_mark(folder, own.now, asked=own.now)
         if not cfg.reuse:
             raise UserError(
                 f"few_images asks what a source's features bring, and mode={cfg.mode} reuses no source; "

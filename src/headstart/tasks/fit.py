@@ -21,7 +21,7 @@ from headstart.tasks.control import check_control
 from headstart.tasks.devices import needed_processes
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import CONTROL, config_hash, job_overrides, own_overrides
+from headstart.tasks.names import CONTROL, Hashes, hashes, job_overrides, own_overrides
 from headstart.tasks.objective import main_figure_of, value_of
 from headstart.tasks.once import LOCK, held_alone
 from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
@@ -57,35 +57,36 @@ def fit(*, cfg: DictConfig) -> float:
         log.info("mode=%s takes no weights of a source: with control=true it is the same run as without", cfg.mode)
         # whoever adds controls to a study means to run those again, not what they are compared with
         cfg = _with(cfg, {CONTROL: False, "rerun": False})
+    own = hashes(cfg)
     if launch.rank() > 0 or launch.launcher() == "headstart":  # who has started this rank holds the folder's lock
-        return _fitted(cfg, folder)
-    return _alone(cfg, folder, is_idle=is_idle)
+        return _fitted(cfg, folder, own)
+    return _alone(cfg, folder, own, is_idle=is_idle)
 
 
-def _alone(cfg: DictConfig, folder: Path, *, is_idle: bool) -> float:
+def _alone(cfg: DictConfig, folder: Path, own: Hashes, *, is_idle: bool) -> float:
     """The val figure of the run in the folder, which no other command trains in meanwhile.
 
     Another command that asks for the same run waits and takes its result: a launcher may start two jobs of a sweep at
     once that are one run, with and without control=true.
     """
-    check_folder(cfg, folder)
+    check_folder(cfg, folder, own)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun and SLURM have started other ranks, which would lose patience
     waits = launch.launcher() is None
     with held_alone(folder / LOCK, what=f"the run {folder.name}", folder=folder, waits=waits):
-        check_folder(cfg, folder, holds_lock=True)
+        check_folder(cfg, folder, own, holds_lock=True)
         if is_idle and finished(folder) is None:
             _write_as_without(cfg, folder)
-        return _fitted(cfg, folder)
+        return _fitted(cfg, folder, own)
 
 
-def _fitted(cfg: DictConfig, folder: Path) -> float:
+def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
     """The val figure of the run in the folder, trained now unless it is finished."""
     processes = needed_processes(cfg.trainer)
     starts_ranks = processes > 1 and launch.launcher() is None
     if processes > 1 and not starts_ranks:
         agree(cfg)
-    result = of_first(finished_run(cfg, folder) if launch.rank() == 0 else None)
+    result = of_first(finished_run(cfg, folder, own) if launch.rank() == 0 else None)
     if result is not None:
         if result.get("state") != "diverged":
             log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
@@ -96,13 +97,13 @@ def _fitted(cfg: DictConfig, folder: Path) -> float:
     if trains and (damage := result_damage(folder)):
         log.warning("%s has a damaged result.json (%s), so it counts as not finished", folder.name, damage)
     known = of_first(known_hashes(folder) if launch.rank() == 0 else None)
-    asked, digest = config_hash(cfg), run_hash(cfg, known)
+    asked, digest = own.now, run_hash(own, known)
     if trains:
         write_mark(folder, digest, asked=asked)
     check_without_validation(cfg)
     check_first(cfg, processes=processes)
     if (plain := settled(cfg, processes=processes)) is not cfg:
-        cfg, digest = plain, run_hash(plain, known)
+        cfg, digest = plain, run_hash(hashes(plain), known)
         write_down(cfg, folder)
         if trains:
             write_mark(folder, digest, asked=asked)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -85,10 +85,10 @@ def run_name(*, _root_: DictConfig) -> str:
     overrides = [] if hydra is None else own_overrides(_root_, _texts(hydra.overrides.task))
     # sorted: the order of overrides changes no config, and so should find the same folder again
     named = [one for one in overrides if not _is_left_out(one) and not is_uncounted(_key(one))]
-    digest = config_hash(_root_)
-    name = f"{safe(','.join(sorted(map(_without_machine, named))) or 'default')}-{digest}"
+    own = hashes(_root_)
+    name = f"{safe(','.join(sorted(map(_without_machine, named))) or 'default')}-{own.now}"
     study = OUTPUTS / study_name(_root_=_root_)
-    return name if (study / name).is_dir() else _otherwise_called(study, digest, earlier_hash(_root_)) or name
+    return name if (study / name).is_dir() else _otherwise_called(study, *own) or name
 
 
 def _otherwise_called(study: Path, *digests: str) -> str | None:
@@ -140,18 +140,29 @@ def config_hash(cfg: DictConfig) -> str:
 
     cfg: the job's, with or without the hydra node. The working folder counts as `.`, the home folder as `~`.
     """
-    return _hash(cfg, counts_all=False)
+    return _hash_of(without_uncounted(_counted(cfg)))
 
 
-def earlier_hash(cfg: DictConfig) -> str:
-    """The hash that the run had when loggers, progress bar and profiler counted; runs of then have it in their names.
+class Hashes(NamedTuple):
+    """A run's hash by the rule of now and by the earlier one."""
 
-    With the shipped values of these settings the two are equal.
+    now: str
+    earlier: str
+
+
+def hashes(cfg: DictConfig) -> Hashes:
+    """Its config_hash, and the hash that the run had when loggers, progress bar and profiler counted.
+
+    Runs of then have the earlier one in their names. With the shipped values of these settings the two are equal.
     """
-    return _hash(cfg, counts_all=True)
+    earlier = _counted(cfg)
+    now = without_uncounted(earlier)
+    digest = _hash_of(now)
+    return Hashes(digest, digest if now == earlier else _hash_of(earlier))
 
 
-def _hash(cfg: DictConfig, *, counts_all: bool) -> str:
+def _counted(cfg: DictConfig) -> dict[str, Any]:
+    """The unresolved settings that counted by the earlier rule."""
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
     kept: dict[Any, Any] = {
@@ -169,12 +180,14 @@ def _hash(cfg: DictConfig, *, counts_all: bool) -> str:
         kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
         kept["weights"] = _by_content(kept["weights"])
-    if not counts_all:
-        kept = without_uncounted(kept)
     loggers = kept.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):
             logger.pop("save_dir", None)
+    return kept
+
+
+def _hash_of(kept: dict[str, Any]) -> str:
     resolved = OmegaConf.to_container(OmegaConf.create(_without_run(kept)), resolve=True)
     return _hex(json.dumps(_canonical(without_later(resolved)), sort_keys=True, default=str))
 

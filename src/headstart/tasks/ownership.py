@@ -13,7 +13,7 @@ from headstart.report.leaves import leaves
 from headstart.report.runs import config_in
 from headstart.tasks.folders import CHECKPOINTS, RESULT, finished
 from headstart.tasks.mark import MARK, holder, marked_hashes
-from headstart.tasks.names import OF_THE_COMMAND, OF_THE_STUDY, config_hash, earlier_hash
+from headstart.tasks.names import OF_THE_COMMAND, OF_THE_STUDY, Hashes
 from headstart.tasks.once import LOCK, is_held
 from headstart.types import UserError
 
@@ -28,14 +28,14 @@ class TakenError(UserError):
     """The folder is another run's, or no run's at all: nothing may be written into it."""
 
 
-def finished_run(cfg: DictConfig, folder: Path) -> dict[str, Any] | None:
+def finished_run(cfg: DictConfig, folder: Path, own: Hashes) -> dict[str, Any] | None:
     """The result of the finished run of this very config in its folder; None with rerun=true, and where there is none.
 
-    Raises UserError where the run's curve is no longer what it wrote.
+    own: the config's hashes. Raises UserError where the run's curve is no longer what it wrote.
     """
     result = None if cfg.get("rerun") else finished(folder)
     of_run, marked = (result or {}).get("hash"), marked_hashes(folder)
-    if of_run and marked and of_run not in (*marked, *_hashes(cfg)):
+    if of_run and marked and of_run not in (*marked, *own):
         return None  # rerun=true was about to replace it, and was stopped
     if result is not None and (changed := changed_files(folder, result, CURVE)):
         raise UserError(
@@ -45,26 +45,25 @@ def finished_run(cfg: DictConfig, folder: Path) -> dict[str, Any] | None:
     return result
 
 
-def run_hash(cfg: DictConfig, known: tuple[str, ...]) -> str:
-    """The hash of the config's run; where one of these known ones is its hash by the earlier rule, that one."""
-    now, earlier = _hashes(cfg)
-    return next((one for one in known if one in (now, earlier)), now)
+def run_hash(own: Hashes, known: tuple[str, ...]) -> str:
+    """The hash of the run that has these two; where one of these known ones is that by the earlier rule, that one."""
+    return next((one for one in known if one in own), own.now)
 
 
-def check_folder(cfg: DictConfig, folder: Path, *, holds_lock: bool = False) -> None:
+def check_folder(cfg: DictConfig, folder: Path, own: Hashes, *, holds_lock: bool = False) -> None:
     """Raise TakenError where the folder is not this run's to write into.
 
     It may where there is no such folder, where it is empty but for what Hydra writes beforehand, where it has the mark,
     the result, a checkpoint or the name of a run of this hash, and where an earlier run of another hash left no result
     and no checkpoint. rerun=true replaces a run of another hash too; a folder that is no run's is never written into.
 
-    holds_lock: whether this process holds the folder's lock; else a run of another hash may be training there.
+    own: the config's hashes. holds_lock: whether this process holds the folder's lock; else a run of another hash may
+    be training there.
     """
     if not folder.is_dir():
         if folder.exists():
             raise TakenError(f"expected a folder for the run, got the file {folder}; try another hydra.run.dir")
         return
-    own = _hashes(cfg)
     if folder.name.rpartition("-")[2] in own:
         return
     known = known_hashes(folder)
@@ -81,20 +80,16 @@ def check_folder(cfg: DictConfig, folder: Path, *, holds_lock: bool = False) -> 
         return  # its hash is that of the values that were found, which nobody knows before
     if not holds_lock and is_held(folder / LOCK):
         raise TakenError(
-            f"{folder} is being trained by {holder(folder)}, with other settings ({_differences(cfg, folder)}); give "
-            "this run another folder (hydra.run.dir, hydra.sweep.subdir)"
+            f"{folder} is being trained by {holder(folder)}, with other settings ({_differences(cfg, folder, own)}); "
+            "give this run another folder (hydra.run.dir, hydra.sweep.subdir)"
         )
     if (folder / RESULT).exists() or any((folder / CHECKPOINTS).glob("*.ckpt")):
         state = "finished" if finished(folder) is not None else "unfinished"
         raise TakenError(
             f"{folder} holds a{'n' if state == 'unfinished' else ''} {state} run of other settings "
-            f"({_differences(cfg, folder)}); give this run another folder (hydra.run.dir, hydra.sweep.subdir), or "
+            f"({_differences(cfg, folder, own)}); give this run another folder (hydra.run.dir, hydra.sweep.subdir), or "
             "rerun=true to put it in the place of that one"
         )
-
-
-def _hashes(cfg: DictConfig) -> tuple[str, str]:
-    return config_hash(cfg), earlier_hash(cfg)
 
 
 def known_hashes(folder: Path) -> tuple[str, ...]:
@@ -126,7 +121,7 @@ def _foreign(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path not in beforehand)
 
 
-def _differences(cfg: DictConfig, folder: Path) -> str:
+def _differences(cfg: DictConfig, folder: Path, own: Hashes) -> str:
     """`seed 0 there, 1 here`: the settings in which the folder's run and this one differ."""
     plain = OmegaConf.to_container(cfg, resolve=False)
     here, there = _settings(leaves(masked_in(plain))), _settings(leaves(config_in(folder)))
@@ -134,7 +129,7 @@ def _differences(cfg: DictConfig, folder: Path) -> str:
         return "its config.yaml cannot be read"
     differing = [key for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]
     told = [f"{key} {_shown(there.get(key))} there, {_shown(here.get(key))} here" for key in differing]
-    return _listed(told) or f"hash {', '.join(known_hashes(folder))} there, {config_hash(cfg)} here"
+    return _listed(told) or f"hash {', '.join(known_hashes(folder))} there, {own.now} here"
 
 
 def _settings(found: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from headstart.scores.naive import wilson_interval
 from headstart.tasks.folders import RESULT, write_json
 from headstart.tasks.frozen import Frozen, Stored, frozen
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, job_overrides, own_overrides
+from headstart.tasks.names import config_hash, hashes, job_overrides, own_overrides
 from headstart.tasks.ownership import check_folder, finished_run
 from headstart.tasks.result import versions
 from headstart.tasks.without_validation import check_chooses_on_val
@@ -63,10 +63,11 @@ def probe(
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "probe")
     folder = Path(cfg.run_dir)
-    check_folder(cfg, folder)
-    result = finished_run(cfg, folder)
+    own = hashes(cfg)
+    check_folder(cfg, folder, own)
+    result = finished_run(cfg, folder, own)
     if result is None:
-        write_mark(folder, config_hash(cfg), asked=config_hash(cfg))
+        write_mark(folder, own.now, asked=own.now)
         kinds = Kinds(
             ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",

@@ -18,7 +18,7 @@ from headstart.callbacks.divergence import told
 from headstart.tasks.agreement import of_first, wait_for_all
 from headstart.tasks.folders import finished
 from headstart.tasks.mark import write_mark
-from headstart.tasks.names import OF_THE_COMMAND, config_hash, earlier_hash, safe
+from headstart.tasks.names import OF_THE_COMMAND, hashes, safe
 from headstart.tasks.once import made_once
 from headstart.tasks.ranks import run_apart
 from headstart.tasks.train import train
@@ -65,7 +65,7 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
     told = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
     control = ["control"] if cfg.get("control") and cfg.reuse else []
     title = ",".join([_last_part(plain.target), _last_part(plain.backbone), str(plain.mode), *control, *told, *name])
-    digest, earlier = config_hash(plain), earlier_hash(plain)
+    digest, earlier = hashes(plain)
     if finished(TRIALS / f"{safe(title)}-{earlier}"):
         digest = earlier
     with open_dict(plain):
