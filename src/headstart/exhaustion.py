@@ -10,6 +10,13 @@ LESS_MEMORY = (
     "where half as many images a batch shall have the same effect"
 )
 FEWER_WORKERS = "try target.num_workers=0, or fewer"
+TOO_MANY_FILES = f"too many files are open at once; {FEWER_WORKERS}, or ulimit -n 65536"
+LESS_SHARED_MEMORY = (
+    "try target.num_workers=0, a smaller target.batch_size, or a larger /dev/shm (docker run --shm-size=8g)"
+)
+NO_SHARED_MEMORY = (
+    f"shared memory (/dev/shm) is full: worker processes hand over their batches in it; {LESS_SHARED_MEMORY}"
+)
 _MEMORY = re.compile(
     r"out of memory|can't allocate memory|cannot allocate memory|not enough memory|unable to allocate .* for an array|"
     r"CUBLAS_STATUS_ALLOC_FAILED|failed to allocate",
@@ -36,9 +43,9 @@ def exhausted(error: BaseException) -> str | None:
     if not is_memory and not isinstance(error, RuntimeError):
         return None
     if _FILES.search(text):
-        return f"too many files are open at once; {FEWER_WORKERS}, or ulimit -n 65536"
+        return TOO_MANY_FILES
     if _SHARED.search(text):
-        return _no_shared_memory()
+        return NO_SHARED_MEMORY
     if is_memory or _MEMORY.search(text):
         asked = f" ({found[1]} more were wanted)" if (found := _ASKED.search(text)) else ""
         return f"the memory of {_device(text)} is full{asked}; {LESS_MEMORY}{_more(text)}"
@@ -47,9 +54,9 @@ def exhausted(error: BaseException) -> str | None:
 
 def _of_worker(what: str) -> str:
     if _SHARED.search(what):
-        return _no_shared_memory()
+        return NO_SHARED_MEMORY
     if _FILES.search(what):
-        return f"too many files are open at once; {FEWER_WORKERS}, or ulimit -n 65536"
+        return TOO_MANY_FILES
     how = "by SIGKILL, as the system does where memory is short" if "Killed" in what else "or has ended by itself"
     return f"a worker process that loads images was ended {how}; {FEWER_WORKERS}, or a smaller target.batch_size"
 
@@ -61,17 +68,10 @@ def _of_system(error: OSError) -> str | None:
         where = f" {error.filename}" if error.filename else ""
         return f"the file{where} may not become larger (ulimit -f); lift the limit, then go on with the run"
     if error.errno == errno.EMFILE:
-        return f"too many files are open at once; {FEWER_WORKERS}, or ulimit -n 65536"
+        return TOO_MANY_FILES
     if error.errno == errno.EAGAIN:  # of fork; what reads and writes without waiting is not told of it here
         return f"no further process can be started; {FEWER_WORKERS}, or ulimit -u"
     return None
-
-
-def _no_shared_memory() -> str:
-    return (
-        "shared memory (/dev/shm) is full: worker processes hand over their batches in it; try target.num_workers=0, "
-        "a smaller target.batch_size, or a larger /dev/shm (docker run --shm-size=8g)"
-    )
 
 
 def _device(text: str) -> str:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from headstart.callbacks.checkpoint import BestAndLast, _StraightIntoFile
 from headstart.types import UserError
+from one_line_model import Line
 
 
 class StandIn:
@@ -285,21 +286,6 @@ def test_devices_are_asked_for_the_age_of_a_file_once_each_so_many_steps(tmp_pat
     )  # fmt: skip
     trainer.fit(Line(), DataLoader(torch.randn(20, 2), batch_size=2))
     assert len(asked) == 3  # at 3, 6 and 9 of 10 steps
-
-
-class Line(LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 1)
-
-    def training_step(self, batch, _):
-        return self.layer(batch).square().mean()
-
-    def validation_step(self, batch, _):
-        self.log("val/loss", self.layer(batch).square().mean())
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -4,29 +4,15 @@ import csv
 
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
 from composed import trained
 from headstart.callbacks.end import End
 from numbered import SaveAfter, trainer
+from one_line_model import Line
 
 EPOCH = 4  # batches
-
-
-class Line(LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 1)
-
-    def training_step(self, batch, _):
-        return self.layer(batch).square().mean()
-
-    def validation_step(self, batch, _):
-        self.log("val/loss", self.layer(batch).square().mean())
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 class Measured(Callback):

@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from composed import TINY, composed
+from composed import composed
 from headstart.cli import main
 from headstart.tasks.source import source_weights
-
-RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "logger=csv", "callbacks.figures=null", "hydra.run.dir=mine"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    place = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        assert main(RUN) == 0
-    return place
 
 
 @pytest.fixture

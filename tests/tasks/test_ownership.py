@@ -11,23 +11,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from composed import TINY
 from headstart.cli import main
 from headstart.tasks import once
 from headstart.tasks.folders import finished, result_damage
 from headstart.tasks.mark import write_mark
-
-RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "logger=csv", "callbacks.figures=null", "hydra.run.dir=mine"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A working folder with a finished run in mine/."""
-    place = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        assert main(RUN) == 0
-    return place
+from small_run import RUN
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.stages import Backbone
+from headstart.listing import first_few
 from headstart.types import UserError
 
 KINDS = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)
@@ -41,7 +42,7 @@ class Adapted:
         lines = [f"{self.title} in {count} of {', '.join(self.stages)}"]
         for reason in dict.fromkeys(self.left_out.values()):
             names = [path for path, why in self.left_out.items() if why == reason]
-            lines.append(f"left out, {reason}: {_listed(names)}")
+            lines.append(f"left out, {reason}: {first_few(names, SHOWN)}")
         return "\n  ".join(lines)
 
 
@@ -96,7 +97,7 @@ def _meant(name: str, there: Mapping[str, nn.Module], reasons: Mapping[str, str]
         near = get_close_matches(name, sorted(known), n=1)
         raise UserError(
             f"{key} names {name!r}, which is no convolution, linear layer or attention and holds none; such are "
-            f"{_listed(list(there))}{f'; did you mean {near[0]}?' if near else ''}"
+            f"{first_few(list(there), SHOWN)}{f'; did you mean {near[0]}?' if near else ''}"
         )
     if all(reasons[path] for path in found):
         raise UserError(f"{key} names {name!r}: {_why({path: reasons[path] for path in found})}")
@@ -127,14 +128,10 @@ def _is_projection(path: str, there: Mapping[str, nn.Module]) -> bool:
 
 def _why(reasons: Mapping[str, str]) -> str:
     return "; ".join(
-        f"{_listed([path for path, why in reasons.items() if why == reason])}: {reason}"
+        f"{first_few([path for path, why in reasons.items() if why == reason], SHOWN)}: {reason}"
         for reason in dict.fromkeys(reasons.values())
     )
 
 
 def _dots(path: str) -> list[int]:
     return [at for at, letter in enumerate(path) if letter == "."]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

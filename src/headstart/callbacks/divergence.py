@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from headstart.callbacks.each_rank import of_each_rank
+from headstart.listing import first_few
 from headstart.types import Batch
 
 KEY = "divergence"  # in a checkpoint
@@ -223,8 +224,7 @@ def told(first: Mapping[str, Any], learning_rate: str) -> str:
         when += f", after step {step}"
     elif step:
         when += f" at step {step}"
-    more = f" and {len(images) - LISTED} more" if len(images) > LISTED else ""
-    on = f", on the images {', '.join(images[:LISTED])}{more}" if images else ""
+    on = f", on the images {first_few(images, LISTED)}" if images else ""
     verb = "were" if what == "the gradients" else "was"
     return (
         f"training diverged: {what} {verb} {first.get('value', 'nan or infinite')} for the first time {when}{on}; the "

@@ -10,6 +10,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from headstart.listing import first_few
+
 CHUNK = 2**22  # elements that are summed at a time: their products take 8 bytes each
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -85,8 +87,8 @@ def _compare(tensors: Mapping[str, Tensor], what: str, trainer: Trainer) -> None
     names = differing(whole)
     if not names:
         return
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise ReplicasDifferError(
-        f"in epoch {trainer.current_epoch} the {what} of the {trainer.world_size} devices are no longer equal: {shown}"
-        "; something changes them outside of DDP's reduction, such as a callback that unfreezes without wrapping anew"
+        f"in epoch {trainer.current_epoch} the {what} of the {trainer.world_size} devices are no longer equal: "
+        f"{first_few(names, 10)}; something changes them outside of DDP's reduction, such as a callback that unfreezes "
+        "without wrapping anew"
     )

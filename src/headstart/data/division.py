@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from headstart.types import SPLITS, UserError
 
@@ -13,6 +13,19 @@ Copies = Mapping[str, str]  # file -> which image it is, of files of which there
 NO_COPIES: Copies = MappingProxyType({})
 
 T = TypeVar("T")
+
+
+class Division(TypedDict):
+    """How images are divided into splits, and which of them a run reads: what `divided` takes besides the files."""
+
+    val_share: float
+    test_share: float
+    shots: int | None
+    val_shots: int | None
+    seed: int
+    fraction: float | None
+    fold: int | None
+    folds: int
 
 
 def divided(

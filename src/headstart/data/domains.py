@@ -11,6 +11,7 @@ from headstart.data.few_labels import FewLabels, renumbered
 from headstart.data.hidden import Unlabelled, WithLabels
 from headstart.data.images import Images, Split
 from headstart.data.webdataset import WebDataset
+from headstart.listing import first_few
 from headstart.types import UserError
 
 LISTED = 8  # classes that an error names
@@ -125,12 +126,9 @@ def checked_classes(source: tuple[str, ...], target: tuple[str, ...]) -> None:
     """Raises UserError where the two do not have the same classes."""
     if set(source) == set(target):
         return
+    alone = sorted(set(source) ^ set(target))
     raise UserError(
-        f"adaptation needs the same classes in source and target, matched by name; the source has {_listed(source)}; "
-        f"the target has {_listed(target)}; only one of them has {_listed(tuple(sorted(set(source) ^ set(target))))}"
+        "adaptation needs the same classes in source and target, matched by name; the source has "
+        f"{first_few(source, LISTED)}; the target has {first_few(target, LISTED)}; only one of them has "
+        f"{first_few(alone, LISTED)}"
     )
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from headstart.data.augment import Augmentation
 from headstart.data.decode import Decoder, decoder_of, why
-from headstart.data.division import NO_COPIES, Copies, checked_labels, divided
+from headstart.data.division import NO_COPIES, Copies, Division, checked_labels, divided
 from headstart.data.eight_bit import is_wide
 from headstart.data.groups import Groups, check_groups, divided_groups, group_counts, groups_by_pattern, with_copies
 from headstart.data.image_files import (
@@ -333,6 +333,19 @@ class ListedImages(Images):
         found = self._found
         return {split: {"": files} for split, files in found.files().items()} if isinstance(found, Several) else found
 
+    @property
+    def _division(self) -> Division:
+        return {
+            "val_share": self.val_share,
+            "test_share": self.test_share,
+            "shots": self.shots,
+            "val_shots": self.val_shots,
+            "seed": self.seed,
+            "fraction": self.fraction,
+            "fold": self.fold,
+            "folds": self.folds,
+        }
+
     def _single(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
         """Split -> its files and their classes, divided class by class."""
         there = {
@@ -344,14 +357,7 @@ class ListedImages(Images):
                 divided_groups(
                     there,
                     groups=with_copies(self._groups, copies),
-                    val_share=self.val_share,
-                    test_share=self.test_share,
-                    shots=self.shots,
-                    val_shots=self.val_shots,
-                    seed=self.seed,
-                    fraction=self.fraction,
-                    fold=self.fold,
-                    folds=self.folds,
+                    **self._division,
                 )
             )
         parts = [
@@ -360,14 +366,7 @@ class ListedImages(Images):
                 train=there["train"][name],
                 val=there["val"][name] if "val" in there else None,
                 test=there["test"][name] if "test" in there else None,
-                val_share=self.val_share,
-                test_share=self.test_share,
-                shots=self.shots,
-                val_shots=self.val_shots,
-                seed=self.seed,
-                fraction=self.fraction,
-                fold=self.fold,
-                folds=self.folds,
+                **self._division,
                 copies=copies,
             )
             for name in self.class_names
@@ -379,14 +378,7 @@ class ListedImages(Images):
         assert isinstance(self._found, Several)
         parts = self._found.divided(
             headers,
-            val_share=self.val_share,
-            test_share=self.test_share,
-            shots=self.shots,
-            val_shots=self.val_shots,
-            seed=self.seed,
-            fraction=self.fraction,
-            fold=self.fold,
-            folds=self.folds,
+            **self._division,
             groups=None if self._groups is None else with_copies(self._groups, copies),
             copies=copies,
         )

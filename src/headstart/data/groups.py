@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from headstart.data.division import Copies, checked_labels, chosen_files, drawn
 from headstart.data.stratification import stratified
+from headstart.listing import first_few
 from headstart.types import UserError
 
-LISTED = 5  # files or groups that an error names
 Groups = Mapping[str, str]  # file -> its group
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,9 @@ def groups_by_pattern(names: Iterable[str], pattern: str) -> dict[str, str]:
         else:
             without.append(name)
     if without:
-        more = f" and {len(without) - LISTED} more" if len(without) > LISTED else ""
         raise UserError(
             f"group_pattern must match the path of each image, {pattern!r} finds no group in {len(without)} of "
-            f"{len(without) + len(found)}: {', '.join(without[:LISTED])}{more}; an image of its own may be a group"
+            f"{len(without) + len(found)}: {first_few(without)}; an image of its own may be a group"
         )
     return found
 
@@ -173,12 +172,11 @@ def check_groups(
         return
     listed = [
         f"{group} ({', '.join(f'{count} in {split}' for split, count in there.items())})"
-        for group, there in list(apart.items())[:LISTED]
+        for group, there in apart.items()
     ]
-    more = f" and {len(apart) - LISTED} more" if len(apart) > LISTED else ""
     told = (
         f"{len(apart)} groups of images lie in two splits that the data come with, so that val or test measures what "
-        f"was learnt of these groups by heart: {', '.join(listed)}{more}"
+        f"was learnt of these groups by heart: {first_few(listed)}"
     )
     if leakage != "allow":
         raise UserError(

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from headstart.data.opening import BEGIN, NEVER, begins_as_image
 from headstart.data.utf8 import escaped, utf8
+from headstart.listing import first_few
 
 # to know all that Pillow reads takes it a quarter of a second
 USUAL = {
@@ -60,8 +61,7 @@ class LeftOut:
             named = [f"{suffix} {count}" for suffix, count in suffixes]
         else:
             named = paths
-        more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
-        return f"{reason}: {len(paths)} ({', '.join(named[:LISTED])}{more})"
+        return f"{reason}: {len(paths)} ({first_few(named, LISTED)})"
 
 
 def image_files(folder: Path, root: Path, left_out: LeftOut) -> list[str]:

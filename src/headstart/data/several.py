@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from headstart.data.division import NO_COPIES, Copies, checked_labels, drawn, shuffled, together
 from headstart.data.groups import Groups, cut_groups
 from headstart.data.stratification import stratified, stratified_order
+from headstart.listing import first_few
 from headstart.types import SPLITS, UserError
-
-LISTED = 5  # classes that a message names
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +104,8 @@ class Several:
             short = [f"{self.class_names[at]} has {there[at]}" for at in np.flatnonzero(there < shots).tolist()]
             setting, kind = ("shots", "training") if split == "train" else ("val_shots", "val")
             raise UserError(
-                f"{setting}={shots} needs so many {kind} images of each class: {_listed(short)}; take fewer {setting}, "
-                "or fewer classes"
+                f"{setting}={shots} needs so many {kind} images of each class: {first_few(short)}; take fewer "
+                f"{setting}, or fewer classes"
             )
         taken = np.zeros(len(order), bool)
         for wanted in range(1, shots + 1):
@@ -121,13 +120,13 @@ class Several:
             absent = [self.class_names[at] for at in np.flatnonzero(counts[split] == 0).tolist()]
             if not found[split] or (split == "train" and absent):
                 sizes = ", ".join(f"{len(names)} in {one}" for one, names in found.items())
-                lacking = f"no image of {_listed(absent)}" if found[split] else "no image"
+                lacking = f"no image of {first_few(absent)}" if found[split] else "no image"
                 raise UserError(
                     f"{split} has {lacking} ({sizes}); add images, leave such classes out, or take more images "
                     "(shots, fraction)"
                 )
             if absent:
-                log.warning("%s has no image of %s: its figures are means over the others", split, _listed(absent))
+                log.warning("%s has no image of %s: its figures are means over the others", split, first_few(absent))
 
 
 def leading(label: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -136,8 +135,3 @@ def leading(label: NDArray[np.float32]) -> NDArray[np.int64]:
     rarity = np.where(label > 0, counts, np.inf)
     found: NDArray[np.int64] = np.where(label.any(axis=1), rarity.argmin(axis=1), label.shape[1]).astype(np.int64)
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

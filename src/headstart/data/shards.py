@@ -28,6 +28,7 @@ from headstart.data.images import Labels
 from headstart.data.opening import regular
 from headstart.data.utf8 import utf8
 from headstart.given_path import given_path
+from headstart.listing import first_few
 from headstart.permissions import permits
 from headstart.types import UserError
 
@@ -120,9 +121,8 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
             found += [one] if is_remote(one) else _files(one)
     missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]
     if missing or not found:
-        listed = f"; there is no {', '.join(missing[:LISTED])}" if missing else ""
-        more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-        raise UserError(f"{setting} must be tar files, as 'shards/train-{{000..009}}.tar', got {urls}{listed}{more}")
+        absent = f"; there is no {first_few(missing)}" if missing else ""
+        raise UserError(f"{setting} must be tar files, as 'shards/train-{{000..009}}.tar', got {urls}{absent}")
     if twice := sorted({one for one in found if found.count(one) > 1}) if len(set(found)) < len(found) else []:
         raise UserError(f"{setting} must name each shard once, {', '.join(twice[:LISTED])} comes again")
     return tuple(found)

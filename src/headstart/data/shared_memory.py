@@ -6,6 +6,7 @@ import math
 import os
 from pathlib import Path
 
+from headstart.exhaustion import LESS_SHARED_MEMORY
 from headstart.types import UserError
 
 PLACE = Path("/dev/shm")  # where Linux keeps it; other systems have no such limit
@@ -40,8 +41,7 @@ def check_shared_memory(count: int, *, ahead: int, batch_bytes: int, batches: in
     needed = _needed(count, ahead, batch_bytes, batches)
     raise UserError(
         f"num_workers={count} needs {_mib(needed)} of shared memory for the batches that the worker processes keep "
-        f"ready, and {PLACE} has {_mib(free_bytes())} free; try target.num_workers=0, a smaller target.batch_size, or "
-        "a larger /dev/shm (docker run --shm-size=8g)"
+        f"ready, and {PLACE} has {_mib(free_bytes())} free; {LESS_SHARED_MEMORY}"
     )
 
 

@@ -14,10 +14,10 @@ from typing import IO, Literal, NamedTuple
 from headstart.data.decode import why
 from headstart.data.eight_bit import samples_of
 from headstart.data.opening import BEGIN, HEIC_MISSING, MAX_PIXELS, opened, regular
+from headstart.listing import first_few
 from headstart.types import UserError
 
 COLOURS = {"LA", "RGB", "RGBA", "CMYK"}  # that files may hold with 16 bits
-LISTED = 5  # files, or pairs of them, that an error names
 COLUMNS = 8  # classes that the table has a column for each
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal
         return set(found)
     if unreadable == "error" and (heic := [name for name, why in broken.items() if why == HEIC_MISSING]):
         raise UserError(
-            f"{len(heic)} of {len(found)} files in {root} are {HEIC_MISSING}: {_listed(heic)}; install it, or leave "
+            f"{len(heic)} of {len(found)} files in {root} are {HEIC_MISSING}: {first_few(heic)}; install it, or leave "
             "them out with target.unreadable=skip"
         )
     parts = {name: why.partition("; ") for name, why in broken.items()}
-    listed = _listed([f"{name} ({reason})" for name, (reason, _, _) in parts.items()])
+    listed = first_few([f"{name} ({reason})" for name, (reason, _, _) in parts.items()])
     told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
     advice = next((advice for _, _, advice in parts.values() if advice), "")
     if unreadable == "error":
@@ -127,7 +127,7 @@ def tell_two_labels(copies: Iterable[Duplicate]) -> None:
     if differing:
         log.warning(
             "%d images have the same bytes and two labels, so that no model is right about both: %s; take one file of "
-            "each pair away", len(differing), _listed(differing),
+            "each pair away", len(differing), first_few(differing),
         )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def tell_repeated(copies: Iterable[Duplicate]) -> None:
     """Log the files that their own split holds already."""
     inside = [f"{one.file} = {one.other_file}" for one in copies if one.split == one.other_split]
     if inside:
-        log.info("repeated inside a split: %s", _listed(inside))
+        log.info("repeated inside a split: %s", first_few(inside))
 
 
 def tell_near(pairs: Sequence[Duplicate]) -> None:
@@ -144,7 +144,7 @@ def tell_near(pairs: Sequence[Duplicate]) -> None:
         told = [f"{one.file} ({one.split}) ~ {one.other_file} ({one.other_split})" for one in pairs]
         log.warning(
             "%d pairs of images in different splits show the same picture at another size or quality, so that val or "
-            "test measures what was learnt by heart: %s", len(pairs), _listed(told),
+            "test measures what was learnt by heart: %s", len(pairs), first_few(told),
         )  # fmt: skip
 
 
@@ -176,10 +176,10 @@ def checked_leakage(
     told_all = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
     if leakage != "allow":
         raise UserError(
-            f"{told_all}: {_listed(pairs)}; take one file of each pair away, or go on all the same with "
+            f"{told_all}: {first_few(pairs)}; take one file of each pair away, or go on all the same with "
             "target.leakage=allow"
         )
-    log.warning("%s: %s", told_all, _listed(pairs))
+    log.warning("%s: %s", told_all, first_few(pairs))
 
 
 def table(
@@ -233,8 +233,3 @@ def table(
 
 def _is_grey(mode: str) -> bool:
     return mode.partition(";")[0] in ("1", "L", "LA", "La", "F", "I")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
+from headstart.listing import first_few
 from headstart.types import UserError
 
 BETA = 0.999  # of Cui et al.'s four the second largest: classes from some 1,000 images on count alike
@@ -43,8 +44,8 @@ def given_weights(chosen: Sequence[float] | Mapping[str, float], class_names: Se
             close = get_close_matches(unknown[0], class_names, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UserError(
-                f"module.class_weights names classes of the target, {_listed(class_names)}, got {', '.join(unknown)}"
-                f"{hint}"
+                f"module.class_weights names classes of the target, {first_few(class_names, 10)}, got "
+                f"{', '.join(unknown)}{hint}"
             )
         of_name = {str(name): float(weight) for name, weight in chosen.items()}
         weights = [of_name.get(name, 1.0) for name in class_names]
@@ -53,13 +54,8 @@ def given_weights(chosen: Sequence[float] | Mapping[str, float], class_names: Se
     if len(weights) != len(class_names):
         raise UserError(
             f"module.class_weights must have a weight for each of the {len(class_names)} classes "
-            f"({_listed(class_names)}), got {len(weights)}; a mapping from names to weights may leave some out"
+            f"({first_few(class_names, 10)}), got {len(weights)}; a mapping from names to weights may leave some out"
         )
     if not all(0 < weight < float("inf") for weight in weights):
         raise UserError(f"module.class_weights must be above 0, got {', '.join(f'{weight:g}' for weight in weights)}")
     return torch.tensor(weights)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

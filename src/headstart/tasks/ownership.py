@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.credentials import masked_in
+from headstart.listing import first_few
 from headstart.report.checksums import CURVE, changed_files
 from headstart.report.leaves import leaves
 from headstart.report.runs import config_in
@@ -19,7 +20,6 @@ from headstart.types import UserError
 
 # what lies in a folder before a run has begun there: Hydra's files, and what a run that failed at once has left
 BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
-LISTED = 5  # names in a message
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
 RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "probe", "few_images"))  # tasks with a run's folder
 
@@ -70,7 +70,7 @@ def check_folder(cfg: DictConfig, folder: Path, own: Hashes, *, holds_lock: bool
     if not known:
         if foreign := _foreign(folder):
             raise TakenError(
-                f"{folder} is no run's folder: it holds {_listed(foreign)} and no {MARK}; nothing in it was touched; "
+                f"{folder} is no run's folder: it holds {first_few(foreign)} and no {MARK}; nothing in it was touched; "
                 "give the run an empty folder or a new one (hydra.run.dir=<folder>, of a sweep hydra.sweep.dir)"
             )
         return
@@ -129,7 +129,7 @@ def _differences(cfg: DictConfig, folder: Path, own: Hashes) -> str:
         return "its config.yaml cannot be read"
     differing = [key for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]
     told = [f"{key} {_shown(there.get(key))} there, {_shown(here.get(key))} here" for key in differing]
-    return _listed(told) or f"hash {', '.join(known_hashes(folder))} there, {own.now} here"
+    return first_few(told) or f"hash {', '.join(known_hashes(folder))} there, {own.now} here"
 
 
 def _settings(found: dict[str, Any]) -> dict[str, Any]:
@@ -138,8 +138,3 @@ def _settings(found: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{', '.join(names[:LISTED])}{more}"

@@ -21,6 +21,7 @@ from headstart.permissions import permits
 from headstart.tasks.allowed_targets import is_allowed, values_in
 from headstart.tasks.signature import signed
 from headstart.types import UserError
+from headstart.unchanged import sha256
 
 log = logging.getLogger(__name__)
 # interpolations that read this config, or what every run knows of itself; no other resolver is run
@@ -72,7 +73,7 @@ def saved_config(file: Path, *, vouched: str | None = None, own: Iterable[Path] 
 
 def digest_of(file: Path) -> str | None:
     """What a parent says of a config that its ranks will read; None where it is not there."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    return sha256(file) if file.is_file() else None
 
 
 def own_folders() -> tuple[Path, ...]:

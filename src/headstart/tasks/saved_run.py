@@ -12,12 +12,12 @@ from torch import Tensor
 from headstart.checkpoints import loaded
 from headstart.given_path import given_path
 from headstart.report.checksums import KEY as FILES
+from headstart.report.checksums import changed_files
 from headstart.tasks.folders import CHECKPOINTS, finished, result_damage
 from headstart.tasks.later_settings import with_later
 from headstart.tasks.resume import damage_of
 from headstart.tasks.saved_config import saved_config
 from headstart.types import Pixels, UserError
-from headstart.unchanged import sha256
 
 
 class SavedRun(NamedTuple):
@@ -81,7 +81,7 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
 
 def changed_since(folder: Path, result: Mapping[str, Any], checkpoint: Path) -> str:
     """How a checkpoint differs from the one that the finished run wrote; empty where it does not, or nobody knows."""
-    if _is_told(result, checkpoint) and sha256(checkpoint) != result[FILES][f"{CHECKPOINTS}/{checkpoint.name}"]:
+    if changed_files(folder, result, (f"{CHECKPOINTS}/{checkpoint.name}",)):
         return f"its SHA-256 is not the one in {folder.name}/result.json"
     return ""
 

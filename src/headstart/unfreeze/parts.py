@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from torch import nn
 
+from headstart.listing import first_few
 from headstart.types import UserError
 from headstart.unfreeze.kinds import of_kind
 from headstart.unfreeze.words import ADAPTERS, ALL, KINDS, split
@@ -127,9 +128,8 @@ class Parts:
                     raise UserError(f"stages {seen[full]} and {part} both mean {full}; each parameter needs one stage")
                 seen[full] = part
         if left := [full for full in everything if full not in seen]:
-            shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
             raise UserError(
-                f"each parameter needs a stage, these have none: {shown}; add what they belong to to stages, "
+                f"each parameter needs a stage, these have none: {first_few(left)}; add what they belong to to stages, "
                 "the head last"
             )
 
