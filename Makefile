@@ -44,7 +44,7 @@ test-browser: $(READY)  ## the report page in a headless Chromium
 	@touch $@
 
 # every module is imported, a source model is developed and reused as in the demo, and a report is written
-LOWEST := tests/resume/test_resume.py tests/resume/test_kill_points.py tests/cli tests/report tests/modules tests/data/test_printed.py
+LOWEST := tests/resume/test_resume.py tests/resume/test_kill_points.py tests/cli tests/report tests/modules tests/data/datasets/test_printed_characters.py
 test-lowest: .venv-lowest/.ready  ## the tests that matter with the oldest versions of all dependencies (some minutes)
 	.venv-lowest/bin/python -m pytest -q $(LOWEST)
 	cd "$$(mktemp -d)" && $(CURDIR)/.venv-lowest/bin/headstart -m mode=scratch,fine_tuning seed=0,1

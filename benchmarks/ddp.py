@@ -24,7 +24,7 @@ from ddp_ways import WAYS
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "unfreezing.md"
 LIMIT_S, GRACE_S = 120, 10  # of a process; of the other rank once one has failed
-PACKAGES = ("pytorch_lightning", "lightning.pytorch", "finetuning_scheduler", "headstart.callbacks.unfreeze")
+PACKAGES = ("pytorch_lightning", "lightning.pytorch", "finetuning_scheduler", "headstart.callbacks.training.unfreeze")
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from headstart.backbones.stages import Backbone
-from headstart.data.augment import Augmentation
-from headstart.data.memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import SPLITS, Pixels
-from headstart.unfreeze.phases import Phase
+from headstart.unfreeze.schedules.schedule_phases import Phase
 
 CLASSES = ("circle", "square", "triangle")
 SIDE = 32  # pixels

@@ -6,33 +6,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headstart.callbacks.ema import EMA
-    from headstart.callbacks.replicas import ReplicaCheck
-    from headstart.callbacks.unfreeze import Unfreeze
-    from headstart.unfreeze.chain_thaw import ChainThaw
-    from headstart.unfreeze.explicit import Explicit
-    from headstart.unfreeze.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
-    from headstart.unfreeze.groups import parameter_groups
-    from headstart.unfreeze.lp_ft import LpFt
-    from headstart.unfreeze.phases import Phase, Plateau
+    from headstart.callbacks.training.ema import EMA
+    from headstart.callbacks.training.replica_check import ReplicaCheck
+    from headstart.callbacks.training.unfreeze import Unfreeze
+    from headstart.unfreeze.parameter_groups import parameter_groups
+    from headstart.unfreeze.schedules.chain_thaw import ChainThaw
+    from headstart.unfreeze.schedules.explicit_phases import Explicit
+    from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
+    from headstart.unfreeze.schedules.lp_ft import LpFt
+    from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 
 __version__ = "0.1.0"
 
 # what any Lightning project can take; imported at the first use, since `headstart --help` must not import torch
 _HOMES = {
-    "EMA": "callbacks.ema",
-    "ChainThaw": "unfreeze.chain_thaw",
-    "Explicit": "unfreeze.explicit",
-    "Gradual": "unfreeze.gradual",
-    "GradualByFraction": "unfreeze.gradual",
-    "GradualByPlateau": "unfreeze.gradual",
-    "GradualBySteps": "unfreeze.gradual",
-    "LpFt": "unfreeze.lp_ft",
-    "Phase": "unfreeze.phases",
-    "Plateau": "unfreeze.phases",
-    "ReplicaCheck": "callbacks.replicas",
-    "Unfreeze": "callbacks.unfreeze",
-    "parameter_groups": "unfreeze.groups",
+    "EMA": "callbacks.training.ema",
+    "ChainThaw": "unfreeze.schedules.chain_thaw",
+    "Explicit": "unfreeze.schedules.explicit_phases",
+    "Gradual": "unfreeze.schedules.gradual",
+    "GradualByFraction": "unfreeze.schedules.gradual",
+    "GradualByPlateau": "unfreeze.schedules.gradual",
+    "GradualBySteps": "unfreeze.schedules.gradual",
+    "LpFt": "unfreeze.schedules.lp_ft",
+    "Phase": "unfreeze.schedules.schedule_phases",
+    "Plateau": "unfreeze.schedules.schedule_phases",
+    "ReplicaCheck": "callbacks.training.replica_check",
+    "Unfreeze": "callbacks.training.unfreeze",
+    "parameter_groups": "unfreeze.parameter_groups",
 }
 __all__ = [
     "EMA",

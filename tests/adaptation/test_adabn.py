@@ -7,8 +7,8 @@ from torch import nn
 
 from composed import composed, trained
 from headstart.adaptation.adabn import AdaBN
-from headstart.backbones.batch_norm import norms_of
-from headstart.tasks.parts import assembled
+from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.runs.assembly import assembled
 from headstart.types import UserError
 
 RUN = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.max_epochs=1"]

@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 import two_domains
 from composed import TINY, composed, trained
 from headstart.cli import main
-from headstart.tasks.parts import assembled
-from headstart.unfreeze.parts import Parts
+from headstart.runs.assembly import assembled
+from headstart.unfreeze.part_names import Parts
 from killed import command, said
 from two_processes import run_both
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from headstart.adaptation.adaptation import Side
 from headstart.adaptation.adda import ADDA
-from headstart.adaptation.discriminator import domain_loss
+from headstart.adaptation.domain_discriminator import domain_loss
 from headstart.backbones.stages import Backbone
 from headstart.types import Batch, Pixels
 

@@ -16,13 +16,13 @@ from headstart.adaptation.cdan import CDAN, certainty, entropy_of, outer
 from headstart.adaptation.coral import CORAL, coral
 from headstart.adaptation.dan import DAN
 from headstart.adaptation.dann import DANN
-from headstart.adaptation.discriminator import domain_accuracy, domain_loss
+from headstart.adaptation.domain_discriminator import domain_accuracy, domain_loss
+from headstart.adaptation.gradient_reversal import reversed_gradient
 from headstart.adaptation.jan import JAN
 from headstart.adaptation.mcc import class_confusion
 from headstart.adaptation.mcd import MCD, discrepancy
 from headstart.adaptation.mdd import MDD, mistrust
 from headstart.adaptation.mmd import gaussians, median_scale, mmd, squared_distances
-from headstart.adaptation.reversal import reversed_gradient
 
 S, T, D, C = 14, 10, 6, 3
 OCTAVES = (-2, -1, 0, 1, 2)

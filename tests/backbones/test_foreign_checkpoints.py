@@ -13,10 +13,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from headstart.backbones.file import tensors_in
-from headstart.backbones.matching import complete, matching
-from headstart.backbones.small_cnn import small_cnn
-from headstart.backbones.weights import Weights, load
+from headstart.backbones.weights.backbone_weights import Weights, load
+from headstart.backbones.weights.tensor_matching import complete, matching
+from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.types import UserError
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.backbones.small_cnn import small_cnn
 from headstart.backbones.stages import Backbone, pooled
+from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.types import Pixels, UserError
 
 

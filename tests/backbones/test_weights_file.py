@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from headstart.backbones.file import tensors_in
-from headstart.backbones.matching import complete, matching
-from headstart.backbones.small_cnn import small_cnn
-from headstart.backbones.torchvision_models import torchvision
-from headstart.backbones.weights import Weights, load
+from headstart.backbones.weights.backbone_weights import Weights, load
+from headstart.backbones.weights.tensor_matching import complete, matching
+from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.zoo.small_cnn import small_cnn
+from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.types import UserError
 
 DATA = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from headstart.callbacks import memory
-from headstart.callbacks.memory import PeakMemory, highest_mib, resident_mib
+from headstart.callbacks.timing import peak_memory
+from headstart.callbacks.timing.peak_memory import PeakMemory, highest_mib, resident_mib
 
 CPU = torch.device("cpu")
 
@@ -17,9 +17,9 @@ CPU = torch.device("cpu")
 def peak(monkeypatch):
     """A watch over numbers that the test sets; its own looks never come."""
     found, watch = {"resident": 100.0, "highest": 500.0}, PeakMemory()
-    monkeypatch.setattr(memory, "EVERY_S", 3600)
-    monkeypatch.setattr(memory, "resident_mib", lambda: found["resident"])
-    monkeypatch.setattr(memory, "highest_mib", lambda: found["highest"])
+    monkeypatch.setattr(peak_memory, "EVERY_S", 3600)
+    monkeypatch.setattr(peak_memory, "resident_mib", lambda: found["resident"])
+    monkeypatch.setattr(peak_memory, "highest_mib", lambda: found["highest"])
     watch.begin(CPU)
     yield watch, found
     watch.end()
@@ -58,14 +58,14 @@ def test_what_was_held_for_a_while_is_seen_although_the_process_has_held_more_be
         with mmap.mmap(-1, mib * 2**20) as block:
             for page in range(0, len(block), mmap.PAGESIZE):
                 block[page] = 1  # written to, so resident
-            memory.threading.Event().wait(seconds)
+            peak_memory.threading.Event().wait(seconds)
 
     gc.collect()  # or what other tests have left goes in the middle of this one
     hold(600, 0)  # a record, before the watch
     watch = PeakMemory()
     watch.begin(CPU)
     before = watch.taken()
-    hold(200, 5 * memory.EVERY_S)
+    hold(200, 5 * peak_memory.EVERY_S)
     most = watch.taken()
     watch.end()
     assert before + 190 < most < before + 260

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from headstart.callbacks.replicas import checksum
+from headstart.callbacks.training.replica_check import checksum
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_equal_nans_are_equal():
 def test_pieces_of_a_large_tensor_add_up_to_the_whole(monkeypatch):
     tensor = torch.randn(1000)
     whole = checksum(tensor)
-    monkeypatch.setattr("headstart.callbacks.replicas.CHUNK", 7)
+    monkeypatch.setattr("headstart.callbacks.training.replica_check.CHUNK", 7)
     assert checksum(tensor) == whole

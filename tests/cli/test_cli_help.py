@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import headstart
-from headstart.cli.help import help_text
-from headstart.conf_folder import conf_dir
+from headstart.cli.command_help import help_text
+from headstart.system.conf_folder import conf_dir
 
 
 def test_help_names_every_group_and_option_of_conf():

@@ -10,8 +10,8 @@ import pytest
 import stub_jobs
 
 from headstart.cli import main
-from headstart.cli.jobs import FAILURES, failures_elsewhere
-from headstart.report import hook
+from headstart.cli.run_job import FAILURES, failures_elsewhere
+from headstart.report import multirun_hook
 
 
 def error_files(command):
@@ -87,13 +87,15 @@ def test_a_study_without_m_is_a_sweep_too(command):
     assert "jobs that failed: 2" in command.err
 
 
-REPORTING = "+hydra.callbacks.report={_target_: headstart.report.hook.ReportAtEnd}"
+REPORTING = "+hydra.callbacks.report={_target_: headstart.report.multirun_hook.ReportAtEnd}"
 
 
 @pytest.mark.parametrize("fails_at", [None, 1])
 def test_a_sweep_is_reported_once_whether_or_not_a_job_failed(command, monkeypatch, fails_at):
     folders = []
-    monkeypatch.setattr(hook, "report_at_end", lambda folder: (folders.append(folder), hook.written.append(folder)))
+    monkeypatch.setattr(
+        multirun_hook, "report_at_end", lambda folder: (folders.append(folder), multirun_hook.written.append(folder))
+    )
     code = command("-m", "seed=0,1", REPORTING, *([f"+fit.fails_at={fails_at}"] if fails_at else []))
     assert code == (1 if fails_at else 0), command.err
     (folder,) = folders
@@ -101,11 +103,11 @@ def test_a_sweep_is_reported_once_whether_or_not_a_job_failed(command, monkeypat
 
 
 def test_a_failed_report_is_an_error_of_the_command(command, monkeypatch):
-    monkeypatch.setattr(hook, "report_at_end", lambda _: hook.failures.append(ValueError("no ink")))
+    monkeypatch.setattr(multirun_hook, "report_at_end", lambda _: multirun_hook.failures.append(ValueError("no ink")))
     assert command("-m", "seed=0,1", REPORTING) == 1
     assert "no report of outputs/sweep-seed-" in command.err
     assert command.err.endswith("ValueError: no ink\n")
-    monkeypatch.setattr(hook, "report_at_end", lambda folder: hook.written.append(folder))
+    monkeypatch.setattr(multirun_hook, "report_at_end", lambda folder: multirun_hook.written.append(folder))
     assert command("-m", "seed=0,1", REPORTING) == 0  # what went before is forgotten
 
 

@@ -7,7 +7,7 @@ import pytest
 import stub_jobs
 from omegaconf import OmegaConf
 
-from headstart.tasks.names import config_hash, register, safe, study_folder
+from headstart.runs.folder.run_naming import config_hash, register, safe, study_folder
 
 RUN = re.compile(r"[A-Za-z0-9=,.+@_-]+-[0-9a-f]{8}")
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from headstart.cli.jobs import reader_is_gone
+from headstart.cli.run_job import reader_is_gone
 
 TASK = """
 from pathlib import Path

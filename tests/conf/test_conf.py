@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from composed import CONF, TINY, composed, trained
+
 from headstart.cli import main
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
@@ -144,8 +144,8 @@ def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, in
 
 def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():
     """So that `-m mode=scratch,gradual unfreeze.every_epochs=1 weights.max_epochs=3` compares with a true scratch."""
-    from headstart.tasks.parts import schedule_of
-    from headstart.tasks.train import weights_of
+    from headstart.runs.assembly import schedule_of
+    from headstart.runs.starting_weights import weights_of
 
     for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):
         cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1", "unfreeze.first_epoch=0")

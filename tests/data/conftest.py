@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.data.digits import Digits
-from headstart.data.memory import InMemory
-from headstart.data.printed import Printed
+from headstart.data.datasets.digits import Digits
+from headstart.data.datasets.in_memory import InMemory
+from headstart.data.datasets.printed_characters import Printed
 from headstart.types import Pixels
 
 GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))

@@ -7,8 +7,8 @@ from scipy.stats import kstest
 from torchvision.transforms import RandomResizedCrop as Torchvisions
 from torchvision.transforms.v2.functional import resized_crop as torchvisions_resized_crop
 
-from headstart.data.augmentations.crop import RandomResizedCrop, boxes, resized_crop
-from headstart.data.chance import Chance
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms.random_resized_crop import RandomResizedCrop, boxes, resized_crop
 from headstart.types import UserError
 
 USUAL = {"scale": (0.08, 1.0), "ratio": (3 / 4, 4 / 3)}

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from headstart.data.augmentations.flip import RandomFlip
-from headstart.data.chance import Chance
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms.random_flip import RandomFlip
 
 ALWAYS = RandomFlip(probability=1)
 

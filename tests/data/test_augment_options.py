@@ -8,10 +8,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from composed import CONF
-from headstart.data.augmentations.chain import Chain
-from headstart.data.augmentations.flip import RandomFlip
-from headstart.data.chance import Chance
-from headstart.data.digits import Digits
+from headstart.data.datasets.digits import Digits
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms.augmentation_chain import Chain
+from headstart.data.transforms.random_flip import RandomFlip
 from headstart.types import Pixels
 
 GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from headstart.data.augmentations import rand_augment, trivial_augment
-from headstart.data.augmentations.operations import LEVELS, NAMES, SIDED, Drawn, operated, space
-from headstart.data.augmentations.rand_augment import RandAugment
-from headstart.data.augmentations.trivial_augment import TrivialAugment
-from headstart.data.chance import Chance
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms import rand_augment, trivial_augment
+from headstart.data.transforms.image_operations import LEVELS, NAMES, SIDED, Drawn, operated, space
+from headstart.data.transforms.rand_augment import RandAugment
+from headstart.data.transforms.trivial_augment import TrivialAugment
 
 THEIRS = {  # our name -> torchvision's
     "identity": "Identity", "shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX",

@@ -5,10 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from folder_data import folder
 from PIL import Image
-from tests.data.test_folder import folder
 
-from headstart.data.decode import Decoder
+from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import Pixels, UserError
 
 

@@ -5,9 +5,9 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from headstart.data.chance import Chance
-from headstart.data.images import pools
-from headstart.data.order import BalancedOrder, Shares
+from headstart.data.datasets.image_datamodule import pools
+from headstart.data.loading.batch_order import BalancedOrder, Shares
+from headstart.data.loading.image_seed import Chance
 from headstart.types import Pixels
 from numbered import Numbered, passed
 

@@ -1,6 +1,5 @@
 """Pixels of each container, mode, depth, alpha and orientation against numpy's, whatever brings the bytes."""
 
-import io
 import struct
 import warnings
 from dataclasses import dataclass
@@ -8,25 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from container_pixels import (
+    ALPHA,
+    CMYK,
+    GREY,
+    INDEX,
+    PALETTE,
+    REFUSED_PACKED,
+    RGB,
+    RNG,
+    SIDE,
+    TRANSPARENT,
+    WIDE,
+    X,
+    Y,
+    of_pillow,
+    p_image,
+)
+from containers import chunk, exif, png, tiff, upright
 from PIL import Image, features
 
-from containers import chunk, exif, png, tiff, upright
-from headstart.data import opening
-from headstart.data.decode import Decoder
+from headstart.data.decoding import file_opening
+from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError
-
-SIDE = 16
-RNG = np.random.default_rng(7)
-Y, X = np.mgrid[0:SIDE, 0:SIDE]
-GREY = (X * 12 + Y * 3 + 10).astype(np.uint8)  # no two of its eight orientations are the same
-RGB = np.stack([X * 15 + 5, Y * 14 + 9, 250 - X * 6 - Y * 8], -1).astype(np.uint8)
-ALPHA = ((X + Y) * 8).astype(np.uint8)
-INDEX = (X * 16 + Y).astype(np.uint8)
-PALETTE = RNG.integers(0, 256, (256, 3)).astype(np.uint8)
-TRANSPARENT = np.where(np.arange(256) % 3 == 0, np.arange(256), 255).astype(np.uint8)  # alpha of each colour
-WIDE = (X * 4000 + Y * 300).astype(np.uint16)
-REFUSED_PACKED = {"int 16", "int 32", "float 32"}
-CMYK = np.stack([X * 10, Y * 9, 200 - X * 8, Y * 5], -1).astype(np.uint8)
 
 
 def on(colour, alpha, background=255.0):
@@ -59,23 +62,6 @@ class Case:
     orientations: Any = range(1, 9)
     value_range: Any = None
     background: int = 255
-
-
-def of_pillow(image, kind, *, takes_exif=False, **settings):
-    def made(orientation):
-        stream = io.BytesIO()
-        more = {} if orientation == 1 or not takes_exif else {"exif": b"Exif\0\0" + exif(orientation)}
-        image.save(stream, kind, **settings, **more)
-        return stream.getvalue()
-
-    return made
-
-
-def p_image():
-    image = Image.new("P", (SIDE, SIDE))
-    image.putdata(INDEX.ravel().tolist())
-    image.putpalette(PALETTE.ravel().tolist())
-    return image
 
 
 def pngs():
@@ -512,9 +498,9 @@ def test_a_damaged_exif_block_turns_nothing(block):
 
 def test_eps_is_never_run_and_heic_names_the_extra_where_it_is_missing(monkeypatch):
     assert "EPS, which is a program" in refused(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n")
-    monkeypatch.setattr(opening, "_can_heic", lambda: False)
+    monkeypatch.setattr(file_opening, "_can_heic", lambda: False)
     for brands in (b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic", b"heix\0\0\0\0mif1heix"):
-        assert opening.HEIC_MISSING in refused(b"\0\0\0\x18ftyp" + brands + bytes(40))
+        assert file_opening.HEIC_MISSING in refused(b"\0\0\0\x18ftyp" + brands + bytes(40))
 
 
 @pytest.mark.parametrize("limit", [255, 256])
@@ -546,7 +532,7 @@ def bomb(side=20_000):
 def test_a_bomb_is_one_line_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opening._quieten.cache_clear()
+        file_opening._quieten.cache_clear()
         said = refused(bomb())
         assert "it has more pixels than max_pixels=178956970 allows (Image size (400000000 pixels)" in said
         assert "10000 x 10000 = 100000000" in refused(bomb(10_000), max_pixels=10**6)

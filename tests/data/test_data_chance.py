@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from headstart.data.chance import Chance, _mixed
+from headstart.data.loading.image_seed import Chance, _mixed
 
 GOLDEN = 0x9E3779B97F4A7C15
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from headstart.data.chance import Chance
-from headstart.data.decode import decoder_like
-from headstart.data.images import Images
-from headstart.tasks.later_settings import without_later
+from headstart.data.datasets.image_datamodule import Images
+from headstart.data.decoding.image_decoding import decoder_like
+from headstart.data.loading.image_seed import Chance
+from headstart.runs.saved.settings_added_later import without_later
 from headstart.types import Pixels
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from tests.data.test_folder import folder
-from tests.data.test_table import rows_of, table, written
+from folder_data import folder
+from table_data import rows_of, table, written
 
-from headstart.data.division import divided, together
+from headstart.data.splits.class_division import divided, together
 from headstart.types import UserError
 
 

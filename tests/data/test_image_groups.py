@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from folder_data import folder
 from PIL import Image
-from tests.data.test_folder import folder
-from tests.data.test_table import table, written
+from table_data import table, written
 
-from headstart.data.division import NO_COPIES
-from headstart.data.groups import (
+from headstart.data.splits.class_division import NO_COPIES
+from headstart.data.splits.image_groups import (
     check_groups,
     cut_groups,
     divided_groups,
@@ -15,7 +15,7 @@ from headstart.data.groups import (
     groups_by_pattern,
     with_copies,
 )
-from headstart.data.several import Several
+from headstart.data.splits.multi_label_division import Several
 from headstart.types import UserError
 
 HOW = {

@@ -5,8 +5,8 @@ import sys
 
 OTHER = """
 from hashlib import sha256
-from headstart.data.digits import Digits
-from headstart.data.printed import Printed
+from headstart.data.datasets.digits import Digits
+from headstart.data.datasets.printed_characters import Printed
 from headstart.types import Pixels
 given = {"batch_size": 64, "num_workers": 0, "augment": None, "pixels": Pixels(32, 1, (0.3,), (0.35,)), "seed": 4}
 counts = {"per_class": 4, "val_per_class": 2, "test_per_class": 2, "fonts": None}

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from headstart.data.images import by_turns
-from headstart.data.several import Several, leading
-from headstart.data.table import Table
+from headstart.data.datasets.image_datamodule import by_turns
+from headstart.data.datasets.image_table import Table
+from headstart.data.splits.multi_label_division import Several, leading
 from headstart.types import Pixels, UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "table.yaml"

@@ -17,10 +17,10 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from composed import CONF
-from headstart.data.folder import ImageFolder
-from headstart.data.named import SETS, Named
-from headstart.data.whole import Whole
-from headstart.tasks.train import train
+from headstart.data.datasets.image_folder import ImageFolder
+from headstart.data.datasets.torchvision_datasets import SETS, Named
+from headstart.data.datasets.whole_dataset import Whole
+from headstart.runs.training import train
 from headstart.types import Pixels, UserError
 
 GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))

@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import FiveCrop, TenCrop
 
-from headstart.data.decode import decoder_of
-from headstart.data.tta.five_crops import FiveCrops
-from headstart.data.tta.flip import Flip
-from headstart.data.tta.ten_crops import TenCrops
-from headstart.data.tta.views import enlarged, looked_at
+from headstart.data.decoding.image_decoding import decoder_of
+from headstart.evaluation.views.five_crops import FiveCrops
+from headstart.evaluation.views.flip import Flip
+from headstart.evaluation.views.ten_crops import TenCrops
+from headstart.evaluation.views.view import enlarged, looked_at
 from headstart.types import Pixels, UserError
 
 PIXELS = Pixels(size=32, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)

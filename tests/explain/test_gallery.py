@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.explain.answers import Answer
+from headstart.explain.explained_predictions import Answer
 from headstart.explain.gallery import PAGE, Kind, png, write_gallery
-from headstart.explain.page import Answered
-from headstart.explain.picture import Shown, UnfitError
+from headstart.explain.gallery_page import Answered
+from headstart.explain.picture_protocol import Shown, UnfitError
 from headstart.types import UserError
 
 

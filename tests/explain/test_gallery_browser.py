@@ -5,7 +5,7 @@ import pytest
 
 from chromium import tab
 from headstart.explain.gallery import Kind, write_gallery
-from headstart.explain.picture import Shown
+from headstart.explain.picture_protocol import Shown
 
 pytestmark = pytest.mark.browser
 

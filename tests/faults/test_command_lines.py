@@ -19,10 +19,10 @@ from omegaconf import OmegaConf
 
 from cached_composing import cached_composing
 from fuzzed import SCALE, chances, parts
-from headstart.cli import main, run
-from headstart.cli.check import checked
-from headstart.cli.composition import Composer
-from headstart.cli.failures import printable
+from headstart.cli import hydra_run, main
+from headstart.cli.command_check import checked
+from headstart.cli.config_composition import Composer
+from headstart.cli.error_messages import printable
 from random_command_lines import random_command_line, settings
 
 pytestmark = pytest.mark.faults
@@ -63,7 +63,7 @@ def no_longer_than(seconds):
 
 def exit_code_of_check(found, _):
     """What `run.exit_code` does, but for running."""
-    with run.working_folder_importable():
+    with hydra_run.working_folder_importable():
         if found.composes:
             checked(found)
     return 0
@@ -112,7 +112,7 @@ def is_named(name, line):
 @pytest.mark.parametrize("numbers", parts(COUNT), ids=str)
 def test_a_wrong_command_line_is_one_line_that_names_the_key(numbers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "exit_code", exit_code_of_check)
+    monkeypatch.setattr(hydra_run, "exit_code", exit_code_of_check)
     faults = []
     with cached_composing():
         for number, chance in chances(numbers, "command line"):
@@ -229,7 +229,7 @@ def test_what_the_check_accepts_can_be_planned_and_makes_a_step(part, tmp_path, 
     count = max(1, round(SCALE * ACCEPTED))
     with cached_composing():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "exit_code", exit_code_of_check)
+            patch.setattr(hydra_run, "exit_code", exit_code_of_check)
             lines = accepted(count)
         for number, argv, whole in lines[part::4]:
             fault = fault_of_run([*whole, "task=plan"]) or fault_of_run(whole)

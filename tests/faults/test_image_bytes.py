@@ -11,7 +11,7 @@ import pytest
 
 from damaged_images import damaged
 from fuzzed import chances, parts
-from headstart.data.decode import Decoder
+from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError
 
 pytestmark = pytest.mark.faults

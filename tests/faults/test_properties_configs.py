@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from cached_composing import cached_composing
 from composed import CONF
 from fuzzed import thorough
-from headstart.cli.arguments import arguments
-from headstart.cli.check import checked
+from headstart.cli.command_arguments import arguments
+from headstart.cli.command_check import checked
 
 pytestmark = pytest.mark.faults
 

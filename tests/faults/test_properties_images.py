@@ -10,7 +10,7 @@ from PIL import Image, features
 
 from damaged_images import with_orientation
 from fuzzed import thorough
-from headstart.data.decode import Decoder
+from headstart.data.decoding.image_decoding import Decoder
 
 pytestmark = pytest.mark.faults
 

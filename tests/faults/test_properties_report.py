@@ -11,14 +11,14 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from fuzzed import thorough
-from headstart.report.crossed import Contributions, crossed_interval, crossed_parts
-from headstart.report.families import decide
-from headstart.report.folds import fold_interval
-from headstart.report.jackknife import pseudo_from
-from headstart.report.looks import Look, cumulative_share, level_of
-from headstart.report.passage import first_passage, isotonic, sooner
-from headstart.report.slope import Curve, slope
-from headstart.report.statistics import ALPHA, Interval, Verdict, holm, t_interval
+from headstart.report.curves.level_passage import first_passage, isotonic, sooner
+from headstart.report.curves.slope import Curve, slope
+from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval, crossed_parts
+from headstart.report.statistics.fold_intervals import fold_interval
+from headstart.report.statistics.jackknife import pseudo_from
+from headstart.report.statistics.repeated_looks import Look, cumulative_share, level_of
+from headstart.report.statistics.seed_intervals import ALPHA, Interval, Verdict, holm, t_interval
+from headstart.report.statistics.test_families import decide
 
 pytestmark = pytest.mark.faults
 

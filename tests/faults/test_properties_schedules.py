@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzed import thorough
-from headstart.unfreeze.boundaries import Moment, Run, begins
-from headstart.unfreeze.chain_thaw import ChainThaw
-from headstart.unfreeze.explicit import Explicit
-from headstart.unfreeze.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
-from headstart.unfreeze.lp_ft import LpFt
-from headstart.unfreeze.phases import Plateau, checked
-from headstart.unfreeze.shortened import Shortened
+from headstart.unfreeze.phase_begins import Moment, Run, begins
+from headstart.unfreeze.schedules.chain_thaw import ChainThaw
+from headstart.unfreeze.schedules.explicit_phases import Explicit
+from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
+from headstart.unfreeze.schedules.lp_ft import LpFt
+from headstart.unfreeze.schedules.schedule_phases import Plateau, checked
+from headstart.unfreeze.schedules.shortened import Shortened
 
 pytestmark = pytest.mark.faults
 

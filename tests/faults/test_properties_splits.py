@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzed import thorough
-from headstart.data.division import divided, without_fold
-from headstart.data.stratification import stratified, stratified_order
+from headstart.data.splits.class_division import divided, without_fold
+from headstart.data.splits.stratification import stratified, stratified_order
 from headstart.types import UserError
 
 pytestmark = pytest.mark.faults

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from headstart.features import logistic as logistic_module
-from headstart.features.axes import axes
-from headstart.features.logistic import logistic
-from headstart.features.ridge import ridge
+from headstart.features.principal_axes import axes
+from headstart.features.probing import logistic_probe as logistic_module
+from headstart.features.probing.logistic_probe import logistic
+from headstart.features.probing.ridge_probe import ridge
 
 SHAPES = [(80, 6), (30, 50)]  # more images than features, and fewer
 C = [0.001, 0.1, 10.0]

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from headstart.data.order import EpochOrder
-from headstart.features.linear import trained
+from headstart.data.loading.batch_order import EpochOrder
+from headstart.features.probing.linear_probe import trained
 
 SETTINGS = [(1e-3, 0.0), (1e-3, 0.5), (3e-2, 0.0), (3e-2, 2.0), (0.1, 0.1)]
 

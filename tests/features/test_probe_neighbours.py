@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from headstart.features import neighbours as module
-from headstart.features.neighbours import neighbours
+from headstart.features.probing import neighbour_probe as module
+from headstart.features.probing.neighbour_probe import neighbours
 
 KS = [1, 3, 8]
 

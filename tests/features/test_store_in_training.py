@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composed import figures, trained
-from headstart.features import key, shards
+from headstart.features.cache import activation_key, cache_shards
 
 PHASES = {
     "feature_extraction": ["mode=feature_extraction"],
@@ -42,13 +42,13 @@ def source(tmp_path_factory):
 def compute(monkeypatch):
     """How many images pass the frozen stages to be stored."""
     seen = []
-    original = key.activations
+    original = activation_key.activations
 
     def counted(backbone, image, places):
         seen.append(len(image))
         return original(backbone, image, places)
 
-    for module in ("headstart.features.images", "headstart.tasks.frozen"):
+    for module in ("headstart.features.cache.cached_images", "headstart.runs.frozen_model"):
         monkeypatch.setattr(f"{module}.activations", counted)
     return seen
 
@@ -78,7 +78,9 @@ def test_the_features_that_a_source_s_weights_begin_with_are_computed_once_altho
     linked(here, source)
     one = trained("mode=fine_tuning", folder=here / "one")
     assert sum(compute) == one["sizes"]["train"]
-    assert {shards.read(path).rows.shape for path in (here / "outputs" / "store").glob("*/*.safetensors")} == {(50, 32)}
+    assert {cache_shards.read(path).rows.shape for path in (here / "outputs" / "store").glob("*/*.safetensors")} == {
+        (50, 32)
+    }
     compute.clear()
     other = trained("mode=fine_tuning", "optimizer.lr=1e-4", "head.init=random", folder=here / "two")
     assert sum(compute) == 0
@@ -107,7 +109,7 @@ def test_gradual_computes_all_borders_in_one_pass(here, source, compute):
     linked(here, source)
     result = trained("mode=gradual", "unfreeze.every_epochs=1", folder=here / "one")
     assert sum(compute) == result["sizes"]["train"] + result["sizes"]["val"]  # the test runs from the images
-    shapes = {shards.read(path).rows.shape[1:] for path in (here / "outputs" / "store").glob("*/*.safetensors")}
+    shapes = {cache_shards.read(path).rows.shape[1:] for path in (here / "outputs" / "store").glob("*/*.safetensors")}
     assert shapes == {(32,), (4, 4, 16), (8, 8, 8), (16, 16, 4)}  # behind the last stage pooled
 
 
@@ -116,7 +118,7 @@ def test_what_does_not_fit_runs_live_and_says_so(here, source, compute, caplog):
     caplog.set_level("INFO")
     small = 1500 * 300 * 4 / 2**30  # room for the pooled features and the next border, for no larger map
     trained("mode=gradual", "unfreeze.every_epochs=1", f"store.max_gib={small}", folder=here / "one")
-    shapes = {shards.read(path).rows.shape[1:] for path in (here / "outputs" / "store").glob("*/*.safetensors")}
+    shapes = {cache_shards.read(path).rows.shape[1:] for path in (here / "outputs" / "store").glob("*/*.safetensors")}
     assert shapes == {(32,), (4, 4, 16)}
     (line,) = [one.message for one in caplog.records if one.message.startswith("store: head")]
     assert "store.max_gib" in line
@@ -147,8 +149,8 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
 
 def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
-    from headstart.features.images import Group, _of_views
-    from headstart.tasks.parts import assembled
+    from headstart.features.cache.cached_images import Group, _of_views
+    from headstart.runs.assembly import assembled
 
     data = assembled(composed("mode=scratch", "augment@target.augment=affine", "target.shots=2")).data
     data.setup("fit")
@@ -159,7 +161,7 @@ def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
         loader.batch_sampler.sampler.set_epoch(view)
         for batch in loader:
             torch.testing.assert_close(batch.image, seen[20 * view + batch.position], rtol=0, atol=0)
-    contents = np.array([bytes.fromhex(one) for one in data.contents("train")], shards.DIGEST)
+    contents = np.array([bytes.fromhex(one) for one in data.contents("train")], cache_shards.DIGEST)
     assert len(set(_of_views(contents, data, Group("train", 2)).tolist())) == 40
 
 

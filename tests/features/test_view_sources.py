@@ -1,10 +1,10 @@
 """Of which code do stored views depend?"""
 
-from headstart.data.augment import RandomAffine
-from headstart.data.augmentations.chain import Chain
-from headstart.data.augmentations.flip import RandomFlip
-from headstart.data.augmentations.rand_augment import RandAugment
-from headstart.features.images import _modules_of
+from headstart.data.transforms.augmentation import RandomAffine
+from headstart.data.transforms.augmentation_chain import Chain
+from headstart.data.transforms.rand_augment import RandAugment
+from headstart.data.transforms.random_flip import RandomFlip
+from headstart.features.cache.cached_images import _modules_of
 
 HERE = "headstart.data.augmentations"
 
@@ -17,4 +17,4 @@ def test_views_depend_on_the_code_of_each_step_of_a_chain_and_of_what_a_step_is_
 
 
 def test_a_single_augmentation_depends_on_its_own_module():
-    assert "headstart.data.augment" in _modules_of(RandomAffine(degrees=1, translate=0))
+    assert "headstart.data.transforms.augmentation" in _modules_of(RandomAffine(degrees=1, translate=0))

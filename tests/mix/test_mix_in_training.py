@@ -8,9 +8,9 @@ import torch
 
 from composed import TINY, composed, figures, trained
 from headstart.cli import main
-from headstart.features import key
-from headstart.tasks.parts import assembled
-from headstart.tasks.source import source_config
+from headstart.features.cache import activation_key
+from headstart.runs.assembly import assembled
+from headstart.runs.source_model import source_config
 from headstart.types import Batch
 from killed import command, said
 
@@ -106,9 +106,9 @@ def test_half_precision_learns_from_shares_too():
 
 def test_the_store_serves_what_is_measured_and_not_what_is_mixed_and_says_why(here, monkeypatch, caplog):
     caplog.set_level("INFO")
-    seen, original = [], key.activations
+    seen, original = [], activation_key.activations
     monkeypatch.setattr(
-        "headstart.features.images.activations",
+        "headstart.features.cache.cached_images.activations",
         lambda backbone, image, places: (seen.append(len(image)), original(backbone, image, places))[1],
     )
     mixed = ("mode=feature_extraction", "mix@module.mix=mixup_cutmix", "store.views=2")

@@ -7,9 +7,9 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from composed import composed
 from headstart.modules.class_weights import balanced, effective, effective_number, given_weights
-from headstart.modules.one_label import OneLabel
-from headstart.modules.several_labels import SeveralLabels
-from headstart.tasks.parts import assembled
+from headstart.modules.multi_label import SeveralLabels
+from headstart.modules.single_label import OneLabel
+from headstart.runs.assembly import assembled
 from headstart.types import UserError
 
 COUNTS = torch.tensor([50.0, 10.0, 3.0, 37.0], dtype=torch.float64)

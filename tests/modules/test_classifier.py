@@ -8,7 +8,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from composed import CONF, composed, trained
-from headstart.tasks.parts import assembled
+from headstart.runs.assembly import assembled
 from headstart.types import UserError
 
 

@@ -4,14 +4,13 @@ import functools
 import inspect
 
 import pytest
-import pytorch_lightning as pl
 import torch
+from sandwich_schedule import OPENED, SANDWICH, States
+from three_parts import ThreeParts, fitted, part
 from torch import optim
 
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.types import UserError
-from headstart.unfreeze.explicit import Explicit
-from three_parts import ThreeParts, fitted, part, state
 
 REFUSED = (optim.LBFGS, optim.SparseAdam, optim.Muon) if hasattr(optim, "Muon") else (optim.LBFGS, optim.SparseAdam)
 FOUND = [one for _, one in inspect.getmembers(optim, inspect.isclass) if issubclass(one, optim.Optimizer)]
@@ -23,29 +22,6 @@ def made(kind):
     known = inspect.signature(kind).parameters
     given = {key: value for key, value in {"weight_decay": 0.1, "momentum": 0.9}.items() if key in known}
     return functools.partial(kind, **given)
-
-
-class States(pl.Callback):
-    def __init__(self):
-        self.states = []
-
-    def on_train_epoch_start(self, trainer, module):
-        self.states.append(state(module))
-
-    def on_train_end(self, trainer, module):
-        self.states.append(state(module))
-
-
-# head; second and head; first alone, the others closed again; all
-SANDWICH = Explicit(
-    phases=[
-        {"open": ["head"], "epochs": 1},
-        {"open": ["second", "head"], "epochs": 1},
-        {"open": ["first"], "epochs": 1},
-        {"open": "all"},
-    ]
-)
-OPENED = [{"head"}, {"second", "head"}, {"first"}, {"first", "second", "head"}]
 
 
 @pytest.mark.parametrize("kind", FIT, ids=lambda kind: kind.__name__)

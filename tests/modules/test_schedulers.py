@@ -7,6 +7,7 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
+from three_parts import RATE, STEPS, ThreeParts, fitted
 from torch.optim import lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
@@ -30,7 +31,6 @@ from torch.optim.swa_utils import SWALR
 
 from headstart.modules.schedulers import scheduler_of
 from headstart.types import UserError
-from three_parts import RATE, STEPS, ThreeParts, fitted
 
 N = 3 * STEPS  # optimizer steps of the run
 
@@ -144,7 +144,7 @@ def test_the_rates_of_every_part_are_those_computed_by_hand_whatever_is_open(kin
             assert taken[part] == (want if part in opened else 0), (step, part)
 
 
-# ReduceLROnPlateau: Lightning itself leaves out its step there; callbacks/checkpoint.py and tests/resume see to it
+# ReduceLROnPlateau: Lightning itself leaves out its step there; best_and_last.py and tests/resume see to it
 @pytest.mark.parametrize(
     "kind", [kind for kind in EXPECTED if kind is not ReduceLROnPlateau], ids=lambda kind: kind.__name__
 )
@@ -154,7 +154,7 @@ def test_a_run_goes_on_from_a_checkpoint_in_the_middle_of_an_epoch_at_the_same_r
     fitted(configured(kind, given), whole)
     (state,) = torch.load(tmp_path / "middle.ckpt", weights_only=False)["lr_schedulers"]
     if any(inspect.isroutine(value) for value in state.values()):
-        pytest.skip("this torch puts a function into the state; callbacks/checkpoint.py leaves it out")
+        pytest.skip("this torch puts a function into the state; callbacks/checkpoints/best_and_last.py leaves it out")
     torch.load(tmp_path / "middle.ckpt", weights_only=True)  # nothing in it that could be code
     fitted(configured(kind, given), rest, checkpoint=tmp_path / "middle.ckpt")
     assert rest.scheduled[-STEPS:] == whole.scheduled[-STEPS:]

@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from two_processes import run_both
 
 from headstart.modules.head import LinearHead
 from headstart.regularizers.bi_tuning import BiTuning, contrast, of_all_devices
 from headstart.types import Batch, UserError
-from two_processes import run_both
 
 
 def parts():
@@ -230,7 +230,7 @@ def rank(number):
 
 @pytest.mark.slow
 def test_two_devices_keep_the_keys_that_one_would_have_kept_of_all_images(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "helpers"))
     run_both(__file__, seconds=100)
 
 

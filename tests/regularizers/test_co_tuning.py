@@ -7,15 +7,15 @@ from torch import nn
 from torchvision import models
 
 from composed import TINY, composed
-from headstart.backbones.matching import linear_head, matching
-from headstart.backbones.torchvision_models import torchvision
+from headstart.backbones.weights.tensor_matching import linear_head, matching
+from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
 from headstart.modules.head import LinearHead
 from headstart.regularizers.co_tuning import CoTuning, direct, reverse
-from headstart.tasks.parts import assembled
+from headstart.runs.assembly import assembled
 from headstart.types import Batch, UserError
-from headstart.unfreeze.groups import parameter_groups
-from headstart.unfreeze.parts import Parts
+from headstart.unfreeze.parameter_groups import parameter_groups
+from headstart.unfreeze.part_names import Parts
 
 SOURCE = {
     "linear.weight": torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),

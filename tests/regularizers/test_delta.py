@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from composed import TINY, trained
 from headstart.cli import main
-from headstart.features.heads import Heads
+from headstart.features.probing.stacked_heads import Heads
 from headstart.regularizers.delta import DELTA, attention, distance, rises
 from headstart.types import Batch, UserError
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from composed import TINY, figures, trained
-from headstart.cli import main
 from killed import command, said
+
+from headstart.cli import main
 
 pytestmark = pytest.mark.slow  # half a minute: make test-all
 
@@ -66,7 +66,7 @@ def test_on_the_feature_store_a_run_is_that_on_the_images_also_where_a_stage_ope
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REMEMBERS)
 def test_two_devices_train_one_model_with_one_memory(name, tmp_path, monkeypatch):
-    """callbacks/replicas.py compares weights and buffers bit by bit, and stops the run where they differ."""
+    """replica_check.py compares weights and buffers bit by bit, and stops the run where they differ."""
     monkeypatch.chdir(tmp_path)
     own = [setting for setting in TINY if not setting.startswith("trainer.accelerator")]
     few = ["regularizer.attention_images=8"] * (name == "delta")

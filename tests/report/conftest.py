@@ -14,8 +14,8 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from headstart.report.leaves import leaves
-from headstart.report.runs import Run
+from headstart.report.analysis.finished_runs import Run
+from headstart.report.config_values import leaves
 
 STEPS_AN_EPOCH = 2
 BATCH = 25
@@ -68,10 +68,10 @@ def config_of(mode: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
     """A composed config: defaults, then the mode's, then the overrides."""
     config: dict[str, Any] = {
         "mode": mode, "seed": seed, "control": False, "reuse": True, "open": "all", "inject": None,
-        "target": {"_target_": "headstart.data.digits.Digits", "shots": 5, "fold": None, "batch_size": 16},
-        "source": {"_target_": "headstart.data.printed.Printed"},
-        "weights": {"_target_": "headstart.tasks.source.source_weights", "seed": 0, "reset_from": None},
-        "backbone": {"_target_": "headstart.backbones.small_cnn.small_cnn", "width": 16},
+        "target": {"_target_": "headstart.data.datasets.digits.Digits", "shots": 5, "fold": None, "batch_size": 16},
+        "source": {"_target_": "headstart.data.datasets.printed_characters.Printed"},
+        "weights": {"_target_": "headstart.runs.source_model.source_weights", "seed": 0, "reset_from": None},
+        "backbone": {"_target_": "headstart.backbones.zoo.small_cnn.small_cnn", "width": 16},
         "head": {"_target_": "headstart.modules.head.LinearHead", "init": "random"},
         "module": {"_target_": "headstart.modules.classifier.Classifier", "stage_decay": 1.0},
         "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.002, "weight_decay": 0.01},

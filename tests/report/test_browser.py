@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chromium import FLAGS, executable
-from headstart.report.write import write_report
+from headstart.report.report_files import write_report
 
 pytestmark = pytest.mark.browser
 

@@ -6,10 +6,10 @@ from math import sqrt
 from pathlib import Path
 
 import pytest
-from test_report_write import shown
+from page_text import shown
 
-from headstart.report.looks import cumulative_share
-from headstart.report.write import write_report
+from headstart.report.report_files import write_report
+from headstart.report.statistics.repeated_looks import cumulative_share
 from headstart.types import UserError
 
 T2 = 4.302652729911275  # Student's t, 0.975, of 2 degrees of freedom

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MultilabelAveragePrecision
 
-from headstart.report.answers import Answers, answers_in
-from headstart.report.statistics import Verdict
-from headstart.report.study import Question
-from headstart.report.write import write_report
+from headstart.report.analysis.stored_predictions import Answers, answers_in
+from headstart.report.analysis.study_analysis import Question
+from headstart.report.report_files import write_report
+from headstart.report.statistics.seed_intervals import Verdict
 
 
 def one_label(images=120, classes=5, evaluations=3):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.axes import Level, Placed, axes_of
-from headstart.report.axis_chart import MARGIN, legible, places_of
-from headstart.report.looks import cumulative_share
-from headstart.report.statistics import Interval
-from headstart.report.write import write_report
+from headstart.report.analysis.swept_keys import Level, Placed, axes_of
+from headstart.report.rendering.axis_chart import MARGIN, legible, places_of
+from headstart.report.report_files import write_report
+from headstart.report.statistics.repeated_looks import cumulative_share
+from headstart.report.statistics.seed_intervals import Interval
 from headstart.types import UserError
 
 T2 = 4.302652729911275  # Student's t, 0.975, of 2 degrees of freedom
@@ -114,7 +114,7 @@ def test_a_baseline_with_values_of_its_own_is_a_line_like_the_others(tmp_path, s
 
 
 def test_page_markdown_and_terminal_have_the_figures_of_the_axis(tmp_path, save_run):
-    from test_report_write import shown
+    from page_text import shown
 
     study = write_networks(tmp_path / "s", save_run)
     written = write_report(study)
@@ -221,7 +221,7 @@ def test_levels_without_curves_are_compared_with_their_baseline_by_seed(tmp_path
 
 
 def test_a_report_of_levels_alone_is_a_whole_page(tmp_path):
-    from test_report_write import shown
+    from page_text import shown
 
     study = write_few_images(tmp_path / "few")
     write_levels(study, 5, 9, {"pixels": 0.7}, baseline=None, levels={"features": {"val/accuracy": "high"}})

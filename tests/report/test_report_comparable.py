@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.arms import arms_of, control_of, differences_of
-from headstart.report.compare import study_of
-from headstart.report.measures import measured
-from headstart.report.runs import Found
-from headstart.report.statistics import Verdict
-from headstart.report.study import Question
-from headstart.report.write import write_report
+from headstart.report.analysis.arms import arms_of, control_of, differences_of
+from headstart.report.analysis.finished_runs import Found
+from headstart.report.analysis.run_measures import measured
+from headstart.report.analysis.study_analysis import Question
+from headstart.report.analysis.study_comparison import study_of
+from headstart.report.report_files import write_report
+from headstart.report.statistics.seed_intervals import Verdict
 
 LEVELS = [0.1, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7]
 

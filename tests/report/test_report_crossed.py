@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.crossed import Contributions, crossed_interval, crossed_parts, parts_over_seeds
-from headstart.report.jackknife import image_groups, pseudo_from, pseudo_values
-from headstart.report.statistics import t_interval
+from headstart.report.statistics.crossed_intervals import (
+    Contributions,
+    crossed_interval,
+    crossed_parts,
+    parts_over_seeds,
+)
+from headstart.report.statistics.jackknife import image_groups, pseudo_from, pseudo_values
+from headstart.report.statistics.seed_intervals import t_interval
 
 
 def crossed(values: np.ndarray) -> list[Contributions]:

@@ -6,67 +6,72 @@ import math
 import numpy as np
 import pytest
 
-from headstart.report import curves, measures
-from headstart.report.compare import study_of
-from headstart.report.runs import Found
+from headstart.report.analysis import run_measures
+from headstart.report.analysis.finished_runs import Found
+from headstart.report.analysis.study_comparison import study_of
+from headstart.report.curves import learning_curve
 
 
 @pytest.fixture
 def by_hand(make_run):
     """Twelve evaluations, 2 steps and 50 images apart."""
-    return curves.curve_of(make_run("scratch", 0, [0.1, 0.3, 0.5, 0.6, *[0.7] * 5, 0.8, 0.9, 0.7]), "val/accuracy")
+    return learning_curve.curve_of(
+        make_run("scratch", 0, [0.1, 0.3, 0.5, 0.6, *[0.7] * 5, 0.8, 0.9, 0.7]), "val/accuracy"
+    )
 
 
 def test_start_is_the_level_before_the_first_step(by_hand, make_run):
-    assert curves.start(by_hand) == 0.1
+    assert learning_curve.start(by_hand) == 0.1
     late = make_run("scratch", 0, [0.1, 0.2])
     del late.rows[0]
-    assert math.isnan(curves.start(curves.curve_of(late, "val/accuracy")))
+    assert math.isnan(learning_curve.start(learning_curve.curve_of(late, "val/accuracy")))
 
 
 def test_small_budget_is_the_first_evaluation_after_training_began(by_hand):
-    assert curves.after_first_epoch(by_hand) == 0.3
+    assert learning_curve.after_first_epoch(by_hand) == 0.3
 
 
 def test_asymptote_is_the_mean_of_the_last_tenth_but_of_three_at_least(by_hand, make_run):
-    assert curves.asymptote(by_hand) == pytest.approx((0.8 + 0.9 + 0.7) / 3)
+    assert learning_curve.asymptote(by_hand) == pytest.approx((0.8 + 0.9 + 0.7) / 3)
     long = make_run("scratch", 0, [0.0] * 45 + [0.5] * 5)
-    assert curves.asymptote(curves.curve_of(long, "val/accuracy")) == 0.5
+    assert learning_curve.asymptote(learning_curve.curve_of(long, "val/accuracy")) == 0.5
     short = make_run("scratch", 0, [0.1, 0.2, 0.3])
-    assert math.isnan(curves.asymptote(curves.curve_of(short, "val/accuracy"))), "only two after the start"
+    assert math.isnan(learning_curve.asymptote(learning_curve.curve_of(short, "val/accuracy"))), (
+        "only two after the start"
+    )
 
 
 def test_area_is_the_mean_of_the_trapezoids():
     x, y = np.array([0.0, 2.0, 4.0]), np.array([0.0, 1.0, 1.0])
-    assert curves.area(x, y, 4) == pytest.approx((1 + 2) / 4)
-    assert curves.area(x, y, 1) == pytest.approx(0.25), "cut between two evaluations"
-    assert math.isnan(curves.area(x, y, 5)), "the curve ends before"
+    assert learning_curve.area(x, y, 4) == pytest.approx((1 + 2) / 4)
+    assert learning_curve.area(x, y, 1) == pytest.approx(0.25), "cut between two evaluations"
+    assert math.isnan(learning_curve.area(x, y, 5)), "the curve ends before"
 
 
 def test_time_to_a_level_is_the_first_evaluation_at_or_above_it(by_hand):
-    assert curves.first_reaching(by_hand, 0.5) == 2
-    assert curves.first_reaching(by_hand, 0.95) is None
+    assert learning_curve.first_reaching(by_hand, 0.5) == 2
+    assert learning_curve.first_reaching(by_hand, 0.95) is None
 
 
 def test_time_to_a_level_is_known_in_steps_examples_and_seconds(make_run):
-    one = measures.measured([make_run("gradual", 3, [0.1, 0.3, 0.5, 0.6])], "val/accuracy")[0]
-    assert measures.reached(one, 0.45) == measures.Reach(3, 4.0, 100.0, 0.2)
-    assert measures.reached(one, 0.7) == measures.Reach(3, None, None, None)
+    one = run_measures.measured([make_run("gradual", 3, [0.1, 0.3, 0.5, 0.6])], "val/accuracy")[0]
+    assert run_measures.reached(one, 0.45) == run_measures.Reach(3, 4.0, 100.0, 0.2)
+    assert run_measures.reached(one, 0.7) == run_measures.Reach(3, None, None, None)
 
 
 def test_a_median_counts_what_never_arrived_as_later_than_all_else():
-    assert measures.median_reached([4, None, 2]) == 4
-    assert measures.median_reached([4, None, 2, 6]) == 5
-    assert measures.median_reached([4, None, None]) is None
-    assert measures.median_reached([]) is None
+    assert run_measures.median_reached([4, None, 2]) == 4
+    assert run_measures.median_reached([4, None, 2, 6]) == 5
+    assert run_measures.median_reached([4, None, None]) is None
+    assert run_measures.median_reached([]) is None
 
 
 def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
     run = make_run("scratch", 0, [0.5, 0.6])
     for row in run.rows.values():
         row["val/loss"] = 2.0
-    assert curves.curve_of(run, "val/loss").level.tolist() == [-2.0, -2.0]
-    assert not curves.lower_is_better("val/accuracy")
+    assert learning_curve.curve_of(run, "val/loss").level.tolist() == [-2.0, -2.0]
+    assert not learning_curve.lower_is_better("val/accuracy")
 
 
 def test_report_recovers_planted_start_speed_and_level_at_the_end(make_run, curve):
@@ -90,6 +95,6 @@ def test_time_is_the_learning_rate_summed_over_its_peak_and_the_steps_where_nobo
     run = make_run("scratch", 0, [0.1, 0.3, 0.5])
     for evaluation, total in zip(run.result["evaluations"], (0.0, 0.003, 0.004), strict=True):
         evaluation["learning_rate_sum"] = total
-    assert curves.curve_of(run, "val/accuracy").time == pytest.approx([0, 1.5, 2])
+    assert learning_curve.curve_of(run, "val/accuracy").time == pytest.approx([0, 1.5, 2])
     del run.result["evaluations"][1]["learning_rate_sum"]
-    assert curves.curve_of(run, "val/accuracy").time.tolist() == [0, 2, 4]
+    assert learning_curve.curve_of(run, "val/accuracy").time.tolist() == [0, 2, 4]

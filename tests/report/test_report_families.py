@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.crossed import Parts, parts_over_seeds
-from headstart.report.families import decide
-from headstart.report.folds import fold_interval
-from headstart.report.looks import Look, cumulative_share, level_of
-from headstart.report.power import images_needed, power_of, seeds_needed
-from headstart.report.statistics import Interval, Verdict, equivalence_p, interval_of, t_interval
+from headstart.report.statistics.crossed_intervals import Parts, parts_over_seeds
+from headstart.report.statistics.fold_intervals import fold_interval
+from headstart.report.statistics.power import images_needed, power_of, seeds_needed
+from headstart.report.statistics.repeated_looks import Look, cumulative_share, level_of
+from headstart.report.statistics.seed_intervals import Interval, Verdict, equivalence_p, interval_of, t_interval
+from headstart.report.statistics.test_families import decide
 
 YES, NO, NEGATIVE, UNDECIDED = Verdict.YES, Verdict.NO, Verdict.NEGATIVE, Verdict.UNDECIDED
 UNKNOWN = t_interval([0.1], resolution=0.01)

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.report import hook
+from headstart.report import multirun_hook
 from headstart.types import UserError
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    hook.written.clear()
-    hook.failures.clear()
+    multirun_hook.written.clear()
+    multirun_hook.failures.clear()
     yield
-    hook.written.clear()
-    hook.failures.clear()
+    multirun_hook.written.clear()
+    multirun_hook.failures.clear()
 
 
 def config(task: str, folder: Path) -> DictConfig:
@@ -24,20 +24,20 @@ def config(task: str, folder: Path) -> DictConfig:
 
 
 def test_the_verdict_is_printed_and_the_page_remembered(demo: Path, capsys: pytest.CaptureFixture[str]):
-    hook.ReportAtEnd().on_multirun_end(config("fit", demo))
-    assert hook.written == [demo / "report.html"]
+    multirun_hook.ReportAtEnd().on_multirun_end(config("fit", demo))
+    assert multirun_hook.written == [demo / "report.html"]
     said = capsys.readouterr().out
     assert "higher start" in said
     assert str(demo / "report.html") in said
 
 
 def test_other_tasks_get_no_report(demo: Path):
-    hook.ReportAtEnd().on_multirun_end(config("evaluate", demo))
-    assert hook.written == hook.failures == []
+    multirun_hook.ReportAtEnd().on_multirun_end(config("evaluate", demo))
+    assert multirun_hook.written == multirun_hook.failures == []
     assert not (demo / "report.html").exists()
 
 
 def test_what_goes_wrong_is_kept_for_the_exit_code(tmp_path: Path):
-    hook.ReportAtEnd().on_multirun_end(config("fit", tmp_path))
-    assert hook.written == []
-    assert [type(error) for error in hook.failures] == [UserError]
+    multirun_hook.ReportAtEnd().on_multirun_end(config("fit", tmp_path))
+    assert multirun_hook.written == []
+    assert [type(error) for error in multirun_hook.failures] == [UserError]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.command import planned_seeds
-from headstart.report.looks import cumulative_share
-from headstart.report.study import Question
-from headstart.report.write import write_report
+from headstart.report.analysis.study_analysis import Question
+from headstart.report.rendering.reproduction_command import planned_seeds
+from headstart.report.report_files import write_report
+from headstart.report.statistics.repeated_looks import cumulative_share
 
 WOBBLE = (0.012, -0.009, 0.004, 0.010, -0.013, 0.002, 0.007, -0.005)
 

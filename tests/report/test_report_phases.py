@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.compare import study_of
-from headstart.report.phases import phases_of
-from headstart.report.runs import Found, runs_below
-from headstart.report.tables import throughput
-from headstart.report.write import write_report
+from headstart.report.analysis.finished_runs import Found, runs_below
+from headstart.report.analysis.phase_costs import phases_of
+from headstart.report.analysis.study_comparison import study_of
+from headstart.report.rendering.tables import throughput
+from headstart.report.report_files import write_report
 
 
 def study(runs):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.command import command
-from headstart.report.runs import Other, Run, run_in, runs_below
+from headstart.report.analysis.finished_runs import Other, Run, run_in, runs_below
+from headstart.report.rendering.reproduction_command import command
 
 
 def test_a_finished_run_is_read_as_it_was_written(tmp_path: Path, save_run):

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from headstart.report.crossed import parts_over_seeds
-from headstart.report.jackknife import image_groups
-from headstart.report.passage import first_passage, isotonic, sooner
-from headstart.report.slope import Curve, slope, without_groups
+from headstart.report.curves.level_passage import first_passage, isotonic, sooner
+from headstart.report.curves.slope import Curve, slope, without_groups
+from headstart.report.statistics.crossed_intervals import parts_over_seeds
+from headstart.report.statistics.jackknife import image_groups
 
 TIME = np.arange(41.0)
 

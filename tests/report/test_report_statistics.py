@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.families import decide
-from headstart.report.statistics import Interval, Verdict, exp, holm, t_interval
+from headstart.report.statistics.seed_intervals import Interval, Verdict, exp, holm, t_interval
+from headstart.report.statistics.test_families import decide
 
 
 def test_paired_interval_matches_scipy():

@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from tests.report.worlds import Learning, answers, linear_models
+from worlds import Learning, answers, linear_models
 
-from headstart.report.crossed import Contributions, crossed_interval
-from headstart.report.families import Decision, decide
-from headstart.report.folds import fold_interval
-from headstart.report.jackknife import image_groups, pseudo_values
-from headstart.report.looks import Look, level_of
-from headstart.report.slope import Curve, Slope, slope, without_groups
-from headstart.report.statistics import Interval, Verdict, t_interval
+from headstart.report.curves.slope import Curve, Slope, slope, without_groups
+from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
+from headstart.report.statistics.fold_intervals import fold_interval
+from headstart.report.statistics.jackknife import image_groups, pseudo_values
+from headstart.report.statistics.repeated_looks import Look, level_of
+from headstart.report.statistics.seed_intervals import Interval, Verdict, t_interval
+from headstart.report.statistics.test_families import Decision, decide
 
 QUICK, SLOW = 250, 2000
 FALSE = 0.065

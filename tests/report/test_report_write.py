@@ -3,47 +3,15 @@
 import json
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from page_text import shown
 
-from headstart.report.statistics import Verdict
-from headstart.report.study import Question
-from headstart.report.write import write_report
+from headstart.report.analysis.study_analysis import Question
+from headstart.report.report_files import write_report
+from headstart.report.statistics.seed_intervals import Verdict
 from headstart.types import UserError
-
-
-class Text(HTMLParser):
-    """What a page shows, and whether its tags are closed."""
-
-    void = frozenset({"meta", "link", "input", "br", "path", "img"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.outside: list[str] = []  # what a browser would fetch
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self.void:
-            self.open.append(tag)
-        wanted = [(k, v) for k, v in attrs if k in ("src", "href", "srcset") and v and not v.startswith("data:image/")]
-        self.outside += [v for k, v in wanted if "//" in v or k != "href"]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.void:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def shown(page: Path) -> Text:
-    text = Text()
-    text.feed(page.read_text(encoding="utf-8"))
-    assert not text.open
-    return text
 
 
 def test_the_three_files_and_the_terminal_say_the_same(demo: Path):
@@ -194,7 +162,7 @@ def test_an_unknown_baseline_compares_nothing_and_hints(demo: Path):
 
 def test_reporting_imports_neither_torch_nor_hydra(demo: Path):
     code = (
-        "import sys, pathlib; from headstart.report.write import write_report;"
+        "import sys, pathlib; from headstart.report.report_files import write_report;"
         "write_report(pathlib.Path(sys.argv[1]));"
         "print([m for m in ('torch', 'hydra', 'omegaconf', 'matplotlib', 'scipy.stats') if m in sys.modules])"
     )

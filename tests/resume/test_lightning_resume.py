@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
 
-from headstart.callbacks.checkpoint import BestAndLast
-from headstart.callbacks.logs import Logs
-from headstart.callbacks.random_states import RandomStates
-from headstart.callbacks.so_far import SoFar
+from headstart.callbacks.checkpoints.best_and_last import BestAndLast
+from headstart.callbacks.checkpoints.epoch_metric_state import SoFar
+from headstart.callbacks.checkpoints.log_positions import Logs
+from headstart.callbacks.checkpoints.rng_states import RandomStates
 from numbered import numbered
 
 

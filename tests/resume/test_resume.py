@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from composed import TINY, composed
-from headstart.callbacks.each_rank import of_this_rank
-from headstart.callbacks.random_states import random_states, set_random_states
+from headstart.callbacks.checkpoints.per_rank_state import of_this_rank
+from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.cli import main
-from headstart.tasks.names import config_hash
-from headstart.tasks.resume import damage_of, resume_point
+from headstart.runs.continuing.resume_point import damage_of, resume_point
+from headstart.runs.folder.run_naming import config_hash
 from headstart.types import UserError
 from killed import command, said
 

@@ -13,15 +13,15 @@ from sklearn.preprocessing import StandardScaler
 
 from composed import CONF
 from headstart.adaptation.adaptation import Side
+from headstart.runs.checkpoint_selection import scores
 from headstart.selection import snd
 from headstart.selection.density_ratio import density_ratio
 from headstart.selection.dev import DEV, dev
+from headstart.selection.domain_predictions import Sides
 from headstart.selection.entropy import mean_entropy
 from headstart.selection.infomax import mutual_information
 from headstart.selection.iwcv import IWCV, iwcv
-from headstart.selection.sides import Sides
 from headstart.selection.snd import soft_neighbourhood_density
-from headstart.tasks.selection import scores
 
 approx = pytest.approx
 

@@ -7,10 +7,10 @@ import torch
 
 from composed import TINY, composed, trained
 from headstart.cli import main
-from headstart.data import domains
-from headstart.data.hidden import HiddenLabelError, HiddenLabels, WithLabels
-from headstart.tasks.objective import value_of
-from headstart.tasks.selection import check_selection
+from headstart.data.datasets import paired_domains
+from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, WithLabels
+from headstart.runs.checkpoint_selection import check_selection
+from headstart.runs.outcome.sweep_objective import value_of
 from headstart.types import UserError
 
 RUN = [
@@ -92,7 +92,7 @@ def guarded(monkeypatch):
         return begin(self, *arguments, **settings)
 
     monkeypatch.setattr(pl.Trainer, "test", test)
-    monkeypatch.setattr(domains, "WithLabels", Guarded)
+    monkeypatch.setattr(paired_domains, "WithLabels", Guarded)
 
 
 def test_without_the_oracle_no_label_of_the_target_is_read_before_the_test(tmp_path, guarded, chosen):

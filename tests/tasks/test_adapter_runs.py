@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from composed import TINY, composed, figures
 from hydra.utils import instantiate
+from killed import command, said
 from omegaconf import OmegaConf
 from torch import nn
 
-from composed import TINY, composed, figures
-from headstart.backbones import lora
-from headstart.backbones.torchvision_models import torchvision
+from headstart.backbones.injected import lora
+from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
-from headstart.features.store import Store
-from headstart.tasks.finished import finished_model
-from headstart.tasks.parts import assembled, schedule_of
-from headstart.tasks.saved_run import run_config
-from headstart.unfreeze.groups import parameter_groups
-from killed import command, said
+from headstart.features.cache.feature_cache import Store
+from headstart.runs.assembly import assembled, schedule_of
+from headstart.runs.saved.finished_model import finished_model
+from headstart.runs.saved.finished_run import run_config
+from headstart.unfreeze.parameter_groups import parameter_groups
 
 RUN = [*TINY, "trainer.max_epochs=2", "callbacks.figures=null", "logger=csv"]
 MODES = ("lora", "adapters")
@@ -274,7 +274,7 @@ def test_a_killed_run_goes_on_to_the_weights_of_the_uninterrupted_one(mode, tmp_
 @pytest.mark.parametrize("mode", MODES)
 def test_two_processes_keep_the_same_adapters_to_the_bit_and_the_sources_numbers(mode, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "helpers"))
     fast = [one for one in RUN if not one.startswith("trainer.accelerator")]
     assert main([*fast, f"mode={mode}", "trainer=ddp_cpu"]) == 0  # the replica check looks after each epoch
     (folder,) = Path("outputs/runs").iterdir()

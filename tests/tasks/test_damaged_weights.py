@@ -9,7 +9,7 @@ import torch
 
 from composed import composed
 from headstart.cli import main
-from headstart.tasks.source import source_weights
+from headstart.runs.source_model import source_weights
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import torch
 from composed import TINY, composed, run_by_command
 from headstart.backbones.stages import pooled
 from headstart.cli import main
-from headstart.features.embedding import read
+from headstart.features.embedding_file import read
 from headstart.features.pca import directions
-from headstart.tasks.frozen import frozen
+from headstart.runs.frozen_model import frozen
 
 RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "target.shots=3"]
 EMBED = ["task=embed", *RUN]

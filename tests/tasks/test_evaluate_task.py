@@ -14,10 +14,10 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from composed import TINY
 from headstart.cli import main
-from headstart.features.embedding import read
-from headstart.tasks.evaluate_report import Answers
-from headstart.tasks.parts import assembled
-from headstart.tasks.saved_run import run_config
+from headstart.evaluation.single_label_evaluation import Answers
+from headstart.features.embedding_file import read
+from headstart.runs.assembly import assembled
+from headstart.runs.saved.finished_run import run_config
 
 CLASSES = ("ants", "bees", "cats")
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from composed import TINY
 from headstart.cli import main
-from headstart.explain.picture import Shown
+from headstart.explain.picture_protocol import Shown
 from headstart.tasks import explain as task
 from photos import CLASSES, three_classes
 

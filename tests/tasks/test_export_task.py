@@ -15,10 +15,10 @@ from PIL import Image
 
 from composed import TINY, run_by_command
 from headstart.cli import main
+from headstart.runs.assembly import assembled
+from headstart.runs.saved.finished_model import finished_model
+from headstart.runs.saved.finished_run import run_config
 from headstart.tasks import export as task
-from headstart.tasks.finished import finished_model
-from headstart.tasks.parts import assembled
-from headstart.tasks.saved_run import run_config
 
 RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "target.shots=3"]
 SLOW = pytest.mark.slow

@@ -9,9 +9,9 @@ import torch
 
 from composed import TINY, composed
 from headstart.cli import main
-from headstart.tasks import source
+from headstart.runs import source_model
+from headstart.runs.frozen_model import frozen
 from headstart.tasks.few_images import VARIES, _directions
-from headstart.tasks.frozen import frozen
 
 SMALL = [*TINY, "task=few_images", "mode=feature_extraction", "target.shots=3", "store=off"]
 ALL = ["pixels", "pixels_pca", "features", "features_pca", "random_features"]
@@ -25,7 +25,7 @@ def sources(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, sources):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(source, "SOURCES", sources)  # each source model is trained once
+    monkeypatch.setattr(source_model, "SOURCES", sources)  # each source model is trained once
 
 
 def result_of():

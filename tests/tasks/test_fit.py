@@ -9,7 +9,7 @@ import yaml
 
 from composed import TINY
 from headstart.cli import main
-from headstart.tasks.folders import cleared
+from headstart.runs.folder.run_folder import cleared
 
 FAST = [*TINY, "trainer.max_epochs=3"]
 

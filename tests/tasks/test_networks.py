@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from composed import TINY, composed, trained
 from omegaconf import OmegaConf
 
-from composed import TINY, composed, trained
-from headstart.backbones.weights import load
+from headstart.backbones.weights.backbone_weights import load
 from headstart.cli import main
-from headstart.tasks import source
-from headstart.tasks.folders import finished
-from headstart.tasks.parts import assembled
-from headstart.tasks.source import source_config, target_config, waits_for_source
-from headstart.tasks.train import weights_of
+from headstart.runs import source_model
+from headstart.runs.assembly import assembled
+from headstart.runs.folder.run_folder import finished
+from headstart.runs.source_model import source_config, target_config, waits_for_source
+from headstart.runs.starting_weights import weights_of
 from headstart.types import UserError
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
@@ -30,7 +30,7 @@ def sources(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, sources):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(source, "SOURCES", sources)  # each source model is trained once
+    monkeypatch.setattr(source_model, "SOURCES", sources)  # each source model is trained once
 
 
 def state_of(folder):

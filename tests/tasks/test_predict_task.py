@@ -11,8 +11,8 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
-from headstart.data.cells import uncelled
-from headstart.data.decode import Decoder
+from headstart.data.decoding.csv_cells import uncelled
+from headstart.data.decoding.image_decoding import Decoder
 from headstart.tasks.predict import Prediction, _Csv
 from photos import CLASSES, three_classes
 
@@ -47,7 +47,7 @@ def lines(file):
 
 def by_hand(path):
     """The probabilities, from the checkpoint's numbers and the pixels, without headstart's modules around them."""
-    from headstart.backbones.small_cnn import small_cnn
+    from headstart.backbones.zoo.small_cnn import small_cnn
 
     state = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
     net = small_cnn(width=4, size=32, channels=1, keep=None).eval()

@@ -9,8 +9,8 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
+from headstart.runs.frozen_model import Stored
 from headstart.tasks import probe as module
-from headstart.tasks.frozen import Stored
 
 SMALL = [*TINY, "task=probe", "mode=scratch", "store=off", "probe.epochs=3", "probe.lr=[0.01]", "probe.k=[3,1]"]
 

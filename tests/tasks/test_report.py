@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from headstart.report.write import write_report
+from headstart.report.report_files import write_report
 from headstart.types import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "task" / "report.yaml"

@@ -8,10 +8,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from composed import TINY
-from headstart import credentials
 from headstart.cli import main
-from headstart.tasks.resolution import resolved_without_variables
-from headstart.tasks.saved import saved_job
+from headstart.runs.saved.config_resolution import resolved_without_variables
+from headstart.runs.saved.saved_job import saved_job
+from headstart.system import credential_masking
 from photos import three_classes
 
 SECRET = "tr0ub4dor"
@@ -20,7 +20,7 @@ SECRET = "tr0ub4dor"
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(credentials, "_values", {})
+    monkeypatch.setattr(credential_masking, "_values", {})
     handlers = logging.getLogger().handlers[:]
     yield
     logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
@@ -83,7 +83,7 @@ def test_a_run_that_fails_at_an_address_holds_no_password_of_it(tmp_path, monkey
 
 
 def test_a_run_on_two_ranks_has_the_address_that_its_files_do_not_hold(tmp_path, monkeypatch):
-    from headstart.tasks.written_config import unwritten
+    from headstart.runs.saved.config_writing import unwritten
 
     cfg = OmegaConf.create(
         {"rerun": False, "a": {"url": f"https://u:{SECRET}@h", "urls": ["x", f"https://u:{SECRET}@h"], "plain": "x"}}

@@ -14,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from composed import TINY, composed, trained
 from headstart.cli import main
-from headstart.tasks.parts import assembled
-from headstart.tasks.saved_run import run_config
-from headstart.tasks.source import source_config
+from headstart.runs.assembly import assembled
+from headstart.runs.saved.finished_run import run_config
+from headstart.runs.source_model import source_config
 
 CLASSES = ("bar", "frame", "grey")
 SMALL = [*TINY, "backbone.size=16", "target.batch_size=8", "trainer.max_epochs=3", "optimizer.lr=0.01"]

@@ -8,10 +8,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from headstart.backbones.weights import Weights
+from headstart.backbones.weights.backbone_weights import Weights
 from headstart.cli import main
-from headstart.tasks import plan, template, weights_file
-from headstart.unchanged import sha256
+from headstart.runs import backbone_template, weights_from_file
+from headstart.system.file_identity import sha256
+from headstart.tasks import plan
 
 SHORT = ["backbone=resnet18", "backbone.size=32", "weights=file", "weights.path=w.pth", "mode=feature_extraction",
          "head.init=random", "trainer=cpu", "trainer.max_epochs=1"]  # fmt: skip
@@ -38,9 +39,9 @@ def results():
 def reads(monkeypatch):
     """The files of weights that are read."""
     files = []
-    weights_file._tensors.cache_clear()
-    read = weights_file.tensors_in
-    monkeypatch.setattr(weights_file, "tensors_in", lambda path: files.append(path) or read(path))
+    weights_from_file._tensors.cache_clear()
+    read = weights_from_file.tensors_in
+    monkeypatch.setattr(weights_from_file, "tensors_in", lambda path: files.append(path) or read(path))
     return files
 
 
@@ -60,13 +61,13 @@ def test_jobs_of_a_sweep_read_their_weights_once_and_a_changed_file_is_seen(read
 @pytest.fixture
 def forgotten(monkeypatch):
     """As in a process that has made no network yet."""
-    monkeypatch.setattr(template, "_TEMPLATES", {})
-    monkeypatch.setattr(template, "_CHANCE", {})
+    monkeypatch.setattr(backbone_template, "_TEMPLATES", {})
+    monkeypatch.setattr(backbone_template, "_CHANCE", {})
     monkeypatch.setattr(plan, "_COSTS", {})
 
 
 def network(name):
-    target = "headstart.backbones.torchvision_models.torchvision"
+    target = "headstart.backbones.zoo.torchvision_models.torchvision"
     return OmegaConf.create({"_target_": target, "name": name, "size": 32, "channels": 3, "keep": None})
 
 
@@ -96,13 +97,13 @@ def test_a_job_alone_the_first_and_a_later_one_of_a_sweep_give_the_same_figures(
 
 def test_a_further_job_draws_no_numbers_that_its_weights_replace(forgotten, monkeypatch):
     cfg = network("resnet18")
-    numbers = Weights(backbone=template.template(cfg).state_dict())
+    numbers = Weights(backbone=backbone_template.template(cfg).state_dict())
     made = []
-    monkeypatch.setattr(template, "instantiate", lambda node: made.append(1) or instantiate(node))
+    monkeypatch.setattr(backbone_template, "instantiate", lambda node: made.append(1) or instantiate(node))
 
     def begun(weights, seed=3):
         torch.manual_seed(seed)
-        backbone, _ = template.with_weights(cfg, weights)
+        backbone, _ = backbone_template.with_weights(cfg, weights)
         return backbone, torch.rand(1).item(), len(made)
 
     first, drawn, count = begun(numbers)
@@ -126,11 +127,11 @@ def test_a_further_job_draws_no_numbers_that_its_weights_replace(forgotten, monk
 def test_a_network_made_again_computes_what_its_weights_do(forgotten, name):
     cfg = network(name)
     torch.manual_seed(0)
-    first, _ = template.with_weights(cfg, Weights())
+    first, _ = backbone_template.with_weights(cfg, Weights())
     torch.manual_seed(0)
-    again, stages = template.with_weights(cfg, Weights(backbone=first.state_dict()))
+    again, stages = backbone_template.with_weights(cfg, Weights(backbone=first.state_dict()))
     assert stages == first.names
     image = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(again.eval()(image), first.eval()(image))
-    assert template.template(cfg).state_dict().keys() == first.state_dict().keys()
+    assert backbone_template.template(cfg).state_dict().keys() == first.state_dict().keys()

@@ -13,9 +13,9 @@ from torchvision.transforms.v2.functional import ten_crop
 from composed import TINY
 from headstart.backbones.stages import Backbone
 from headstart.cli import main
-from headstart.data.decode import decoder_of
-from headstart.tasks.parts import assembled
-from headstart.tasks.saved_run import run_config
+from headstart.data.decoding.image_decoding import decoder_of
+from headstart.runs.assembly import assembled
+from headstart.runs.saved.finished_run import run_config
 
 CLASSES = ("ants", "bees")
 
@@ -85,7 +85,7 @@ def test_ten_crops_are_the_mean_of_the_softmax_of_torchvisions_crops_in_both_tas
         loss -= want[true].log().item()
     assert found["metrics"]["test/accuracy"] == pytest.approx(right / 20)
     assert found["metrics"]["test/loss"] == pytest.approx(loss / 20, rel=1e-4)
-    assert found["tta"]["kind"] == "headstart.data.tta.ten_crops.TenCrops"
+    assert found["tta"]["kind"] == "headstart.evaluation.views.ten_crops.TenCrops"
     assert found["tta"]["views"] == 10
     for one in found["worst"]:
         (row,) = [row for row in rows if Path(row["file"]).parts[-2:] == Path(one["file"]).parts[-2:]]

@@ -10,10 +10,10 @@ from omegaconf import open_dict
 
 from composed import TINY, composed, figures, trained
 from headstart.cli import main
-from headstart.tasks.later_settings import LATER, with_later, without_later
-from headstart.tasks.names import config_hash
-from headstart.tasks.objective import value_of
-from headstart.tasks.without_validation import check_without_validation
+from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.outcome.sweep_objective import value_of
+from headstart.runs.saved.settings_added_later import LATER, with_later, without_later
+from headstart.runs.training_without_validation import check_without_validation
 from headstart.types import UserError
 from killed import command, said
 
@@ -185,11 +185,11 @@ def test_settings_that_came_later_leave_an_earlier_hash_and_an_earlier_config_as
     cfg = composed()
     earlier = composed()
     with open_dict(earlier):
-        for key in LATER["headstart.data.digits.Digits"]:
+        for key in LATER["headstart.data.datasets.digits.Digits"]:
             del earlier.target[key]
     assert config_hash(cfg) == config_hash(earlier)
     assert len({config_hash(composed(f"target.{key}=2")) for key in ("val_shots", "fold")} | {config_hash(cfg)}) == 3
-    node = {"target": {"_target_": "headstart.data.digits.Digits", "shots": 5}, "list": [{"folds": 5}]}
+    node = {"target": {"_target_": "headstart.data.datasets.digits.Digits", "shots": 5}, "list": [{"folds": 5}]}
     assert with_later(node)["target"] == node["target"] | {"val_shots": None, "fold": None, "folds": 5}
     assert without_later(with_later(node)) == node
 

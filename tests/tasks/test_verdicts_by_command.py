@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from headstart.backbones.small_cnn import small_cnn
+from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
 
 WIDTH = "backbone.width=4"

@@ -11,13 +11,13 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from composed import CONF
-from headstart.backbones.small_cnn import small_cnn
+from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
+from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.training import train
+from headstart.system.file_identity import sha256
 from headstart.tasks.fit import waits_for_source
-from headstart.tasks.names import config_hash
-from headstart.tasks.train import train
 from headstart.types import UserError
-from headstart.unchanged import sha256
 
 SHORT = ["backbone.width=4", "trainer.max_epochs=1", "trainer.accelerator=cpu", "weights=file"]
 

@@ -11,7 +11,7 @@ from torchvision import models
 
 from composed import CONF
 from headstart.cli import main
-from headstart.tasks.train import train
+from headstart.runs.training import train
 from headstart.types import UserError
 
 DATA = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -94,7 +94,7 @@ def test_without_network_the_command_ends_with_one_line(cache, monkeypatch, caps
     def unreachable(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("headstart.backbones.download.urlopen", unreachable)
+    monkeypatch.setattr("headstart.backbones.weights.download.urlopen", unreachable)
     assert main([*SMALL, "mode=fine_tuning", "backbone.channels=1", "backbone.size=32"]) != 0
     told = capsys.readouterr().err
     assert "no route to host" in told

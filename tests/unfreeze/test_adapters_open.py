@@ -4,15 +4,15 @@ import pytest
 from torch import nn
 
 from composed import composed
-from headstart.tasks.parts import schedule_of
+from headstart.runs.assembly import schedule_of
 from headstart.types import UserError
-from headstart.unfreeze.chain_thaw import ChainThaw
-from headstart.unfreeze.gradual import Gradual
-from headstart.unfreeze.groups import parameter_groups
-from headstart.unfreeze.parts import Parts
-from headstart.unfreeze.phases import Phase, Plateau
-from headstart.unfreeze.share import Share, share_of
-from headstart.unfreeze.stage_adapters import StageAdapters
+from headstart.unfreeze.parameter_groups import parameter_groups
+from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.schedules.chain_thaw import ChainThaw
+from headstart.unfreeze.schedules.gradual import Gradual
+from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
+from headstart.unfreeze.schedules.stage_adapters import StageAdapters
+from headstart.unfreeze.trainable_share import Share, share_of
 
 PARTS = ("s1", "s2", "s3", "head")
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.backbones.small_cnn import small_cnn
+from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.unfreeze.freezing import Freezing
 
 

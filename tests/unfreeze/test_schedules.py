@@ -1,12 +1,12 @@
 import pytest
 
 from headstart.types import UserError
-from headstart.unfreeze.chain_thaw import ChainThaw
-from headstart.unfreeze.explicit import Explicit
-from headstart.unfreeze.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
-from headstart.unfreeze.lp_ft import LpFt
-from headstart.unfreeze.phases import Phase, Plateau, checked
-from headstart.unfreeze.whole import Whole
+from headstart.unfreeze.schedules.chain_thaw import ChainThaw
+from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.explicit_phases import Explicit
+from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
+from headstart.unfreeze.schedules.lp_ft import LpFt
+from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau, checked
 
 PARTS = ("s1", "s2", "s3", "s4", "head")
 STALL = Plateau(monitor="val/loss", mode="min")

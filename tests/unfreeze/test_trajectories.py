@@ -13,16 +13,16 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from composed import CONF
-from headstart.callbacks.unfreeze import Unfreeze
-from headstart.unfreeze.boundaries import Run
-from headstart.unfreeze.chain_thaw import ChainThaw
-from headstart.unfreeze.explicit import Explicit
-from headstart.unfreeze.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
-from headstart.unfreeze.groups import NO_DECAY, parameter_groups
-from headstart.unfreeze.lp_ft import LpFt
-from headstart.unfreeze.parts import Parts
-from headstart.unfreeze.phases import Plateau
-from headstart.unfreeze.plan import plan_of
+from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.unfreeze.parameter_groups import NO_DECAY, parameter_groups
+from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.phase_begins import Run
+from headstart.unfreeze.schedules.chain_thaw import ChainThaw
+from headstart.unfreeze.schedules.explicit_phases import Explicit
+from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
+from headstart.unfreeze.schedules.lp_ft import LpFt
+from headstart.unfreeze.schedules.schedule_phases import Plateau
+from headstart.unfreeze.unfreezing_plan import plan_of
 
 STAGES = ["first", "second", "head"]
 STEPS = 4  # of an epoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from headstart.adaptation.adaptation import Adaptation, Stages
-from headstart.backbones.batch_norm import norms_of, take_statistics
+from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.types import UserError
 
 

@@ -12,8 +12,8 @@ from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side, Stages
-from headstart.adaptation.discriminator import Discriminator, domain_accuracy, domain_loss
-from headstart.backbones.copies import Copies
+from headstart.adaptation.domain_discriminator import Discriminator, domain_accuracy, domain_loss
+from headstart.backbones.frozen_copy import Copies
 from headstart.backbones.stages import Backbone, pooled
 from headstart.types import Batch
 

@@ -10,8 +10,8 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side
-from headstart.adaptation.discriminator import Discriminator, domain_accuracy, domain_loss
-from headstart.adaptation.reversal import reversed_gradient
+from headstart.adaptation.domain_discriminator import Discriminator, domain_accuracy, domain_loss
+from headstart.adaptation.gradient_reversal import reversed_gradient
 
 
 class CDAN(Adaptation):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side
-from headstart.adaptation.reversal import reversed_gradient
+from headstart.adaptation.gradient_reversal import reversed_gradient
 
 
 class MDD(Adaptation):

@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from headstart import launch
-from headstart.tasks.folders import finished
-from headstart.tasks.names import CONTROL, hashes
-from headstart.tasks.ownership import RUNS, check_folder
+from headstart.runs.folder.folder_ownership import RUNS, check_folder
+from headstart.runs.folder.run_folder import finished
+from headstart.runs.folder.run_naming import CONTROL, hashes
+from headstart.system import rank_environment
 from headstart.types import UserError
 
 
@@ -65,7 +65,7 @@ def _in_job(cfg: DictConfig, number: int) -> Iterator[tuple[DictConfig, Path | N
     """
     node = cfg.get(str(cfg.get("task")))
     target = node.get("_target_") if isinstance(node, DictConfig) else None
-    if launch.rank() > 0 or target not in RUNS or OmegaConf.select(cfg, "hydra.output_subdir") is None:
+    if rank_environment.rank() > 0 or target not in RUNS or OmegaConf.select(cfg, "hydra.output_subdir") is None:
         yield cfg, None
         return
     asked = copy.deepcopy(cfg)  # HydraConfig makes what it is given read-only

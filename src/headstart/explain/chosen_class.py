@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from headstart.explain.picture import Subject
+from headstart.explain.picture_protocol import Subject
 
 Of = Literal["label", "prediction"]
 

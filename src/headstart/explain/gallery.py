@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from headstart.explain.page import Answered, OnPage, Section, page
-from headstart.explain.picture import Shown, UnfitError
-from headstart.explain.render import Seen
+from headstart.explain.gallery_page import Answered, OnPage, Section, page
+from headstart.explain.map_rendering import Seen
+from headstart.explain.picture_protocol import Shown, UnfitError
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headstart.features.axes import axes
-from headstart.features.logistic import logistic
-from headstart.features.standard import standard
+from headstart.features.principal_axes import axes
+from headstart.features.probing.logistic_probe import logistic
+from headstart.features.probing.standardisation import standard
 
 
 def a_distance(source: Tensor, target: Tensor, *, strength: float) -> float:

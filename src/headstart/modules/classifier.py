@@ -18,28 +18,28 @@ from torchmetrics import MetricCollection
 
 from headstart.adaptation.adaptation import Adaptation, Looked, Side
 from headstart.backbones.stages import Backbone, pooled
-from headstart.mix.mixing import Mixing
+from headstart.data.transforms.mix.batch_mixing import Mixing
+from headstart.modules.batch_shares import step_shares
 from headstart.modules.class_weights import given_weights
+from headstart.modules.epoch_mean import Mean
 from headstart.modules.head import LinearHead
-from headstart.modules.labels import Labels
-from headstart.modules.mean import Mean
-from headstart.modules.one_label import OneLabel
+from headstart.modules.label_kinds import Labels
+from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import scheduler_of
-from headstart.modules.several_labels import SeveralLabels
-from headstart.modules.step_shares import step_shares
+from headstart.modules.single_label import OneLabel
 from headstart.regularizers.regularizer import Regularizer
 from headstart.types import SPLITS, Batch, UserError
-from headstart.unfreeze.groups import parameter_groups
-from headstart.unfreeze.phases import Schedule
+from headstart.unfreeze.parameter_groups import parameter_groups
+from headstart.unfreeze.schedules.schedule_phases import Schedule
 
-Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/step_shares.py
+Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/batch_shares.py
 
 
 class Classifier(LightningModule):
     """A backbone and a head that learn by cross-entropy, where images have several labels by that of each class.
 
-    optimizer: called with parameter groups (headstart.unfreeze.groups, which explains both decays); its `lr` is the
+    optimizer: called with parameter groups (unfreeze/parameter_groups.py, which explains both decays); its `lr` is the
     head's. scheduler: called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in
     units of scheduler_interval. scheduler_monitor: the logged figure that ReduceLROnPlateau waits for, after each
     validation, whatever scheduler_interval says. class_weights: how much each class counts in the loss of training,
@@ -173,8 +173,8 @@ class Classifier(LightningModule):
     def conclude(self, data: Any) -> bool:
         """Let the adaptation change the model that is to be tested -> whether it does; the model is in eval() then.
 
-        data: has the target's images as `hidden`, as headstart.data.domains.Domains does. All devices get what rank 0
-        got.
+        data: has the target's images as `hidden`, as data/datasets/paired_domains.py's Domains does. All devices get
+        what rank 0 got.
         """
         if self.adaptation is None or not self.adaptation.concludes:
             return False

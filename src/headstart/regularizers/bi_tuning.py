@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from headstart.backbones.copies import Copies
+from headstart.backbones.frozen_copy import Copies
 from headstart.backbones.stages import pooled
 from headstart.regularizers.regularizer import Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError

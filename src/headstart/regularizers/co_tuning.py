@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headstart.backbones.stages import pooled
-from headstart.features.axes import axes
-from headstart.features.logistic import logistic
+from headstart.features.principal_axes import axes
+from headstart.features.probing.logistic_probe import logistic
 from headstart.regularizers.regularizer import Batches, Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from headstart.backbones.copies import Copies
+from headstart.backbones.frozen_copy import Copies
 from headstart.backbones.stages import pooled
-from headstart.features.axes import axes
-from headstart.features.heads import Heads
-from headstart.features.logistic import logistic
+from headstart.features.principal_axes import axes
+from headstart.features.probing.logistic_probe import logistic
+from headstart.features.probing.stacked_heads import Heads
 from headstart.regularizers.regularizer import Batches, Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
 

@@ -8,9 +8,9 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
+from headstart.selection.domain_predictions import Sides
 from headstart.selection.iwcv import losses
 from headstart.selection.selection import Score
-from headstart.selection.sides import Sides
 
 
 class DEV(Score):

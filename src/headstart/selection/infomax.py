@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from headstart.selection.domain_predictions import Sides
 from headstart.selection.entropy import mean_entropy
 from headstart.selection.selection import Score
-from headstart.selection.sides import Sides
 
 
 class InfoMax(Score):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
-from headstart.selection.sides import Sides
+from headstart.selection.domain_predictions import Sides
 
 
 class Selection(ABC):

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.backbones.stages import Backbone, pooled
-from headstart.tasks.train import quieten
+from headstart.runs.quiet_logs import quieten
 
 HEADER = ("keep", "stage", "gives", "parameters", "GFLOPs", "", "width", "parameters", "GFLOPs")
 TEXT = (1, 2)  # its columns of words

@@ -13,15 +13,15 @@ from annotated_types import Ge
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart import launch
-from headstart.credentials import masked_in
-from headstart.data.whole import ALL
-from headstart.features.embedding import Embedding, Format, is_embedding, write
+from headstart.data.datasets.whole_dataset import ALL
+from headstart.features.embedding_file import Embedding, Format, is_embedding, write
 from headstart.features.pca import Directions, directions
-from headstart.features.projector import thumbnails, write_projector
-from headstart.given_path import given_path
-from headstart.tasks.frozen import Frozen, Stored, frozen
-from headstart.tasks.names import config_hash, safe
+from headstart.features.tensorboard_projector import thumbnails, write_projector
+from headstart.runs.folder.run_naming import config_hash, safe
+from headstart.runs.frozen_model import Frozen, Stored, frozen
+from headstart.system import rank_environment
+from headstart.system.credential_masking import masked_in
+from headstart.system.setting_paths import given_path
 from headstart.types import SPLITS, UserError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def embed(
     Of the ranks of torchrun or SLURM the first does it, the others return nothing.
     Raises UserError where the run is not finished, a stage is not there, or pca is more than the features have.
     """
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return []
     for key, given in (("splits", splits), ("stages", stages)):
         if given is not None and not given:

@@ -17,32 +17,23 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart import launch
-from headstart.backbones.visible import visible
-from headstart.callbacks.figures import confusion_figure, labels_figure, wrong_figure
-from headstart.tasks.class_places import class_places, relabelled
-from headstart.tasks.devices import lone_trainer
-from headstart.tasks.evaluate_labels import LabelAnswers
-from headstart.tasks.evaluate_pictures import calibration_figure, saved
-from headstart.tasks.evaluate_report import Answers
-from headstart.tasks.evaluate_views import (
-    EachView,
-    averaged,
-    enlarged_data,
-    gain,
-    lines,
-    metrics_of,
-    set_up_again,
-    view_count,
-    views_of,
-)
-from headstart.tasks.folders import write_json
-from headstart.tasks.other_data import Looked, check_no_target, data_stem, other_data
-from headstart.tasks.parts import Parts, assembled, drawn
-from headstart.tasks.result import figures
-from headstart.tasks.saved_run import saved_run
-from headstart.tasks.train import quieten
-from headstart.tasks.without_validation import check_split
+from headstart.backbones.denormalise import visible
+from headstart.callbacks.predictions.confusion_pictures import confusion_figure, labels_figure, wrong_figure
+from headstart.evaluation.class_indices import class_places, relabelled
+from headstart.evaluation.evaluation_pictures import calibration_figure, saved
+from headstart.evaluation.multi_label_evaluation import LabelAnswers
+from headstart.evaluation.single_label_evaluation import Answers
+from headstart.evaluation.view_evaluation import EachView, averaged, gain, lines, metrics_of, set_up_again, view_count
+from headstart.runs.assembly import Parts, assembled, drawn
+from headstart.runs.folder.run_folder import write_json
+from headstart.runs.outcome.package_versions import figures
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
+from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.trainer import lone_trainer
+from headstart.runs.training_without_validation import check_split
+from headstart.runs.view_data import enlarged_data, views_of
+from headstart.system import rank_environment
 from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)
@@ -73,7 +64,7 @@ def evaluate(
     a split that they do not come with is asked for.
     """
     quieten()
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return {}
     if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
         log.info("evaluating on one device: each image counts once")

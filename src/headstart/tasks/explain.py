@@ -17,32 +17,33 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart import launch
-from headstart.backbones.batch_norm import norms_of
-from headstart.callbacks.start import features_of
-from headstart.credentials import masked
-from headstart.data.decode import decoder_like
-from headstart.data.pixels import channels_first
-from headstart.data.whole import ALL
-from headstart.explain.answers import answers
+from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.callbacks.training.initial_model import features_of
+from headstart.data.datasets.whole_dataset import ALL
+from headstart.data.decoding.image_decoding import decoder_like
+from headstart.data.decoding.pixel_conversion import channels_first
+from headstart.evaluation.class_indices import class_places, relabelled
+from headstart.explain.explained_network import Network
+from headstart.explain.explained_predictions import answers
 from headstart.explain.gallery import Kind, write_gallery
-from headstart.explain.network import Network
-from headstart.explain.page import Answered
-from headstart.explain.picture import Images, Picture, Subject
-from headstart.explain.render import photo
-from headstart.explain.split import batches_of, images_of, names_of
-from headstart.given_path import given_path
-from headstart.tasks.class_places import class_places, relabelled
-from headstart.tasks.control import measure_statistics, measured_statistics
-from headstart.tasks.devices import lone_trainer
-from headstart.tasks.names import config_hash, safe
-from headstart.tasks.other_data import check_no_target, other_data
-from headstart.tasks.parts import Parts, assembled, check_adapters, drawn
+from headstart.explain.gallery_page import Answered
+from headstart.explain.image_choice import batches_of, images_of, names_of
+from headstart.explain.map_rendering import photo
+from headstart.explain.picture_protocol import Images, Picture, Subject
+from headstart.runs.assembly import Parts, assembled, check_adapters, drawn
+from headstart.runs.control_weights import measure_statistics, measured_statistics
+from headstart.runs.folder.run_naming import config_hash, safe
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.evaluation_data import check_no_target, other_data
+from headstart.runs.saved.finished_run import SavedRun, saved_run
+from headstart.runs.source_model import waits_for_source
+from headstart.runs.starting_weights import weights_of
+from headstart.runs.trainer import lone_trainer
+from headstart.runs.training_without_validation import check_split
+from headstart.system import rank_environment
+from headstart.system.credential_masking import masked
+from headstart.system.setting_paths import given_path
 from headstart.tasks.predict import files_of
-from headstart.tasks.saved_run import SavedRun, saved_run
-from headstart.tasks.source import waits_for_source
-from headstart.tasks.train import quieten, weights_of
-from headstart.tasks.without_validation import check_split
 from headstart.types import Batch, UserError
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def explain(
     are not there.
     """
     quieten()
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return None
     chosen = cfg.get("picture") or {}  # none of them: Hydra leaves the group out
     kinds: dict[str, Picture] = {name: instantiate(node) for name, node in chosen.items() if node}

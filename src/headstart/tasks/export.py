@@ -16,16 +16,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from headstart import launch
-from headstart.backbones.lora import merge
+from headstart.backbones.denormalise import eight_bit
+from headstart.backbones.injected.lora import merge
 from headstart.backbones.stages import pooled
-from headstart.backbones.visible import eight_bit
-from headstart.given_path import given_path
-from headstart.tasks.finished import Finished, finished_model
-from headstart.tasks.folders import write_json
-from headstart.tasks.result import versions
-from headstart.tasks.saved_run import run_config
-from headstart.tasks.train import quieten
+from headstart.runs.folder.run_folder import write_json
+from headstart.runs.outcome.package_versions import versions
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.finished_model import Finished, finished_model
+from headstart.runs.saved.finished_run import run_config
+from headstart.system import rank_environment
+from headstart.system.setting_paths import given_path
 from headstart.types import Pixels, UserError
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def export(
     missing, the model cannot be exported, or the outputs differ by more than 1e-4.
     """
     quieten()
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return None
     if format == "onnx" and (missing := [name for name in ONNX if find_spec(name) is None]):
         raise UserError(

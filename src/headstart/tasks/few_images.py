@@ -13,18 +13,18 @@ from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart import launch
-from headstart.features.logistic import logistic
+from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.pca import Directions, directions
-from headstart.features.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
-from headstart.scores.naive import wilson_interval
-from headstart.tasks.folders import RESULT, write_json
-from headstart.tasks.frozen import Frozen, frozen
-from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, hashes, is_control, job_overrides, own_overrides
-from headstart.tasks.ownership import check_folder, finished_run
-from headstart.tasks.result import versions
-from headstart.tasks.without_validation import check_chooses_on_val
+from headstart.features.probing.logistic_probe import logistic
+from headstart.features.probing.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
+from headstart.runs.folder.folder_mark import write_mark
+from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.run_folder import RESULT, write_json
+from headstart.runs.folder.run_naming import config_hash, hashes, is_control, job_overrides, own_overrides
+from headstart.runs.frozen_model import Frozen, frozen
+from headstart.runs.outcome.package_versions import versions
+from headstart.runs.training_without_validation import check_chooses_on_val
+from headstart.system import rank_environment
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def few_images(
     Raises UserError where the mode reuses no source, the job is a control, there is no such stage or a class has no
     training image.
     """
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return float("nan")
     check_chooses_on_val(cfg, "few_images")
     folder = Path(cfg.run_dir)

@@ -11,29 +11,30 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart import launch
-from headstart.callbacks.divergence import told
-from headstart.report.files import write_whole
-from headstart.report.runs import config_in
-from headstart.tasks.agreement import agree, of_first, wait_for_all
-from headstart.tasks.check_first import check_first
-from headstart.tasks.control import check_control
-from headstart.tasks.devices import needed_processes
-from headstart.tasks.folders import finished, result_damage
-from headstart.tasks.mark import write_mark
-from headstart.tasks.names import CONTROL, Hashes, hashes, job_overrides, own_overrides
-from headstart.tasks.objective import main_figure_of, value_of
-from headstart.tasks.once import LOCK, held_alone
-from headstart.tasks.ownership import check_folder, finished_run, known_hashes, run_hash
-from headstart.tasks.parts import check_adaptation, check_adapters
-from headstart.tasks.ranks import run_apart, run_ranks
-from headstart.tasks.rules import settled, write_down
-from headstart.tasks.selection import check_selection
-from headstart.tasks.source import waits_for_source
-from headstart.tasks.train import quieten, train
-from headstart.tasks.uncounted import uncounted_differences
-from headstart.tasks.without_validation import check_without_validation
-from headstart.tasks.written_config import unwritten
+from headstart.callbacks.training.divergence import told
+from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
+from headstart.distributed.rank_launcher import run_apart, run_ranks
+from headstart.recipes.recipe_values import settled, write_down
+from headstart.report.analysis.finished_runs import config_in
+from headstart.runs.assembly import check_adaptation, check_adapters
+from headstart.runs.checkpoint_selection import check_selection
+from headstart.runs.control_weights import check_control
+from headstart.runs.early_checks import check_first
+from headstart.runs.folder.folder_mark import write_mark
+from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash
+from headstart.runs.folder.hash_exclusions import uncounted_differences
+from headstart.runs.folder.run_folder import finished, result_damage
+from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overrides, own_overrides
+from headstart.runs.folder.single_training import LOCK, held_alone
+from headstart.runs.outcome.sweep_objective import main_figure_of, value_of
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.config_writing import unwritten
+from headstart.runs.source_model import waits_for_source
+from headstart.runs.trainer import needed_processes
+from headstart.runs.training import train
+from headstart.runs.training_without_validation import check_without_validation
+from headstart.system import rank_environment
+from headstart.system.atomic_write import write_whole
 from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ log = logging.getLogger(__name__)
 def fit(*, cfg: DictConfig) -> float:
     """Train one model in the run's folder, unless a finished run of the same hash is there -> its val figure.
 
-    On several devices by as many processes (tasks/ranks.py), unless torchrun or SLURM has started them: then
+    On several devices by as many processes (distributed/rank_launcher.py), unless torchrun or SLURM has started them:
+    then
     this is one of them. The value is what an adaptive sweeper maximises: of the curve of val accuracy, of several
     labels of mean average precision, with a selection of its figure (negative where less is better), what
     cfg.objective says: `best_trained`, the best after the first step, `last`, the one at the end, `best`, that of the
@@ -58,7 +60,9 @@ def fit(*, cfg: DictConfig) -> float:
         # whoever adds controls to a study means to run those again, not what they are compared with
         cfg = _with(cfg, {CONTROL: False, "rerun": False})
     own = hashes(cfg)
-    if launch.rank() > 0 or launch.launcher() == "headstart":  # who has started this rank holds the folder's lock
+    if (
+        rank_environment.rank() > 0 or rank_environment.launcher() == "headstart"
+    ):  # who has started this rank holds the folder's lock
         return _fitted(cfg, folder, own)
     return _alone(cfg, folder, own, is_idle=is_idle)
 
@@ -72,7 +76,7 @@ def _alone(cfg: DictConfig, folder: Path, own: Hashes, *, is_idle: bool) -> floa
     check_folder(cfg, folder, own)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun and SLURM have started other ranks, which would lose patience
-    waits = launch.launcher() is None
+    waits = rank_environment.launcher() is None
     with held_alone(folder / LOCK, what=f"the run {folder.name}", folder=folder, waits=waits):
         check_folder(cfg, folder, own, holds_lock=True)
         if is_idle and finished(folder) is None:
@@ -83,20 +87,20 @@ def _alone(cfg: DictConfig, folder: Path, own: Hashes, *, is_idle: bool) -> floa
 def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
     """The val figure of the run in the folder, trained now unless it is finished."""
     processes = needed_processes(cfg.trainer)
-    starts_ranks = processes > 1 and launch.launcher() is None
+    starts_ranks = processes > 1 and rank_environment.launcher() is None
     if processes > 1 and not starts_ranks:
         agree(cfg)
-    result = of_first(finished_run(cfg, folder, own) if launch.rank() == 0 else None)
+    result = of_first(finished_run(cfg, folder, own) if rank_environment.rank() == 0 else None)
     if result is not None:
         if result.get("state") != "diverged":
             log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
         if told := _other_files(cfg, folder):
             log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, told)
         return _outcome(cfg, folder, result)
-    trains = launch.launcher() != "headstart" and launch.rank() == 0
+    trains = rank_environment.launcher() != "headstart" and rank_environment.rank() == 0
     if trains and (damage := result_damage(folder)):
         log.warning("%s has a damaged result.json (%s), so it counts as not finished", folder.name, damage)
-    known = of_first(known_hashes(folder) if launch.rank() == 0 else None)
+    known = of_first(known_hashes(folder) if rank_environment.rank() == 0 else None)
     asked, digest = own.now, run_hash(own, known)
     if trains:
         write_mark(folder, digest, asked=asked)
@@ -111,7 +115,7 @@ def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
     check_selection(cfg)
     check_adaptation(cfg)
     check_control(cfg)
-    if processes > 1 and launch.launcher() != "headstart":
+    if processes > 1 and rank_environment.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
         run_ranks(folder, processes, changes=unwritten(cfg))
@@ -126,7 +130,7 @@ def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
         "overrides": own_overrides(cfg, job_overrides()),
     }
     result = train(cfg, folder, about=about)
-    if launch.launcher() == "headstart":  # the process that has started this one reads the result
+    if rank_environment.launcher() == "headstart":  # the process that has started this one reads the result
         return math.nan
     return _outcome(cfg, folder, of_first(result))
 
@@ -137,7 +141,9 @@ def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
         first = result.get("divergence") or {}  # an older result does not say more
         raise DivergedError(f"{folder.name}: {told(first, 'optimizer.lr')}; rerun=true runs it again")
     # of rank 0, which alone is sure to have the file of the curve on its disk
-    return float(of_first(value_of(result, folder, cfg.get("objective", "best")) if launch.rank() == 0 else math.nan))
+    return float(
+        of_first(value_of(result, folder, cfg.get("objective", "best")) if rank_environment.rank() == 0 else math.nan)
+    )
 
 
 def _other_files(cfg: DictConfig, folder: Path) -> str:
@@ -168,7 +174,7 @@ def _prepare_source(cfg: DictConfig, folder: Path) -> None:
     Its metrics would otherwise wait for the other ranks, and a GPU stay taken.
     """
     waits = of_first(waits_for_source(cfg))
-    if waits and launch.rank() == 0:
+    if waits and rank_environment.rank() == 0:
         run_apart(folder, "source", changes=unwritten(cfg))
     if waits:
         wait_for_all(long=True)

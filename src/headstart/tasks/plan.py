@@ -1,36 +1,18 @@
-"""What would a run do, before it is started?"""
+"""The task `plan`: what the same command would do without task=plan, printed before anything is trained."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Hashable, Iterable
-from typing import Any
-
 import pytorch_lightning as pl
-import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from omegaconf import DictConfig, OmegaConf
 
-from headstart.data.order import EpochOrder, Shares
-from headstart.tasks.control import check_control
-from headstart.tasks.parts import Parts, assembled
-from headstart.tasks.rules import settled
-from headstart.tasks.without_validation import NOTE, check_without_validation, has_no_val
-from headstart.types import UserError
-from headstart.unfreeze import parts as model_parts
-from headstart.unfreeze.boundaries import Run
-from headstart.unfreeze.cost import Cost
-from headstart.unfreeze.plan import Plan, plan_of
-from headstart.unfreeze.share import Share, share_of
+from headstart.recipes.recipe_values import settled
+from headstart.runs.assembly import assembled
+from headstart.runs.control_weights import check_control
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.run_plan import asked_processes, run_plan
+from headstart.runs.training_without_validation import NOTE, check_without_validation, has_no_val
+from headstart.unfreeze.unfreezing_plan import Plan
 
-log = logging.getLogger(__name__)
-# of networks that this process has measured: by the network, what learns -> what a step costs
-_COSTS: dict[Hashable, dict[frozenset[str], Cost]] = {}
-IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 # what a trainer must know to say how long a run is; where and how fast it computes does not matter
 LENGTH = (
     "max_epochs", "max_steps", "fast_dev_run", "overfit_batches", "limit_train_batches", "limit_val_batches",
@@ -44,8 +26,6 @@ def plan(*, cfg: DictConfig) -> Plan:
     Nothing is trained, no source model either, and nothing is written. Raises UserError where the schedule names
     what the model lacks.
     """
-    from headstart.tasks.train import quieten  # here, since a fit logs its plan too
-
     quieten()
     check_without_validation(cfg)
     cfg = settled(cfg, processes=asked_processes(cfg.trainer))
@@ -61,131 +41,6 @@ def plan(*, cfg: DictConfig) -> Plan:
     return found
 
 
-def run_plan(parts: Parts, trainer: pl.Trainer, *, processes: int) -> Plan:
-    """The plan of fitting the parts, which are as before afterwards. processes: that share each batch."""
-    module, data = parts.module, parts.data
-    found = model_parts.Parts(module)
-    run = run_of(data, trainer, processes=processes)
-    pixels = parts.backbone.pixels
-    image = torch.rand(IMAGES, pixels.channels, pixels.size, pixels.size, generator=torch.Generator().manual_seed(0))
-    label = torch.zeros(IMAGES, dtype=torch.long)
-
-    def loss(batch: Tensor) -> Tensor:
-        return cross_entropy(module(batch), label)
-
-    return plan_of(
-        module,
-        found,
-        parts.schedule.phases(found.names),
-        run=run,
-        groups=_groups(module, trainer, run),
-        image=image,
-        loss=loss,
-        batch_size=min(data.batch_size, data.sizes["train"]),
-        known=_COSTS.setdefault((parts.network, image.shape, _layout(module)), {}),
-    )
-
-
-def _layout(module: pl.LightningModule) -> tuple[Any, ...]:
-    """The module's tensors, and which of them may learn."""
-    parameters = [(name, p.shape, p.dtype, p.requires_grad) for name, p in module.named_parameters()]
-    return (*parameters, *((name, buffer.shape) for name, buffer in module.named_buffers()))
-
-
-def share_of_run(parts: Parts) -> Share:
-    """How much of the model learns in the run."""
-    found = model_parts.Parts(parts.module)
-    return share_of(parts.module, found, parts.schedule.phases(found.names))
-
-
-def log_plan(found: Plan, loggers: Iterable[Any]) -> None:
-    """Say the plan in one message, and in TensorBoard as the text `plan`."""
-    log.info("%s", found)
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            lines = [f"    {line}" for line in str(found).splitlines()]  # as Markdown shows what is aligned already
-            logger.experiment.add_text("plan", "\n".join(lines), global_step=0)
-
-
-def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
-    """How long a fit is, by Lightning's own rules. processes: that share each batch."""
-    batches = _limited(_batches(data, processes), trainer.limit_train_batches)
-    if batches == 0:
-        raise UserError(
-            f"no batch to train on: {data.sizes['train']} images, {processes} x {data.batch_size} a batch, "
-            f"trainer.limit_train_batches={trainer.limit_train_batches}"
-        )
-    _check_shares(data, trainer, processes)
-    every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
-    validates = bool(trainer.limit_val_batches) and not has_no_val(data)
-    if isinstance(interval, int) and every is not None and interval > batches and validates:
-        raise UserError(
-            f"trainer.val_check_interval={interval} counts batches within an epoch, and this run's have {batches}; to "
-            f"count through all epochs: trainer.check_val_every_n_epoch=null, or trainer.val_check_interval=1.0"
-        )
-    apart = interval if isinstance(interval, int) else max(1, int(batches * interval))  # batches
-    return Run(
-        steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),
-        epochs=_unlimited(trainer.max_epochs),
-        max_steps=_unlimited(trainer.max_steps),
-        validates_first=validates,  # callbacks/start.py
-        validates_every=math.ceil(apart / batches) if every is None else every,
-        validations=max(1, batches // apart) if validates else 0,
-    )
-
-
-def _check_shares(data: Any, trainer: pl.Trainer, processes: int) -> None:
-    """Raise UserError where a share of the batches of val or test is less than one; Lightning tells when it is late."""
-    for split, limit in (("val", trainer.limit_val_batches), ("test", trainer.limit_test_batches)):
-        if not isinstance(limit, float) or limit in (0.0, 1.0) or not data.sizes.get(split):
-            continue
-        there = -(-len(getattr(data, f"{split}_dataloader")()) // processes)
-        if int(there * limit) == 0:
-            raise UserError(
-                f"trainer.limit_{split}_batches={limit:g} of {there} batches is less than one; try "
-                f"trainer.limit_{split}_batches=1, a batch"
-            )
-
-
-def _batches(data: Any, processes: int) -> int:
-    """How many batches each of the processes gets in an epoch."""
-    if processes == 1:
-        return len(data.train_dataloader())
-    order = EpochOrder(length=data.sizes["train"], seed=0)  # the loader itself counts for the processes that there are
-    own = len(Shares(order, batch_size=data.batch_size, rank=0, world_size=processes))
-    companion = getattr(data, "companion", None)  # the longer of the two is the epoch
-    return own if companion is None else max(own, _batches(companion, processes))
-
-
-def _limited(batches: int, limit: float) -> int:
-    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-
-
-def _unlimited(count: int | None) -> float:
-    return math.inf if count is None or count < 0 else count
-
-
-def _groups(module: pl.LightningModule, trainer: pl.Trainer, run: Run) -> list[dict[str, Any]]:
-    """The groups of the optimizer that the module would be trained with."""
-    module.trainer = _OfLength(trainer, run)  # type: ignore[assignment]
-    try:
-        made = module.configure_optimizers()
-    finally:
-        module.trainer = None
-    optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
-    return list(optimizer.param_groups)
-
-
-class _OfLength:
-    """A trainer that knows how many steps its run has; Lightning's learns it once fit has begun."""
-
-    def __init__(self, trainer: pl.Trainer, run: Run) -> None:
-        self._trainer, self.estimated_stepping_batches = trainer, run.steps
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._trainer, name)
-
-
 def _lone_trainer(node: DictConfig) -> pl.Trainer:
     """A trainer of the same length, for which no other device, no process group and no logger is needed."""
     settings = OmegaConf.to_container(node, resolve=True)
@@ -195,18 +50,3 @@ def _lone_trainer(node: DictConfig) -> pl.Trainer:
         accelerator="cpu", devices=1, logger=False, barebones=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-
-
-def asked_processes(node: DictConfig) -> int:
-    """How many processes the run would have; as many as are asked for, whether they are here or not."""
-    devices = node.get("devices", "auto")
-    if isinstance(devices, ListConfig):
-        count = len(devices)
-    elif isinstance(devices, int) and devices > 0:
-        count = devices
-    else:  # auto, -1: all that this machine has
-        try:
-            count = pl.Trainer(accelerator=node.get("accelerator", "auto"), devices=devices, logger=False).num_devices
-        except (MisconfigurationException, TypeError, ValueError) as error:
-            raise UserError(f"trainer.devices={devices}: {error}; how many would there be?") from error
-    return count * int(node.get("num_nodes", 1))

@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from headstart import launch
-from headstart.data.cells import cell
-from headstart.data.decode import Decoder
-from headstart.data.image_files import LeftOut, image_files
-from headstart.data.utf8 import escaped, utf8
-from headstart.given_path import given_path
-from headstart.tasks.evaluate_views import view_count, views_of
-from headstart.tasks.finished import Finished, finished_model
-from headstart.tasks.train import quieten
+from headstart.data.decoding.csv_cells import cell
+from headstart.data.decoding.file_listing import LeftOut, image_files
+from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.decoding.utf8_names import escaped, utf8
+from headstart.evaluation.view_evaluation import view_count
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.finished_model import Finished, finished_model
+from headstart.runs.view_data import views_of
+from headstart.system import rank_environment
+from headstart.system.setting_paths import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def predict(
     finished, there are no images, or one cannot be read and unreadable is `error`.
     """
     quieten()
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return None
     views = None if tta is None else views_of(tta)
     model = finished_model(cfg, run_dir, checkpoint, views)

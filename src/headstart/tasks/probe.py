@@ -14,20 +14,20 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from headstart import launch
-from headstart.features.heads import Heads
-from headstart.features.kinds import LINEAR, Kinds
-from headstart.features.neighbours import Measure
-from headstart.features.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
+from headstart.evaluation.naive_models import wilson_interval
+from headstart.features.probing.neighbour_probe import Measure
+from headstart.features.probing.probe_kinds import LINEAR, Kinds
+from headstart.features.probing.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
+from headstart.features.probing.stacked_heads import Heads
 from headstart.modules.head import class_means
-from headstart.scores.naive import wilson_interval
-from headstart.tasks.folders import RESULT, write_json
-from headstart.tasks.frozen import Frozen, Stored, frozen
-from headstart.tasks.mark import write_mark
-from headstart.tasks.names import config_hash, hashes, job_overrides, own_overrides
-from headstart.tasks.ownership import check_folder, finished_run
-from headstart.tasks.result import versions
-from headstart.tasks.without_validation import check_chooses_on_val
+from headstart.runs.folder.folder_mark import write_mark
+from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.run_folder import RESULT, write_json
+from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
+from headstart.runs.frozen_model import Frozen, Stored, frozen
+from headstart.runs.outcome.package_versions import versions
+from headstart.runs.training_without_validation import check_chooses_on_val
+from headstart.system import rank_environment
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def probe(
     weights that the mode starts from. data: other data than the target. Of several ranks the first does it.
     Raises UserError where a stage is not there, a class has no training image, or an image may have several labels.
     """
-    if launch.rank() > 0:
+    if rank_environment.rank() > 0:
         return float("nan")
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "probe")
@@ -179,7 +179,7 @@ def _draw(cfg: DictConfig, result: dict[str, Any], kinds: Kinds) -> None:
     boards = [logger for logger in made if isinstance(logger, TensorBoardLogger)]
     if not boards:
         return
-    from headstart.features.probe_figures import grid_figure, stages_figure  # here: they need matplotlib
+    from headstart.features.probing.probe_plots import grid_figure, stages_figure  # here: they need matplotlib
 
     figures = {"probe/stages": stages_figure(list(result["stages"]), by_stage(result))}
     if kinds.grid:

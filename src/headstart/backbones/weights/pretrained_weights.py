@@ -1,0 +1,77 @@
+"""Which tensors do a library's pretrained weights give to a backbone, and where is their file?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from torch import Tensor
+
+from headstart.types import LARGER, Pixels
+
+HASH = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file, the beginning of its SHA-256
+LIBRARIES = {  # the module of each has a function `pretrained`, as Library says; imported when it is asked
+    "torchvision": "headstart.backbones.weights.torchvision_weights",
+    "timm": "headstart.backbones.weights.timm_weights",
+}
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The tensors of a library's weights, and what a run has to know of them.
+
+    name: which of the model's weights. url, file: where they were and are. tensors: by the names of the network that
+    the backbone was cut from, for images of its size and channels. made_for: the pixels that they were evaluated on.
+    advice: how a backbone comes to these pixels, where not all of them can be set one by one.
+    """
+
+    name: str
+    url: str
+    file: Path
+    tensors: Mapping[str, Tensor]
+    made_for: Pixels
+    advice: str = ""
+
+
+class Library(Protocol):
+    """What the module of a library has."""
+
+    @staticmethod
+    def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
+        """The weights of a model, those that the library thinks best where name is None, for such images.
+
+        Raises UserError where there are none of that name, they cannot be had, or are of another model.
+        """
+
+
+def pretrained(zoo: tuple[str, str], name: str | None, pixels: Pixels) -> Pretrained:
+    """The weights that a library has for a model, see Library; zoo: (library, model), as a Backbone says it."""
+    library, model = zoo
+    return cast(Library, import_module(LIBRARIES[library])).pretrained(model, name, pixels)
+
+
+def differences(pixels: Pixels, made_for: Pixels) -> list[str]:
+    """What of a backbone's pixels is not what the weights were evaluated with: the two values, and what mends it."""
+    found = []
+    if pixels.size != made_for.size:
+        found.append(f"size {pixels.size} instead of {made_for.size} (backbone.size={made_for.size})")
+    elif (own := _resize(pixels)) != (theirs := _resize(made_for)):
+        found.append(f"resize {own} instead of {theirs} (target.resize={theirs})")
+    if pixels.interpolation != made_for.interpolation:
+        found.append(f"interpolation {pixels.interpolation} instead of {made_for.interpolation}")
+    for what, own_values, values in (("mean", pixels.mean, made_for.mean), ("std", pixels.std, made_for.std)):
+        if any(abs(a - b) > 1e-3 for a, b in zip(own_values, values, strict=True)):
+            found.append(f"{what} {_shown(own_values)} instead of {_shown(values)}")
+    return found
+
+
+def _resize(pixels: Pixels) -> int:
+    return pixels.resize or round(pixels.size * LARGER)
+
+
+def _shown(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3f}" for value in values)

@@ -1,0 +1,73 @@
+"""Which tensors do timm's pretrained weights give to a model?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.backbones.weights.download import fetched
+from headstart.backbones.weights.pretrained_weights import Pretrained
+from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.zoo.timm_models import built, library, timm_config, timm_pixels
+from headstart.types import Pixels, UserError
+
+FILES = ("model.safetensors", "pytorch_model.bin")  # what a repository of the hub has, the first one if it can be
+BY_HAND = (".safetensors", ".bin", ".pth")  # of a file <architecture>.<tag> in torch's cache
+
+
+def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
+    """The weights of a model of timm, as headstart.backbones.weights.pretrained_weights.Library says.
+
+    name: the tag; None is the one in the model's name, or timm's default. timm's own code converts older names,
+    interpolates positions and windows for the size, and adapts the first filters to the channels: sums of the
+    colours for grey.
+    """
+    architecture, _, tag = model.partition(".")
+    own = tag or timm_config(architecture).tag or ""
+    tag = name or own
+    tagged = f"{architecture}.{tag}" if tag else architecture
+    config = timm_config(tagged)
+    if not config.has_weights:
+        raise UserError(f"timm has no weights for {tagged}; weights=file weights.path=... takes a file of them")
+    url, file = _file(tagged, config)
+    net = built(tagged, pixels, tensors=tensors_in(file))
+    made_for = timm_pixels(tagged, size=None, channels=pixels.channels)
+    advice = "" if tag == own else f"backbone.name={tagged} takes all that these were evaluated with"
+    return Pretrained(tag, url, file, net.state_dict(), made_for, advice)
+
+
+def _file(tagged: str, config: Any) -> tuple[str, Path]:
+    """Where the weights come from, and their file here: put there by hand, or downloaded once.
+
+    Raises UserError where they cannot be had.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    by_hand = [folder / f"{tagged}{suffix}" for suffix in BY_HAND]
+    if found := next((file for file in by_hand if file.is_file()), None):
+        return found.as_uri(), found
+    if not config.hf_hub_id:
+        return config.url, fetched(config.url)
+    library()  # which brings huggingface_hub
+    import huggingface_hub as hub
+    from huggingface_hub import errors
+
+    repository, _, revision = config.hf_hub_id.partition("@")
+    url = ""
+    try:
+        for filename in (config.hf_hub_filename,) if config.hf_hub_filename else FILES:
+            url = hub.hf_hub_url(repository, filename, revision=revision or None)
+            try:
+                return url, Path(hub.hf_hub_download(repository, filename, revision=revision or None))
+            except errors.LocalEntryNotFoundError:  # no network
+                raise
+            except errors.EntryNotFoundError:
+                continue
+        raise FileNotFoundError(f"the repository has none of {', '.join(FILES)}")
+    except (OSError, errors.HfHubHTTPError) as error:
+        told = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(
+            f"cannot download {url} ({told}); without network put the file by hand to "
+            f"{folder / tagged}{Path(url).suffix}, or take weights=file weights.path=<a file of such weights>"
+        ) from error

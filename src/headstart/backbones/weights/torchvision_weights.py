@@ -1,0 +1,97 @@
+"""Which tensors do torchvision's pretrained weights give to a model?"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+from headstart.backbones.weights.download import fetched
+from headstart.backbones.weights.pretrained_weights import Pretrained
+from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.zoo.torchvision_models import built
+from headstart.types import Pixels, UserError
+
+# torchvision's DenseNet files are older than the rule that a module's name has no dot; its own loader renames so too
+DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
+
+
+def torchvision_weights(model: str, name: str | None) -> Any:
+    """The weights of a model with this name, None for torchvision's default. Raises UserError where there are none."""
+    there = models.get_model_weights(model)
+    if name is None:
+        return there.DEFAULT
+    names = [weights.name for weights in there]
+    if name not in names:
+        near = get_close_matches(name.upper(), names, n=1)
+        raise UserError(
+            f"weights.name of {model} must be {' or '.join(names)}, or null for the best of them, got {name}"
+            f"{f'; did you mean {near[0]}?' if near else ''}"
+        )
+    return there[name]
+
+
+def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
+    """The weights of a model of torchvision, as headstart.backbones.weights.pretrained_weights.Library says.
+
+    For grey images the first convolution's weights are summed over the colours.
+    """
+    weights = torchvision_weights(model, name)
+    file = fetched(weights.url)
+    tensors = as_named_now(model, tensors_in(file), size=pixels.size)
+    if pixels.channels == 1:
+        tensors = summed_over_colours(tensors, first_convolution(built(model, pixels.size)))
+    made_for = weights.transforms()
+    evaluated = pixels._replace(  # mean and deviation are the same for all of a model's weights
+        size=made_for.crop_size[0], resize=made_for.resize_size[0], interpolation=made_for.interpolation.value
+    )
+    return Pretrained(weights.name, weights.url, file, tensors, evaluated)
+
+
+def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[str, Tensor]:
+    """The tensors of a file of torchvision's under the names that its model has today, for images of size pixels.
+
+    The model's own loading does it, which knows older names. A vision transformer's position embeddings are
+    interpolated for another size, as torchvision does it. Raises UserError where a tensor has another shape.
+    """
+    net = built(model, size)
+    renamed = _with_metadata({_renamed(name): tensor for name, tensor in state.items()}, state)
+    if isinstance(net, VisionTransformer):
+        renamed = interpolate_embeddings(size, net.patch_size, renamed)
+    try:
+        unmatched = net.load_state_dict(renamed, strict=False)
+    except (RuntimeError, ValueError) as error:
+        told = str(error).splitlines()[-1].strip()
+        raise UserError(f"the file is not of {model}: {told}; was the right file put into the cache?") from error
+    return {name: tensor for name, tensor in net.state_dict().items() if name not in unmatched.missing_keys}
+
+
+def summed_over_colours(net_state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+    """The same tensors, the first convolution's weights (out, 3, h, w) summed over colours: (out, 1, h, w).
+
+    On a grey image that is what it would do on three equal channels.
+    """
+    return {name: t.sum(dim=1, keepdim=True) if name == first else t for name, t in net_state.items()}
+
+
+def first_convolution(model: nn.Module) -> str:
+    """The name of the weights that read the image."""
+    return next(f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+
+
+def _renamed(name: str) -> str:
+    old = DENSE_LAYER.match(name)
+    return old[1] + old[2] if old else name
+
+
+def _with_metadata(state: dict[str, Tensor], of: Mapping[str, Tensor]) -> Any:
+    """The tensors with the versions of the modules that wrote them, by which modules know what to rename."""
+    made: Any = OrderedDict(state)
+    made._metadata = getattr(of, "_metadata", None)
+    return made

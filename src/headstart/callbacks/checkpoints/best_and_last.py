@@ -1,0 +1,364 @@
+"""Which checkpoints does a run leave?"""
+
+from __future__ import annotations
+
+import copy
+import errno
+import inspect
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import torch
+from annotated_types import Ge
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import ModelParallelStrategy
+
+from headstart.callbacks.checkpoints.collective_stop import StopTogether
+from headstart.callbacks.training.divergence import Divergence
+from headstart.callbacks.training.ema import EMA
+from headstart.system import stop_signals
+from headstart.system.checkpoint_reading import loaded
+from headstart.types import UserError
+
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+LOSS = "val/loss"  # decides between equals
+VALIDATION = ("val", "target", "domains")  # the kinds of figures that a validation gives, the last two without labels
+
+
+class BestAndLast(Callback):
+    """Keeps best.ckpt (by a monitored figure of validation), and last.ckpt to go on from.
+
+    Among evaluations with the same figure, as small val sets give many, the one with the lowest val/loss counts as
+    best, and where that is the same too (or is itself the figure) the latest: so the weights before the first step are
+    kept only where training has brought nothing, not even a lower loss.
+
+    folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
+    whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
+    the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. In a run without
+    validation best.ckpt is the state at its end, written then, and best has the last figures of training. every_steps:
+    last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
+    min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
+    crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
+    is. Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Once training has
+    diverged (callbacks/training/divergence.py) nothing more is kept. Raises UserError where nothing is logged as
+    monitor.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str | Path,
+        monitor: str | None,
+        mode: Literal["max", "min", "last"],
+        every_steps: Annotated[int, Ge(1)] | None,
+        min_interval_s: Annotated[float, Ge(0)],
+    ) -> None:
+        self.folder, self.monitor, self.mode = Path(folder), monitor, mode
+        self.every_steps, self.min_interval_s = every_steps, min_interval_s
+        self.best: dict[str, float] = {}
+        self.run_hash = ""  # of the config whose checkpoints these are; runs/training.py sets it
+        self.start_counts = True
+        self._asked_step = 0  # the last multiple of every_steps at which it was asked whether last.ckpt is old enough
+        self._saved_s = self._best_s = time.monotonic()  # when the two files were written
+        self._held: dict[str, Any] | None = None  # what best.ckpt shall be
+        self._stop = StopTogether()
+
+    def follow(self, figure: str, *, mode: Literal["max", "min"], start_counts: bool) -> None:
+        """Take another figure than that of the config; start_counts: whether the weights before the first step do."""
+        self.monitor, self.mode, self.start_counts = figure, mode, start_counts
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not isinstance(trainer.strategy, ModelParallelStrategy):  # it writes files in its own way
+            trainer.strategy.checkpoint_io = _StraightIntoFile()
+        if stage == "fit":  # another callback may validate before this one's on_train_start
+            self._held, self._best_s = None, time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
+        self._stop = StopTogether()
+        stop_signals.handle_again()  # Lightning's own handlers end a run in mid-step, without a checkpoint
+        fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
+        _go_on_exactly(trainer)
+        # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
+        # step of a plateau scheduler: a run that goes on from there lacks them. So after these acts, not in a hook
+        fit.on_advance_end = _then(fit.on_advance_end, self._after_epoch(trainer))  # type: ignore[method-assign]
+        epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        stop_signals.hold_back()  # from here on there is work that no checkpoint has
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        stop_signals.handle_again()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or _has_diverged(trainer):
+            return
+        measured = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in measured if name.partition("/")[0] in VALIDATION}
+        if self.monitor is None or self.monitor not in figures:
+            raise UserError(
+                f"callbacks.checkpoint.monitor={self.monitor} is not measured; "
+                f"measured are {', '.join(sorted(figures))}"
+            )
+        counts = self.start_counts or trainer.global_step > 0
+        if counts and (not self.best or self._is_better(figures)):
+            self.best = {
+                "epoch": trainer.current_epoch + (trainer.global_step > 0),
+                "step": trainer.global_step,
+                **figures,
+            }
+            self._keep_best(trainer)
+
+    def _is_better(self, figures: dict[str, float]) -> bool:
+        """Whether an evaluation counts more than the best so far, which is an earlier one.
+
+        Whatever is measured is better than nan, of a model whose numbers had grown too large.
+        """
+        assert self.monitor is not None
+        figure, best = figures[self.monitor], self.best[self.monitor]
+        if self.mode == "last":
+            return True
+        if math.isnan(best):
+            return not math.isnan(figure)
+        if figure != best:
+            return figure > best if self.mode == "max" else figure < best
+        loss, best_loss = figures.get(LOSS, 0.0), self.best.get(LOSS, 0.0)
+        return loss <= best_loss or (math.isnan(best_loss) and not math.isnan(loss))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write_best(trainer)
+        self._stop.end()
+        stop_signals.hold_no_longer()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._write_best(trainer)
+        stop_signals.hold_no_longer()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
+            vars(loop).pop("on_advance_end", None)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["run_hash"], checkpoint["should_stop"] = self.run_hash, trainer.should_stop
+        for state in checkpoint.get("lr_schedulers", []):
+            # of torch 2.6's SWALR, which makes it anew; a checkpoint with a function cannot be read as plain values
+            for name in [name for name, value in state.items() if inspect.isroutine(value)]:
+                del state[name]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        trainer.should_stop = checkpoint.get("should_stop", False)  # or one that was stopped early would go on
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+        if self.best:
+            # younger than this state, where the run was killed between the two files: then what that file holds is
+            # the best one, and equals what this run finds at the same step (but for a GPU's rounding)
+            kept = loaded(self.folder / BEST, mmap=True)
+            self.best = kept["callbacks"][self.state_key]["best"]
+
+    def replace_weights(self, state: dict[str, Any]) -> None:
+        """Give best.ckpt other weights, of its model as it was changed after it was chosen; on the first rank."""
+        kept = loaded(self.folder / BEST)
+        kept["state_dict"] = state
+        _written(kept, self._partial(BEST))
+        self._put(BEST)
+
+    def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
+        def save_if_due() -> None:
+            if _has_diverged(trainer):
+                return
+            stops = self._stop.asked()
+            if trainer.fit_loop.done and not trainer.enable_validation:
+                self._keep_end(trainer)
+            if stops:
+                self._save_and_stop(trainer)
+            if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
+                self._save_last(trainer)
+
+        return save_if_due
+
+    def _is_old(self, written_s: float, trainer: Trainer) -> bool:
+        """Whether a file is old enough; every rank must ask, as saving is for all of them."""
+        if self.min_interval_s == 0:
+            return True
+        return bool(trainer.strategy.broadcast(time.monotonic() - written_s >= self.min_interval_s))
+
+    def _after_batch(self, trainer: Trainer) -> Callable[..., None]:
+        loop = trainer.fit_loop.epoch_loop
+
+        def save_if_due(data_fetcher: Any) -> None:
+            stops = self._stop.asked()
+            every, step = self.every_steps, trainer.global_step
+            if not stops and (every is None or step // every == self._asked_step // every):
+                return
+            epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
+            # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
+            # resumed batch twice: the next batch will do
+            if epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher):
+                return
+            if stops:
+                self._save_and_stop(trainer)
+            self._asked_step = step  # several devices talk to each other for it: once each so many steps
+            if self._is_old(self._saved_s, trainer):
+                self._save_last(trainer)
+
+        return save_if_due
+
+    def _keep_end(self, trainer: Trainer) -> None:
+        """Write best.ckpt as it is now, of averaged weights where there are any, as a validation would measure them."""
+        measured = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in measured if name.startswith("train/")}
+        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        with ExitStack() as averaged:
+            for callback in callbacks:
+                if isinstance(callback, EMA):
+                    averaged.enter_context(callback.instead(trainer.lightning_module))
+            self._save(trainer, BEST)
+
+    def _keep_best(self, trainer: Trainer) -> None:
+        """Write best.ckpt, or hold what it shall be."""
+        # one that shards the model writes files in its own way
+        if isinstance(trainer.strategy, ModelParallelStrategy) or self._is_old(self._best_s, trainer):
+            self._held = None
+            self._save(trainer, BEST)
+            self._best_s = time.monotonic()
+            return
+        state = trainer._checkpoint_connector.dump_checkpoint()  # by all ranks, as they gather something in it
+        if trainer.is_global_zero:
+            self._held = _copied(state)
+
+    def _write_best(self, trainer: Trainer) -> None:
+        if self._held is not None:  # on the first rank alone
+            trainer.strategy.save_checkpoint(self._held, self._partial(BEST))
+            self._put(BEST)
+            self._held, self._best_s = None, time.monotonic()
+
+    def _save_last(self, trainer: Trainer) -> None:
+        if _has_diverged(trainer):
+            return
+        self._write_best(trainer)  # first: who goes on from the one needs the other
+        self._save(trainer, LAST)
+        self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
+
+    def _save_and_stop(self, trainer: Trainer) -> NoReturn:
+        self._save_last(trainer)
+        trainer.strategy.barrier()  # no rank ends before the first has given the file its name
+        raise stop_signals.interruption()
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        trainer.save_checkpoint(self._partial(name))
+        if trainer.is_global_zero:
+            self._put(name)
+
+    def _partial(self, name: str) -> Path:
+        return self.folder / f"{name}.partial"
+
+    def _put(self, name: str) -> None:
+        """Give a file that is written its name."""
+        partial = self._partial(name)
+        _on_disk(partial)
+        if name == LAST and (self.folder / LAST).exists():
+            (self.folder / LAST).replace(self.folder / PREVIOUS)
+        partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it
+        _on_disk(self.folder)
+
+
+def _has_diverged(trainer: Trainer) -> bool:
+    """Whether training has diverged, so that the model is not worth keeping; every rank must ask."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(callback.has_diverged(trainer) for callback in callbacks if isinstance(callback, Divergence))
+
+
+class _StraightIntoFile(TorchCheckpointIO):
+    """Writes as it packs; _save sees to it that a file is whole or not there.
+
+    Lightning's packs the whole file in memory first, copies it twice, and then writes: twice as long.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        if storage_options is not None:
+            raise TypeError(f"checkpoints are files without storage_options, got {storage_options}")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _written(checkpoint, Path(path))
+
+
+def _written(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write the file. Raises UserError, and leaves nothing of it, where there is no room for it."""
+    try:
+        torch.save(checkpoint, path)
+    except (OSError, RuntimeError) as error:  # torch says of a full disk that it is at an unexpected position
+        if not _is_full(path):
+            raise
+        path.unlink()
+        raise UserError(
+            f"no space is left on the disk to write {path.name.removesuffix('.partial')} in {path.parent}; make room, "
+            f"then go on from the last checkpoint with headstart resume={path.parent.parent}"
+        ) from error
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the file cannot grow because the disk, or what one may use of it, is full."""
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(2**16))
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return False
+
+
+def _go_on_exactly(trainer: Trainer) -> None:
+    """Undo what Lightning 2.6 does otherwise in the first epoch of a resumed run than in one that was not stopped.
+
+    It leaves out the step of a plateau scheduler at the epoch's end, as its figure is missing (here it is not:
+    callbacks/checkpoints/epoch_metric_state.py). With max_steps it takes the epoch that is over for one that it is
+    inside of, and ends it once more. Where the length of the run was asked for (trainer.estimated_stepping_batches,
+    for a scheduler), it has made the loader before it knows its position, and begins the epoch anew.
+    """
+    fit = trainer.fit_loop
+    if fit.restarting and fit._combined_loader_states_to_load:
+        fit._load_combined_loader_states()
+        assert fit._data_fetcher is not None  # as there is a loader
+        iter(fit._data_fetcher)
+    fit._restarting = False
+    epochs: Any = fit.epoch_progress.current
+    if epochs.processed == epochs.ready:
+        fit.epoch_loop.restarting = False
+
+
+def _then(act: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
+    def both(*arguments: Any) -> None:
+        act(*arguments)
+        then(*arguments)
+
+    return both
+
+
+def _copied(value: Any) -> Any:
+    """A checkpoint on the CPU, not changed by what follows."""
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # of its own class, with what torch notes beside the tensors
+        for key, item in value.items():
+            copied[key] = _copied(item)
+        return copied
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_copied(item) for item in value)
+    return value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)
+
+
+def _on_disk(path: Path) -> None:
+    """Wait until the system has written a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,293 @@
+"""Predicted class and loss of each val and test image, kept for every evaluation of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
+from headstart.types import Batch
+
+KEY = "answers"  # in a checkpoint
+MOST_LOGITS = 2**22  # that wait on the device to be read at once: 16 MiB
+LEAST_KEPT, KEPT_SHARE = 3, 10  # of several labels: the last 3 evaluations, or one in 10 of all, where that is more
+LARGEST = float(np.finfo(np.float16).max)
+
+
+class _Said(NamedTuple):
+    """What a model says of some images, in the order of their positions: arrays on the CPU."""
+
+    position: NDArray[np.int64]  # (N,) in the split
+    label: NDArray[Any]  # (N,), or of several labels (N, C) uint8
+    answer: NDArray[Any]  # predicted classes (N,), or of several labels logits (N, C) float16
+    loss: NDArray[np.float16]  # (N,)
+
+
+class Answers(Callback):
+    """Writes `val.npz` when training ends and `test.npz` after the test: what each image contributed to the figures.
+
+    Arrays of val.npz (N images that were measured, E evaluations, C classes):
+
+    - `image` uint64 (N,): the first 8 bytes, big endian, of the image's digest, in the split's order.
+    - `label`: (N,) int64, or of several labels (N, C) uint8.
+    - `step` int64 (E,): optimizer steps done at each evaluation.
+    - of one label an image: `predicted` (E, N), uint8, or uint16 of more than 256 classes.
+    - of several labels: `logits` (E, N, C) float16, clipped to its range, of the evaluation before the first step and
+      the last ones (3, or one in 10 of all where that is more), and `step` lists these.
+    - `loss` (E, N) float16: the cross-entropy of each image, of several labels the mean over classes; as `<split>/loss`
+      measures it, clipped to the range of float16.
+    - where it was measured, `closed_form`: predicted (N,), or logits (N, C), of the model before the first step with
+      its head in closed form.
+    - where trials have used val images, `seen_by_trials` bool (N,).
+
+    test.npz has the first four, E = 1. With callbacks=ema the answers are those of the averaged weights, which are what
+    is validated. In runs that adapt to a target, val is the source's and test is the target's, as for all figures.
+
+    Nothing is written where the data do not say what their images contain (`contents`), batches have no positions,
+    labels are hidden, or evaluations are of different images. Tensors stay on their device until a validation
+    ends, then rank 0 gathers those of all ranks. Checkpoints to go on from hold what was gathered.
+
+    Args:
+        folder: Where the two files are written; it is made with the first.
+    """
+
+    def __init__(self, *, folder: Path) -> None:
+        self.folder = folder
+        self.tested_step = 0  # of the checkpoint that is tested; who tests it sets it
+        self._logits: list[Tensor] = []  # of this rank's last batches
+        self._labels: list[Tensor] = []
+        self._positions: list[Tensor] = []  # of all its batches
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []  # labels, answers and losses of those before the last
+        self._is_fit = True  # whether the data and what the module gives allow answers
+        self._has_contents = self._several = False
+        self._classes = 0
+        self._of_trials: NDArray[np.uint64] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._count = 0  # evaluations so far
+        self._steps: list[int] = []  # of those that are kept
+        self._said: list[_Said] = []
+        self._closed_form: NDArray[Any] | None = None  # of the whole split
+
+    # ------------------------------------------------------------------ what others tell
+
+    def set_closed_form(self, logits: Tensor) -> None:
+        """Take the logits (N, C) of all val images, in the split's order, with the head in closed form.
+
+        To be called before training, on every rank.
+        """
+        self._closed_form = self._narrow(_answer(logits.detach(), several=self._several).cpu().numpy())
+
+    def set_seen_by_trials(self, images: NDArray[np.uint64]) -> None:
+        """Take the numbers, as `image` has them, of the images that trials have been validated on; before fit."""
+        self._of_trials = np.asarray(images, np.uint64)
+
+    # ------------------------------------------------------------------ Lightning's hooks
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._has_contents = hasattr(data, "contents")
+        self._several = bool(getattr(data, "multi_label", False))
+        self._classes = getattr(data, "num_classes", 0)
+        self._is_fit = self._has_contents
+        self._begin()
+        if stage == "fit":
+            self._forget()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn == "fit":
+            self._see(outputs.get("logits") if isinstance(outputs, Mapping) else outputs, batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._has_contents:
+            return
+        said = self._gathered(trainer)
+        self._count += 1
+        if said is not None and self._said and not np.array_equal(said.position, self._said[0].position):
+            self._is_fit, self._said, said = False, [], None
+        if said is not None:
+            self._steps.append(trainer.global_step)
+            self._said.append(said)
+        if self._several:
+            self._thin_out()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._said and self._is_fit:
+            self._write(trainer, "val", self._steps, self._said)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._is_fit = self._has_contents
+        self._begin()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._see(outputs, batch)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        said = self._gathered(trainer) if self._has_contents else None
+        if said is not None:
+            self._write(trainer, "test", [self.tested_step], [said])
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if not trainer.training:  # the best checkpoint is written in a validation, and nobody goes on from it
+            return
+        kept: dict[str, Any] = {"count": self._count, "steps": list(self._steps), "is_fit": self._is_fit}
+        if self._said:
+            first = self._said[0]
+            kept |= {"position": torch.from_numpy(first.position), "label": torch.from_numpy(first.label)}
+            kept |= {name: torch.from_numpy(array) for name, array in _stacked(self._said).items()}
+        if self._closed_form is not None:
+            kept["closed_form"] = torch.from_numpy(self._closed_form)
+        checkpoint[KEY] = kept
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint.get(KEY)
+        if kept is None:
+            return
+        self._count, self._is_fit = kept["count"], kept["is_fit"] and self._has_contents
+        if "closed_form" in kept:
+            self._closed_form = kept["closed_form"].numpy()
+        if "position" in kept and trainer.is_global_zero:
+            position, label = kept["position"].numpy(), kept["label"].numpy()
+            evaluations = zip(kept["answer"].numpy(), kept["loss"].numpy(), strict=True)
+            self._steps = list(kept["steps"])
+            self._said = [_Said(position, label, answer, loss) for answer, loss in evaluations]
+
+    # ------------------------------------------------------------------ gathering
+
+    def _see(self, logits: Any, batch: Batch) -> None:
+        if not self._is_fit:
+            return
+        if not (isinstance(logits, Tensor) and isinstance(batch.label, Tensor) and batch.position is not None):
+            self._is_fit = False
+            return
+        self._positions.append(batch.position)
+        self._labels.append(batch.label)
+        self._logits.append(logits.detach())
+        if len(self._logits) * logits.numel() > MOST_LOGITS:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Make answers and losses of the logits that wait, on their device: once for many batches."""
+        if self._logits:
+            logits = torch.cat(self._logits)
+            label = torch.cat(self._labels).to(logits.device)
+            self._parts.append((label, _answer(logits, several=self._several), _loss(logits, label)))
+            self._logits, self._labels = [], []
+
+    def _begin(self) -> None:
+        self._logits, self._labels, self._positions, self._parts = [], [], [], []
+
+    def _gathered(self, trainer: Trainer) -> _Said | None:
+        """What all ranks' images gave, on rank 0; every rank must ask. None elsewhere, and where it cannot be kept."""
+        own = self._joined() if self._is_fit else None
+        self._begin()
+        everywhere = of_each_rank((self._is_fit, own))
+        self._is_fit = all(is_fit for is_fit, _ in everywhere)
+        found = [said for _, said in everywhere if said is not None]
+        if not (self._is_fit and found and trainer.is_global_zero):
+            return None
+        position, label, answer, loss = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = position.argsort(kind="stable")
+        return _Said(position[order], label[order], answer[order], loss[order])
+
+    def _joined(self) -> _Said | None:
+        """All of this rank's batches as one, on the CPU; None of none."""
+        self._reduce()
+        if not self._parts:
+            return None
+        label, answer, loss = (torch.cat(part).cpu().numpy() for part in zip(*self._parts, strict=True))
+        position = torch.cat(self._positions).cpu().numpy()
+        return _Said(position, label.astype(np.uint8) if self._several else label, self._narrow(answer), loss)
+
+    def _narrow(self, answer: NDArray[Any]) -> NDArray[Any]:
+        """Predicted classes in the smallest type that has them all; logits as they are."""
+        return answer if self._several else answer.astype(np.min_scalar_type(self._classes - 1))
+
+    def _thin_out(self) -> None:
+        """Forget what cannot be among the evaluations that are kept, however many come."""
+        last = max(LEAST_KEPT, math.ceil(self._count / KEPT_SHARE))
+        if len(self._said) > last + 1:
+            del self._said[1:-last], self._steps[1:-last]
+
+    # ------------------------------------------------------------------ writing
+
+    def _write(self, trainer: Trainer, split: str, steps: Sequence[int], said: Sequence[_Said]) -> None:
+        """Write one file, whole or not at all."""
+        position = said[0].position
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        image = numbers(data.contents(split))[position]
+        found = _stacked(said)
+        arrays = {
+            "image": image,
+            "label": said[0].label,
+            "step": np.array(steps, np.int64),
+            "logits" if self._several else "predicted": found["answer"],
+            "loss": found["loss"],
+        }
+        if split == "val" and self._closed_form is not None:
+            closed_form = self._closed_form
+            arrays["closed_form"] = closed_form if len(closed_form) == len(position) else closed_form[position]
+        if split == "val" and self._of_trials is not None:
+            arrays["seen_by_trials"] = np.isin(image, self._of_trials)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f"{split}.npz.partial"
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's types take each key for a flag
+        partial.replace(self.folder / f"{split}.npz")
+
+
+def numbers(contents: Sequence[str]) -> NDArray[np.uint64]:
+    """Digests, in hex digits -> the first 8 bytes of each as a number (N,), big endian."""
+    return np.array([int(digest[:16], 16) for digest in contents], np.uint64)
+
+
+def _answer(logits: Tensor, *, several: bool) -> Tensor:
+    """Logits (B, C) -> predicted classes (B,), of several labels the logits in float16."""
+    return _halved(logits) if several else logits.argmax(dim=1)
+
+
+def _loss(logits: Tensor, label: Tensor) -> Tensor:
+    """The cross-entropy of each image (B,), float16, of several labels the mean over classes."""
+    logits = logits.float()
+    if label.ndim > 1:
+        return _halved(binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(dim=1))
+    return _halved(cross_entropy(logits, label, reduction="none"))
+
+
+def _halved(values: Tensor) -> Tensor:
+    """In float16, what is beyond its range at its ends; nan stays nan."""
+    return values.float().clamp(-LARGEST, LARGEST).half()
+
+
+def _stacked(said: Sequence[_Said]) -> dict[str, NDArray[Any]]:
+    """The answers (E, N, ...) and losses (E, N) of several evaluations of the same images."""
+    return {"answer": np.stack([one.answer for one in said]), "loss": np.stack([one.loss for one in said])}

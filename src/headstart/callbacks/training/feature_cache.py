@@ -1,0 +1,261 @@
+"""From which stage on is the model needed, and what serves the batches up to there?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import ModelParallelStrategy
+from torch import Tensor
+
+from headstart.backbones.stages import Backbone
+from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
+from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.features.cache.activation_key import Cut, Place, cuts_of
+from headstart.features.cache.cached_images import Engine, Group, Served, in_eval, served, stored_rows
+from headstart.features.cache.feature_cache import Ranks, Store
+
+log = logging.getLogger(__name__)
+TEST = -1  # no phase of the schedule
+
+
+class FeatureStore(Callback):
+    """Lets frozen stages compute each image once, and serves what they gave from then on.
+
+    In each phase the border is after the leading stages of which nothing is open. What they give is stored, in the
+    same pass as that for later phases whose border lies in the same closed stages, as far as it fits into
+    store.max_gib; training and validation then begin at the border. Behind the last stage it is the pooled features.
+    A phase whose first stage is open runs from the images, and so does training on images that chance changes
+    where the store keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
+    The test is served what no phase opens.
+
+    store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, that before the first
+    step is the phase "start"; images are those that this process had to compute.
+    """
+
+    def __init__(self, *, store: Store | None) -> None:
+        self.store = store
+        self.filled: list[dict[str, Any]] = []
+        self._trainer: Trainer | None = None
+        self._served: dict[Group, Served] = {}
+        self._phase: int | None = None  # that these are for
+        self._borders: dict[int, int] = {}  # of phases
+        self._has_spoken = False
+
+    # ------------------------------------------------------------------ Lightning's hooks
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._trainer, self._served, self._phase, self._borders = trainer, {}, None, {}
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        reason = self._reason_against(trainer, pl_module, data)
+        if not reason:
+            data.served = self.served
+        elif stage == "fit":
+            log.info("store: nothing is stored, %s", reason)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        start = getattr(batch, "start", 0)
+        if start and start > self._border(self._unfreeze.phase):  # it would never learn, without a word
+            raise RuntimeError(f"a batch begins after {start} stages, of which some are open; please report this bug")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if getattr(data, "served", None) == self.served:
+            data.served = None
+        self._served, self._phase = {}, None
+
+    # ------------------------------------------------------------------ what the loaders ask
+
+    def served(self, split: str, augmented: bool) -> Served | None:
+        """What stands in for the images of a split in the batches to come, None = nothing does.
+
+        augmented: whether chance changes these images.
+        """
+        assert self._trainer is not None
+        assert self.store is not None
+        phase = self._coming_phase(self._trainer)
+        if phase != self._phase:
+            self._served, self._phase = self._of_phase(phase, self.store), phase
+        return self._served.get(Group(split, self.store.views if augmented else 0))
+
+    def features(self, split: str, positions: NDArray[np.int64]) -> Tensor | None:
+        """The pooled features (n, D), float32, of images at these positions with the weights of this moment.
+
+        They are kept for whoever begins with the same weights, also where stages learn later, so that a phase is served
+        nothing of them. All ranks must ask, and share the work. None where nothing is stored, or they do not fit.
+        """
+        trainer, backbone = self._trainer, self._backbone
+        assert trainer is not None
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self.store is None or getattr(data, "served", None) != self.served:
+            return None
+        rows = self.served(split, augmented=False)
+        whole = Place(len(backbone.names), pooled=True)
+        if rows is not None and rows.start == whole.after:
+            return rows.at(0, positions)
+        engine = Engine.of(trainer)
+        cut = self._cuts([whole], engine, self.store)[0]
+        if self.store.needed_bytes(cut, len(positions)) > self.store.max_bytes:
+            return None
+        began = time.perf_counter()
+        ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
+        found, computed = stored_rows(self.store, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
+        self._note("start", computed, time.perf_counter() - began, self.store)
+        return found.at(np.arange(len(positions)))
+
+    def _coming_phase(self, trainer: Trainer) -> int:
+        if trainer.state.fn != "fit":
+            return TEST
+        return self._unfreeze.upcoming(trainer) if trainer.training else self._unfreeze.phase
+
+    # ------------------------------------------------------------------ choices
+
+    def _of_phase(self, phase: int, store: Store) -> dict[Group, Served]:
+        """What serves a phase, computed where it is not stored yet."""
+        trainer, backbone = self._trainer, self._backbone
+        assert trainer is not None
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        groups = [group for group in self._groups(phase, store, data) if data.sizes[group.split]]  # val may be empty
+        places = self._places(phase)
+        engine = Engine.of(trainer)
+        kept: list[Cut] = []
+        if places and groups:
+            cuts = self._cuts(places, engine, store)
+            images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
+            left = store.max_bytes
+            for cut in cuts:  # the phase itself comes first
+                if (needed := store.needed_bytes(cut, images)) <= left:
+                    kept, left = [*kept, cut], left - needed
+        self._say(phase, groups, kept, store, data)
+        here = [cut for cut in kept if cut.place == places[0]]
+        if not here:
+            return {}
+        began = time.perf_counter()
+        ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
+        found, computed = served(store, backbone, data, groups, kept, engine=engine, ranks=ranks)
+        title = "test" if phase == TEST else self._unfreeze.phases[phase].title
+        self._note(title, computed, time.perf_counter() - began, store)
+        return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
+
+    def _cuts(self, places: Sequence[Place], engine: Engine, store: Store) -> list[Cut]:
+        with in_eval(self._backbone, max(place.after for place in places)):
+            return cuts_of(
+                self._backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
+                context=engine.context,
+            )  # fmt: skip
+
+    def _note(self, title: str, computed: int, seconds: float, store: Store) -> None:
+        self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
+        if computed:
+            log.info("store: %d images in %.1f s, into %s", computed, seconds, store.folder)
+
+    def _places(self, phase: int) -> list[Place]:
+        """What is worth storing in one pass: the border of the phase, and those of later ones in what stays closed."""
+        unfreeze, whole = self._unfreeze, len(self._backbone.names)
+        if phase == TEST:
+            borders = [min(self._border(number) for number in range(len(unfreeze.phases)))]
+        else:
+            borders, lowest = [], whole
+            for number in range(phase, len(unfreeze.phases)):
+                border = self._border(number)
+                if border <= lowest or number == phase:
+                    borders.append(border)
+                lowest = min(lowest, border)
+        if borders[0] == 0:
+            return []
+        return [Place(border, border == whole) for border in dict.fromkeys(borders) if border]
+
+    def _border(self, phase: int) -> int:
+        """How many leading stages have parameters, and none of them open in a phase."""
+        if phase not in self._borders:  # it is asked before each batch
+            self._borders[phase] = self._closed_stages(phase)
+        return self._borders[phase]
+
+    def _closed_stages(self, phase: int) -> int:
+        unfreeze, names = self._unfreeze, self._backbone.names
+        opened = unfreeze.opened(phase)
+        if self._runs_copies:  # of stages as they began: what was open meanwhile gives other activations than these
+            opened = opened.union(*(unfreeze.opened(before) for before in range(phase)))
+        for count, name in enumerate(names):
+            parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()
+            # one without any may hold dropout, which is as what is around it
+            if not parameters or not opened.isdisjoint(parameters):
+                return count
+        return len(names)
+
+    def _groups(self, phase: int, store: Store, data: Any) -> list[Group]:
+        if phase == TEST:
+            return [Group("test")]
+        if self._mixes:
+            return [Group("val")]
+        if data.augment is None:
+            return [Group("train"), Group("val")]
+        return [*([Group("train", store.views)] if store.views else []), Group("val")]
+
+    def _reason_against(self, trainer: Trainer, module: LightningModule, data: Any) -> str:
+        if self.store is None:
+            return "store=off"
+        if not isinstance(getattr(module, "backbone", None), Backbone):
+            return "the module has no backbone with stages"
+        if not all(hasattr(data, name) for name in ("contents", "plain_dataloader", "served", "augment")):
+            return f"{type(data).__name__} does not say what its images contain (contents, served)"
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            return "each device has a shard of each stage only"
+        return ""
+
+    def _say(self, phase: int, groups: Sequence[Group], kept: Sequence[Cut], store: Store, data: Any) -> None:
+        """What was chosen for each phase, and why: once, in one line."""
+        if phase == TEST or self._has_spoken:
+            return
+        self._has_spoken = True
+        names, stored = self._backbone.names, {cut.place.after for cut in kept}
+        said = []
+        for number, one in enumerate(self._unfreeze.phases):
+            border = self._border(number)
+            if border == 0:
+                what = f"from the images, {names[0]} learns"
+            elif border in stored:
+                what = "on stored features" if border == len(names) else f"on what {names[border - 1]} gave, stored"
+            else:
+                what = f"from the images: its border learns first or is too large (store.max_gib={store.max_gib:g})"
+            said.append(f"{one.title} {what}")
+        if self._mixes:
+            unused = "" if not store.views else f", store.views={store.views} is for images that are not mixed"
+            said.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
+        elif data.augment is not None:
+            views = (
+                f"{store.views} views of each training image" if store.views else "training images live (store.views=0)"
+            )
+            said.append(f"augmented: {views}")
+        images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
+        size = sum(store.needed_bytes(cut, images) for cut in kept) / 2**20
+        log.info("store: %s; %.1f MiB", "; ".join(said), size)
+
+    @property
+    def _runs_copies(self) -> bool:
+        assert self._trainer is not None
+        return bool(getattr(getattr(self._trainer.lightning_module, "regularizer", None), "runs_copies", False))
+
+    @property
+    def _mixes(self) -> bool:
+        """Whether training images are mixed with each other before they enter the backbone."""
+        assert self._trainer is not None
+        return getattr(self._trainer.lightning_module, "mix", None) is not None
+
+    @property
+    def _unfreeze(self) -> Unfreeze:
+        assert self._trainer is not None
+        callbacks: list[Callback] = self._trainer.callbacks  # type: ignore[attr-defined]
+        return next(one for one in callbacks if isinstance(one, Unfreeze))
+
+    @property
+    def _backbone(self) -> Backbone:
+        assert self._trainer is not None
+        backbone = self._trainer.lightning_module.backbone
+        assert isinstance(backbone, Backbone)
+        return backbone

@@ -1,0 +1,203 @@
+"""Is a command line right, key by key and value by value, before anything runs?"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from headstart.cli.checking.closest_name import hint, listed
+from headstart.cli.checking.config_signatures import MisfitError, check_nodes
+from headstart.cli.checking.override_errors import check_additions, check_deletions, explanation, override_keys
+from headstart.cli.checking.value_types import fits
+from headstart.cli.command_arguments import Arguments
+from headstart.cli.config_composition import Composed, Composer, plain
+from headstart.cli.error_messages import hydras_reason
+from headstart.cli.path_overrides import shell_like
+from headstart.cli.sweep_axes import Axis, axis
+from headstart.runs.folder.run_naming import study_folder
+from headstart.types import UserError
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A command line that is right."""
+
+    overrides: list[str]  # as Hydra must get them
+    multirun: bool
+    study: str  # the name of the folder that its runs lie in
+    cfg: DictConfig  # of the first job, with the hydra node
+    composer: Composer  # that has composed it
+    notes: tuple[str, ...] = ()  # what the user may not have meant, a line each
+
+
+def checked(arguments: Arguments) -> Checked:
+    """The command line, each key and value of its config compared with the signature that takes it.
+
+    Of a sweep, the first value of every axis together, and then each further value alone. Raises UserError.
+    """
+    try:
+        return _checked(arguments)
+    except OmegaConfBaseException as error:  # what is read here of Hydra's own keys leads nowhere
+        raise UserError(hydras_reason(error)) from error
+
+
+def _checked(arguments: Arguments) -> Checked:
+    _check_empty(arguments.overrides)
+    composer = Composer(arguments.flags)
+    multirun = "--multirun" in arguments.flags
+    overrides = shell_like(arguments.overrides, multirun)
+    parsed = [_parsed(composer, override) for override in overrides]
+    base = _composed(composer, _first_values(composer, parsed))
+    if base.cfg.hydra.mode == RunMode.MULTIRUN and not multirun:  # a study says so itself
+        multirun = True
+        overrides = shell_like(arguments.overrides, multirun)
+        parsed = [_parsed(composer, override) for override in overrides]
+    check_additions(composer, base, parsed)
+    check_deletions(base, parsed)
+    if not multirun:
+        _check_single(parsed)
+    axes = _axes(composer, base, parsed) if multirun else []
+    fixed = [override for override, one in zip(overrides, parsed, strict=True) if not one.is_sweep_override()]
+    if axes:
+        base = _composed(composer, [*fixed, *(one.overrides[0] for one in axes)])
+    _check_config(composer, base, fixed, arguments.runs)
+    for one in axes:
+        others = [other.overrides[0] for other in axes if other is not one]
+        for override in one.overrides[1:]:
+            _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
+    swept = [one.key for one in axes]
+    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer, _repeated(parsed))
+
+
+def _check_empty(overrides: list[str]) -> None:
+    """Raise UserError where nothing stands behind a key: an empty path, say, would mean the working folder."""
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if equals and not value.strip() and not key.startswith("~"):
+            plain = key.lstrip("+")
+            raise UserError(
+                f"{key}= gives no value; is a shell variable not set? For none write {plain}=null, for an empty text "
+                f"{plain}=\\'\\'"
+            )
+
+
+def check_started(cfg: DictConfig) -> None:
+    """Raise MisfitError where a value that only a started job knows, such as ${run_dir}, does not fit."""
+    config = plain(Composed(cfg, (), frozenset()))
+    nodes = frozenset(key for key, value in config.values.items() if isinstance(value, dict) or value is None)
+    try:
+        check_nodes(config, nodes, [])
+    except MisfitError:
+        raise
+    except UserError:  # a run of an earlier version, which has other keys, is resumed
+        return
+
+
+def _repeated(parsed: list[Override]) -> tuple[str, ...]:
+    """A line for each key that has several values, of which Hydra takes the last: for scripts that add to a command."""
+    given: dict[str, list[str]] = {}
+    for one in parsed:
+        if not one.is_delete():
+            given.setdefault(one.get_key_element().lstrip("+"), []).append(one.input_line or "")
+    return tuple(
+        f"{key} is given {len(lines)} times ({', '.join(lines)}), and the last one counts; to run each: -m "
+        f"{key}={','.join(line.partition('=')[2] for line in lines)}"
+        for key, lines in given.items()
+        if len(set(lines)) > 1
+    )
+
+
+def _parsed(composer: Composer, override: str) -> Override:
+    if not override:
+        raise UserError("overrides are written key=value, got ''; is it a shell variable that is not set?")
+    if "=" not in override and not override.startswith("~"):
+        tasks = composer.options("task") if composer.is_group("task") else []
+        if override in tasks:
+            raise UserError(f"overrides are written key=value, got {override}; did you mean task={override}?")
+        near = hint(override, tasks, "task={}") or "; try: headstart --help"
+        raise UserError(f"overrides are written key=value, got {override}{near}")
+    try:
+        parsed = composer.parsed(override)
+    except Exception as error:
+        raise UserError(f"cannot read {override}: {hydras_reason(error)}; try: headstart --help") from error
+    if not parsed.key_or_group:  # Hydra's grammar has keys of no length
+        raise UserError(f"overrides are written key=value, got {override}, which has no key; try: headstart --help")
+    return parsed
+
+
+def _first_values(composer: Composer, parsed: list[Override]) -> list[str]:
+    return [axis(composer, one).overrides[0] if one.is_sweep_override() else one.input_line or "" for one in parsed]
+
+
+def _check_single(parsed: list[Override]) -> None:
+    for one in parsed:
+        if one.is_sweep_override():
+            raise UserError(
+                f"{one.input_line} gives several values to one run; add -m to run each, "
+                f"or write a list: {one.get_key_element()}=[...]"
+            )
+
+
+def _axes(composer: Composer, base: Composed, parsed: list[Override]) -> list[Axis]:
+    """What varies: the study's own parameters, unless the command line sets them, and the command line's."""
+    params = OmegaConf.select(base.cfg, "hydra.sweeper.params") or {}
+    of_study = {str(key): f"{key}={value}" for key, value in params.items()}
+    given = {one.get_key_element() for one in parsed}
+    studied = [_parsed(composer, override) for key, override in of_study.items() if key not in given]
+    axes = [axis(composer, one) for one in [*studied, *parsed] if one.is_sweep_override()]
+    fixed = [Axis(one.get_key_element(), one.key_or_group, (one.get_value_string(),)) for one in studied]
+    return axes + [one for one in fixed if one.key not in {other.key for other in axes}]
+
+
+def _composed(composer: Composer, overrides: list[str]) -> Composed:
+    try:
+        return composer.composed(overrides)
+    except Exception as error:
+        raise explanation(composer, overrides, error) from error
+
+
+def _check_value(composer: Composer, base: Composed, one: Axis, override: str, others: list[str], runs: bool) -> None:
+    if composer.is_group(one.group_or_key) or "@" in one.key or one.key.startswith("~"):
+        _check_config(composer, _composed(composer, [*others, override]), others, runs)
+        return
+    value = composer.parsed(override).value()  # a key's value changes nothing else: no need to compose again
+    cfg = deepcopy(base.cfg)
+    OmegaConf.update(cfg, one.group_or_key, value, force_add=True)
+    _check_config(composer, Composed(cfg, base.files, base.mounts), others, runs)
+
+
+def _check_config(composer: Composer, composed: Composed, fixed: list[str], runs: bool) -> None:
+    config = plain(composed)
+    try:
+        check_nodes(config, composed.mounts, override_keys(composer, composed))
+    except MisfitError as misfit:
+        raise UserError(f"{misfit}{_default(composer, misfit, fixed)}") from misfit
+    if runs and config.missing:
+        raise UserError(_needed(composer, composed, config.missing))
+
+
+def _default(composer: Composer, misfit: MisfitError, fixed: list[str]) -> str:
+    """`; the default is ...`, where the options chosen have one for the value that did not fit."""
+    groups = [text for text in fixed if composer.is_group(composer.parsed(text).key_or_group)]
+    try:
+        value = OmegaConf.select(composer.composed(groups).cfg, misfit.path)
+    except Exception:  # the command line has a second mistake; one at a time
+        return ""
+    usual = isinstance(value, str | int | float) and fits(value, misfit.kind) and "did you mean" not in str(misfit)
+    shown = str(value).lower() if isinstance(value, bool) else value
+    return f"; the default is {misfit.path}={shown}" if usual else ""
+
+
+def _needed(composer: Composer, composed: Composed, missing: tuple[str, ...]) -> str:
+    path = missing[0]
+    comment = composer.comment(composed, path.rpartition(".")[2])
+    what = f" is needed: {comment}" if comment else " is needed"
+    task = composed.cfg.get("task")
+    command = "headstart" if task in (None, "fit") else f"headstart task={task}"
+    rest = f"; also needed: {listed(missing[1:])}" if missing[1:] else ""
+    return f"{path}{what}; try: {command} {path}=...{rest}"

@@ -1,0 +1,264 @@
+"""What comes of a command line that Hydra runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO, cast
+
+import hydra
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from headstart.cli.command_arguments import Arguments
+from headstart.cli.command_check import Checked, checked
+from headstart.cli.config_composition import VERSION_BASE
+from headstart.cli.error_messages import (
+    hydras_reason,
+    is_users,
+    no_room,
+    one_line,
+    printable,
+    show_trace,
+    unwritable,
+)
+from headstart.cli.job_folders import JobFolders, keep_finished
+from headstart.cli.run_job import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
+from headstart.runs.folder.run_naming import STUDY
+from headstart.system import rank_environment
+from headstart.system.conf_folder import conf_dir
+from headstart.system.credential_masking import masked
+from headstart.types import DivergedError
+
+ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
+
+
+def exit_code(arguments: Arguments, trace: bool) -> int:
+    """The exit code of checking and running a command line; what went wrong is on stderr by then.
+
+    Raises UserError where the command line is wrong, before anything is made.
+    """
+    with working_folder_importable():
+        found = checked(arguments) if arguments.composes else None
+        for note in found.notes if found is not None and rank_environment.rank() == 0 else ():
+            _say(note)
+        started_ns = time.time_ns()
+        FAILURES.clear()
+        VALUES.clear()
+        _forget_reports()
+        with _as_hydra_expects(arguments, found):
+            sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
+            error = _error_of_hydra(arguments, found)
+        if found is None or not found.multirun or not arguments.runs:
+            return code_of_single(error, trace)
+        return _code_of_multirun(found, sweep, started_ns, error, trace)
+
+
+def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | None:
+    """The exception that ended the run, None where there was none."""
+    try:
+        if found is not None and arguments.runs:
+            _run(found, [*found.overrides, *_of_later_rank(found)])
+        else:
+            hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
+    except Exception as error:
+        if reader_is_gone(error):
+            raise
+        return error
+    return None
+
+
+def _run(found: Checked, overrides: list[str]) -> None:
+    """Do what hydra.main does with a command that runs, but for composing the config twice more.
+
+    It does so to learn the mode, and for the job: of a single run, the check has composed it already.
+    """
+    composer = found.composer
+    own = Hydra.create_main_hydra2("headstart", composer.loader.get_search_path())
+    try:
+        own.config_loader = composer.loader
+        if found.multirun:
+            # as Hydra has it: who asks for a multirun gets one, whatever the config says
+            mode = OmegaConf.select(found.cfg, "hydra.mode")
+            asked = [] if mode == RunMode.MULTIRUN else ["hydra.mode=MULTIRUN"]
+            own.multirun(composer.config_name, job, [*overrides, *asked])
+        else:
+            keep_finished(found.cfg, JobFolders().checked(found.cfg))
+            composer.loader.ready = (found.overrides, found.cfg)
+            own.run(composer.config_name, job, overrides)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def code_of_single(error: Exception | None, trace: bool) -> int:
+    if error is None:
+        return 0
+    if trace:
+        show_trace(error)
+    if not FAILURES:  # the job did not begin
+        _say(f"error: {hydras_reason(error)}")
+        return 1 if no_room(error) or unwritable(error) else 2
+    failure = FAILURES[-1]
+    _say(f"error: {failure.message}")
+    if failure.error is not None and is_users(failure.error):
+        return 2
+    if isinstance(failure.error, DivergedError):
+        return 1
+    if failure.folder is not None:
+        _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
+    elif not trace:
+        _say("for the full trace run with --trace")
+    return 1
+
+
+def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool) -> int:
+    failures = [*FAILURES, *failures_elsewhere(sweep, started_ns)]
+    if trace:
+        for failure in failures:
+            if failure.error is not None:
+                show_trace(failure.error)
+    if error is not None and not any(failure.error in (error, None) for failure in failures):
+        if trace:
+            show_trace(error)
+        _say(f"error: {hydras_reason(error)}")
+        if not failures:
+            _remove_leftover(sweep, started_ns)
+            return 1 if no_room(error) or unwritable(error) else 2
+    reported = _is_reported(found, sweep, trace)
+    if rank_environment.rank() == 0 and len(VALUES) >= ALIKE and len(set(VALUES)) == 1:
+        objective = found.cfg.get("objective")
+        _say(
+            f"warning: all {len(VALUES)} jobs gave the same value, {VALUES[0]:.4g} (objective={objective}), by which "
+            f"no sweeper can choose; try objective={'best_trained' if objective == 'last' else 'last'}, or look "
+            "whether what varies is read at all"
+        )
+    if failures:
+        diverged = [failure for failure in failures if isinstance(failure.error, DivergedError)]
+        failed = [failure for failure in failures if failure not in diverged]
+        if failed:
+            _say(f"jobs that failed: {len(failed)}; the full trace of each is in its {ERROR_FILE}")
+        for failure in failed:
+            _say(f"  {shown(failure)}")
+        if diverged:
+            _say(f"jobs whose training diverged: {len(diverged)}")
+        for failure in diverged:
+            _say(f"  {failure.message}")
+    return 0 if reported and not failures and error is None else 1
+
+
+def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
+    """Whether the report of a sweep is there, where it is wanted.
+
+    Hydra asks for it only where no job failed, and turns its errors into warnings.
+    """
+    if rank_environment.rank() > 0:  # rank 0 writes it
+        return True
+    from headstart.report import multirun_hook
+
+    if (
+        found.cfg.get("task") not in multirun_hook.REPORTED
+        or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None
+    ):
+        return True
+    if not multirun_hook.written and not multirun_hook.failures:
+        multirun_hook.report_at_end(sweep)
+    for error in multirun_hook.failures:
+        if trace:
+            show_trace(error)
+        _say(f"error: no report of {sweep}: {one_line(error)}")
+    return not multirun_hook.failures
+
+
+def _forget_reports() -> None:
+    multirun_hook = sys.modules.get(
+        "headstart.report.multirun_hook"
+    )  # of an earlier command in this process, as in tests
+    if multirun_hook is not None:
+        multirun_hook.written.clear()
+        multirun_hook.failures.clear()
+
+
+def _remove_leftover(sweep: Path, started_ns: int) -> None:
+    """Take away what Hydra made before it found that a combination of values gives no config."""
+    file = sweep / "multirun.yaml"
+    if (
+        rank_environment.rank() == 0
+        and file.exists()
+        and file.stat().st_mtime_ns >= started_ns
+        and [*sweep.iterdir()] == [file]
+    ):
+        file.unlink()
+        sweep.rmdir()
+
+
+def _say(text: str) -> None:
+    # a name of a file or a value can hold what a terminal obeys
+    print("\n".join(printable(line) for line in f"headstart: {masked(text)}".split("\n")), file=sys.stderr)
+
+
+@contextmanager
+def working_folder_importable() -> Iterator[None]:
+    # a console script does not have the working folder on its path, so `_target_: my_module.MyBackbone` would
+    # not be found; at the end, so that a file there hides no installed module
+    here, before = str(Path.cwd()), list(sys.path)
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _of_later_rank(found: Checked) -> list[str]:
+    """What keeps a rank that torchrun or SLURM has started out of the way of rank 0: no lines, files of its own."""
+    if rank_environment.rank() == 0:
+        return []
+    quiet = [f"hydra/{name}=disabled" for name in ("job_logging", "hydra_logging")]
+    folder = OmegaConf.select(found.cfg, "hydra.output_subdir")
+    own = [] if folder is None else [f"hydra.output_subdir={folder}/rank{rank_environment.rank()}"]
+    given = {override.partition("=")[0] for override in found.overrides}
+    return [override for override in [*quiet, *own] if override.partition("=")[0] not in given]
+
+
+@contextmanager
+def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[None]:
+    overrides = arguments.overrides if found is None else found.overrides
+    argv, stderr = sys.argv, sys.stderr
+    variables = {"HYDRA_FULL_ERROR": "1"}  # or Hydra prints its own text and exits, and no exception comes here
+    if found is not None:
+        variables[STUDY] = found.study
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    later = [] if found is None else _of_later_rank(found)
+    sys.argv = [argv[0], *arguments.for_hydra([*overrides, *later])]
+    sys.stderr = cast(TextIO, _WithoutHydrasLine(stderr))
+    try:
+        yield
+    finally:
+        sys.argv, sys.stderr = argv, stderr
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class _WithoutHydrasLine:
+    """stderr without the line that Hydra writes there about a failed job: headstart says it better."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if text.startswith("Error executing job with overrides:"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)

@@ -1,0 +1,194 @@
+"""One job: its task, called in the folder where the command was started, and what is left of its failure."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from headstart.cli import garbage_collection
+from headstart.cli.command_check import check_started
+from headstart.cli.error_messages import is_users, one_line, root_cause
+from headstart.runs.folder.folder_ownership import TakenError
+from headstart.runs.folder.run_naming import register
+from headstart.runs.saved.config_signature import sign
+from headstart.runs.saved.config_writing import hide_credentials
+from headstart.system import rank_environment, stop_signals
+from headstart.system.credential_masking import mask_logs, masked, remember
+from headstart.system.stop_signals import Interruption
+from headstart.types import DivergedError
+
+ERROR_FILE = "error.txt"
+
+register()  # at import: a launcher's other process unpickles `job` and asks for the folder's name first
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed."""
+
+    folder: Path | None  # None where the task has no folder of its own
+    message: str
+    error: BaseException | None  # None where it happened in another process
+
+
+FAILURES: list[Failure] = []  # of this process, since the command began
+VALUES: list[float] = []  # what its jobs gave a sweeper
+
+
+def job(cfg: DictConfig, *, is_resumed: bool = False) -> object:
+    """What the chosen task returns: the function that `cfg.<task>._target_` names, called with the config.
+
+    Where it fails, the full trace is written to error.txt in the run's folder; the error goes on to Hydra. A rank
+    that torchrun or SLURM has started ends there. A job whose training diverged is none of that: it has its result,
+    counts as failed, and in a sweep gives nan. is_resumed: the folder's config was read from there, not composed.
+    """
+    mask_logs()
+    remember(OmegaConf.to_container(cfg, resolve=False))
+    with _where_the_command_was_started():
+        return _result(cfg, is_resumed)
+
+
+def _result(cfg: DictConfig, is_resumed: bool) -> object:
+    folder = _run_folder()
+    if folder is not None and not is_resumed:
+        _keep_own(folder)
+    file = ERROR_FILE if rank_environment.rank() == 0 else f"error-rank{rank_environment.rank()}.txt"
+    if folder is not None:
+        (folder / file).unlink(missing_ok=True)
+    try:
+        check_started(cfg)
+        # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
+        task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
+        garbage_collection.look_again()
+        result: object = task(cfg=cfg)
+        stop_signals.check()  # a library may have swallowed what the signal raised
+    except Interruption as stop:
+        stop.advice = _to_go_on(cfg, folder)
+        raise
+    except Exception as error:
+        if reader_is_gone(error):
+            raise
+        if stop_signals.asked():  # it follows from the signal, as where a worker has had it too
+            later = stop_signals.interruption()
+            later.advice = _to_go_on(cfg, folder)
+            raise later from error
+        failure = Failure(folder, one_line(error), error)
+        FAILURES.append(failure)
+        if folder is not None and not isinstance(root_cause(error), TakenError):
+            is_told = isinstance(error, DivergedError)
+            text = masked(f"{error}\n" if is_told else "".join(traceback.format_exception(error)))
+            with suppress(OSError):  # on a full disk the message is all that is left
+                (folder / file).write_text(text, encoding="utf-8")
+        if isinstance(error, DivergedError) and HydraConfig.get().mode == RunMode.MULTIRUN:
+            if rank_environment.rank() == 0:
+                print(f"headstart: {failure.message}", file=sys.stderr)
+            return math.nan
+        if rank_environment.launcher() is not None and not isinstance(error, DivergedError):
+            _leave_the_other_ranks(failure)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # the others go on; the list comes at the end
+            print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
+        raise
+    if isinstance(result, float) and math.isfinite(result):
+        VALUES.append(result)
+    return result
+
+
+@contextmanager
+def _where_the_command_was_started() -> Iterator[None]:
+    """Undo hydra.job.chdir=true: data, source models and trials lie where the command's relative paths lead."""
+    here, started_in = Path.cwd(), Path(HydraConfig.get().runtime.cwd)
+    if not HydraConfig.get().job.chdir or not started_in.is_dir():
+        yield
+        return
+    os.chdir(started_in)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+def _to_go_on(cfg: DictConfig, folder: Path | None) -> str:
+    if cfg.task != "fit" or folder is None:
+        return ""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return "to go on, give the same command with resume=auto"
+    return f"to go on: headstart resume={relative(folder)}"
+
+
+def _keep_own(folder: Path) -> None:
+    """Let what Hydra has just written into a run's folder, and into its sweep's, hold no credentials, and be signed."""
+    hydra = HydraConfig.get()
+    for name in ("config.yaml", "overrides.yaml", "hydra.yaml"):
+        hide_credentials(folder / str(hydra.output_subdir) / name)
+    if rank_environment.rank() > 0:
+        return
+    if hydra.mode == RunMode.MULTIRUN:
+        hide_credentials(Path(hydra.sweep.dir) / "multirun.yaml")
+    config = folder / str(hydra.output_subdir) / "config.yaml"
+    if config.is_file():
+        sign(config)
+
+
+def reader_is_gone(error: BaseException) -> bool:
+    """Whether an error is that nobody reads what this process prints, as after `| head`: no failure of the job."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file of the system's
+        return False
+    poll = select.poll()
+    poll.register(stdout, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))  # else it is another pipe
+
+
+def _leave_the_other_ranks(failure: Failure) -> NoReturn:
+    """End this process at once, so that its launcher ends the other ranks.
+
+    They wait for it in the middle of this job: were it to go on to the next one, they would answer each other
+    about different jobs. Python's own end may wait for them, too.
+    """
+    assert failure.error is not None
+    print(f"headstart: error: rank {rank_environment.rank()}: {shown(failure)}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(2 if is_users(failure.error) else 1)
+
+
+def shown(failure: Failure) -> str:
+    """Folder and message."""
+    return f"{relative(failure.folder)}: {failure.message}" if failure.folder else failure.message
+
+
+def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
+    """The jobs below a folder that failed in other processes since then, as their files say."""
+    here = {failure.folder for failure in FAILURES}
+    found = []
+    for file in sorted(sweep.resolve().glob(f"*/{ERROR_FILE}")):
+        if file.parent not in here and file.stat().st_mtime_ns >= since_ns:
+            lines = file.read_text(encoding="utf-8").strip().splitlines()
+            found.append(Failure(file.parent, lines[-1] if lines else "no message", None))
+    return found
+
+
+def _run_folder() -> Path | None:
+    hydra = HydraConfig.get()
+    return Path(hydra.runtime.output_dir) if hydra.output_subdir is not None else None
+
+
+def relative(path: Path) -> Path:
+    """From the working folder on, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

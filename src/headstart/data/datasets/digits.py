@@ -1,0 +1,126 @@
+"""Which handwritten digits does scikit-learn ship?"""
+
+from __future__ import annotations
+
+import gzip
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Interval
+from numpy.typing import NDArray
+from PIL import Image
+
+from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.splits.class_division import checked_labels, without_fold
+from headstart.data.transforms.augmentation import Augmentation
+from headstart.types import Pixels, UserError
+
+TEST = 72  # images a class: 40 % of the 1,797
+VAL = 50  # at least
+LARGEST_SHOTS = 52  # of the rarest digit, 8, there are 174 images
+SIZE = 32
+
+
+class Digits(InMemory):
+    """The 1,797 digits of 8x8 pixels from scikit-learn, at 32x32, `shots` of each class to train on.
+
+    The 720 test images are the same for every seed. The seed orders the others: the first `shots` of each
+    class are for training (a seed's 5 shots are among its 10), the rest for validation, 50 of each class at
+    least; null = all but those 50 for training. val_shots: of what would be for validation the last ones of each class,
+    the same for every number of shots (a seed's 2 are among its 5); 0 = none, null = all. fold, folds: what is not for
+    the test is dealt out by the seed into `folds` equal parts, and this one is for validation.
+
+    Raises UserError where there are not so many shots or val_shots, and as
+    headstart.data.splits.class_division.checked_labels.
+    Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits (UCI), its test part.
+    """
+
+    def __init__(
+        self,
+        *,
+        shots: Annotated[int, Interval(ge=1, le=52)] | None,
+        val_shots: Annotated[int, Interval(ge=0, le=101)] | None,
+        fold: Annotated[int, Ge(0)] | None,
+        folds: Annotated[int, Ge(2)],
+        batch_size: Annotated[int, Ge(1)],
+        num_workers: Annotated[int, Ge(0)],
+        augment: Augmentation | None,
+        pixels: Pixels,
+        seed: Annotated[int, Ge(0)],
+    ) -> None:
+        super().__init__(
+            class_names=tuple("0123456789"),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            augment=augment,
+            pixels=pixels,
+            seed=seed,
+        )
+        checked_labels(shots=None, fraction=None, fold=fold, folds=folds, val_shots=val_shots)
+        if shots is not None and not 1 <= shots <= LARGEST_SHOTS:
+            raise UserError(
+                f"shots must be between 1 and {LARGEST_SHOTS} images a class, or null for all that val "
+                f"and test leave, got {shots}; try shots={min(max(shots, 1), LARGEST_SHOTS)}"
+            )
+        most = VAL + LARGEST_SHOTS - (LARGEST_SHOTS if shots is None else shots)
+        if val_shots is not None and val_shots > most:
+            beside = "null" if shots is None else shots
+            raise UserError(
+                f"val_shots must be between 0 and {most} images a class beside shots={beside}, or null for all that "
+                f"are left, got {val_shots}; try val_shots={most}"
+            )
+        self.shots, self.val_shots, self.fold, self.folds = shots, val_shots, fold, folds
+
+    def load(self) -> dict[str, Labelled]:
+        image, label = handwritten()
+        fixed, seeded = shuffled(image, "test"), shuffled(image, f"seed {self.seed}")
+        parts: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+        for digit in range(10):
+            test = [i for i in fixed if label[i] == digit][:TEST]
+            pool = [i for i in seeded if label[i] == digit and i not in set(test)]
+            train, val = self._divided(pool)
+            parts["train"] += train
+            parts["val"] += val
+            parts["test"] += test
+        return {name: Labelled(image[part], label[part]) for name, part in parts.items()}
+
+    def _divided(self, pool: list[int]) -> tuple[list[int], list[int]]:
+        """What of a class's images is for training and for validation; pool: in the seed's order."""
+        if self.fold is not None:
+            train, val = without_fold(pool, self.fold, self.folds)
+            if self.shots is not None and len(train) < self.shots:
+                raise UserError(
+                    f"shots={self.shots} images a class are more than folds={self.folds} leave of the rarest digit, "
+                    f"{len(train)}; try shots={len(train)} or folds={self.folds + 1}"
+                )
+            return train[: self.shots], val
+        shots = len(pool) - VAL if self.shots is None else self.shots
+        train, val = pool[:shots], pool[shots:]
+        return train, val if self.val_shots is None else val[len(val) - self.val_shots :]
+
+
+def handwritten() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All images, white on black, and their digits: (1797, 32, 32) and (1797,)."""
+    table = _table()
+    grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    # smooth, as nearest neighbours would draw edges that no pen and no font has
+    enlarged = [np.asarray(Image.fromarray(small).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for small in grey]
+    return np.stack(enlarged), table[:, -1].astype(np.int64)
+
+
+def _table() -> NDArray[np.float64]:
+    """What sklearn.datasets.load_digits reads, without half a second for importing it: (1797, 64 pixels and digit)."""
+    package = find_spec("sklearn")
+    assert package is not None  # a dependency of ours
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as lines:
+        return np.loadtxt(lines, delimiter=",")
+
+
+def shuffled(image: NDArray[np.uint8], key: str) -> list[int]:
+    """All positions, sorted by the hash of key and image: chance that no version of a library can change."""
+    digest = [sha256(key.encode() + one.tobytes()).digest() for one in image]
+    return sorted(range(len(digest)), key=digest.__getitem__)

@@ -1,0 +1,135 @@
+"""What does a run see that learns from a labelled source and from a target without labels?"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.labelled_split import Split
+from headstart.data.datasets.webdataset import WebDataset
+from headstart.data.splits.few_labels import FewLabels, renumbered
+from headstart.data.splits.hidden_labels import Unlabelled, WithLabels
+from headstart.system.name_listing import first_few
+from headstart.types import UserError
+
+LISTED = 8  # classes that an error names
+
+
+class Domains(Images):
+    """Training and validation images of the source, each batch with target images as its companion; the target's test.
+
+    The companion's labels are hidden. unlabelled: the training images are the target's, without their labels, and the
+    companion is the source, or none. hidden: the target's train and val without labels. target_labels: of so many
+    target images of each class come labels, too, with each batch; these are among the unlabelled ones as before.
+    Classes are matched by name and numbered as the source's. Raises UserError where the two have other classes, or the
+    target's images are drawn by their labels.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Images,
+        target: Images,
+        unlabelled: bool = False,
+        brings_companion: bool = True,
+        target_labels: Annotated[int, Ge(0)] = 0,
+    ) -> None:
+        if any(isinstance(data, WebDataset) for data in (source, target)):
+            raise UserError("adaptation needs images that it can look up, not streams; take another data set")
+        checked_classes(source.class_names, target.class_names)
+        for setting in ("shots", "val_shots"):
+            if (count := getattr(target, setting, None)) is not None:
+                raise UserError(
+                    f"adaptation has no labels of the target to draw images by, got target.{setting}={count}; "
+                    f"try target.{setting}=null"
+                )
+        main = target if unlabelled else source
+        super().__init__(
+            class_names=source.class_names,
+            batch_size=main.batch_size,
+            num_workers=main.num_workers,
+            augment=main.augment,
+            pixels=main.pixels,
+            seed=main.seed,
+            sampler=None if unlabelled else main.sampler,
+        )
+        self._source, self._target = source, target
+        self.hidden, self.unlabelled = Unlabelled(target), unlabelled
+        self._train = self.hidden if unlabelled else source
+        companion = source if unlabelled else self.hidden
+        self.companion = companion if brings_companion else None
+        if target_labels:
+            self.labelled = FewLabels(target, per_class=target_labels, class_names=source.class_names)
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        return self.load()  # in the order of their own data sets, which `names` has too
+
+    def load(self) -> dict[str, Split]:
+        test = self._target.splits["test"]
+        self.duplicates = self._target.duplicates
+        label = renumbered(test.label, self._target.class_names, self.class_names)
+        return {
+            "train": self._train.splits["train"],
+            "val": self._source.splits["val"],
+            "test": WithLabels(test, label),
+        }
+
+    def names(self, split: str) -> list[str]:
+        """What each image of a split is called. Raises UserError where there is no such split."""
+        return {"train": self._train, "test": self._target}.get(split, self._source).names(split)
+
+
+def paired(
+    source: Images,
+    target: Images,
+    *,
+    main: Literal["source", "target", "unlabelled"],
+    brings_companion: bool = True,
+    target_labels: Annotated[int, Ge(0)] = 0,
+) -> Images:
+    """The data of a run that is about one of the two, whose training batches have a companion from the other.
+
+    main: as headstart.adaptation.adaptation says. brings_companion: of an unlabelled main, whether the source's
+    training images come along. target_labels: as Domains says. Raises UserError, as Domains says, and where one of
+    them cannot be paired.
+    """
+    for name, data in (("source", source), ("target", target)):
+        if not isinstance(data, Images):
+            raise UserError(
+                f"to learn from two data sets at once, each must be a headstart.data.datasets.image_datamodule.Images, "
+                f"{name} is {type(data).__name__}"
+            )
+        if getattr(data, "multi_label", False) and (name, main) != ("target", "target"):
+            raise UserError(
+                f"to learn from two data sets at once, images of the {name} must be each of one class, and they may "
+                "have several labels"
+            )
+    if main != "target":
+        unlabelled = main == "unlabelled"
+        return Domains(
+            source=source, target=target, unlabelled=unlabelled, brings_companion=brings_companion or not unlabelled,
+            target_labels=target_labels,
+        )  # fmt: skip
+    if target_labels:
+        raise UserError(
+            f"target_labels={target_labels} is for an adaptation to a target without labels; where all labels of the "
+            "target are read, target.shots says how many images of each class there are"
+        )
+    target.companion = source
+    return target
+
+
+def checked_classes(source: tuple[str, ...], target: tuple[str, ...]) -> None:
+    """Raises UserError where the two do not have the same classes."""
+    if set(source) == set(target):
+        return
+    alone = sorted(set(source) ^ set(target))
+    raise UserError(
+        "adaptation needs the same classes in source and target, matched by name; the source has "
+        f"{first_few(source, LISTED)}; the target has {first_few(target, LISTED)}; only one of them has "
+        f"{first_few(alone, LISTED)}"
+    )

@@ -1,0 +1,48 @@
+"""Which few images of a data set come with their labels, where all others come without?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.labelled_split import Labels, Split
+from headstart.data.splits.class_division import shuffled
+from headstart.data.splits.hidden_labels import WithLabels
+from headstart.types import UserError
+
+
+class FewLabels(Images):
+    """`per_class` training images of each class of another data set, numbered as class_names says; no other split.
+
+    The seed orders the images of a class, so that its 3 are among its 5. They are loaded and augmented as the others.
+    Raises UserError, at the first look, where a class has fewer.
+    """
+
+    def __init__(self, data: Images, *, per_class: Annotated[int, Ge(1)], class_names: tuple[str, ...]) -> None:
+        super().__init__(**data.settings() | {"class_names": class_names})
+        self._data, self.per_class = data, per_class
+
+    def load(self) -> dict[str, Split]:
+        split, names = self._data.splits["train"], self._data.names("train")
+        turn = {name: number for number, name in enumerate(shuffled(names, f"labels, seed {self.seed}"))}
+        order = np.argsort([turn[name] for name in names], kind="stable")
+        chosen = [order[split.label[order] == number][: self.per_class] for number in range(self.num_classes)]
+        for name, found in zip(self._data.class_names, chosen, strict=True):
+            if len(found) < self.per_class:
+                raise UserError(
+                    f"target_labels={self.per_class} labelled images of each class are needed, {name} has {len(found)} "
+                    f"training images; try target_labels={max(len(found), 1)}"
+                )
+        few = split.taken(np.concatenate(chosen))
+        return {"train": WithLabels(few, renumbered(few.label, self._data.class_names, self.class_names))}
+
+
+def renumbered(label: Labels, named: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
+    """Labels (N,) of the classes `named` as those of the same classes in the order `wanted`."""
+    number = np.array([wanted.index(name) for name in named])
+    found: NDArray[np.int64] = number[label.astype(np.int64)]
+    return found

@@ -1,0 +1,186 @@
+"""Groups of images, such as those of one patient or one site, that must stay in one split."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.splits.class_division import Copies, checked_labels, chosen_files, drawn
+from headstart.data.splits.stratification import stratified
+from headstart.system.name_listing import first_few
+from headstart.types import UserError
+
+Groups = Mapping[str, str]  # file -> its group
+
+log = logging.getLogger(__name__)
+
+
+def groups_by_pattern(names: Iterable[str], pattern: str) -> dict[str, str]:
+    """The group of each file: what the first group of a regular expression finds in its path.
+
+    Raises UserError where the pattern is none, has no group, or a path does not match.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"group_pattern must be a regular expression, got {pattern!r} ({error})") from error
+    if compiled.groups < 1:
+        raise UserError(
+            f"group_pattern must have a group in brackets that finds the patient, site or burst in a path, got "
+            f"{pattern!r}; as in target.group_pattern='(patient\\d+)'"
+        )
+    found, without = {}, []
+    for name in names:
+        match = compiled.search(name)
+        if match and match[1]:
+            found[name] = match[1]
+        else:
+            without.append(name)
+    if without:
+        raise UserError(
+            f"group_pattern must match the path of each image, {pattern!r} finds no group in {len(without)} of "
+            f"{len(without) + len(found)}: {first_few(without)}; an image of its own may be a group"
+        )
+    return found
+
+
+def with_copies(groups: Groups, copies: Copies) -> dict[str, str]:
+    """The same groups, those that share an image joined to one, which is called as the first of them."""
+    parent: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while (above := parent.get(group, group)) != group:
+            group = above
+        return group
+
+    first: dict[str, str] = {}  # image -> a group that has it
+    for name in sorted(copies):
+        one = root(groups[name])
+        other = root(first.setdefault(copies[name], one))
+        low, high = sorted((one, other))
+        if low != high:
+            parent[high] = low
+    return {name: root(group) for name, group in groups.items()}
+
+
+def cut_groups(
+    names: Sequence[str],
+    shares: Sequence[float],
+    key: str,
+    least: Sequence[int],
+    *,
+    label: Mapping[str, Sequence[int]],
+    groups: Groups,
+) -> list[list[str]]:
+    """Files in as many parts as there are shares, each group in one of them; stratified by the classes.
+
+    least: how many groups of a class each part needs, as far as there are so many. label: the classes of each file, by
+    their numbers.
+    """
+    called = sorted({groups[name] for name in names})
+    number = {group: at for at, group in enumerate(called)}
+    classes = 1 + max((one for of in label.values() for one in of), default=0)
+    counts = np.zeros((len(called), classes), np.int32)
+    sizes: NDArray[np.int64] = np.zeros(len(called), np.int64)
+    for name in names:
+        row = number[groups[name]]
+        sizes[row] += 1
+        counts[row, list(label[name])] += 1
+    parts = stratified(called, counts, shares, key, sizes, least)
+    part_of = {called[row]: part for part, rows in enumerate(parts) for row in rows}
+    found: list[list[str]] = [[] for _ in shares]
+    for name in names:
+        found[part_of[groups[name]]].append(name)
+    return found
+
+
+def divided_groups(
+    found: Mapping[str, Mapping[str, Sequence[str]]],
+    *,
+    groups: Groups,
+    val_share: float,
+    test_share: float,
+    shots: int | None,
+    val_shots: int | None,
+    seed: int,
+    fraction: float | None,
+    fold: int | None,
+    folds: int,
+) -> list[dict[str, list[str]]]:
+    """Of each class its files for train, val and test, as class_division.divided, but whole groups.
+
+    found: split -> class -> files. Raises UserError as that does.
+    """
+    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
+    class_names = list(found["train"])
+    label = {
+        name: (number,) for of in found.values() for number, one in enumerate(class_names) for name in of.get(one, ())
+    }
+    parts = drawn(
+        {split: [name for files in of.values() for name in files] for split, of in found.items()},
+        partial(cut_groups, label=label, groups=groups),
+        val_share=val_share,
+        test_share=test_share,
+        seed=seed,
+        fold=fold,
+        folds=folds,
+    )
+    divided = []
+    for number, one in enumerate(class_names):
+        mine = {split: [name for name in names if label[name] == (number,)] for split, names in parts.items()}
+        given = {split: len(of.get(one, ())) for split, of in found.items()}
+        count = len({groups[name] for of in found.values() for name in of.get(one, ())})
+        divided.append(
+            chosen_files(
+                one,
+                mine,
+                given=given,
+                shots=shots,
+                val_shots=val_shots,
+                fraction=fraction,
+                fold=fold,
+                seed=seed,
+                groups=count,
+            )
+        )
+    return divided
+
+
+def group_counts(splits: Mapping[str, Iterable[str]], groups: Groups) -> dict[str, int]:
+    """How many groups the files of each split are of."""
+    return {split: len({groups[name] for name in names}) for split, names in splits.items()}
+
+
+def check_groups(
+    splits: Mapping[str, Iterable[str]], groups: Groups, *, leakage: Literal["error", "allow", "near"]
+) -> None:
+    """Raise UserError that names the groups which lie in two splits; a warning where leakage is allowed."""
+    of_group: dict[str, dict[str, int]] = defaultdict(dict)
+    for split, names in splits.items():
+        for name in names:
+            there = of_group[groups[name]]
+            there[split] = there.get(split, 0) + 1
+    apart = {group: there for group, there in sorted(of_group.items()) if len(there) > 1}
+    if not apart:
+        return
+    listed = [
+        f"{group} ({', '.join(f'{count} in {split}' for split, count in there.items())})"
+        for group, there in apart.items()
+    ]
+    told = (
+        f"{len(apart)} groups of images lie in two splits that the data come with, so that val or test measures what "
+        f"was learnt of these groups by heart: {first_few(listed)}"
+    )
+    if leakage != "allow":
+        raise UserError(
+            f"{told}; move each group to one split, leave the splits out so that they are drawn, or go on all the same "
+            "with target.leakage=allow"
+        )
+    log.warning("%s", told)

@@ -1,0 +1,26 @@
+"""How do several augmentations become one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms.augmentation import Augmentation
+
+
+class Chain:
+    """One augmentation after the other, in the order in which they are named; null leaves a step out.
+
+    steps: name -> augmentation. Each draws its own numbers, so no two steps share their chance.
+    """
+
+    def __init__(self, *, steps: Mapping[str, Augmentation | None]) -> None:
+        self.steps = dict(steps)
+
+    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
+        for step in self.steps.values():
+            if step is not None:
+                image = step(image, chance)
+        return image

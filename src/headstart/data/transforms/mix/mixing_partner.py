@@ -1,0 +1,20 @@
+"""With which other image of its batch is each image mixed?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from headstart.data.loading.image_seed import Chance
+
+
+def places(count: int, chance: Chance) -> int:
+    """So many places before it lies the partner of each image of a batch: each of the others is as likely.
+
+    An image that is alone is its own partner.
+    """
+    return 1 + int(float(chance.uniform(1)) * (count - 1))
+
+
+def partner(rows: Tensor, places: int) -> Tensor:
+    """Rows (B, ...) -> for each of them the one so many places before it, around the beginning."""
+    return rows.roll(places, dims=0)

@@ -1,0 +1,34 @@
+"""MixUp or CutMix: which of them mixes a batch?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+from torch import Tensor
+
+from headstart.data.loading.image_seed import Chance
+from headstart.data.transforms.mix.cutmix import CutMix
+from headstart.data.transforms.mix.mixup import MixUp
+
+
+class MixUpCutMix:
+    """MixUp in some batches, CutMix in others; the alphas as there.
+
+    prob: the share of batches that are mixed. switch_prob: of these, the share that CutMix has.
+    """
+
+    def __init__(
+        self,
+        *,
+        mixup_alpha: Annotated[float, Ge(0)],
+        cutmix_alpha: Annotated[float, Ge(0)],
+        prob: Annotated[float, Interval(ge=0, le=1)],
+        switch_prob: Annotated[float, Interval(ge=0, le=1)],
+    ) -> None:
+        self.mixup, self.cutmix = MixUp(alpha=mixup_alpha, prob=prob), CutMix(alpha=cutmix_alpha, prob=prob)
+        self.switch_prob = switch_prob
+
+    def __call__(self, image: Tensor, share: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
+        chosen = self.cutmix if float(chance.uniform(1)) < self.switch_prob else self.mixup
+        return chosen(image, share, chance)

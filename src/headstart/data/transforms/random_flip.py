@@ -1,0 +1,22 @@
+"""When is a training image seen in a mirror?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+from torch import Tensor
+
+from headstart.data.loading.image_seed import Chance
+
+
+class RandomFlip:
+    """Each image with left and right exchanged, with this probability; not for digits, letters or signs."""
+
+    def __init__(self, *, probability: Annotated[float, Interval(ge=0, le=1)]) -> None:
+        self.probability = probability
+
+    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
+        mirrored = (chance.uniform(1) < self.probability).view(-1, 1, 1, 1)
+        return torch.where(mirrored, image.flip(-1), image)

@@ -1,0 +1,165 @@
+"""What is there to say of a model's answers about a split?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
+from headstart.evaluation.class_recall import ClassScore, class_scores, confusion_matrix
+
+LISTED = 30  # classes in the terminal
+WORST = 5  # images there
+NAME = 28  # letters of a class's name there
+LINE = 120
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of the images of a split, in its order.
+
+    asked: places in class_names of the classes that the data has.
+    """
+
+    logits: Tensor  # (N, classes)
+    label: Tensor  # (N,): places in class_names
+    names: Sequence[str]  # of the images
+    class_names: tuple[str, ...]  # of the run
+    asked: tuple[int, ...]
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """The likeliest class of each image (N,)."""
+        found: NDArray[np.int64] = self.logits.argmax(dim=1).numpy()
+        return found
+
+    @cached_property
+    def probability(self) -> NDArray[np.float32]:
+        """Its probability (N,)."""
+        found: NDArray[np.float32] = self.logits.softmax(dim=1).amax(dim=1).numpy()
+        return found
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether it is the true one (N,)."""
+        found: NDArray[np.bool_] = self.predicted == self.label.numpy()
+        return found
+
+    @cached_property
+    def confusion(self) -> NDArray[Any]:
+        """Counts: true classes in rows, predicted ones in columns, in the run's order."""
+        return confusion_matrix(self.predicted, self.label.numpy(), len(self.class_names))
+
+    @cached_property
+    def classes(self) -> dict[str, ClassScore]:
+        """Of each class that the data has."""
+        every = class_scores(self.confusion)
+        return {self.class_names[place]: every[place] for place in self.asked}
+
+    @cached_property
+    def bins(self) -> list[Bin]:
+        """The reliability table."""
+        return reliability(self.probability, self.right)
+
+    @cached_property
+    def calibration_error(self) -> float:
+        """The expected one."""
+        return expected_calibration_error(self.probability, self.right)
+
+    def worst(self, count: int) -> list[int]:
+        """Positions of the surest wrong answers, the surest first."""
+        wrong = np.flatnonzero(~self.right)
+        order = np.argsort(-self.probability[wrong], kind="stable")[:count]
+        return [int(position) for position in wrong[order]]
+
+    def content(self, worst: int) -> dict[str, Any]:
+        """All of it, for a JSON file."""
+        return {
+            "class_names": list(self.class_names),
+            "classes": {name: {"accuracy": score.recall, **score._asdict()} for name, score in self.classes.items()},
+            "calibration": {"error": self.calibration_error, "bins": [one._asdict() for one in self.bins]},
+            "confusion": self.confusion.tolist(),
+            "worst": [
+                {
+                    "file": self.names[position],
+                    "true": self.class_names[int(self.label[position])],
+                    "predicted": self.class_names[self.predicted[position]],
+                    "probability": float(self.probability[position]),
+                }
+                for position in self.worst(worst)
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """The same in words, for a terminal of 120 characters."""
+        return [*self._class_lines(), "", *self._calibration_lines(), *self._worst_lines()]
+
+    def _class_lines(self) -> list[str]:
+        shown = list(self.asked)
+        scores = self.classes
+        more = len(shown) - LISTED
+        if more > 0:
+            shown = sorted(shown, key=lambda place: scores[self.class_names[place]].f1)[:LISTED]
+        width = max(5, *(len(shortened(self.class_names[place])) for place in shown))
+        lines = [f"{'class':<{width}}  images  recall  precision     F1  most often taken for"]
+        for place in shown:
+            score = scores[self.class_names[place]]
+            lines.append(
+                f"{shortened(self.class_names[place]):<{width}}  {score.support:>6}  {score.recall:>6.3f}  "
+                f"{score.precision:>9.3f}  {score.f1:>5.3f}  {self._taken_for(place)}".rstrip()
+            )
+        if more > 0:
+            lines.append(f"These are the {LISTED} with the lowest F1; the file has the other {more}.")
+        lines.append(
+            "Recall, a class's accuracy: how many of its images were recognised. Precision: how many that were"
+        )
+        lines.append("taken for it are of it. F1: the harmonic mean of both.")
+        return lines
+
+    def _taken_for(self, place: int) -> str:
+        others = self.confusion[place].copy()
+        others[place] = 0
+        most = int(others.argmax())
+        return f"{shortened(self.class_names[most])} ({others[most]})" if others[most] else ""
+
+    def _calibration_lines(self) -> list[str]:
+        said, true = float(self.probability.mean(dtype=np.float64)), float(self.right.mean())
+        verdict = "too sure" if said > true else "not sure enough"
+        lines = [
+            f"The model is right in {true:.3f} of the images and says {said:.3f} on average: {verdict} by "
+            f"{abs(said - true):.3f}.",
+            f"Expected calibration error {self.calibration_error:.4f}.",
+            "it says       images  mean   is right",
+        ]
+        lines += [
+            f"{one.lowest:.2f} to {one.highest:.2f}  {one.images:>6}  {one.probability:.3f}  {one.accuracy:>8.3f}"
+            for one in self.bins
+            if one.images
+        ]
+        return lines
+
+    def _worst_lines(self) -> list[str]:
+        found = self.worst(WORST)
+        if not found:
+            return ["", "No image was predicted wrong."]
+        lines = ["", "Surest wrong answers:"]
+        for position in found:
+            said = (
+                f"{shortened(self.class_names[int(self.label[position])])} taken for "
+                f"{shortened(self.class_names[self.predicted[position]])} with {self.probability[position]:.3f}"
+            )
+            room = LINE - len(said) - 2
+            name = self.names[position]
+            lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {said}")
+        return lines
+
+
+def shortened(name: str) -> str:
+    """A class's name as a terminal has room for."""
+    return name if len(name) <= NAME else name[: NAME - 3] + "..."

@@ -1,0 +1,91 @@
+"""How much better is a model that looks at several views of each image?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headstart.evaluation.multi_label_evaluation import LabelAnswers
+from headstart.evaluation.single_label_evaluation import Answers
+from headstart.evaluation.views.view import Views, enlarged, looked_at
+from headstart.modules.label_kinds import Labels
+from headstart.types import Batch, Pixels
+
+
+def set_up_again(images: Any) -> Any:
+    """The data, set up without a word: what there is was told of the images as they are."""
+    teller = logging.getLogger("headstart.data")
+    level = teller.level
+    teller.setLevel(logging.WARNING)
+    try:
+        images.setup("test")
+    finally:
+        teller.setLevel(level)
+    return images
+
+
+class EachView:
+    """Each batch of images as its views, one after the other; count: how many there are."""
+
+    def __init__(self, loader: Any, views: Views, pixels: Pixels) -> None:
+        self._loader, self._views, self._size = loader, views, pixels.size
+        self.count = view_count(views, pixels)
+
+    def __len__(self) -> int:
+        return len(self._loader) * self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            for view in looked_at(self._views, batch.image, self._size):
+                yield batch._replace(image=view)
+
+
+def view_count(views: Views, pixels: Pixels) -> int:
+    """How many views of an image there are, seen on a black one. Raises UserError where a backbone cannot take them."""
+    larger = enlarged(pixels, views.larger, resize=None).size
+    return len(looked_at(views, torch.zeros(1, pixels.channels, larger, larger, dtype=torch.uint8), pixels.size))
+
+
+def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
+    """What was said of each batch's views, one after the other -> the mean probabilities (N, classes) as logits.
+
+    Their softmax are those means; of several labels an image, their sigmoids.
+    """
+    batches = [torch.stack(list(logits[at : at + count])).double() for at in range(0, len(logits), count)]
+    tiny = torch.finfo(torch.float32).tiny
+    if several:
+        return torch.cat([views.sigmoid().mean(dim=0).logit(eps=tiny) for views in batches]).float()
+    return torch.cat([views.softmax(dim=-1).mean(dim=0).clamp(min=tiny).log() for views in batches]).float()
+
+
+def metrics_of(labels: Labels, answers: Answers | LabelAnswers, split: str) -> dict[str, float]:
+    """The figures that the classifier logs of such labels, of these answers."""
+    metrics = labels.figures() | labels.fuller_figures()
+    found = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
+    found["loss"] = labels.loss(answers.logits, answers.label)
+    return {f"{split}/{name}": float(value) for name, value in found.items()}
+
+
+def gain(one: Answers | LabelAnswers, several: Answers | LabelAnswers) -> dict[str, int]:
+    """How many images only the views, and how many only the image as it is, got right."""
+    gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
+    return {"gained": gained, "lost": lost}
+
+
+def lines(one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int]) -> list[str]:
+    """Both columns of figures side by side, for a terminal."""
+    views = f"{count} view{'' if count == 1 else 's'}"
+    found = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
+    found += [
+        f"{name:<26}{one[name]:>10.4f}{several[name]:>10.4f}  {several[name] - one[name]:+.4f}"
+        for name in sorted(several)
+        if name in one
+    ]
+    return [
+        *found,
+        f"{gain['gained']} images are right with {views} and wrong with one, {gain['lost']} the other way round.",
+    ]

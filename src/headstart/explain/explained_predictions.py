@@ -1,0 +1,63 @@
+"""What does the network say of the images that are explained?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from headstart.explain.picture_protocol import Subject
+
+
+class Answer(NamedTuple):
+    """Of one image: the name, the true class or labels, and what the network says."""
+
+    name: str
+    label: str | None  # None: nobody knows
+    said: str
+    right: bool | None  # None: nobody knows
+
+
+def answers(subject: Subject) -> list[Answer]:
+    """One for each image, in their order; to be called within network.at_rest().
+
+    Of one class: the likeliest and its probability. Of several labels: those with a probability above 1/2.
+    """
+    network, images = subject.network, subject.images
+    found = []
+    for at in range(0, len(images), subject.batch_size):
+        part = slice(at, at + subject.batch_size)
+        with torch.no_grad():
+            probabilities = network.probabilities(network.entering(images.pixels[part])).cpu()
+        labels = [None] * len(probabilities) if images.label is None else images.label[part].cpu()
+        of = _several if network.several else _single
+        found += [
+            of(subject, name, row, label)
+            for name, row, label in zip(images.names[part], probabilities, labels, strict=True)
+        ]
+    return found
+
+
+def _single(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> Answer:
+    best = int(probabilities.argmax())
+    said = f"{subject.called(best)} ({float(probabilities[best]):.2f})"
+    return (
+        Answer(name, None, said, None)
+        if label is None
+        else Answer(name, subject.called(int(label)), said, best == int(label))
+    )
+
+
+def _several(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> Answer:
+    above = probabilities > 0.5
+    said = _listed(subject, above)
+    return (
+        Answer(name, None, said, None)
+        if label is None
+        else Answer(name, _listed(subject, label > 0), said, bool((above == (label > 0)).all()))
+    )
+
+
+def _listed(subject: Subject, chosen: Tensor) -> str:
+    return ", ".join(subject.called(int(number)) for number in chosen.nonzero().flatten()) or "none"

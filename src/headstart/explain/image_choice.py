@@ -1,0 +1,47 @@
+"""Which images of a split are explained, and which are searched?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.backbones.denormalise import eight_bit
+from headstart.data.splits.hidden_labels import (
+    HiddenLabelError as HiddenLabelError,  # which a kind meets that reads such labels
+)
+from headstart.explain.picture_protocol import Images
+from headstart.types import Batch
+
+
+def images_of(data: Any, split: str, count: int) -> Images:
+    """The first images of a split, in which classes take turns; their labels where these are not hidden.
+
+    Raises UserError where there is no such split.
+    """
+    data.plain_dataloader(split)  # the data say whether there is one
+    positions = np.arange(min(count, data.sizes[split]))
+    found = list(data.plain_dataloader(split, positions=positions))
+    pixels = torch.cat([eight_bit(batch.image, data.pixels) for batch in found])
+    known = all(isinstance(batch.label, Tensor) for batch in found)
+    return Images(
+        pixels, names_of(data, split)[: len(positions)], torch.cat([batch.label for batch in found]) if known else None
+    )
+
+
+def batches_of(data: Any, split: str, batch_size: int) -> Iterator[Batch]:
+    """All images of a split, uint8, no more than batch_size at once; what stands for hidden labels stays that."""
+    for batch in data.plain_dataloader(split):
+        for at in range(0, len(batch.label), batch_size):
+            part = slice(at, at + batch_size)
+            yield Batch(eight_bit(batch.image[part], data.pixels), batch.label[part])
+
+
+def names_of(data: Any, split: str) -> tuple[str, ...]:
+    """What each image of a split is called."""
+    if hasattr(data, "names"):
+        return tuple(data.names(split))
+    return tuple(f"{split}/{n}" for n in range(data.sizes[split]))

@@ -1,0 +1,17 @@
+"""Which network did training begin with?"""
+
+from __future__ import annotations
+
+from headstart.explain.explained_network import Network
+from headstart.explain.picture_protocol import Subject, UnfitError
+
+
+def began(subject: Subject, *, kind: str) -> Network:
+    """The network before training. Raises UnfitError where it is not known; kind: who asks."""
+    before = subject.before()
+    if before is None:
+        raise UnfitError(
+            f"{kind} compares a network with what its training began with, and that is not known here; explain a "
+            "finished run, as in task=explain explain.run_dir=outputs/demo/<run>, or train with callbacks=explain"
+        )
+    return before

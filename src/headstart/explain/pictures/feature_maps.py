@@ -1,0 +1,79 @@
+"""Where in an image does each channel of a stage answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Le
+from torch import Tensor
+
+from headstart.explain.explained_network import maps
+from headstart.explain.map_rendering import Seen, enlarged, heat, photo, sheet, signed
+from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+
+
+class FeatureMaps:
+    """Each explained image and its feature maps after each stage, the strongest channels first.
+
+    stages: null = all that have maps. most: so many channels of a stage. side: pixels of a map in the picture.
+    """
+
+    title = "Feature maps"
+    about = (
+        "The image, and where the strongest channels of a stage answer to it; each map is as bright as it can be. "
+        "Where a stage gives no negative values, dark is 0; else white is 0, red above and blue below."
+    )
+
+    def __init__(
+        self, *, stages: Sequence[str] | None, most: Annotated[int, Ge(1)], side: Annotated[int, Ge(8), Le(1024)]
+    ) -> None:
+        self.stages, self.most, self.side = stages, most, side
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """A sheet for each image and each stage with maps; UnfitError where no chosen one has any."""
+        network, images = subject.network, subject.images
+        chosen = network.chosen(self.stages)
+        starts = range(0, len(images), subject.batch_size)
+        for start in subject.progress(starts, title="feature maps", total=len(starts)):
+            batch = images.pixels[start : start + subject.batch_size]
+            drawn = 0
+            with torch.no_grad():
+                for stage, activations in network.passing(network.entering(batch), chosen):
+                    found = maps(activations)
+                    if found is None:
+                        continue
+                    for nth, own in enumerate(found):
+                        drawn += 1
+                        yield self._sheet(stage, start + nth, own.float().cpu(), subject)
+            if not drawn:
+                raise UnfitError(f"feature maps need stages with maps, and {', '.join(chosen)} have none")
+
+    def _sheet(self, stage: str, index: int, found: Tensor, subject: Subject) -> Shown:
+        channels = strongest(found)[: self.most].tolist()
+        tiles = [enlarged(photo(subject.images.pixels[index]), self.side, smooth=True)]
+        negative = float(found.min()) < 0  # of the stage: one colour map a sheet
+        tiles += [enlarged(_painted(found[channel], negative), self.side) for channel in channels]
+        name = subject.images.names[index]
+        rows, columns = found.shape[1:]
+        listed = ", ".join(map(str, channels))
+        return Shown(
+            f"{index:03d}-{stage}",
+            sheet(tiles),
+            f"{name} after {stage}: {len(channels)} of {len(found)} channels, {rows} x {columns} places. From the left "
+            f"above, after the image: channels {listed}.",
+            f"{name} and {len(channels)} maps of where channels of {stage} answer to it.",
+        )
+
+
+def strongest(found: Tensor) -> Tensor:
+    """The channels of maps (D, h, w), by the root of the sum of their squares, the largest first; of equals the first.
+
+    Negative values count: many stages end without an activation function.
+    """
+    return found.double().flatten(1).square().sum(dim=1).argsort(descending=True, stable=True)
+
+
+def _painted(found: Tensor, negative: bool) -> Seen:
+    return signed(found) if negative else heat(found, low=0.0)

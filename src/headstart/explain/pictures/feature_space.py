@@ -1,0 +1,122 @@
+"""How do images lie in the features of a stage?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import matplotlib
+import numpy as np
+import torch
+from annotated_types import Ge
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstart.explain import map_rendering
+from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.searched_features import passed, searched
+from headstart.features.pca import directions
+from headstart.features.tsne import tsne
+
+AXES = 50  # principal ones that t-SNE sees, as its authors do: the rest is noise to it
+NAMED = 20  # more classes than colours and lines of a legend
+
+
+class FeatureSpace:
+    """Images of the searched split on a plane, by PCA and by t-SNE of a stage's features, the explained ones marked.
+
+    stages: None = the last. images: so many of those that are searched, at most. seed: of t-SNE.
+    """
+
+    title = "Feature space"
+    about = (
+        "Each point is an image of the searched split, where the features of a stage have it: on the left on the two "
+        "directions in which they vary most, on the right as t-SNE keeps neighbours together (distances between groups "
+        "mean nothing there). Colours are classes; numbers are the images that are explained."
+    )
+
+    def __init__(self, *, stages: list[str] | None, images: Annotated[int, Ge(3)], seed: Annotated[int, Ge(0)]) -> None:
+        self.stages, self.images, self.seed = stages, images, seed
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One figure a stage. Raises UnfitError where the features do not vary over three images at least."""
+        network, images = subject.network, subject.images
+        stages = network.stages[-1:] if self.stages is None else network.chosen(self.stages)
+        found = searched(subject, (network,), stages, most=self.images, title="feature space")
+        own: dict[str, list[Tensor]] = {stage: [] for stage in stages}
+        for batch in torch.split(images.pixels, subject.batch_size):
+            for stage, rows in passed(network, batch, stages):
+                own[stage].append(rows)
+        there = {name: number for number, name in enumerate(subject.searched_names()[: len(found)])}
+        extra = [n for n, name in enumerate(images.names) if name not in there]  # they come behind the searched ones
+        marked = {n: there[name] for n, name in enumerate(images.names) if name in there}
+        marked |= {n: len(found) + place for place, n in enumerate(extra)}
+        shown = _classes(found.label, images.label, extra, len(found))
+        for stage in stages:
+            features = torch.cat([found.features[0][stage], torch.cat(own[stage])[extra]])
+            planes, share = planes_of(features, seed=self.seed)
+            figure = _figure(planes, shown, marked, subject.class_names)
+            said = f"{len(features)} images in the features of {stage}; the two directions have {100 * share:.0f} % of "
+            said += f"the variance. {'; '.join(f'{n + 1}: {name}' for n, name in enumerate(images.names))}"
+            alt = f"Two planes with {len(features)} points in the colours of their classes, {len(images)} numbered."
+            yield Shown(stage, map_rendering.drawing(figure), said, alt)
+
+
+def planes_of(features: Tensor, *, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
+    """Features (N, D) -> places (N, 2) by PCA and by t-SNE, and the share of the variance that PCA's have.
+
+    Raises UnfitError where they do not lie on a plane: fewer than 3, or less than two directions, or not finite.
+    """
+    kept = min(AXES, len(features) - 1, features.shape[1])
+    if kept < 2 or not bool(features.isfinite().all()):
+        raise UnfitError(f"feature_space needs three images at least and finite features, got {tuple(features.shape)}")
+    found = directions(features, kept)
+    if not found.variance[0] > 0:
+        raise UnfitError("feature_space needs features that vary, and these are the same for all images")
+    places = found.of(features).numpy()
+    return {"PCA": places[:, :2], "t-SNE": tsne(places, seed=seed)}, float(found.share[:2].sum())
+
+
+def _classes(searched: Tensor | None, own: Tensor | None, extra: list[int], count: int) -> NDArray[np.int64]:
+    """The class of each point, -1 where nobody knows; of several labels the first one."""
+
+    def numbers(label: Tensor | None, size: int) -> Tensor:
+        if label is None:
+            return torch.full((size,), -1)
+        if label.ndim == 1:
+            return label
+        return torch.where(label.bool().any(dim=1), label.argmax(dim=1), -1)
+
+    found: NDArray[np.int64] = torch.cat(
+        [numbers(searched, count), numbers(None if own is None else own[extra], len(extra))]
+    ).numpy()
+    return found
+
+
+def _figure(
+    planes: dict[str, NDArray[Any]], shown: NDArray[np.int64], marked: dict[int, int], names: tuple[str, ...]
+) -> Figure:
+    figure = Figure(figsize=(11.5, 5), dpi=90, layout="constrained")
+    colours = np.array([(0.5, 0.5, 0.5, 1.0) if one < 0 else class_colour(int(one), len(names)) for one in shown])
+    for axes, (title, places) in zip(figure.subplots(1, 2), planes.items(), strict=True):
+        axes.scatter(*places.T, c=colours, s=18, linewidths=0, alpha=0.75)
+        for number, at in marked.items():
+            axes.scatter(*places[at], s=60, facecolors="none", edgecolors="black", linewidths=1.2)
+            axes.annotate(str(number + 1), places[at], xytext=(5, 5), textcoords="offset points", fontsize=9)
+        axes.set(title=title, xticks=[], yticks=[])
+    if len(names) <= NAMED:
+        keys = [
+            Line2D([], [], color=class_colour(number, len(names)), marker="o", linestyle="", label=name)
+            for number, name in enumerate(names)
+        ]
+        figure.legend(handles=keys, loc="outside right center", fontsize=8, frameon=False)
+    return figure
+
+
+def class_colour(number: int, classes: int) -> tuple[float, float, float, float]:
+    """One of ten or twenty that are easy to tell apart, of more classes one of a circle of hues."""
+    if classes <= NAMED:
+        return matplotlib.colormaps["tab10" if classes <= 10 else "tab20"](number)
+    return matplotlib.colormaps["hsv"](number / classes)

@@ -1,0 +1,153 @@
+"""Which places of a stage's maps speak for a class?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from headstart.explain import map_rendering
+from headstart.explain.chosen_class import Of, explained
+from headstart.explain.explained_network import Network, maps
+from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+
+
+class Slopes(NamedTuple):
+    """A stage's maps (B, D, h, w), and the derivatives of a class's logit with respect to them, as large."""
+
+    maps: Tensor
+    gradient: Tensor
+
+
+class _ClassMaps(ABC):
+    """Pictures of one map an image: where it is high, there is what speaks for the class."""
+
+    title: str
+    about: str
+
+    def __init__(self, *, stage: str | None, of: Of) -> None:
+        self.stage = stage
+        self.of: Of = of
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One sheet an image. Raises UnfitError where no stage has maps that reach the logit."""
+        network = subject.network
+        if self.stage is not None:
+            network.check(self.stage)
+        for one in explained(subject, of=self.of, title=self.title):
+            index = torch.tensor([one.number], device=one.x.device)
+            stage = self.stage or last_with_slopes(network, one.x, index)
+            found = self.weighed(slopes(network, one.x, index, stage=stage))[0]
+            photo = map_rendering.larger(map_rendering.photo(subject.images.pixels[one.position]))
+            painted = map_rendering.heat(_as_large(found, photo.shape[:2]), low=0.0, colours="turbo")
+            sheet = map_rendering.sheet([photo, map_rendering.over(photo, painted)], columns=2)
+            size = " x ".join(map(str, found.shape))
+            yield Shown(one.name, sheet, f"{one.said}: from {size} places of {stage}{_nothing(found)}", ALT)
+
+    @staticmethod
+    @abstractmethod
+    def weighed(found: Slopes) -> Tensor:
+        """The map of a class (B, h, w), >= 0."""
+
+
+ALT = "The image, and the image under colours from blue, where nothing speaks for the class, to red, where most does."
+
+
+class GradCAM(_ClassMaps):
+    """Gradient-weighted class activation maps, for each image.
+
+    stage: of whose maps, None = the last whose maps the logit depends on. of: which class, as of the gradients.
+    """
+
+    title = "Grad-CAM"
+    about = (
+        "Red places of the last maps speak for the class, blue ones do not (Selvaraju et al. 2017): each map counts as "
+        "much as the logit grows with it on average, and what speaks against the class is left out. As coarse as the "
+        "maps are."
+    )
+
+    @staticmethod
+    def weighed(found: Slopes) -> Tensor:
+        return grad_cam(found)
+
+
+class GradCAMPlusPlus(_ClassMaps):
+    """Grad-CAM++, for each image: settings as of Grad-CAM."""
+
+    title = "Grad-CAM++"
+    about = (
+        "As Grad-CAM, but places count by how much each raises the class (Chattopadhay et al. 2018), so that several "
+        "objects of the class are all found."
+    )
+
+    @staticmethod
+    def weighed(found: Slopes) -> Tensor:
+        return grad_cam_plus_plus(found)
+
+
+def grad_cam(found: Slopes) -> Tensor:
+    """(B, h, w) >= 0: the maps' sum, each times the mean of its derivatives.
+
+    Selvaraju et al. 2017 (arXiv:1610.02391), eqs. 1 and 2.
+    """
+    weight = found.gradient.mean(dim=(2, 3), keepdim=True)
+    return (weight * found.maps).sum(dim=1).clamp(min=0)
+
+
+def grad_cam_plus_plus(found: Slopes) -> Tensor:
+    """(B, h, w) >= 0: the maps' sum, each times the sum of its positive derivatives, weighed place by place.
+
+    Chattopadhay et al. 2018 (arXiv:1710.11063), eqs. 5 and 19 for the score exp(logit), whose derivatives are powers
+    of the logit's times exp(logit), a factor of the whole map that is left out. A place whose weight is 0 / 0 has none.
+    """
+    slope = found.gradient
+    below = 2 * slope**2 + found.maps.sum(dim=(2, 3), keepdim=True) * slope**3
+    alpha = torch.where(below == 0, 0.0, slope**2 / torch.where(below == 0, 1.0, below))
+    weight = (alpha * slope.clamp(min=0)).sum(dim=(2, 3), keepdim=True)
+    return (weight * found.maps).sum(dim=1).clamp(min=0)
+
+
+def slopes(network: Network, x: Tensor, index: Tensor, *, stage: str) -> Slopes:
+    """The maps of a stage for normalised images x (B, C, H, W), and how the logits of classes index (B,) rise in them.
+
+    To be called within network.at_rest(). Raises UnfitError where the stage has no maps.
+    """
+    with torch.no_grad():
+        given = network.activations(x, stage)
+    if maps(given) is None:
+        raise UnfitError(f"class activation maps need maps, and {stage} gives {tuple(given.shape[1:])}, without places")
+    leaf = given.detach().clone().requires_grad_()
+    start = network.stages.index(stage) + 1
+    logits = network.head(network.backbone(leaf.clone(), start=start))  # a copy: stages may work in place
+    (found,) = torch.autograd.grad(logits.gather(1, index[:, None]).sum(), leaf)
+    shown, slope = maps(leaf.detach()), maps(found)
+    assert shown is not None
+    assert slope is not None
+    return Slopes(shown.float(), slope.float())
+
+
+def last_with_slopes(network: Network, x: Tensor, index: Tensor) -> str:
+    """The last stage whose maps have several places, and whose logit depends on them.
+
+    After the last attention of a transformer the logit depends on the class token alone. Raises UnfitError where there
+    is none.
+    """
+    with torch.no_grad():
+        shapes = {name: maps(given) for name, given in network.passing(x, network.stages)}
+        there = [name for name, found in shapes.items() if found is not None and found.shape[2] * found.shape[3] > 1]
+    for stage in reversed(there):
+        if bool(slopes(network, x, index, stage=stage).gradient.any()):
+            return stage
+    raise UnfitError("class activation maps need a stage whose maps have places that reach the logit, here is none")
+
+
+def _as_large(found: Tensor, shape: tuple[int, ...]) -> Tensor:
+    large = torch.nn.functional.interpolate(found[None, None], size=shape, mode="bilinear", align_corners=False)
+    return large[0, 0]
+
+
+def _nothing(found: Tensor) -> str:
+    return "" if bool(found.any()) else "; nothing there speaks for the class"

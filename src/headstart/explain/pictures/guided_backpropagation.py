@@ -1,0 +1,55 @@
+"""Which pixels spoke for a class, along units that were on?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from headstart.explain.chosen_class import Of, explained
+from headstart.explain.explained_network import Network
+from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.pictures.input_gradient import beside, of_classes
+from headstart.explain.relu_backward_rules import relu_rule
+
+
+class GuidedBackpropagation:
+    """The gradient of a class's logit, of which ReLUs let only what is positive through, for units that are on.
+
+    of: label = the true class, where one is known, else the predicted one; prediction = always that.
+    """
+
+    title = "Guided backpropagation"
+    about = (
+        "Beside the image what goes back from a class's logit if each ReLU lets through only positive signals to units "
+        "that are on (Springenberg et al. 2014): middle grey is nothing, right its magnitude. Sharper than a gradient, "
+        "and less about the class: edges stand out that speak for other classes too."
+    )
+
+    def __init__(self, *, of: Of) -> None:
+        self.of: Of = of
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One sheet an image. Raises UnfitError as guided_backpropagation does."""
+        for one in explained(subject, of=self.of, title="guided backpropagation"):
+            found = guided_backpropagation(subject.network, one.x, index=torch.tensor([one.number]))[0].cpu()
+            image = beside(subject.images.pixels[one.position], found)
+            yield Shown(one.name, image, f"{one.said}: image, guided backpropagation, its magnitude", ALT)
+
+
+ALT = "The image, a grey picture of the same size on which coloured edges stand out, and a dark one with the brightest."
+
+
+def guided_backpropagation(network: Network, x: Tensor, *, index: Tensor) -> Tensor:
+    """What goes back from the logits of classes index (B,) to normalised images x (B, C, H, W), as x.
+
+    Springenberg et al. 2014 (arXiv:1412.6806), section 3.4; see relu_rules.py. To be called within network.at_rest().
+    Raises UnfitError where the network has no ReLU, or something else that bends the signal.
+    """
+    leaf = x.detach().clone().requires_grad_()
+    with relu_rule("guided") as way:
+        logits = network.logits(leaf.clone())
+    if not way.check(logits, kind="guided_backpropagation", to="the classes").relus:
+        raise UnfitError("guided_backpropagation goes back through ReLUs, and this network has none")
+    return of_classes(logits, leaf, index)

@@ -1,0 +1,115 @@
+"""How much did each pixel add to a class's logit, counted from an image that says nothing?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge
+from captum.attr import IntegratedGradients as OfCaptum
+from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from headstart.explain import map_rendering
+from headstart.explain.chosen_class import Of, explained
+from headstart.explain.explained_network import Network
+from headstart.explain.picture_protocol import Shown, Subject
+
+Baseline = Literal["black", "grey", "blurred"]
+BLUR = 0.1  # the standard deviation of a blurred baseline, of the image's side
+
+
+class Shares(NamedTuple):
+    """What each value of an image added to a logit."""
+
+    values: Tensor  # (C, H, W)
+    difference: float  # the image's logit less the baseline's, which the values should sum to
+    gap: float  # their sum less that
+
+
+class IntegratedGradients:
+    """The gradient of a class's logit, averaged on the way from a baseline to the image, times that way.
+
+    baseline: black; grey = the mean of the data that the backbone's pixels name; blurred = the image itself without
+    what is small in it. steps: gradients on the way. of: label = the true class, where one is known, else the predicted
+    one; prediction = always that.
+    """
+
+    title = "Integrated gradients"
+    about = (
+        "Beside the image what each pixel added to a class's logit (red) or took from it (blue), counted from a "
+        "baseline (Sundararajan et al. 2017). All together are the difference of the two logits; the caption says how "
+        "far from it this sum is, which more steps make smaller. Where the image is as the baseline, nothing is "
+        "counted: with black, what is dark can say nothing."
+    )
+
+    def __init__(self, *, baseline: Baseline, steps: Annotated[int, Ge(1)], of: Of) -> None:
+        self.baseline: Baseline = baseline
+        self.steps = steps
+        self.of: Of = of
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One sheet an image."""
+        network = subject.network
+        for one in explained(subject, of=self.of, title="integrated gradients"):
+            found = integrated_gradients(
+                network,
+                one.x,
+                baseline(network, one.x, kind=self.baseline),
+                index=one.number,
+                steps=self.steps,
+                batch_size=subject.batch_size,
+            )
+            shares = found.values.sum(dim=0).cpu()
+            photo = map_rendering.photo(subject.images.pixels[one.position])
+            faint = map_rendering.photo(subject.images.pixels[one.position].float().mean(0, keepdim=True).byte())
+            painted = map_rendering.signed(shares)
+            tiles = [photo, painted, map_rendering.over(faint, painted, opacity=0.7)]
+            caption = (
+                f"{one.said}: {found.difference:+.3g} from a {self.baseline} image to this one; "
+                f"the pixels sum to {found.difference + found.gap:+.3g} in {self.steps} steps"
+            )
+            yield Shown(
+                one.name, map_rendering.sheet([map_rendering.larger(tile) for tile in tiles], columns=3), caption, ALT
+            )
+
+
+ALT = "The image, a white picture with red and blue grains where pixels spoke for and against the class, and both."
+
+
+def integrated_gradients(
+    network: Network, x: Tensor, start: Tensor, *, index: int, steps: int, batch_size: int
+) -> Shares:
+    """(x - start) times the mean of the logit's gradients on the straight way from start to x, (1, C, H, W) both.
+
+    index: the class. The integral is a Gauss-Legendre sum of so many steps, batch_size of them at once at most.
+    Sundararajan, Taly & Yan 2017 (arXiv:1703.01365), eq. 1. To be called within network.at_rest().
+    """
+    captum = OfCaptum(lambda images: network.logits(images.clone()))
+    values, gap = captum.attribute(
+        x.detach().clone().requires_grad_(),
+        start,
+        target=index,
+        n_steps=steps,
+        internal_batch_size=batch_size,
+        return_convergence_delta=True,
+    )
+    values = values.detach()[0]
+    return Shares(values, float(values.double().sum()) - float(gap), float(gap))
+
+
+def baseline(network: Network, x: Tensor, *, kind: Baseline) -> Tensor:
+    """An image (1, C, H, W), normalised, that says nothing, or little, of a normalised x of that shape.
+
+    grey is 0: the mean of the data that the network was made for. Edges of what is blurred are mirrored.
+    """
+    if kind == "grey":
+        return torch.zeros_like(x)
+    if kind == "black":
+        return network.entering(torch.zeros_like(x, dtype=torch.uint8))
+    sigma = [BLUR * side for side in x.shape[2:]]
+    reach = [min(math.ceil(3 * one), side - 1) for one, side in zip(sigma, x.shape[2:], strict=True)]
+    blurred: Tensor = gaussian_blur(x, [2 * one + 1 for one in reversed(reach)], sigma[::-1])
+    return blurred

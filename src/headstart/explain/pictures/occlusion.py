@@ -1,0 +1,202 @@
+"""Which parts of an image must be seen for the model to say what it says?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
+
+import matplotlib
+import torch
+from annotated_types import Ge
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from headstart.backbones.stages import pooled
+from headstart.explain import map_rendering
+from headstart.explain.chosen_class import Explained, Of, explained
+from headstart.explain.explained_network import Network, maps
+from headstart.explain.picture_protocol import Shown, Subject
+
+SIDE = 3.0  # inches of a map in the figure
+NAMED = 10  # classes that have a colour of their own, the most frequent ones
+
+
+class Occluded(NamedTuple):
+    """What a network makes of an image of which a square is hidden, by where the square is.
+
+    Each map (h, w) has one cell for each stride x stride pixels of the image, in whose middle the square lay.
+    """
+
+    probability: Tensor  # of the class that is asked for
+    activity: Tensor | None  # the sum of the strongest map of a stage; None where no stage has maps
+    best: Tensor  # int64, the most probable class
+    channel: int | None  # of the strongest map
+    whole: tuple[float, float | None, int]  # the three of the image without a square
+
+
+class Occlusion:
+    """The three maps of Zeiler & Fergus 2013 (arXiv:1311.2901), figure 6, for each image.
+
+    patch: pixels of the grey square's side, None = a seventh of the image's. stride: from one place to the next, None
+    = a quarter of the square. stage: whose strongest map is watched, None = the last that has maps. of: whose
+    probability, as of the gradients.
+    """
+
+    title = "Occlusion sensitivity"
+    about = (
+        "A grey square hides a part of the image, one place after another. Where the probability of the class falls, "
+        "there is what the model needs; where the strongest map's activity falls, there is what that map answers to; "
+        "the last map says what the model takes the image for while the square is there."
+    )
+
+    def __init__(
+        self,
+        *,
+        patch: Annotated[int, Ge(1)] | None,
+        stride: Annotated[int, Ge(1)] | None,
+        stage: str | None,
+        of: Of,
+    ) -> None:
+        self.patch, self.stride, self.stage = patch, stride, stage
+        self.of: Of = of
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One figure an image. Raises UserError where there is no such stage."""
+        network = subject.network
+        size = network.backbone.pixels.size
+        patch = self.patch or max(1, round(size / 7))
+        stride = self.stride or max(1, patch // 4)
+        stage = self._stage(network, network.entering(subject.images.pixels[:1]))
+        for one in explained(subject, of=self.of, title="occlusion"):
+            found = occlusion(subject, one.x, number=one.number, stage=stage, patch=patch, stride=stride)
+            image = _drawing(subject, one, found, patch, stride)
+            yield Shown(one.name, image, _said(subject, one, found, patch, stride), ALT)
+
+    def _stage(self, network: Network, x: Tensor) -> str | None:
+        if self.stage is not None:
+            network.check(self.stage)
+            return self.stage
+        with torch.no_grad():
+            there = [name for name, given in network.passing(x, network.stages) if maps(given) is not None]
+        return there[-1] if there else None
+
+
+ALT = (
+    "The image with a frame as large as the square, then three maps of the same size: how probable the class is, how "
+    "active the strongest map, and which class is the most probable, by where the square lies."
+)
+
+
+def occlusion(subject: Subject, x: Tensor, *, number: int, stage: str | None, patch: int, stride: int) -> Occluded:
+    """Hide a square of a normalised image x (1, C, H, W) at each place, and ask for the class of that number.
+
+    The square is `patch` pixels wide and 0 after normalisation: the grey of the data's mean. Its middle goes through
+    the middles of the cells of stride x stride pixels, ceil(H / stride) x ceil(W / stride) of them; what reaches
+    beyond the edge is cut off, so that each pixel is hidden at some place where patch >= stride. The strongest map is
+    the one with the greatest sum without a square. Passes are of subject.batch_size images at most.
+    """
+    network = subject.network
+    with torch.inference_mode():
+        chance, given = _answers(network, x, stage)
+        channel = None if given is None else int(given[0].argmax())
+        whole = (float(chance[0, number]), None if channel is None else float(given[0, channel]), int(chance.argmax()))  # type: ignore[index]
+        high, wide = (math.ceil(side / stride) for side in x.shape[2:])
+        probability, activity, best = [], [], []
+        starts = range(0, high * wide, subject.batch_size)
+        for start in subject.progress(starts, title="squares", total=len(starts)):
+            cells = range(start, min(start + subject.batch_size, high * wide))
+            hidden = x.repeat(len(cells), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+            for row, cell in enumerate(cells):
+                rows, columns = (_square(at, patch, stride) for at in divmod(cell, wide))
+                hidden[row, :, rows, columns] = 0
+            chance, given = _answers(network, hidden, stage)
+            probability.append(chance[:, number].cpu())
+            best.append(chance.argmax(dim=1).cpu())
+            if given is not None and channel is not None:
+                activity.append(given[:, channel].cpu())
+    shape = (high, wide)
+    return Occluded(
+        torch.cat(probability).reshape(shape),
+        torch.cat(activity).reshape(shape) if activity else None,
+        torch.cat(best).reshape(shape),
+        channel,
+        whole,
+    )
+
+
+def _answers(network: Network, x: Tensor, stage: str | None) -> tuple[Tensor, Tensor | None]:
+    """Probabilities (B, classes), and the sum of each map of a stage (B, D), in one pass."""
+    given, last = None, network.stages[-1]
+    for name, out in network.passing(x, [last] if stage is None else [stage, last]):
+        if name == stage:  # read before the next stage, which may work in place
+            found = maps(out)
+            given = None if found is None else found.float().sum(dim=(2, 3))
+        if name == last:
+            chances = network.chances(network.head(pooled(out)))
+    return chances, given
+
+
+def _square(cell: int, patch: int, stride: int) -> slice:
+    """The pixels of a row or column that a square in the middle of a cell hides."""
+    low = (2 * cell * stride + stride - patch) // 2
+    return slice(max(0, low), max(0, low + patch))
+
+
+def _said(subject: Subject, one: Explained, found: Occluded, patch: int, stride: int) -> str:
+    probability, activity, best = found.whole
+    name = subject.called(one.number)
+    said = (
+        f"{one.said.replace(', the logit of ', ', ')}; a square of {patch} pixels, every {stride}. Without it {name} "
+        f"has {probability:.3f}, with it {float(found.probability.min()):.3f} at the worst place"
+    )
+    if found.activity is not None and activity is not None:
+        least = float(found.activity.min())
+        said += f"; map {found.channel} has {activity:.4g}, and {least:.4g} at its lowest"
+    changed = float((found.best != best).float().mean())
+    return f"{said}; at {100 * changed:.0f} % of the places the model says something else than {subject.called(best)}"
+
+
+def _drawing(subject: Subject, one: Explained, found: Occluded, patch: int, stride: int) -> map_rendering.Seen:
+    photo = map_rendering.photo(subject.images.pixels[one.position])
+    height, width = photo.shape[:2]
+    panels = 3 if found.activity is None else 4
+    figure = Figure(figsize=(SIDE * panels, SIDE + 0.9), dpi=80, layout="constrained")
+    axes = figure.subplots(1, panels)
+    axes[0].imshow(photo)
+    corner = ((width - patch) / 2 - 0.5, (height - patch) / 2 - 0.5)
+    axes[0].add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor="yellow", linewidth=1.5))
+    axes[0].set_title("the image; a square's size", fontsize=9)
+    extent = (-0.5, found.best.shape[1] * stride - 0.5, found.best.shape[0] * stride - 0.5, -0.5)
+    shown = [(f"probability of {subject.called(one.number)}", found.probability)]
+    if found.activity is not None:
+        shown.append((f"activity of map {found.channel}", found.activity))
+    for place, (title, values) in zip(axes[1:], shown, strict=False):
+        painted = place.imshow(values.numpy(), extent=extent, cmap="viridis")
+        place.set_title(title, fontsize=9)
+        figure.colorbar(painted, ax=place, location="bottom", shrink=0.9)
+    _classes(axes[-1], found.best, subject.class_names, extent)
+    for place in axes:
+        place.set_anchor("N")
+        place.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    return map_rendering.drawing(figure)
+
+
+def _classes(axes: object, best: Tensor, names: Sequence[str], extent: tuple[float, float, float, float]) -> None:
+    """The classes in colours with their names, the most frequent first; those beyond NAMED share grey."""
+    classes, counts = torch.unique(best, return_counts=True)
+    order = classes[counts.argsort(descending=True, stable=True)].tolist()
+    shown = torch.full_like(best, min(len(order), NAMED))
+    for place, one in enumerate(order[:NAMED]):
+        shown[best == one] = place
+    colours = [matplotlib.colormaps["tab10"](place) for place in range(min(len(order), NAMED))]
+    words = [names[one] for one in order[:NAMED]]
+    if len(order) > NAMED:
+        words.append(f"{len(order) - NAMED} others")
+    colours.append((0.6, 0.6, 0.6, 1.0))
+    axes.imshow(shown.numpy(), extent=extent, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(colours) - 0.5)  # type: ignore[attr-defined]
+    axes.set_title("most probable class", fontsize=9)  # type: ignore[attr-defined]
+    keys = [Patch(color=colour, label=word) for colour, word in zip(colours, words, strict=False)]
+    axes.legend(handles=keys, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, frameon=False)  # type: ignore[attr-defined]

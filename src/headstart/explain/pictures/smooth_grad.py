@@ -1,0 +1,96 @@
+"""Which pixels matter to a class, whatever noise lies over the image?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Interval
+from captum.attr import NoiseTunnel, Saliency
+from torch import Tensor
+
+from headstart.explain.chosen_class import Of, explained
+from headstart.explain.explained_network import Network
+from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.pictures.input_gradient import beside
+
+
+class SmoothGrad:
+    """The mean of a class's gradients at copies of the image with noise.
+
+    samples: so many copies. noise: its standard deviation, as a share of the image's range of values. seed: of the
+    noise, the same for each image. of: label = the true class, where one is known, else the predicted one; prediction =
+    always that.
+    """
+
+    title = "SmoothGrad"
+    about = (
+        "Beside the image the mean gradient of a class's logit over copies of it with noise (Smilkov et al. 2017), in "
+        "the image's own colours (middle grey is 0) and as magnitudes: what is left when the gradient's own noise has "
+        "been averaged away. More noise: smoother, and further from this image."
+    )
+
+    def __init__(
+        self, *, samples: Annotated[int, Ge(1)], noise: Annotated[float, Interval(ge=0, le=1)], seed: int, of: Of
+    ) -> None:
+        self.samples, self.noise, self.seed = samples, noise, seed
+        self.of: Of = of
+
+    def drawn(self, subject: Subject) -> Iterator[Shown]:
+        """One sheet an image."""
+        for one in explained(subject, of=self.of, title="smooth_grad"):
+            found = smooth_grad(
+                subject.network,
+                one.x,
+                index=one.number,
+                samples=self.samples,
+                noise=self.noise,
+                seed=self.seed,
+                batch_size=subject.batch_size,
+            )
+            image = beside(subject.images.pixels[one.position], found.cpu())
+            caption = (
+                f"{one.said}: image, mean gradient of {self.samples} copies with noise of {self.noise:g} of its range, "
+                "its magnitude"
+            )
+            yield Shown(one.name, image, caption, ALT)
+
+
+ALT = "The image, a grey picture of the same size with coloured clouds, and a dark one with the brightest of them."
+
+
+def smooth_grad(
+    network: Network, x: Tensor, *, index: int, samples: int, noise: float, seed: int, batch_size: int
+) -> Tensor:
+    """The mean over samples of the logit's gradient at x + e, e normal noise, x (1, C, H, W) -> (C, H, W).
+
+    index: the class. noise: e's standard deviation over max(x) - min(x). batch_size: copies at once, at most; which
+    noise a seed gives hangs on it. Smilkov et al. 2017 (arXiv:1706.03825), section 3 and figure 3. The signs are kept:
+    what is averaged is no magnitude. To be called within network.at_rest().
+    """
+    tunnel = NoiseTunnel(Saliency(lambda images: network.logits(images.clone())))
+    with _drawn_from(seed, x.device):
+        found: Tensor = tunnel.attribute(
+            x.detach().clone().requires_grad_(),
+            nt_type="smoothgrad",
+            nt_samples=samples,
+            nt_samples_batch_size=min(batch_size, samples),
+            stdevs=noise * float(x.max() - x.min()),
+            target=index,
+            abs=False,
+        )
+    return found.detach()[0]
+
+
+@contextmanager
+def _drawn_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Within it torch's random numbers are of this seed; afterwards they go on as if nothing had been drawn."""
+    graphics = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if graphics else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the devices that are not put back, too
+        if graphics:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

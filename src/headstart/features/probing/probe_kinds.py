@@ -1,0 +1,94 @@
+"""Which kinds of heads are there, and how is each tried?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from headstart.features.probing.linear_probe import trained
+from headstart.features.probing.logistic_probe import logistic
+from headstart.features.probing.neighbour_probe import Measure, neighbours
+from headstart.features.probing.probes import Kind, Material, Probe
+from headstart.features.probing.ridge_probe import ridge
+from headstart.features.probing.stacked_heads import Heads
+
+LINEAR = "linear"  # the kind that learns by steps
+
+
+class Kinds(NamedTuple):
+    """The settings that each kind of head is tried with; a kind without any is left out."""
+
+    lr: list[float]
+    weight_decay: list[float]
+    epochs: int
+    batch_size: int
+    stops: bool  # at the best epoch on val
+    measures: list[Measure]
+    ks: list[int]
+    temperature: float
+    ridge: list[float]
+    logistic: list[float]
+    seed: int
+
+    @property
+    def grid(self) -> list[tuple[float, float]]:
+        return list(product(self.lr, self.weight_decay))
+
+    def named(self) -> dict[str, Kind]:
+        """The kinds that have a setting, the plainer first: of equals on val the first counts."""
+        found: dict[str, Kind] = {}
+        if self.measures and self.ks:
+            found["neighbours"] = self._neighbours
+        if self.ridge:
+            found["ridge"] = self._ridge
+        if self.logistic:
+            found["logistic"] = self._logistic
+        if self.grid:
+            found[LINEAR] = self._linear
+        return found
+
+    def _neighbours(self, material: Material) -> Probe:
+        train, classes = material.train, material.num_classes  # not all of the material: predict would keep it
+        ks = [k for k in self.ks if k <= len(train.labels)]
+        settings = [{"measure": measure, "k": k} for measure in self.measures for k in ks]
+
+        def predict(features: Tensor, which: Sequence[int]) -> Tensor:
+            wanted: dict[Measure, list[int]] = {}
+            for number in which:
+                measure, place = divmod(number, len(ks))
+                wanted.setdefault(self.measures[measure], []).append(ks[place])
+            said = [
+                neighbours(*train, features, classes, measure=measure, ks=some, temperature=self.temperature)
+                for measure, some in wanted.items()
+            ]
+            return torch.cat(said)
+
+        return Probe(settings, predict)
+
+    def _ridge(self, material: Material) -> Probe:
+        heads = ridge(material.axes, material.train.labels, material.num_classes, self.ridge)
+        return Probe.of_heads(heads, [{"strength": value} for value in self.ridge], material.scale)
+
+    def _logistic(self, material: Material) -> Probe:
+        heads = logistic(material.axes, material.train.labels, material.num_classes, self.logistic)
+        return Probe.of_heads(heads, [{"C": value} for value in self.logistic], material.scale)
+
+    def _linear(self, material: Material) -> Probe:
+        seen = material.scale.of(material.val.features)
+
+        def score(heads: Heads) -> Tensor:
+            return (heads.predictions(seen) == material.val.labels).sum(dim=1)
+
+        found = trained(
+            material.scaled, material.train.labels, material.num_classes, self.grid, epochs=self.epochs,
+            batch_size=self.batch_size, seed=self.seed, score=score if self.stops else None,
+        )  # fmt: skip
+        settings = [
+            {"lr": lr, "weight_decay": decay} | ({"epoch": epoch} if self.stops else {})
+            for (lr, decay), epoch in zip(self.grid, found.epoch.tolist(), strict=True)
+        ]
+        return Probe.of_heads(found.heads, settings, material.scale)

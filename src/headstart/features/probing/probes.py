@@ -1,0 +1,115 @@
+"""Which head on which stage is best on val?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from headstart.features.principal_axes import Axes, axes
+from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.standardisation import Standard, standard
+
+
+class Labelled(NamedTuple):
+    """The features of images and their classes."""
+
+    features: Tensor  # (N, D)
+    labels: Tensor  # (N,)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What heads on one stage may learn from: training images, and val where they stop by it."""
+
+    train: Labelled
+    val: Labelled
+    num_classes: int
+
+    @cached_property
+    def scale(self) -> Standard:
+        """That of the training features."""
+        return standard(self.train.features)
+
+    @cached_property
+    def scaled(self) -> Tensor:
+        """The training features on that scale (N, D)."""
+        return self.scale.of(self.train.features)
+
+    @cached_property
+    def axes(self) -> Axes:
+        """Those of the scaled training features."""
+        return axes(self.scaled)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one kind of head has learned on one stage, under several settings."""
+
+    settings: Sequence[Mapping[str, Any]]
+    predict: Callable[[Tensor, Sequence[int]], Tensor]  # features (N, D), numbers of settings -> classes (len, N)
+
+    @classmethod
+    def of_heads(cls, heads: Heads, settings: Sequence[Mapping[str, Any]], scale: Standard | None = None) -> Probe:
+        """Of linear heads, one a setting, on features as they are or on this scale."""
+        heads = Heads(heads.weight.float(), heads.bias.float())  # as exact as features are
+
+        def predict(features: Tensor, which: Sequence[int]) -> Tensor:
+            chosen = Heads(heads.weight[list(which)], heads.bias[list(which)])
+            return chosen.predictions(features if scale is None else scale.of(features))
+
+        return cls(settings, predict)
+
+
+Kind = Callable[[Material], Probe]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One head, and on how many val images it is right."""
+
+    kind: str
+    stage: str
+    setting: Mapping[str, Any]
+    right: int
+    probe: Probe
+    number: int  # of its setting
+
+    def rightly(self, images: Labelled) -> int:
+        """On how many images it is right."""
+        return int((self.probe.predict(images.features, [self.number])[0] == images.labels).sum())
+
+
+def candidates(kinds: Mapping[str, Kind], stage: str, material: Material) -> list[Candidate]:
+    """Each kind under each of its settings on one stage, in their order."""
+    found = []
+    for kind, learn in kinds.items():
+        probe = learn(material)
+        if not probe.settings:
+            continue
+        said = probe.predict(material.val.features, range(len(probe.settings)))
+        right = (said == material.val.labels).sum(dim=1).tolist()
+        found += [
+            Candidate(kind, stage, setting, count, probe, number)
+            for number, (setting, count) in enumerate(zip(probe.settings, right, strict=True))
+        ]
+    return found
+
+
+def best_by(key: Callable[[Candidate], str], found: Iterable[Candidate]) -> dict[str, Candidate]:
+    """For each value of the key the candidate that is right most often on val; of equals the first."""
+    best: dict[str, Candidate] = {}
+    for one in found:
+        if key(one) not in best or one.right > best[key(one)].right:
+            best[key(one)] = one
+    return best
+
+
+def first_empty(labels: Tensor, num_classes: int) -> int | None:
+    """The first class that no label (N,) names, None where each has one."""
+    missing = (torch.bincount(labels, minlength=num_classes) == 0).nonzero()
+    return int(missing[0]) if len(missing) else None

@@ -1,0 +1,63 @@
+"""What is learnt from, and measured on, images that are each of one class?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
+
+from headstart.modules.class_weights import balanced, effective
+from headstart.modules.label_kinds import Labels
+
+
+class OneLabel(Labels):
+    """Cross-entropy, and the share of right answers."""
+
+    monitor = "accuracy"
+
+    def figures(self) -> dict[str, Metric]:
+        # unchecked: the data say what labels there are, and to look for others in each batch makes a GPU wait
+        return {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)}
+
+    def fuller_figures(self) -> dict[str, Metric]:
+        classes = self.num_classes
+        return {
+            "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+            # counts what f1 counts, and shares it
+            "balanced_accuracy": MulticlassAccuracy(classes, average="macro", validate_args=False),
+            "calibration_error": MulticlassCalibrationError(classes, n_bins=15, norm="l1", validate_args=False),
+        }
+
+    def training_loss(self, logits: Tensor, label: Tensor, *, smoothing: float) -> Tensor:
+        """The weighted terms over the images' weights, as torch has it for labels (B,), and for shares alike."""
+        if self.weight is None or not label.is_floating_point():
+            return cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing)
+        wanted = (1 - smoothing) * label + smoothing / self.num_classes
+        terms = -(self.weight * wanted * logits.float().log_softmax(dim=1)).sum()
+        return terms / (self.weight * label).sum()
+
+    def loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        return cross_entropy(logits, label)
+
+    @staticmethod
+    def decided(label: Tensor) -> Tensor:
+        return label.argmax(dim=1) if label.is_floating_point() else label
+
+    def score(self, logits: Tensor, label: Tensor) -> Tensor:
+        return (logits.argmax(dim=1) == label).float().mean()
+
+    @staticmethod
+    def sureness(logits: Tensor, label: Tensor) -> Tensor:
+        probability, said = logits.softmax(dim=1).max(dim=1)
+        return probability * (said != label)
+
+    @staticmethod
+    def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
+        probability, said = logits.softmax(dim=0).max(dim=0)
+        return f"{names[int(label)]} as {names[int(said)]} {float(probability):.2f}"
+
+    def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:  # noqa: ARG002 - a kind may ask
+        return balanced(of_class) if chosen == "balanced" else effective(of_class)

@@ -1,0 +1,97 @@
+"""Which values does a rule give to a config?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from headstart.runs.folder.run_naming import job_overrides
+from headstart.runs.saved.config_writing import write_config
+from headstart.system import rank_environment
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+CHOSEN = "chosen"  # where a rule that has tried several values writes down what it saw; result.json says it again
+TUNED = "tuned"  # the same of a tuning
+TRYING = ("headstart.recipes.vtab1k.vtab1k",)  # rules that try values
+
+
+def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
+    """The config with the values that its rule, then its tuning, give in their place; cfg itself, where it has neither.
+
+    What the command line says itself stays as it says it. processes: that share each batch. Raises UserError, as the
+    rule and the tuning do, and where both would try values.
+    """
+    rule = cfg.get("rule")
+    if rule and cfg.get("tuning") and rule.get("_target_") in TRYING:
+        raise UserError(
+            f"rule={rule._target_.rpartition('.')[2]} and tuning both try values and choose the best; leave one of "
+            "them away (rule=null or tuning=null)"
+        )
+    for key in ("rule", "tuning"):
+        if cfg.get(key):
+            cfg = _settled_by(key, cfg, processes)
+    return cfg
+
+
+def _settled_by(key: str, cfg: DictConfig, processes: int) -> DictConfig:
+    values: Mapping[str, Any] = instantiate(cfg[key], _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
+    said = said_keys()
+    if rank_environment.rank() == 0:
+        about = (CHOSEN, TUNED)  # a table says it
+        told = {key: value for key, value in values.items() if key not in about and not is_said(key, said)}
+        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in told.items()))
+        if kept := [key for key in values if is_said(key, said)]:
+            log.info("left as the command line says: %s", ", ".join(kept))
+    return with_values(cfg, values, without=key)
+
+
+def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "rule") -> DictConfig:
+    """The config with these values where the command line does not say its own, and without what gave them."""
+    said = said_keys()
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        plain.pop(without, None)
+        for key, value in values.items():
+            if not is_said(key, said):
+                OmegaConf.update(plain, key, value, merge=False, force_add=True)
+    return plain
+
+
+def write_down(cfg: DictConfig, folder: Path) -> None:
+    """Make a settled config that of the run's folder: what goes on with the run, or asks how it was made, reads it."""
+    if rank_environment.rank() == 0:
+        write_config(cfg, folder / ".hydra" / "config.yaml")
+
+
+def said_keys() -> set[str]:
+    """The values that the job's own overrides set, where a file of a group is mounted deeper down that place too.
+
+    The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the rule's numbers are for any.
+    """
+    if not HydraConfig.initialized():
+        return set()
+    keys = [override.lstrip("+~").partition("=")[0] for override in job_overrides()]
+    places = [key.rpartition("@")[2] for key in keys]
+    return {place for place in places if "." in place}
+
+
+def is_said(key: str, said: Collection[str]) -> bool:
+    """Whether a key, or a mapping that it lies in, is among these."""
+    parts = key.split(".")
+    return any(".".join(parts[: end + 1]) in said for end in range(len(parts)))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_shown(inner)}" for key, inner in value.items()) + "}"
+    return str(value).replace(" ", "")

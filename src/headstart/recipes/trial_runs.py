@@ -1,0 +1,138 @@
+"""Trials: short runs whose val figures choose values of the config for a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from headstart.callbacks.training.divergence import told
+from headstart.distributed.rank_agreement import of_first, wait_for_all
+from headstart.distributed.rank_launcher import run_apart
+from headstart.runs.folder.folder_mark import write_mark
+from headstart.runs.folder.run_folder import finished
+from headstart.runs.folder.run_naming import OF_THE_COMMAND, hashes, safe
+from headstart.runs.folder.single_training import made_once
+from headstart.runs.saved.config_writing import unwritten, write_config
+from headstart.runs.training import train
+from headstart.system import rank_environment
+
+log = logging.getLogger(__name__)
+TRIALS = Path("outputs/trials")  # shared by all studies
+# a trial is trained on one device, and looks at no test image
+ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "limit_test_batches": 0}
+_HERE: ContextVar[bool] = ContextVar("the process that trains the trials", default=False)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run that says how good some values are, before the run that will have the best of them.
+
+    values: what it tries, by the config's dotted keys.
+    """
+
+    cfg: DictConfig
+    hash: str
+    values: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.cfg.run_dir)
+
+
+def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) -> Trial:
+    """The run of a settled config as a trial, found by the hash of the config.
+
+    keys: whose values it tries. name: what the folder's name says besides.
+    """
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        for key, value in ALONE.items():
+            plain.trainer[key] = value
+        for key in OF_THE_COMMAND:
+            plain.pop(key, None)
+        if plain.task == "plan":  # whose trials are those of the run
+            plain.pop(plain.task, None)
+            plain.task, plain.fit = "fit", {"_target_": "headstart.tasks.fit.fit"}
+    values = {key: OmegaConf.select(plain, key) for key in keys}
+    told = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
+    control = ["control"] if cfg.get("control") and cfg.reuse else []
+    title = ",".join([_last_part(plain.target), _last_part(plain.backbone), str(plain.mode), *control, *told, *name])
+    digest, earlier = hashes(plain)
+    if finished(TRIALS / f"{safe(title)}-{earlier}"):
+        digest = earlier
+    with open_dict(plain):
+        plain.run_dir = (TRIALS / f"{safe(title)}-{digest}").as_posix()
+        plain.resume = cfg.get("resume")
+    return Trial(plain, digest, values)
+
+
+def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[dict[str, Any]]:
+    """Train the trials that are not there -> the results of all.
+
+    Each is trained once: whoever asks for the same one waits. processes: of the run; with several the trials are
+    trained in a process of one device, while all ranks wait.
+    """
+    if trains_here(processes):
+        for number, trial in enumerate(trials, 1):
+            _trained(trial, f"{number} of {len(trials)}")
+    else:
+        waits = of_first(not all_there(trials))
+        if waits and rank_environment.rank() == 0:
+            run_apart(Path(cfg.run_dir), "trial", changes=unwritten(cfg))
+        if waits:
+            wait_for_all(long=True)
+    return [finished(trial.folder) or {} for trial in trials]
+
+
+def all_there(trials: Iterable[Trial]) -> bool:
+    """Whether all trials are finished."""
+    return all(finished(trial.folder) is not None for trial in trials)
+
+
+def trains_here(processes: int) -> bool:
+    """Whether this process trains the trials of a run on so many processes."""
+    return processes == 1 or _HERE.get()
+
+
+@contextmanager
+def trained_here() -> Iterator[None]:
+    """Within it this process trains the trials itself, however many processes the run has."""
+    token = _HERE.set(True)
+    try:
+        yield
+    finally:
+        _HERE.reset(token)
+
+
+def rows(cells: Sequence[Sequence[str]]) -> list[str]:
+    """A table's cells as lines, its columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _trained(trial: Trial, number: str) -> None:
+    folder = trial.folder
+
+    def make() -> dict[str, Any]:
+        log.info("trial %s: %s", number, folder.name)
+        write_mark(folder, trial.hash, asked=trial.hash)
+        write_config(trial.cfg, folder / "config.yaml")
+        about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
+        result = train(trial.cfg, folder, about=about)
+        if (found := (finished(folder) or {}).get("divergence")) is not None:
+            log.warning("%s: %s", folder.name, told(found, "optimizer.lr"))
+        return result
+
+    made_once(folder, trial.hash, make, what="trial")
+
+
+def _last_part(node: DictConfig) -> str:
+    return str(node["_target_"]).rpartition(".")[2].lower()

@@ -1,0 +1,104 @@
+"""What each arm reached in results that have levels and no curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from headstart.report.analysis.arms import finished_at, setting_of
+from headstart.report.analysis.finished_runs import Levels, Other
+from headstart.report.analysis.verdicts import Judged, Tested
+from headstart.report.curves.learning_curve import is_share, lower_is_better
+from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval
+
+
+@dataclass(frozen=True)
+class LevelArm:
+    """One arm in one setting, over seeds."""
+
+    label: str
+    setting: frozenset[str]
+    seeds: tuple[int, ...]
+    means: dict[str, Interval]  # by tag, as they were measured
+    difference: Interval | None  # to the baseline's metric, by seed, above 0 = better; None: it is the baseline
+    verdict: Verdict | None = None
+    why: str = ""
+    corrected_p: float = math.nan
+
+
+def without_replaced(levels: Iterable[Levels]) -> tuple[tuple[Levels, ...], tuple[Other, ...]]:
+    """The results, and those that a later one of the same setting and seed replaces."""
+    kept: dict[tuple[frozenset[str], int], Levels] = {}
+    replaced = []
+    for one in sorted(levels, key=finished_at):
+        key = level_setting(one), one.seed
+        if key in kept:
+            why = f"{one.folder.name} has the same overrides and seed and finished later"
+            replaced.append(Other(kept[key].folder, "replaced", why))
+        kept[key] = one
+    return tuple(sorted(kept.values(), key=lambda one: str(one.folder))), tuple(replaced)
+
+
+def level_setting(one: Levels) -> frozenset[str]:
+    """Its overrides but the seed and what changes no figure; the mode counts, as it is no arm here."""
+    return setting_of(one.overrides) | {text for text in one.overrides if text.lstrip("+").startswith("mode=")}
+
+
+def level_arms(levels: Sequence[Levels], metric: str, resolution: dict[str, float]) -> list[LevelArm]:
+    """Each arm of each setting, compared with the setting's baseline; verdicts are still to come.
+
+    resolution: of each tag, what one image is worth (`t_interval`).
+    """
+    by_setting: dict[frozenset[str], list[Levels]] = {}
+    for one in levels:
+        by_setting.setdefault(level_setting(one), []).append(one)
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    found = []
+    for setting, ours in by_setting.items():
+        for label in dict.fromkeys(label for one in ours for label in one.levels):
+            having = [one for one in ours if label in one.levels]
+            tags = dict.fromkeys(tag for one in having for tag in one.levels[label])
+            means = {
+                tag: t_interval([one.levels[label].get(tag, math.nan) for one in having], resolution=resolution[tag])
+                for tag in tags
+            }
+            gaps = [
+                sign * (one.levels[label].get(metric, math.nan) - one.levels[one.baseline].get(metric, math.nan))
+                for one in having
+                if one.baseline in one.levels
+            ]
+            is_baseline = all(label == one.baseline for one in having)
+            difference = None if is_baseline else t_interval(gaps, resolution=resolution.get(metric, 0.0))
+            found.append(LevelArm(label, setting, tuple(sorted(one.seed for one in having)), means, difference))
+    return found
+
+
+def level_tests(arms: Sequence[LevelArm], metric: str) -> list[Tested]:
+    """What the verdicts on levels are about: each arm that has a baseline, in their order."""
+    return [
+        Tested(
+            family="level",
+            key=f"level: {' '.join([arm.label, *sorted(arm.setting)])}, {metric}",
+            difference=arm.difference,
+            margin=MATTERS if is_share(metric) else None,
+            seeds=arm.seeds,
+            digest=sha256(repr((metric, arm.seeds, arm.difference[:2])).encode()).hexdigest()[:16],
+        )
+        for arm in arms
+        if arm.difference is not None
+    ]
+
+
+def with_verdicts(arms: Sequence[LevelArm], results: Sequence[Judged]) -> list[LevelArm]:
+    """The arms with their verdicts, in the order of their tests."""
+    coming = iter(results)
+    found = []
+    for arm in arms:
+        if arm.difference is None:
+            found.append(arm)
+            continue
+        one = next(coming).decision
+        found.append(replace(arm, verdict=one.verdict, why=one.why, corrected_p=one.p))
+    return found

@@ -1,0 +1,231 @@
+"""Numbers that describe the runs that are compared."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.report.analysis.finished_runs import Replicate, Run
+from headstart.report.analysis.stored_predictions import Answers, Rows, answers_in
+from headstart.report.curves import learning_curve
+from headstart.report.curves.learning_curve import Curve, Floats
+
+FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little of a curve
+LEAST_UNSEEN = 0.5  # of the val images: below, the level at the end is judged by test
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of each run, and how two of them are compared."""
+
+    key: str
+    title: str
+    axis: str  # what it is counted by: "", step or examples
+    compared: str  # difference, or relative (difference over the baseline's)
+    what: str
+
+
+START, END, TEST = "start_class_means", "asymptote", "test"  # the keys of what verdicts are about
+RISING = "rising"  # the level at the end less that of as many evaluations before; no measure of its own
+MEASURES = (
+    Measure(START, "Start, head in closed form", "", "difference", "before the first step, like for like"),
+    Measure("start", "Start, head as it began", "", "difference", "before the first step; in no verdict"),
+    Measure("first_epoch", "After the first epoch", "", "difference", "a small, fixed budget"),
+    Measure(END, "Level at the end of the budget", "", "difference", "mean of the last 10 % of evaluations"),
+    Measure(TEST, "Kept checkpoint on test", "", "difference", "chosen on val, looked at once"),
+    Measure("area_step", "Area under the curve", "step", "difference", "mean level, common range"),
+    Measure("transfer_ratio_step", "Transfer ratio", "step", "relative", "area over the baseline's, less 1"),
+    Measure("area_examples", "Area under the curve", "examples", "difference", "mean level, common range"),
+    Measure("transfer_ratio_examples", "Transfer ratio", "examples", "relative", "area over the baseline's, less 1"),
+)
+
+
+class ByImage(NamedTuple):
+    """What each image, or group of images, contributed to one number, which is their mean."""
+
+    image: NDArray[np.uint64]  # (M,)
+    value: Floats  # (M,)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run, its curve and its numbers by the key of the measure; higher is better in all of them."""
+
+    run: Run
+    curve: Curve
+    values: dict[str, float]  # nan where not measured
+    by_image: dict[str, ByImage] = field(default_factory=dict)  # the same numbers, where the run kept its answers
+    rows: Rows | None = None  # of all evaluations of the curve
+    seen: str = ""  # why the level at the end is that of test: the trials saw these val images
+    has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether its folder says what each image contributed to one of its figures."""
+        return bool(self.by_image) or self.run.has_diverged
+
+    @property
+    def replicate(self) -> Replicate:
+        return self.run.replicate
+
+
+@dataclass(frozen=True)
+class Reach:
+    """When a run first came to a level; None where it never did (censored, never dropped)."""
+
+    seed: int
+    step: float | None
+    examples: float | None
+    wall_s: float | None
+
+
+def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
+    """The numbers of runs that are looked at together; areas run over the range that all of them cover.
+
+    A run whose trials saw a part of its val images is measured on the others, but for its start, which no trial had a
+    part in; where these are fewer than half, its level at the end is to be judged by test. A diverged run, whose curve
+    is cut, ends at chance (a share), or at the worst level that any of the runs had (a loss), and that is the mean
+    level of its areas too.
+    """
+    found = [_of_run(run, metric) for run in runs]
+    full = [curve for curve, *_ in found if len(curve.step)]
+    whole = [
+        parts.curve for run, parts in zip(runs, found, strict=True) if len(parts.curve.step) and not run.has_diverged
+    ]
+    until = {
+        axis: min((float(getattr(curve, axis)[-1]) for curve in whole or full), default=math.nan)
+        for axis in ("step", "examples")
+    }
+    levels = np.concatenate([curve.level for curve in full]) if full else np.empty(0)
+    worst = float(np.nanmin(levels[np.isfinite(levels)], initial=math.inf)) if len(levels) else math.nan
+    return [_measured(run, metric, parts, until, worst) for run, parts in zip(runs, found, strict=True)]
+
+
+class _Parts(NamedTuple):
+    curve: Curve
+    answers: Answers | None  # of all val images
+    judged: Answers | None  # of those that no trial saw
+    rows: Rows | None  # of these
+    seen: str
+    has_curve: bool
+
+
+def _of_run(run: Run, metric: str) -> _Parts:
+    curve = learning_curve.curve_of(run, metric)
+    answers = answers_in(run.folder, "val") if metric.startswith("val/") else None
+    if answers is None:  # of a tuned run the trials may have seen everything
+        tried = bool(run.tuned)
+        seen = "the trials may have seen these val images" if tried else ""
+        return _Parts(curve, None, None, None, seen, has_curve=not tried)
+    judged, seen = answers, ""
+    if answers.seen_by_trials is None and (run.tuned or {}).get("tried"):
+        return _Parts(curve, answers, None, None, "the trials may have seen these val images", has_curve=False)
+    if answers.seen_by_trials is not None and answers.seen_by_trials.any():
+        judged = answers.unseen()
+        left, of = len(judged.image), len(answers.image)
+        seen = f"the trials saw {of - left} of {of} val images" if left < LEAST_UNSEEN * of else ""
+        if left < FEWEST_UNSEEN:
+            return _Parts(curve, answers, None, None, seen or "few val images are left", has_curve=False)
+    rows = judged.rows(metric.partition("/")[2])
+    if rows is None:
+        return _Parts(curve, answers, judged, None, seen, has_curve=judged is answers)
+    rows = replace(rows, value=_sign(metric) * rows.value)
+    if judged is not answers:  # the curve on the images that no trial saw
+        at = {int(step): i for i, step in enumerate(judged.step)}
+        kept = [i for i, step in enumerate(curve.step) if int(step) in at]
+        levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in kept])
+        curve = curve.at(np.array(kept, dtype=np.int64), levels)
+    return _Parts(curve, answers, judged, rows, seen, has_curve=True)
+
+
+def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], worst: float) -> Measured:
+    curve, answers, judged, rows, seen, has_curve = parts
+    weights = {key: w for key, w in _weights(curve, until).items() if len(w)}
+    values = {key: float(w @ curve.level) for key, w in weights.items()}
+    by_image: dict[str, ByImage] = {}
+    if rows is not None and judged is not None:
+        at = {int(step): i for i, step in enumerate(judged.step)}
+        for key, w in weights.items():
+            used = np.flatnonzero(w)
+            if all(int(curve.step[i]) in at for i in used):
+                value = sum(w[i] * rows.value[at[int(curve.step[i])]] for i in used)
+                by_image[key] = ByImage(rows.image, np.asarray(value))
+    figure, sign = metric.partition("/")[2], _sign(metric)
+    values[START] = _closed_form(run, metric)
+    start = None if answers is None else answers.closed_form_rows(figure)
+    if start is not None and math.isfinite(values[START]):
+        by_image[START] = ByImage(start.image, sign * start.value[0])
+        values[START] = float(by_image[START].value.mean())
+    values[TEST] = sign * run.figure(f"test/{figure}")
+    tested = answers_in(run.folder, "test")
+    told = None if tested is None or not len(tested.step) else tested.rows(figure)
+    if told is not None and math.isfinite(values[TEST]):
+        by_image[TEST] = ByImage(told.image, sign * told.value[-1])
+    if run.has_diverged:
+        values[RISING] = math.nan
+        floor = _chance(run, metric, worst)
+        for key in (END, TEST, "area_step", "area_examples"):
+            values[key] = floor
+            by_image.pop(key, None)
+    complete = rows is not None and judged is not None and len(judged.step) == len(curve.step)
+    return Measured(run, curve, values, by_image, rows if complete else None, seen, has_curve)
+
+
+def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
+    """What each evaluation counts in each number that is a mean of levels (E,); empty where it was not measured."""
+    n = len(curve.step)
+    one = np.eye(n)
+    trained = np.flatnonzero(curve.step > 0)
+    ending = learning_curve.ending(curve)
+    before = trained[-2 * len(ending) : -len(ending)] if 0 < 2 * len(ending) <= len(trained) else trained[:0]
+    return {
+        "start": one[0] if n and curve.step[0] == 0 else np.empty(0),
+        "first_epoch": one[trained[0]] if len(trained) else np.empty(0),
+        END: one[ending].mean(axis=0) if len(ending) else np.empty(0),
+        RISING: one[ending].mean(axis=0) - one[before].mean(axis=0) if len(before) else np.empty(0),
+        "area_step": learning_curve.area_weights(curve.step, until["step"]),
+        "area_examples": learning_curve.area_weights(curve.examples, until["examples"]),
+    }
+
+
+def _closed_form(run: Run, metric: str) -> float:
+    """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
+    found = run.result.get("start_class_means") if metric == run.monitor else None
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+def _chance(run: Run, metric: str, worst: float) -> float:
+    """The level that a diverged run counts with."""
+    if not learning_curve.is_share(metric):
+        return worst
+    classes = run.result.get("num_classes")
+    accuracy = metric.rpartition("/")[2] in ("accuracy", "balanced_accuracy")
+    return 1 / classes if accuracy and isinstance(classes, int) and classes > 0 else 0.0
+
+
+def _sign(metric: str) -> float:
+    return -1.0 if learning_curve.lower_is_better(metric) else 1.0
+
+
+def reached(one: Measured, threshold: float) -> Reach:
+    """When a run first reached a level: its optimizer step, examples and wall seconds since fitting began."""
+    i = None if one.run.has_diverged else learning_curve.first_reaching(one.curve, threshold)
+    if i is None:
+        return Reach(one.run.seed, None, None, None)
+    step, examples, wall = (float(x[i]) for x in (one.curve.step, one.curve.examples, one.curve.wall_s))
+    return Reach(one.run.seed, step, *(value if math.isfinite(value) else None for value in (examples, wall)))
+
+
+def median_reached(values: Sequence[float | None]) -> float | None:
+    """The median where None is later than everything; None where it falls on such a run."""
+    if not values:
+        return None
+    middle = statistics.median_high(math.inf if value is None else value for value in values)
+    low = statistics.median_low(math.inf if value is None else value for value in values)
+    return (low + middle) / 2 if math.isfinite(middle) else None

@@ -1,0 +1,174 @@
+"""What each image of a split contributed to a run's figures, read from the run's folder."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.report.statistics.jackknife import GROUPS, pseudo_values
+
+FOLDER = "answers"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Contributions (E, M) of M images, or groups of images, whose mean is a figure at each of E evaluations."""
+
+    image: NDArray[np.uint64]  # (M,) what each is
+    value: Floats  # (E, M)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The images of one split (N) and what a run said of them at its evaluations (E)."""
+
+    image: NDArray[np.uint64]  # (N,) what each is: equal images have equal numbers in all runs
+    label: NDArray[np.int64]  # (N,), or of several labels an image (N, C)
+    step: NDArray[np.int64]  # (E,) optimizer steps done
+    predicted: NDArray[np.int64] | None  # (E, N) classes, where an image has one label
+    loss: Floats | None  # (E, N)
+    logits: Floats | None  # (E, N, C), where an image may have several labels
+    closed_form: NDArray[Any] | None = None  # (N,) classes, or (N, C) logits: before training, head in closed form
+    seen_by_trials: NDArray[np.bool_] | None = None  # (N,)
+
+    def unseen(self) -> Answers:
+        """The same of the images alone that no trial saw."""
+        if self.seen_by_trials is None:
+            return self
+        return self.taken(np.flatnonzero(~self.seen_by_trials))
+
+    def taken(self, at: NDArray[np.int64]) -> Answers:
+        """The same of the images at these positions alone."""
+        return replace(
+            self,
+            image=self.image[at],
+            label=self.label[at],
+            predicted=None if self.predicted is None else self.predicted[:, at],
+            loss=None if self.loss is None else self.loss[:, at],
+            logits=None if self.logits is None else self.logits[:, at],
+            closed_form=None if self.closed_form is None else self.closed_form[at],
+            seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[at],
+        )
+
+    def rows(self, figure: str) -> Rows | None:
+        """Contributions whose mean is the figure at each evaluation; None where there are none.
+
+        figure: accuracy, loss, f1, balanced_accuracy, map and so on, without its split. Of a figure that is no mean
+        over images they are jackknife pseudo-values of groups of images.
+        """
+        if figure == "loss":
+            return None if self.loss is None else Rows(self.image, self.loss)
+        if self.predicted is not None and self.label.ndim == 1:
+            if figure == "accuracy":
+                return Rows(self.image, (self.predicted == self.label).astype(np.float64))
+            return self._jackknifed(_CLASS_FIGURES.get(figure), self.predicted)
+        if self.logits is not None:
+            return self._jackknifed(_LABEL_FIGURES.get(figure), self.logits)
+        return None
+
+    def closed_form_rows(self, figure: str) -> Rows | None:
+        """The same (1, M) of the start with the head in closed form; None where it was not measured."""
+        if self.closed_form is None:
+            return None
+        is_class = self.closed_form.ndim == 1
+        start = replace(
+            self,
+            step=np.zeros(1, dtype=np.int64),
+            predicted=self.closed_form[None].astype(np.int64) if is_class else None,
+            logits=None if is_class else self.closed_form[None].astype(np.float64),
+            loss=None,
+        )
+        return start.rows(figure)
+
+    def _jackknifed(self, figure: Callable[[Any, Any], float] | None, said: NDArray[Any]) -> Rows | None:
+        """Pseudo-values (E, G), a group of images left out at a time (Efron & Stein 1981)."""
+        images = len(self.label)
+        groups = min(GROUPS, images)
+        if figure is None or groups < 2:
+            return None
+        group = np.arange(images) % groups  # the classes take turns in a split: each group holds all of them alike
+        label = self.label
+        found = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in said])
+        named = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
+        return Rows(named, found)
+
+
+def _figure_at(figure: Callable[[Any, Any], float], said: Any, label: Any, at: NDArray[np.intp]) -> float:
+    """The figure of the images at these positions."""
+    return figure(said[at], label[at])
+
+
+def answers_in(folder: Path, split: str) -> Answers | None:
+    """What a run's folder holds for a split; None where there is nothing, or it cannot be read."""
+    file = folder / FOLDER / f"{split}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        return Answers(
+            image=arrays["image"].astype(np.uint64),
+            label=arrays["label"].astype(np.int64),
+            step=arrays["step"].astype(np.int64),
+            predicted=arrays["predicted"].astype(np.int64) if "predicted" in arrays else None,
+            loss=arrays["loss"].astype(np.float64) if "loss" in arrays else None,
+            logits=arrays["logits"].astype(np.float64) if "logits" in arrays else None,
+            closed_form=arrays.get("closed_form"),
+            seen_by_trials=arrays["seen_by_trials"].astype(bool) if "seen_by_trials" in arrays else None,
+        )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _recalls(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Of each class that is there or was said: right answers, images, answers."""
+    classes = int(max(predicted.max(initial=0), label.max(initial=0))) + 1
+    right = np.bincount(label[predicted == label], minlength=classes)
+    there, said = np.bincount(label, minlength=classes), np.bincount(predicted, minlength=classes)
+    kept = (there + said) > 0
+    return tuple(part[kept].astype(np.float64) for part in (right, there, said))  # type: ignore[return-value]
+
+
+def _balanced_accuracy(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
+    """Mean recall of the classes."""
+    right, there, _ = _recalls(predicted, label)
+    return float(np.mean(right / np.maximum(there, 1)))
+
+
+def _f1(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
+    """Mean F1 of the classes."""
+    right, there, said = _recalls(predicted, label)
+    return float(np.mean(2 * right / (there + said)))
+
+
+def _mean_average_precision(logits: Floats, label: NDArray[np.int64]) -> float:
+    """Mean over the classes that some image has of their average precision (steps of the recall)."""
+    found = []
+    for said, true in zip(logits.T, label.T, strict=True):
+        if not true.any():
+            continue
+        order = np.argsort(-said, kind="stable")
+        right = np.cumsum(true[order])
+        # equal logits are one step: precision and recall are those after the last of them
+        last = np.append(np.flatnonzero(np.diff(said[order])), len(said) - 1)
+        recall = np.diff(right[last], prepend=0) / right[-1]
+        found.append(float(recall @ (right[last] / (last + 1))))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _subset_accuracy(logits: Floats, label: NDArray[np.int64]) -> float:
+    """The share of images whose labels are all right."""
+    return float(np.mean(((logits > 0) == (label > 0)).all(axis=1)))
+
+
+_CLASS_FIGURES: dict[str, Callable[[Any, Any], float]] = {"balanced_accuracy": _balanced_accuracy, "f1": _f1}
+_LABEL_FIGURES: dict[str, Callable[[Any, Any], float]] = {
+    "map": _mean_average_precision,
+    "subset_accuracy": _subset_accuracy,
+}

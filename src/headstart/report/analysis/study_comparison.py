@@ -1,0 +1,248 @@
+"""What each way of reusing the source brought: its weights against random ones, and in practice against scratch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from headstart.report.analysis import adaptation_comparison, run_measures
+from headstart.report.analysis.arm_comparison import ADD_CONTROL, ADD_TUNING, comparison_of, decided, tests_of
+from headstart.report.analysis.arm_levels import (
+    LevelArm,
+    level_arms,
+    level_setting,
+    level_tests,
+    with_verdicts,
+    without_replaced,
+)
+from headstart.report.analysis.arm_summaries import arm_summary
+from headstart.report.analysis.arms import Arm, Group, arms_of, control_of, groups_of, left_out
+from headstart.report.analysis.finished_runs import Found, Levels
+from headstart.report.analysis.run_measures import END, MEASURES, TEST
+from headstart.report.analysis.study_analysis import ArmSummary, Benefit, Best, Comparison, Question, Section, Study
+from headstart.report.analysis.swept_keys import Level, Placed, axes_of
+from headstart.report.analysis.verdicts import History, Seeds, judged
+from headstart.report.curves.learning_curve import lower_is_better, one_image
+from headstart.report.statistics.intervals import difference_of, mean, paired
+from headstart.report.statistics.seed_intervals import ALPHA, Verdict, holm
+
+_MODES = (
+    "scratch",
+    "feature_extraction",
+    "fine_tuning",
+    "gradual",
+)  # the order that people know; others follow
+
+
+def study_of(
+    found: Found, *, baseline: str, metric: str, history: History | None = None, planned: Iterable[int] = ()
+) -> Study:
+    """The comparison of all finished runs.
+
+    history: the looks of earlier reports on this folder. planned: the seeds of the study's command, which count where
+    its runs say that they were fixed beforehand (fixed_seeds).
+    """
+    reusing = [run for run in found.finished if not run.adapts]
+    arms, replaced = arms_of(reusing)
+    levels, replaced_levels = without_replaced(found.levels)
+    adapting, replaced_adapting = adaptation_comparison.adapted_arms(run for run in found.finished if run.adapts)
+    resolution = one_image(reusing or levels, metric, "val")
+    settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(one) for one in levels]
+    common = frozenset.intersection(*settings) if settings else frozenset()
+    sections = [_section(g, arms, baseline, metric, common) for g in groups_of(arms, baseline)]
+    placed = level_arms(levels, metric, _resolutions(levels))
+    adapted = adaptation_comparison.adapted(adapting, common)
+
+    configs = [run.settings for run in found.finished] + [one.config() for one in found.levels]
+    known = [config for config in configs if config]
+    fixed = bool(known) and all(config.get("fixed_seeds") is True for config in known)
+    seeds = Seeds(fixed, frozenset(planned))
+    tests = [test for section in sections for c in section.comparisons for test in tests_of(c, section, metric)]
+    n_tests = len(tests)
+    tests += level_tests(placed, metric)
+    n_levels = len(tests)
+    tests += [test for section in adapted for test in adaptation_comparison.tests(section)]
+    results, looks = judged(tests, history=history or {}, seeds=seeds)
+    coming = iter(results[:n_tests])
+    sections = [decided(section, coming, metric) for section in sections]
+    placed = with_verdicts(placed, results[n_tests:n_levels])
+    coming = iter(results[n_levels:])
+    adapted = [adaptation_comparison.decided(section, coming) for section in adapted]
+    if not arms:
+        baseline = levels[0].baseline if levels else adaptation_comparison.BASELINE
+    return Study(
+        baseline=baseline,
+        metric=metric,
+        sections=tuple(sections),
+        others=found.others + replaced + replaced_levels + replaced_adapting,
+        verdicts=sum(one.without is None for one in tests),
+        resolution=resolution,
+        common=tuple(sorted(common)),
+        axes=axes_of(_along(sections, metric))
+        + axes_of([_placed(arm, metric) for arm in placed])
+        + axes_of(adaptation_comparison.along(adapted)),
+        levels=levels,
+        level_arms=tuple(placed),
+        adapted=tuple(adapted),
+        looks=tuple(looks.items()),
+        fixed_seeds=fixed,
+    )
+
+
+def _section(group: Group, arms: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> Section:
+    members = ((group.baseline,) if group.baseline else ()) + tuple(sorted(group.arms, key=_rank))
+    controls = {id(arm): control_of(arm, arms) for arm in members}
+    outside = [one for one in controls.values() if one is not None and not any(one is arm for arm in members)]
+    listed = (*members, *{id(one): one for one in outside}.values())
+    flat = iter(run_measures.measured([run for arm in listed for run in arm.runs], metric))
+    runs = {id(arm): tuple(next(flat) for _ in arm.runs) for arm in listed}
+    base_runs = runs[id(group.baseline)] if group.baseline else ()
+    threshold = mean(m.values.get(END, math.nan) for m in base_runs)
+    found = {id(arm): arm_summary(arm, group.setting, runs[id(arm)], threshold, metric) for arm in listed}
+    base = found[id(group.baseline)] if group.baseline else None
+    others = [found[id(arm)] for arm in members if arm is not group.baseline]
+    comparisons = []
+    for arm in members:
+        if arm is group.baseline or arm.is_control:
+            continue
+        control = controls[id(arm)]
+        if control is not None:
+            comparisons.append(comparison_of(Question.WEIGHTS, found[id(control)], found[id(arm)], metric))
+        elif base is not None and not arm.begins_random:
+            comparisons.append(comparison_of(Question.WEIGHTS, base, found[id(arm)], metric, has_control=False))
+        if base is not None:
+            comparisons.append(comparison_of(Question.PRACTICE, base, found[id(arm)], metric))
+    section = Section(
+        setting=tuple(sorted(group.setting - common)),
+        baseline=base,
+        arms=tuple(others),
+        comparisons=tuple(sorted(comparisons, key=lambda c: c.question is Question.PRACTICE)),
+        threshold=threshold,
+        best=_best([found[id(arm)] for arm in members if not arm.is_control], metric),
+        hints=tuple(_hints(mode, group, base, others, comparisons)),
+    )
+    return replace(section, missing=tuple(_missing(section)))
+
+
+def _hints(
+    mode: str, group: Group, base: ArmSummary | None, others: Sequence[ArmSummary], comparisons: Sequence[Comparison]
+) -> Iterator[str]:
+    if base is None and group.apart:
+        gaps = "; ".join(map(str, group.apart))
+        again = " ".join(f"{one.key}={_value(one.ours)}" for one in group.apart if one.ours is not None)
+        yield (
+            f"No verdict against {mode}: it differs also in {gaps}. "
+            f"Runs of mode={mode}{f' with {again}' if again else ''} would be comparable."
+        )
+    elif base is None:
+        yield f"There are no runs of mode={mode} in this setting: run them to have something to compare with."
+    elif not others:
+        yield f"There is only mode={mode} in this setting: run another mode to compare."
+    for c in comparisons:
+        if c.dropped and c.question is Question.PRACTICE:
+            yield left_out(c.label, c.dropped)
+    silent = [m.run for arm in ((base,) if base else ()) + tuple(others) for m in arm.runs if not m.keeps_answers]
+    if silent:
+        yield (
+            f"{len(silent)} of the runs kept no answers of single images: their intervals are over seeds alone, "
+            "and do not speak of other images."
+        )
+    for arm in ((base,) if base else ()) + tuple(others):
+        if arm.diverged:
+            yield (
+                f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged (a loss or a weight was no finite "
+                "number): no yes for it, and they count as the worst. Try a smaller optimizer.lr."
+            )
+
+
+def _missing(section: Section) -> Iterator[tuple[Question, str]]:
+    """The questions that the section cannot answer, and the override that would answer them."""
+    treated = [arm.arm for arm in section.arms if not arm.arm.begins_random]
+    if treated and not any(not c.unanswered for c in section.of(Question.WEIGHTS)):
+        yield Question.WEIGHTS, ADD_CONTROL
+    practice = section.of(Question.PRACTICE)
+    if not practice and treated:
+        yield Question.PRACTICE, "mode=scratch,... " + ADD_TUNING
+    elif practice and all(c.unanswered for c in practice):
+        yield Question.PRACTICE, ADD_TUNING
+
+
+def _best(arms: Sequence[ArmSummary], metric: str) -> Best | None:
+    """The highest level at the end. Holm over all pairs of arms, so that whichever is picked, its tests hold."""
+    key = TEST if any(m.seen for arm in arms for m in arm.runs) else END
+    ranked = [arm for arm in arms if math.isfinite(arm.means[key].mean) and not arm.diverged]
+    if len(ranked) < 2:
+        return None
+    top = max(ranked, key=lambda arm: arm.means[key].mean)
+    measure = next(one for one in MEASURES if one.key == key)
+    couples = [(other, one) if one is top else (one, other) for one, other in combinations(ranked, 2)]
+    gaps = [difference_of(measure, paired(one.runs, other.runs)[0], metric) for one, other in couples]
+    ours = [
+        (other.label, gap, p)
+        for (other, one), gap, p in zip(couples, gaps, holm([gap.p for gap in gaps]), strict=True)
+        if one is top
+    ]
+    label, gap, p = max(ours, key=lambda our: math.inf if math.isnan(our[2]) else our[2])
+    trials = {None if arm.arm.tuned is None else arm.arm.tuned.get("trials") for arm in ranked}
+    why = ""
+    if None in trials or len(trials) > 1:
+        why = f"each arm ran at one setting; {ADD_TUNING} lets each find its own"
+    clear = all(g.mean > 0 and q < ALPHA for _, g, q in ours)
+    return Best(top.label, label, gap, p, decided=clear and not why, why=why)
+
+
+def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
+    """The arms with their level at the end and its verdict, and their test figure."""
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    test = f"test/{metric.partition('/')[2]}"
+    found = []
+    for section in sections:
+        names = {arm.label: arm.arm.name for arm in section.all_arms}
+        ends: dict[str, tuple[Benefit, str]] = {}  # of the first question that is answered
+        for c in section.comparisons:
+            end = next(b for b in c.benefits if b.name == "asymptote")
+            if c.label not in ends or ends[c.label][0].verdict is Verdict.NOT_ANSWERED:
+                ends[c.label] = end, names.get(c.against, c.against)
+        for arm in section.all_arms:
+            level = arm.means[END]
+            low, high = sorted((sign * level.low, sign * level.high))
+            end_level = Level(level._replace(mean=sign * level.mean, low=low, high=high))
+            if arm is not section.baseline and arm.label in ends:
+                benefit, against = ends[arm.label]
+                end_level = replace(
+                    end_level,
+                    difference=benefit.difference,
+                    verdict=benefit.verdict,
+                    corrected_p=benefit.p,
+                    against=against,
+                )
+            levels = {f"{metric} at the end": end_level}
+            if test in arm.tests:
+                levels[test] = Level(arm.tests[test])
+            found.append(Placed(arm.arm.name, arm.arm.setting, arm is section.baseline, levels))
+    return found
+
+
+def _placed(arm: LevelArm, metric: str) -> Placed:
+    levels = {
+        tag: Level(mean, arm.difference, arm.verdict, arm.corrected_p) if tag == metric else Level(mean)
+        for tag, mean in arm.means.items()
+    }
+    return Placed(arm.label, arm.setting, arm.difference is None, levels)
+
+
+def _rank(arm: Arm) -> tuple[int, str, bool, list[str]]:
+    known = _MODES.index(arm.mode) if arm.mode in _MODES else len(_MODES)
+    return known, arm.mode, arm.is_control, sorted(arm.setting)
+
+
+def _resolutions(levels: Sequence[Levels]) -> dict[str, float]:
+    """What one image is worth, by tag."""
+    tags = {tag for one in levels for figures in one.levels.values() for tag in figures}
+    return {tag: one_image(levels, tag, tag.split("/")[0]) for tag in tags}
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

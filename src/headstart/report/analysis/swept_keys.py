@@ -1,0 +1,151 @@
+"""Over which ordered axis do the runs vary, and what lies along it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from headstart.report.statistics.seed_intervals import Interval, Verdict
+
+LEAST = 3  # values that a curve needs
+_NAMES = ("seed", "fold")  # numbers that name something and have no order
+_COUNTS = ("shots", "fraction", "per_class")  # more of it is more labelled images
+
+
+@dataclass(frozen=True)
+class Level:
+    """What an arm reached, and how it compares with the baseline in the same setting."""
+
+    mean: Interval  # as it was measured
+    difference: Interval | None = None  # above 0 = better; None: not compared
+    verdict: Verdict | None = None
+    corrected_p: float = math.nan
+    against: str = ""  # what it is compared with, where that is not the baseline's line
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An arm, its setting and its levels."""
+
+    label: str
+    setting: frozenset[str]
+    is_baseline: bool
+    levels: dict[str, Level]  # by figure
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place on a line."""
+
+    at: float
+    text: str  # the value as it was written
+    levels: dict[str, Level]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Arms that differ in nothing but the axis (and the seed)."""
+
+    label: str
+    arm: str  # the label without what else sets it apart
+    rest: frozenset[str]  # the setting without the axis
+    is_baseline: bool
+    is_constant: bool  # the baseline where it has no value of the axis: the same everywhere
+    points: tuple[Point, ...]  # by `at`
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key whose values are numbers, and what lies along it."""
+
+    key: str
+    figures: tuple[str, ...]
+    places: tuple[tuple[float, str], ...]  # each value, in order
+    lines: tuple[Line, ...]  # the baseline's first
+
+    def baseline_of(self, line: Line) -> Line | None:
+        """The baseline's line that a line is compared with: that with the largest setting within its own."""
+        within = [one for one in self.lines if one.is_baseline and one.rest <= line.rest]
+        return max(within, key=lambda one: len(one.rest), default=None)
+
+    @property
+    def counts_images(self) -> bool:
+        """Whether more of it is more labelled images."""
+        return self.key.rpartition(".")[2] in _COUNTS
+
+
+def axes_of(placed: Sequence[Placed]) -> tuple[Axis, ...]:
+    """An axis for each key that takes three numbers or more while all else but the seed stays the same.
+
+    Keys that only name (seed, fold) are none. An arm whose value is no number, as null, has no place on it. A
+    baseline without a value is drawn along the whole axis.
+    """
+    found = [_axis(key, placed) for key in _keys(placed)]
+    return tuple(
+        axis for axis in found if any(len(line.points) >= LEAST for line in axis.lines if not line.is_constant)
+    )
+
+
+def _axis(key: str, placed: Sequence[Placed]) -> Axis:
+    on = [(one, found) for one in placed if (found := _value(one.setting, key)) is not None]
+    common = frozenset.intersection(*(one.setting for one, _ in on)) if on else frozenset()
+    lines: dict[tuple[str, frozenset[str]], list[tuple[Placed, float, str]]] = {}
+    for one, (at, text) in on:
+        rest = frozenset(o for o in one.setting if _key(o) != key)
+        lines.setdefault((one.label, rest), []).append((one, at, text))
+    places = {at: text for of_line in lines.values() for _, at, text in of_line}
+    listed = [
+        Line(
+            label=" ".join([label, *sorted(rest - common)]),
+            arm=label,
+            rest=rest,
+            is_baseline=of_line[0][0].is_baseline,
+            is_constant=False,
+            points=tuple(Point(at, text, one.levels) for one, at, text in sorted(of_line, key=lambda p: p[1])),
+        )
+        for (label, rest), of_line in lines.items()
+        if len(of_line) > 1
+    ]
+    drawn = sorted(places.items())
+    for one in placed:
+        has_value = any(_key(override) == key for override in one.setting)
+        if one.is_baseline and not has_value and (one.label, one.setting) not in lines:
+            points = tuple(Point(at, text, one.levels) for at, text in drawn)
+            label = " ".join([one.label, *sorted(one.setting - common)])
+            listed.append(Line(label, one.label, one.setting, True, True, points))
+    return Axis(
+        key=key,
+        figures=tuple(dict.fromkeys(figure for one, _ in on for figure in one.levels)),
+        places=tuple(drawn),
+        lines=tuple(sorted(listed, key=lambda line: not line.is_baseline)),
+    )
+
+
+def _keys(placed: Iterable[Placed]) -> list[str]:
+    values: dict[str, set[float]] = {}
+    for one in placed:
+        for override in one.setting:
+            found = _value(one.setting, _key(override))
+            if found is not None:
+                values.setdefault(_key(override), set()).add(found[0])
+    return sorted(key for key, listed in values.items() if len(listed) >= LEAST)
+
+
+def _value(setting: Iterable[str], key: str) -> tuple[float, str] | None:
+    """The number that a setting gives a key, and its text; None where it gives none."""
+    if key.rpartition(".")[2] in _NAMES:
+        return None
+    for override in setting:
+        if _key(override) == key:
+            text = override.partition("=")[2]
+            try:
+                at = float(text)
+            except ValueError:
+                return None
+            return (at, text) if math.isfinite(at) else None
+    return None
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")

@@ -1,0 +1,103 @@
+"""Verdicts of a study: families of tests, and the error that this look at the study may spend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headstart.report.statistics.repeated_looks import Look, level_of
+from headstart.report.statistics.seed_intervals import ALPHA, Interval, Verdict
+from headstart.report.statistics.test_families import Decision, decide
+
+History = Mapping[str, Sequence[Look]]  # by the key of a test
+_FINAL = {word.value: word for word in (Verdict.YES, Verdict.NO, Verdict.NEGATIVE)}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A difference that a verdict is about."""
+
+    family: str  # tests of one family are corrected together
+    key: str  # what it is, the same at each look
+    difference: Interval
+    margin: float | None  # the smallest difference that matters
+    seeds: tuple[int, ...]
+    digest: str  # of the data
+    without: Verdict | None = None  # the word where it cannot be tested
+    why: str = ""  # and why
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict, and the error that this look may spend on it."""
+
+    decision: Decision
+    level: float
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Whether a study has fixed its seeds beforehand, and which."""
+
+    fixed: bool = False
+    planned: frozenset[int] = frozenset()  # empty: not known
+
+    def lacking(self, seeds: Sequence[int]) -> str:
+        """Why a study of fixed seeds cannot be judged yet; empty where it can."""
+        if not self.fixed or not self.planned or self.planned <= set(seeds):
+            return ""
+        there = len(self.planned & set(seeds))
+        return f"{there} of the {len(self.planned)} seeds that the study has fixed are there"
+
+
+def judged(
+    tests: Sequence[Tested], *, history: History, seeds: Seeds
+) -> tuple[list[Judged], dict[str, tuple[Look, ...]]]:
+    """The verdict of each test, and the looks of each with this one.
+
+    history: the looks of before. What cannot be tested is no part of its family and no look.
+    """
+    levels = [_level(one, history, seeds) for one in tests]
+    found: list[Judged] = [_without(one, seeds) for one in tests]
+    looks = {key: tuple(before) for key, before in history.items()}
+    for family in dict.fromkeys(one.family for one in tests):
+        at = [i for i, one in enumerate(tests) if one.family == family and one.without is None]
+        at = [i for i in at if not seeds.lacking(tests[i].seeds)]
+        decisions = decide(
+            [tests[i].difference for i in at],
+            [tests[i].margin for i in at],
+            levels=[levels[i] for i in at],
+            before=[_decided_before(tests[i], history) for i in at],
+        )
+        for i, decision in zip(at, decisions, strict=True):
+            found[i] = Judged(decision, levels[i])
+            looks[tests[i].key] = _with(history.get(tests[i].key, ()), tests[i], found[i])
+    return found, looks
+
+
+def _level(one: Tested, history: History, seeds: Seeds) -> float:
+    earlier = history.get(one.key, ())
+    return level_of(len(one.seeds), earlier, fixed=seeds.fixed, digest=one.digest, alpha=ALPHA)
+
+
+def _decided_before(one: Tested, history: History) -> Verdict | None:
+    """What an earlier look at other data has decided."""
+    for look in history.get(one.key, ()):
+        if look.digest == one.digest:
+            return None  # this look itself
+        if word := _FINAL.get(look.decided.get("verdict", "")):
+            return word
+    return None
+
+
+def _without(one: Tested, seeds: Seeds) -> Judged:
+    word = one.without or Verdict.UNDECIDED
+    return Judged(Decision(word, math.nan, math.nan, one.why or seeds.lacking(one.seeds)), 0.0)
+
+
+def _with(earlier: Sequence[Look], one: Tested, found: Judged) -> tuple[Look, ...]:
+    if any(look.digest == one.digest for look in earlier):
+        return tuple(earlier)
+    decided = {"verdict": found.decision.verdict.value} if found.decision.verdict in _FINAL.values() else {}
+    return (*earlier, Look(len(one.seeds), one.digest, found.level, decided))

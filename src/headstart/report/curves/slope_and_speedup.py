@@ -1,0 +1,63 @@
+"""The slope of a comparison, and when its runs came to the baseline's levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headstart.report.analysis.run_measures import Measured
+from headstart.report.curves.learning_curve import is_share
+from headstart.report.curves.level_passage import Sooner, sooner
+from headstart.report.curves.slope import Curve, Slope, slope, without_groups
+from headstart.report.statistics.jackknife import image_groups
+
+Pair = tuple[Measured, Measured]  # the baseline's run and the arm's, of one seed and fold
+
+
+def slope_of(pairs: Sequence[Pair], metric: str) -> Slope:
+    """How many times as fast the arms go through the levels that both pass, in steps at the full learning rate.
+
+    Over seeds, and over images too where runs of different seeds are measured on the same ones.
+    """
+    kept = [(s, t) for s, t in pairs if len(s.curve.level) and len(t.curve.level)]
+    runs = [m for pair in kept for m in pair]
+    curves = [Curve(m.curve.time, m.curve.level) for m in runs]
+    rows = [m.rows for m in runs if m.rows is not None]
+    if len(rows) == len(runs) and _share_images([s for s, _ in kept]):
+        groups = image_groups([one.image for one in rows])
+        count = 1 + max(int(group.max()) for group in groups)
+        curves = [
+            replace(curve, without=without_groups(one.value, group, count))
+            for curve, one, group in zip(curves, rows, groups, strict=True)
+        ]
+    images = min((_images(m) for m in runs), default=0) or None
+    return slope(curves[::2], curves[1::2], images=images, share=is_share(metric))
+
+
+def sooner_of(pairs: Sequence[Pair]) -> tuple[Sooner, ...]:
+    """How many times sooner the arm comes to what the baseline comes to, in optimizer steps."""
+    base, arm = (
+        ([(m.curve.step, m.curve.level) for m in side] for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    )
+    return sooner(base, arm)
+
+
+def _share_images(runs: Sequence[Measured]) -> bool:
+    """Whether each run kept its answers, and two seeds have an image in common."""
+    if len(runs) < 2 or any(m.rows is None for m in runs):
+        return False
+    seen: set[int] = set()
+    for m in runs:
+        ours = set(m.rows.image.tolist()) if m.rows is not None else set()
+        if ours & seen:
+            return True
+        seen |= ours
+    return False
+
+
+def _images(one: Measured) -> int:
+    """Of val, that the curve is measured on; 0 where nobody knows."""
+    if one.rows is not None:
+        return int(one.rows.value.shape[1])
+    size = (one.run.result.get("sizes") or {}).get("val")
+    return size if isinstance(size, int) else 0

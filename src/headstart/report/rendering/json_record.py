@@ -1,0 +1,288 @@
+"""The whole report in plain values, as report.json has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headstart.report.analysis.adaptation_comparison import FIGURE, Adapted, Method, recalls
+from headstart.report.analysis.arm_levels import LevelArm
+from headstart.report.analysis.phase_costs import phases_of
+from headstart.report.analysis.run_measures import MEASURES, Measured, median_reached
+from headstart.report.analysis.study_analysis import ArmSummary, Comparison, Section, Study
+from headstart.report.analysis.swept_keys import Axis, Level
+from headstart.report.curves.learning_curve import lower_is_better
+from headstart.report.rendering.sentences import (
+    GAINS,
+    adapted_summary,
+    axis_summary,
+    chosen_by,
+    look_text,
+    summary,
+    word,
+)
+from headstart.report.statistics.repeated_looks import Look
+from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
+from headstart.system.atomic_write import plain
+
+FORMAT = 1
+
+
+def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
+    """The whole report in plain values; None for what is not known.
+
+    Levels are as they were logged. Differences are improvements: above 0 is better, also where lower levels
+    are.
+    """
+    sign = -1.0 if lower_is_better(study.metric) else 1.0
+    found: dict[str, Any] = plain(
+        {
+            "format": FORMAT,
+            "study": name,
+            "metric": study.metric,
+            "lower_is_better": sign < 0,
+            "baseline": study.baseline,
+            "command": command,
+            "common_overrides": study.common,
+            "interval_level": LEVEL,
+            "alpha": ALPHA,
+            "matters": {"level": MATTERS, "rate_ratio": MATTERS_RATE},
+            "verdicts": study.verdicts,
+            "fixed_seeds": study.fixed_seeds,
+            "look": look_text(study),
+            "looks": {key: [vars(look) for look in found] for key, found in study.looks},
+            "axes": [_axis(axis) for axis in study.axes],
+            "levels": [_level_arm(arm) for arm in study.level_arms],
+            "settings": [_section(section, study, sign) for section in study.sections],
+            "adaptation": [_adapted(adapted) for adapted in study.adapted],
+            "left_out": [{"folder": o.folder.name, "state": o.state, "why": o.why} for o in study.others],
+        }
+    )
+    return found
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "key": axis.key,
+        "summary": axis_summary(axis),
+        "figures": axis.figures,
+        "lines": [
+            {
+                "line": line.label,
+                "baseline": line.is_baseline,
+                "constant": line.is_constant,
+                "points": [
+                    {"at": p.at, "value": p.text, **{key: _level(level) for key, level in p.levels.items()}}
+                    for p in line.points
+                ],
+            }
+            for line in axis.lines
+        ],
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    return {
+        "mean": _interval(level.mean),
+        "difference": None if level.difference is None else _interval(level.difference),
+        "verdict": None if level.verdict is None else level.verdict.value,
+        "corrected_p": level.corrected_p,
+    }
+
+
+def _level_arm(arm: LevelArm) -> dict[str, Any]:
+    return {
+        "arm": arm.label,
+        "overrides": sorted(arm.setting),
+        "seeds": arm.seeds,
+        "levels": {tag: _interval(interval) for tag, interval in arm.means.items()},
+        "difference": None if arm.difference is None else _interval(arm.difference),
+        "verdict": None if arm.verdict is None else arm.verdict.value,
+        "why": arm.why,
+        "corrected_p": arm.corrected_p,
+    }
+
+
+def _adapted(section: Adapted) -> dict[str, Any]:
+    return {
+        "overrides": section.setting,
+        "figure": FIGURE,
+        "baseline": None if section.baseline is None else section.baseline.label,
+        "summary": adapted_summary(section),
+        "caption": chosen_by(section),
+        "hints": section.hints,
+        "methods": [_method(method) for method in section.all_methods],
+    }
+
+
+def _method(method: Method) -> dict[str, Any]:
+    return {
+        "method": method.label,
+        "overrides": sorted(method.arm.setting),
+        "seeds": method.arm.seeds,
+        "chosen_by": method.rules,
+        FIGURE: _interval(method.test),
+        "source_val_accuracy": _interval(method.source),
+        "test_per_class": recalls(method),
+        "difference": None if method.difference is None else _interval(method.difference),
+        "paired_seeds": method.seeds,
+        "left_out_seeds": [one.seed for one in method.dropped],
+        "intervals_over": method.over,
+        "verdict": None if method.verdict is None else GAINS[method.verdict],
+        "why": method.why,
+        "corrected_p": method.corrected_p,
+        "oracle_chosen_by_test_labels_of_the_target": None
+        if method.oracle is None or method.gap is None
+        else {"accuracy": _interval(method.oracle), "chosen_minus_oracle": _interval(method.gap)},
+        "runs": [
+            {
+                "folder": run.folder.name,
+                "seed": run.seed,
+                "hash": run.result.get("hash"),
+                "chosen": run.result.get("best"),
+                "final": run.result.get("metrics"),
+                "wall_s": run.result.get("wall_s"),
+                "versions": run.result.get("versions"),
+            }
+            for run in method.arm.runs
+        ],
+    }
+
+
+def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
+    best = section.best
+    return {
+        "overrides": section.setting,
+        "summary": summary(section, study),
+        "hints": section.hints,
+        "not_answered": [{"question": asked.value, "add": override} for asked, override in section.missing],
+        "threshold": sign * section.threshold,
+        "best": None
+        if best is None
+        else {
+            "arm": best.label,
+            "against": best.against,
+            "difference": _interval(best.difference),
+            "corrected_p": best.corrected_p,
+            "decided": best.decided,
+            "why": best.why,
+        },
+        "arms": [_arm(arm, sign) for arm in section.all_arms],
+        "comparisons": [_comparison(c) for c in section.comparisons],
+    }
+
+
+def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
+    levels = {m.key for m in MEASURES if m.compared == "difference"}
+    means = {key: _interval(arm.means[key], sign) for key in arm.means if key in levels}
+    reached = {key: [getattr(r, key) for r in arm.reach] for key in ("step", "examples", "wall_s")}
+    return {
+        "arm": arm.label,
+        "mode": arm.arm.mode,
+        "control": arm.arm.is_control,
+        "overrides": sorted(arm.arm.setting),
+        "seeds": arm.arm.seeds,
+        "folds": sorted({one.fold for one in arm.arm.replicates if one.fold is not None}),
+        "diverged": arm.diverged,
+        "kept_before_training": arm.kept_before_training,
+        "still_rising": None if arm.rising is None else {"rises": arm.still_rises, **_interval(arm.rising)},
+        "end_less_own_start": None if arm.gain is None else {"below": arm.below_start, **_interval(arm.gain)},
+        "labelled_images": arm.labelled,
+        "tuned": arm.arm.tuned,
+        "measures": means,
+        "test": {tag: _interval(interval) for tag, interval in arm.tests.items()},
+        "threshold_reached": {
+            "runs": sum(step is not None for step in reached["step"]),
+            "of": len(arm.reach),
+            "by_seed": [vars(r) for r in arm.reach],
+            "median": {key: median_reached(values) for key, values in reached.items()},
+        },
+        "phases": phases_of(arm.runs),
+        "source": None if arm.source is None else vars(arm.source),
+        "runs": [_run(m, sign, levels) for m in arm.runs],
+    }
+
+
+def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
+    return {
+        "folder": one.run.folder.name,
+        "seed": one.run.seed,
+        "fold": one.run.fold,
+        "hash": one.run.result.get("hash"),
+        "state": "diverged" if one.run.has_diverged else one.run.result.get("state", "finished"),
+        "keeps_answers": bool(one.by_image),
+        "measures": {key: (sign if key in levels else 1.0) * value for key, value in one.values.items()},
+        "final": one.run.result.get("metrics"),
+        "wall_s": one.run.result.get("wall_s"),
+        "peak_memory_mib": one.run.result.get("peak_memory_mib"),
+        "phases": one.run.result.get("phases"),
+        "versions": one.run.result.get("versions"),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "question": comparison.question.value,
+        "arm": comparison.label,
+        "against": comparison.against,
+        "differs_also_in": comparison.differs,
+        "not_answered": comparison.unanswered or None,
+        "intervals_over": comparison.over,
+        "reaches": comparison.this_source or None,
+        "seeds": comparison.seeds,
+        "pairs": len(comparison.replicates),
+        "left_out": [str(one) for one in comparison.dropped],
+        "differences": {
+            key: _interval(value) | {"of_logarithms": key == "slope"} for key, value in comparison.differences.items()
+        },
+        "benefits": {
+            b.name: {
+                "verdict": b.verdict.value,
+                "said": word(b),
+                "measure": b.measure,
+                "corrected_p": b.p,
+                "corrected_p_equal": b.p_equal,
+                "level_of_this_look": b.level,
+                "why": b.why,
+                "note": b.note,
+                "needed": b.needed,
+            }
+            for b in comparison.benefits
+        },
+        "sooner": [
+            {
+                "share_of_the_rise": one.share,
+                "level": one.level,
+                "steps": {"baseline": one.scratch, "arm": one.transfer},
+                "times": one.ratio,
+                "bound": one.bound,
+            }
+            for one in comparison.sooner
+        ],
+    }
+
+
+def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    return {
+        "mean": sign * interval.mean,
+        "low": low,
+        "high": high,
+        "n": interval.n,
+        "p": interval.p,
+        "degrees_of_freedom": interval.df,
+        "spread_below_one_image": interval.floored,
+    }
+
+
+def looks_in(record: object) -> dict[str, tuple[Look, ...]]:
+    """The looks that an earlier report.json holds, by what was tested; empty where it holds none that can be read."""
+    listed = record.get("looks") if isinstance(record, dict) else None
+    found: dict[str, tuple[Look, ...]] = {}
+    for key, looks in listed.items() if isinstance(listed, dict) else ():
+        try:
+            found[str(key)] = tuple(
+                Look(int(one["seeds"]), str(one["digest"]), float(one["spent"]), dict(one["decided"])) for one in looks
+            )
+        except (TypeError, KeyError, ValueError):
+            continue
+    return found

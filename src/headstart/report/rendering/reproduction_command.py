@@ -1,0 +1,75 @@
+"""The command that makes a study again, and the seeds that it names."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from headstart.report.analysis.finished_runs import Levels, Run
+from headstart.system.credential_masking import without_credentials
+
+
+def command(folder: Path, runs: Sequence[Run | Levels]) -> str | None:
+    """The command line of a study: from Hydra's multirun.yaml, else from the overrides of its runs.
+
+    None where the runs are not the product of their overrides' values, as when they were started one by one.
+    """
+    words = _of_multirun(folder / "multirun.yaml")
+    if words is None:
+        words = _of_overrides([run.overrides for run in runs])
+    return None if words is None else without_credentials(shlex.join(["headstart", *words]))
+
+
+def planned_seeds(folder: Path) -> tuple[int, ...]:
+    """The seeds of the folder's last sweep by its multirun.yaml; empty where it does not say them."""
+    import yaml  # here: only a sweep's folder needs it
+
+    try:
+        hydra = yaml.safe_load((folder / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        said = [str(word) for word in (hydra["overrides"].get("task") or [])]
+        params = (hydra.get("sweeper") or {}).get("params") or {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return ()
+    values = [word.partition("=")[2] for word in said if word.partition("=")[0] == "seed"]
+    listed = values[-1] if values else params.get("seed", "")
+    try:
+        return tuple(int(part) for part in str(listed).split(","))
+    except ValueError:
+        return ()
+
+
+def _of_multirun(file: Path) -> list[str] | None:
+    import yaml  # here: only a sweep's folder needs it
+
+    try:
+        read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        overrides = read["hydra"]["overrides"]
+        ours = [str(word) for word in (overrides.get("task") or [])]
+        hydras = [str(word) for word in (overrides.get("hydra") or [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return None
+    return ["-m", *ours, *(word for word in hydras if word.lower() != "hydra.mode=multirun")]
+
+
+def _of_overrides(jobs: Sequence[Sequence[str]]) -> list[str] | None:
+    """The sweep whose product these jobs are; values stand in the order in which they first came."""
+    values: dict[str, list[str]] = {}
+    for job in jobs:
+        for override in job:
+            key, equals, value = override.partition("=")
+            if not equals:
+                return None
+            listed = values.setdefault(key, [])
+            if value not in listed:
+                listed.append(value)
+    product = 1
+    for listed in values.values():
+        product *= len(listed)
+    distinct = {frozenset(job) for job in jobs}
+    if not values or len(distinct) != product or any(len(job) != len(values) for job in jobs):
+        return None
+    if any("," in value for listed in values.values() for value in listed):
+        return None  # a list or a quoted text: joined by commas it would be another sweep
+    words = [f"{key}={','.join(listed)}" for key, listed in values.items()]
+    return ["-m", *words] if product > 1 else words

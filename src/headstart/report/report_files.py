@@ -1,0 +1,142 @@
+"""The report of a folder, written into it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.report.analysis.adaptation_comparison import FIGURE
+from headstart.report.analysis.finished_runs import Found, Other, runs_below
+from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_comparison import study_of
+from headstart.report.rendering.reproduction_command import command, planned_seeds
+from headstart.report.rendering.sentences import verdict_text
+from headstart.system.atomic_write import write_whole
+from headstart.types import UserError
+
+OURS = "<footer>headstart "  # in a page
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that lies on disk."""
+
+    page: Path  # report.html; report.md and report.json beside it
+    study: Study
+    text: str  # the verdicts, for a terminal
+
+
+def write_report(
+    folder: Path,
+    *,
+    baseline: str = "scratch",
+    metric: str | None = None,
+    runs: Collection[str] | None = None,
+) -> Written:
+    """report.html, report.md and report.json of the runs below a folder, written into it.
+
+    baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured at each
+    evaluation; None = the one that most runs name as theirs. runs: only the run folders of these names. Raises
+    UserError where there is no such folder, no finished run or no such metric.
+    """
+    from headstart.report.rendering.html_page import page
+    from headstart.report.rendering.json_record import looks_in, record
+    from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
+
+    found = _found(folder, runs)
+    named = Counter(run.monitor for run in (*found.finished, *found.levels) if not run.adapts)
+    metric = metric or (named.most_common(1)[0][0] if named else FIGURE)
+    usable = _with_metric(found, metric)
+    history = looks_in(_earlier(folder / "report.json"))
+    study = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
+    name = folder.resolve().name
+    how = command(folder, [*usable.finished, *usable.levels])
+    texts = {
+        "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.md": markdown(study, name, how),
+        "report.html": page(study, name, how, folder),
+    }
+    _check_own(folder, texts)
+    try:
+        for file, text in texts.items():  # only when all of them could be made, so that they agree
+            write_whole(folder / file, text)
+    except OSError as error:
+        raise UserError(
+            f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "
+            f"folder writable, or make room on its disk, then headstart task=report report.dir={folder}"
+        ) from error
+    return Written(folder / "report.html", study, verdict_text(study, name))
+
+
+def _check_own(folder: Path, files: Iterable[str]) -> None:
+    """Raise UserError where files of a report's names are something else, which would be lost."""
+    earlier = _earlier(folder / "report.json")
+    if isinstance(earlier, dict) and {"format", "study", "metric"} <= earlier.keys():
+        return
+    there = [file for file in files if (folder / file).exists()]
+    page = folder / "report.html"
+    if there and not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace")):
+        raise UserError(
+            f"{folder} holds {', '.join(there)} of something else, which a report would replace; move them away, then "
+            f"headstart task=report report.dir={folder}"
+        )
+
+
+def _earlier(file: Path) -> object:
+    """An earlier report.json; None where there is none that can be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _found(folder: Path, runs: Collection[str] | None) -> Found:
+    if not folder.is_dir():
+        beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
+        there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
+        raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
+    found = runs_below(folder, runs)
+    if not found.finished and not found.levels:
+        states = [f"{o.folder.name}: {o.state}, {o.why}" for o in found.others[:5]]
+        there = f"{len(found.others)} others ({'; '.join(states)})" if states else "no run at all"
+        raise UserError(
+            f"expected finished runs (folders with a result.json) below {folder}, found {there}; "
+            "try: headstart -m mode=scratch,fine_tuning seed=0,1,2,3,4"
+        )
+    return found
+
+
+def _with_metric(found: Found, metric: str) -> Found:
+    """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
+    adapted = tuple(run for run in found.finished if run.adapts)
+    others = tuple(run for run in found.finished if not run.adapts)
+    having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
+    levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
+    measured = tuple(run for run in adapted if math.isfinite(run.figure(FIGURE)))
+    if adapted and not others and not found.levels:
+        if metric != FIGURE:
+            raise UserError(
+                f"runs with an adaptation are compared by {FIGURE}, the target's, as their val is the source's; got "
+                f"report.metric={metric}; leave it out"
+            )
+        if not measured:
+            raise UserError(f"expected runs whose result.json has {FIGURE}, found none among {len(adapted)}")
+    elif not having and not levels:
+        columns = {key for run in others for row in run.rows.values() for key in row}
+        columns |= {tag for one in found.levels for figures in one.levels.values() for tag in figures}
+        valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
+        raise UserError(
+            f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
+        )
+    lacking = tuple(Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having)
+    lacking += tuple(
+        Other(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
+    )
+    lacking += tuple(
+        Other(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
+    )
+    return Found(having + measured, found.others + lacking, levels)

@@ -1,0 +1,125 @@
+"""Intervals of a study's numbers: over seeds, over seeds and images, or over folds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from headstart.report.analysis.finished_runs import Replicate, Run
+from headstart.report.analysis.run_measures import END, TEST, ByImage, Measure, Measured
+from headstart.report.curves.learning_curve import one_image
+from headstart.report.curves.slope_and_speedup import Pair
+from headstart.report.statistics.crossed_intervals import (
+    Contributions,
+    Parts,
+    crossed_interval,
+    crossed_parts,
+    parts_over_seeds,
+)
+from headstart.report.statistics.fold_intervals import fold_interval
+from headstart.report.statistics.seed_intervals import Interval, t_interval
+
+
+def paired(base: Sequence[Measured], arm: Sequence[Measured]) -> tuple[list[Pair], tuple[Replicate, ...]]:
+    """(baseline, arm) of each seed and fold that both have, and those that only one has."""
+    theirs, ours = {m.replicate: m for m in base}, {m.replicate: m for m in arm}
+    both = [one for one in ours if one in theirs]
+    alone = tuple(one for one in (*ours, *theirs) if (one in ours) != (one in theirs))
+    return [(theirs[one], ours[one]) for one in both], alone
+
+
+def mean_of(key: str, runs: Sequence[Measured], metric: str) -> Interval:
+    """An arm's mean and its interval."""
+    values = [m.values.get(key, math.nan) for m in runs]
+    return interval_over(values, [m.by_image.get(key) for m in runs], [m.run for m in runs], metric, _split(key))
+
+
+def difference_of(measure: Measure, pairs: Sequence[Pair], metric: str) -> Interval:
+    """Arm minus baseline over the pairs, over the baseline's for ratios."""
+    key = measure.key
+    if measure.compared == "relative":
+        area = key.replace("transfer_ratio", "area")
+        scales = [1 / abs(level) if (level := s.values.get(area, math.nan)) else math.nan for s, _ in pairs]
+        key = area
+    else:
+        scales = [1.0] * len(pairs)
+    values = [
+        c * (t.values.get(key, math.nan) - s.values.get(key, math.nan)) for c, (s, t) in zip(scales, pairs, strict=True)
+    ]
+    parts = [
+        _scaled(apart(s.by_image.get(key), t.by_image.get(key)), c) for c, (s, t) in zip(scales, pairs, strict=True)
+    ]
+    known = [c for c in scales if math.isfinite(c)]
+    scale = sum(known) / len(known) if known else 1.0
+    return interval_over(
+        values, parts, [m.run for pair in pairs for m in pair], metric, _split(measure.key), scale=scale
+    )
+
+
+def interval_over(
+    values: Sequence[float],
+    parts: Sequence[ByImage | None],
+    runs: Sequence[Run],
+    metric: str,
+    split: str,
+    *,
+    scale: float = 1.0,
+) -> Interval:
+    """Over seeds and images where each value has its images; over folds; else over seeds."""
+    resolution = scale * one_image(runs, f"{split}/{metric.partition('/')[2]}", split)
+    crossed = None
+    if all(part is not None for part in parts) and len(parts) > 1:
+        crossed = crossed_interval([Contributions(*part) for part in parts if part is not None], resolution=resolution)
+    if any(run.fold is not None for run in runs):
+        over_folds = fold_interval(values, val_over_train=_val_over_train(runs), resolution=resolution)
+        both = [one for one in (over_folds, crossed) if one is not None and one.known]
+        return max(both, key=lambda one: one.high - one.low, default=over_folds)
+    return t_interval(values, resolution=resolution) if crossed is None else crossed
+
+
+def components(parts: Sequence[ByImage | None], values: Sequence[float]) -> Parts:
+    if parts and all(part is not None for part in parts):
+        return crossed_parts([Contributions(*part) for part in parts if part is not None])
+    return parts_over_seeds(values)
+
+
+def apart(theirs: ByImage | None, ours: ByImage | None) -> ByImage | None:
+    """What each image contributes to a difference; None where the two are not of the same images."""
+    if theirs is None or ours is None or len(theirs.image) != len(ours.image):
+        return None
+    if not np.array_equal(theirs.image, ours.image):
+        one, other = np.argsort(theirs.image, kind="stable"), np.argsort(ours.image, kind="stable")
+        theirs, ours = ByImage(theirs.image[one], theirs.value[one]), ByImage(ours.image[other], ours.value[other])
+        if not np.array_equal(theirs.image, ours.image):
+            return None
+    return ByImage(ours.image, ours.value - theirs.value)
+
+
+def _scaled(part: ByImage | None, factor: float) -> ByImage | None:
+    return None if part is None else ByImage(part.image, factor * part.value)
+
+
+def over_what(pairs: Sequence[Pair], by_test: str) -> str:
+    """What the intervals of a comparison are over."""
+    key = TEST if by_test else END
+    if any(one.replicate.fold is not None for pair in pairs for one in pair):
+        return "folds"
+    parts = [apart(s.by_image.get(key), t.by_image.get(key)) for s, t in pairs]
+    return "seeds and images" if components(parts, []).shared > 0 else "seeds"
+
+
+def _val_over_train(runs: Sequence[Run]) -> float:
+    """Val images over those that are left to train on: 1 / (folds - 1), however few of them are shots."""
+    folds = [folds for run in runs if isinstance(folds := run.settings.get("target.folds"), int) and folds > 1]
+    return 1 / (min(folds, default=5) - 1)
+
+
+def _split(key: str) -> str:
+    return "test" if key == TEST else "val"
+
+
+def mean(values: Iterable[float]) -> float:
+    listed = [value for value in values if math.isfinite(value)]
+    return math.fsum(listed) / len(listed) if listed else math.nan

@@ -1,0 +1,235 @@
+"""How do the parts that a config names come together?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig
+
+from headstart.adaptation.adaptation import Adaptation
+from headstart.backbones.injected.chosen_layers import Adapted
+from headstart.backbones.stages import Backbone
+from headstart.backbones.weights.backbone_weights import Weights
+from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.paired_domains import paired
+from headstart.data.transforms.mix.batch_mixing import Mixing
+from headstart.runs.backbone_template import resolved, with_weights
+from headstart.types import UserError
+from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
+from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.explicit_phases import Explicit
+from headstart.unfreeze.schedules.one_parameter_kind import OneKind
+from headstart.unfreeze.schedules.only_new_stages import Fresh
+from headstart.unfreeze.schedules.schedule_phases import Schedule
+from headstart.unfreeze.schedules.shortened import Shortened
+from headstart.unfreeze.schedules.stage_adapters import StageAdapters
+from headstart.unfreeze.schedules.without_head import WithoutHead
+
+USUAL = "val/accuracy"  # of a module that names none
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A backbone, the data that give it what it asks for, and the module that trains it on them."""
+
+    backbone: Backbone
+    # a LightningDataModule with class_names, num_classes, sizes, plain_dataloader, where images may have several labels
+    # multi_label=True
+    data: Any
+    head: Any
+    module: Any  # a LightningModule that says its stages
+    schedule: Schedule  # of what is open when
+    from_source: tuple[str, ...]  # the stages that have the source's weights
+    adapted: Adapted | None  # where adapters are
+    network: str = ""  # what decides the module's layers, not their numbers
+
+
+class Built(NamedTuple):
+    """A backbone, the stages of it that have the source's weights, and where adapters are."""
+
+    backbone: Backbone
+    from_source: tuple[str, ...]
+    adapted: Adapted | None
+
+
+def built(cfg: DictConfig, weights: Weights | None = None) -> Built:
+    """The backbone of a run, with its adapters where cfg.inject names some.
+
+    weights: of the source; loaded before adapters come, as these have other names in them and may begin from them.
+    Adapters draw their first numbers from a copy of the random state: what is drawn after them is as without them.
+    """
+    backbone, from_source = with_weights(cfg.backbone, weights or Weights())
+    if not cfg.get("inject"):
+        return Built(backbone, from_source, None)
+    adapters = instantiate(cfg[cfg.inject], _convert_="all")
+    with torch.random.fork_rng(devices=[]):
+        return Built(backbone, from_source, adapters.inject(backbone))
+
+
+def check_adapters(cfg: DictConfig) -> None:
+    """Raise UserError where adapters cannot be put in as cfg says; to be asked before a source model is trained."""
+    if cfg.get("inject") or cfg.open == ADAPTERS:
+        schedule_of(cfg)
+        with torch.random.fork_rng(devices=[]):
+            built(cfg)
+
+
+def adaptation_of(cfg: DictConfig) -> Adaptation | None:
+    """The method by which a run learns from two data sets, None where it learns from one."""
+    return instantiate(cfg.adaptation) if cfg.get("adaptation") else None
+
+
+def check_adaptation(cfg: DictConfig) -> None:
+    """Raise UserError where an adaptation lacks what it needs; to be asked before a source model is trained."""
+    chosen = adaptation_of(cfg)
+    if chosen is None:
+        return
+    name = type(chosen).__name__
+    for data in ("source", "target"):
+        size = (cfg.get(data) or {}).get("batch_size")
+        if isinstance(size, int) and size < chosen.least_images:
+            raise UserError(
+                f"adaptation {name} needs batches of {chosen.least_images} images or more, got {data}.batch_size={size}"
+            )
+    if chosen.main == "target":
+        return
+    if cfg.reuse and str(cfg.weights.get("_target_", "")).endswith(".target_weights"):
+        raise UserError(
+            f"weights=target trains on the target's labels, which are out of reach of adaptation {name}; "
+            "try weights=source"
+        )
+    if chosen.main != "unlabelled":
+        return
+    reset_from = cfg.weights.get("reset_from") if cfg.get("weights") else None
+    if not cfg.reuse or cfg.head.get("init") != "source" or reset_from is not None or cfg.backbone.get("keep"):
+        raise UserError(
+            f"adaptation {name} goes on from the source's whole model and its head, got mode={cfg.mode} "
+            f"head.init={cfg.head.get('init')}; try mode=fine_tuning head.init=source weights.reset_from=null"
+        )
+    for setting in ("mix", "class_weights"):
+        if cfg.module.get(setting) is not None:
+            raise UserError(f"adaptation {name} trains on images without labels, which module.{setting} needs")
+    if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_labels", False):
+        raise UserError(
+            f"adaptation {name} trains on images without labels, which this regularizer needs; try regularizer=l2_sp"
+        )
+
+
+def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Parts:
+    """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
+    whether an image may be of several.
+
+    data_node: other data than cfg.target. weights: of the source, where the backbone is to have them.
+    """
+    backbone, from_source, adapted = built(cfg, weights)
+    images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
+    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
+    if isinstance(data, Images):
+        data.check_trainable()
+    if data_node is None:
+        data = drawn(cfg, data)
+    adaptation = adaptation_of(cfg)
+    source_classes = 0
+    target_labels: int = cfg.get("target_labels") or 0
+    if target_labels and adaptation is None:
+        raise UserError(
+            f"target_labels={target_labels} is for an adaptation, as others read all labels of the target; "
+            "try adaptation=source_only, or target.shots for fewer training images"
+        )
+    if adaptation is not None:
+        if not cfg.get("source"):
+            raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
+        source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
+        if isinstance(source, Images):
+            source.check_trainable()
+        source_classes = source.num_classes
+        if data_node is None:
+            data = paired(
+                source, data, main=adaptation.main, brings_companion=adaptation.reads_companion,
+                target_labels=target_labels,
+            )  # fmt: skip
+    head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
+    module = instantiate(
+        cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
+        **({"multi_label": True} if getattr(data, "multi_label", False) else {}),
+        # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        scheduler=instantiate(cfg.scheduler, _convert_="all"),
+        regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
+        **mixing_of(cfg),
+        adaptation=adaptation, source_classes=source_classes,
+        **({"target_labels_share": cfg.target_labels_share} if target_labels else {}),
+    )  # fmt: skip
+    schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
+    if adaptation is not None and adaptation.main == "unlabelled":
+        schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
+    module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
+    chosen = [
+        cfg.get(key) for key in ("backbone", cfg.get("inject") or "", "head", "module", "regularizer", "adaptation")
+    ]
+    network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
+    return Parts(backbone, data, head, module, schedule, from_source, adapted, network)
+
+
+def drawn(cfg: DictConfig, data: Any) -> Any:
+    """The target's data, or as many of its images as a rule has set (cfg.draw)."""
+    return instantiate(cfg.draw, data=data) if cfg.get("draw") else data
+
+
+def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
+    """What mixes training images, with the run's chance, as a setting of the module; nothing where nothing does."""
+    mix = cfg.module.get("mix")  # a module of one's own need not have it, nor has the config of an older run
+    return {"mix": Mixing(mix=instantiate(mix), seed=cfg.seed)} if mix is not None else {}
+
+
+def main_figure(module: Any) -> str:
+    """The val figure that says how good a module is, which `monitor: null` stands for everywhere."""
+    return str(getattr(module, "monitor", USUAL))
+
+
+def with_monitor(node: Any, figure: str) -> Any:
+    """A node of the config with this figure wherever it leaves `monitor` null."""
+    found = copy.deepcopy(node)  # it keeps its place in the config, and so what it refers to
+    coming = [found]
+    while coming:
+        one = coming.pop()
+        if isinstance(one, DictConfig):
+            if "monitor" in one and one["monitor"] is None:
+                one["monitor"] = figure
+            coming += [one._get_node(key) for key in one]
+        elif isinstance(one, ListConfig):
+            coming += [one._get_node(place) for place in range(len(one))]
+    return found
+
+
+def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUAL) -> Schedule:
+    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind, the fresh or the head.
+
+    adapted: the stages with adapters. Where there are some, a stage in a schedule stands for the adapters in it, but
+    in a file of phases, which says itself what it means. figure: what a plateau waits for that names none. Raises
+    UserError where adapters would not learn alone.
+    """
+    inject = cfg.get("inject")
+    if inject and cfg.open not in (ADAPTERS, "schedule"):
+        raise UserError(
+            f"inject={inject} goes with mode={inject} and mode=gradual, in which adapters learn in the place of "
+            f"weights; mode={cfg.mode} has open={cfg.open}"
+        )
+    if cfg.open == ADAPTERS and not inject:
+        raise UserError("open=adapters needs some, got inject=null; try mode=lora or mode=adapters")
+    if cfg.open in KINDS:
+        return OneKind(kind=cfg.open)
+    if cfg.open == "fresh":
+        return Fresh(kept=cfg.weights.get("reset_from"))
+    if cfg.open != "schedule":
+        return Whole(head_only=cfg.open == "none")
+    schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
+    own = schedule.schedule if isinstance(schedule, Shortened) else schedule
+    if inject and not isinstance(own, Explicit):
+        return StageAdapters(schedule=schedule, stages=tuple(adapted))
+    return schedule

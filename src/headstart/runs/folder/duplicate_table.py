@@ -1,0 +1,30 @@
+"""A table of the images that a run's data hold twice, in the run's folder."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from headstart.data.decoding.csv_cells import cell
+from headstart.data.decoding.file_checks import Duplicate
+
+FILE = "duplicates.csv"
+
+
+def write_duplicates(data: Any, folder: Path) -> None:
+    """Write each pair of images that are one to duplicates.csv, there whole or not at all; none where there is no pair.
+
+    Names that a spreadsheet would compute have an apostrophe before them.
+    """
+    found: list[Duplicate] = list(getattr(data, "duplicates", ()))
+    path = folder / FILE
+    if not found:
+        path.unlink(missing_ok=True)
+        return
+    partial = path.with_name(f"{FILE}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(Duplicate._fields)
+        lines.writerows([cell(one) if isinstance(one, str) else one for one in pair] for pair in found)
+    partial.replace(path)

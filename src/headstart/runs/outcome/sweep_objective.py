@@ -1,0 +1,43 @@
+"""The value of a run that a sweeper maximises: a level of its validation curve."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.report.analysis.finished_runs import rows_in
+from headstart.report.curves.learning_curve import lower_is_better
+from headstart.runs.assembly import USUAL
+
+
+def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trained", "last", "best"]) -> float:
+    """The level that is asked for, larger is better: of a figure of which less is better, the negative.
+
+    `best_trained` is the best after the first optimizer step, `last` that of the end, `best` that of the best
+    checkpoint, which may be step 0: a head in closed form then gives the same value whatever a sweep varies. Where the
+    newest checkpoint counts, it is the last. nan of a run without validation. The curve is that of metrics.csv; where
+    there is none, the best checkpoint's figure is all that is known.
+
+    result: as in result.json. folder: of the run.
+    """
+    if not result.get("evaluations", True):
+        return math.nan
+    selection = result.get("selection")  # an older result has no such key
+    figure = main_figure_of(result) if selection is None else selection["figure"]
+    mode = "max" if selection is None else selection["mode"]
+    sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
+    try:
+        rows = {} if objective == "best" else rows_in(folder / "metrics.csv")
+    except (OSError, ValueError):  # another logger has the curve
+        rows = {}
+    levels = [sign * row[figure] for step, row in rows.items() if step > 0 and math.isfinite(row.get(figure, math.nan))]
+    if levels:
+        return levels[-1] if objective == "last" or mode == "last" else max(levels)
+    kept = result["metrics"][figure]
+    return math.nan if kept is None else sign * float(kept)  # JSON has no nan
+
+
+def main_figure_of(result: dict[str, Any]) -> str:
+    """The val figure that says how good the run's model is."""
+    return str(result.get("monitor", USUAL))  # a result of before 0.3 has none

@@ -1,0 +1,89 @@
+"""What can a finished run's model do without the data that it was trained on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.backbones.stages import Backbone
+from headstart.data.decoding.image_decoding import Decoder, decoder_like
+from headstart.data.decoding.pixel_conversion import channels_first
+from headstart.evaluation.views.view import Views, enlarged, looked_at
+from headstart.features.cache.cached_images import Engine
+from headstart.runs.assembly import built
+from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.trainer import lone_trainer
+from headstart.types import Batch
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run's backbone and head in eval(), on the device where they compute.
+
+    decoder: makes of a file what the run's own images were made into, as large as views want it. views: of each
+    image, whose probabilities are averaged; None: the image as it is. separator: where an image may have several
+    labels, what stands between them; None = it is of one class.
+    """
+
+    backbone: Backbone
+    head: Any
+    class_names: tuple[str, ...]
+    decoder: Decoder
+    engine: Engine
+    views: Views | None = None
+    separator: str | None = None
+
+    @torch.inference_mode()
+    def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
+        """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32.
+
+        They sum to 1, where an image may not have several labels.
+        """
+        planes = channels_first(torch.from_numpy(image))
+        views = [planes] if self.views is None else looked_at(self.views, planes, self.backbone.pixels.size)
+        return torch.stack([self._of_view(view) for view in views]).mean(dim=0)
+
+    def _of_view(self, planes: Tensor) -> Tensor:
+        label = torch.zeros(len(planes), dtype=torch.long)
+        batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
+        with self.engine.context():
+            logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
+        said = logits.float()
+        return (said.softmax(dim=1) if self.separator is None else said.sigmoid()).cpu()
+
+
+def finished_model(
+    cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["best", "last"], views: Views | None = None
+) -> Finished:
+    """The model of a finished run, its data untouched; it computes as cfg.trainer says, on one device.
+
+    Raises UserError where the run is not finished, or has no such checkpoint, or reads no image files.
+    """
+    run = saved_run(run_dir, checkpoint)
+    own, state = run.cfg, run.state()
+    backbone = built(own).backbone
+    head = instantiate(own.head, width=backbone.width, num_classes=run.result["num_classes"])
+    for name, part in (("backbone.", backbone), ("head.", head)):
+        part.load_state_dict({key.removeprefix(name): t for key, t in state.items() if key.startswith(name)})
+    trainer = lone_trainer(cfg.trainer, "precision")
+    device = trainer.strategy.root_device
+    wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
+    decoder = decoder_like(own.target, wanted, resize=None)
+    separator = (own.target.get("label_separator") or "|") if run.several else None
+    return Finished(
+        backbone=backbone.eval().to(device),
+        head=head.eval().to(device),
+        class_names=run.class_names,
+        decoder=decoder,
+        engine=Engine.of(trainer),
+        views=views,
+        separator=separator,
+    )

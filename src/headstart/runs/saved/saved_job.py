@@ -1,0 +1,87 @@
+"""The config of a job that has its folder already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from headstart.runs.folder.run_naming import register
+from headstart.runs.saved.allowed_targets import content
+from headstart.runs.saved.saved_config import is_plain, own_folders, saved_config
+from headstart.system.conf_folder import conf_dir
+from headstart.types import UserError
+
+# of hydra.yaml; what Hydra would make objects of (logging, launcher, sweeper, callbacks) is left out
+READ = ("job", "mode", "output_subdir", "overrides", "run", "runtime", "sweep", "verbose")
+OVERRIDES = "overrides"  # texts that nothing resolves: see names.job_overrides
+NAME = re.compile(r"[\w-][\w.-]*")
+
+
+def saved_job(folder: Path, *, vouched: str | None = None, own: Iterable[Path] | None = None) -> DictConfig:
+    """The config of <folder>/.hydra/config.yaml, its interpolations as they were in the job that wrote it.
+
+    For that, Hydra's own config becomes that of the job, `${run_dir:}` this folder wherever it was moved to.
+    `${study_name:}` is what the environment says, as in the job; `${now:...}` is now. Of hydra.yaml only texts and
+    numbers are taken: how the job logs is said by headstart. vouched, own: as saved_config has them.
+    Raises UserError where the folder has no such files, or the config is another person's and not allowed.
+    """
+    config_file, hydra_file = (folder / ".hydra" / name for name in ("config.yaml", "hydra.yaml"))
+    if missing := [path for path in (config_file, hydra_file) if not path.is_file()]:
+        raise UserError(
+            f"expected the folder of a run, with .hydra/config.yaml and .hydra/hydra.yaml, got {folder} without "
+            f"{missing[0].relative_to(folder)}; try: ls -a {folder}"
+        )
+    own = own_folders() if own is None else tuple(own)
+    saved = saved_config(config_file, vouched=vouched, own=own)
+    setup_globals()  # ${hydra:...}, ${now:...}
+    register()
+    schema = OmegaConf.structured(HydraConf)  # HydraConfig takes no plain hydra node
+    OmegaConf.set_struct(schema, False)  # what newer versions of Hydra add
+    try:
+        config = OmegaConf.merge({"hydra": schema}, saved, {"hydra": _hydra(hydra_file)})
+    except OmegaConfBaseException as error:
+        raise UserError(f"{hydra_file} does not fit Hydra's settings ({' '.join(str(error).split())})") from error
+    assert isinstance(config, DictConfig)
+    config.hydra.runtime.output_dir = str(folder.absolute())
+    config.hydra.runtime.config_sources = [{"path": str(one), "schema": "file", "provider": "user"} for one in own]
+    HydraConfig.instance().set_config(config)
+    cfg = config.copy()
+    with open_dict(cfg):
+        del cfg["hydra"]
+    OmegaConf.set_struct(cfg, True)  # as Hydra gives it to a job: a name that is not there is an error
+    return cfg
+
+
+def _hydra(file: Path) -> dict[str, Any]:
+    """What a job's hydra.yaml says of it, and the way in which headstart logs."""
+    read = content(file)
+    said = read.get("hydra") if isinstance(read, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("job", {}), dict):
+        raise UserError(f"{file} must hold the settings that Hydra wrote for the job, a mapping hydra; was it changed?")
+    found = {key: said[key] if key == OVERRIDES else _texts(said[key]) for key in READ if key in said}
+    job = found.setdefault("job", {})
+    if not NAME.fullmatch(str(job.get("name"))):  # of its log file
+        job["name"] = "headstart"
+    return found | {"job_logging": content(conf_dir() / "hydra" / "job_logging" / "headstart.yaml")}
+
+
+def _texts(node: Any) -> Any:
+    """The same without what names an object, and without texts that ask this machine for something."""
+    if isinstance(node, dict):
+        kept = {key: _texts(child) for key, child in node.items() if _is_kept(child)}
+        return {key: child for key, child in kept.items() if key != "_target_"}
+    if isinstance(node, list):
+        return [_texts(child) for child in node if _is_kept(child)]
+    return node
+
+
+def _is_kept(node: Any) -> bool:
+    return not (isinstance(node, dict) and "_target_" in node) and not (isinstance(node, str) and not is_plain(node))

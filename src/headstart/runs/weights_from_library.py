@@ -1,0 +1,42 @@
+"""Which pretrained weights does a backbone's library have?"""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+from omegaconf import DictConfig
+
+from headstart.backbones.weights.backbone_weights import Weights
+from headstart.backbones.weights.pretrained_weights import differences, pretrained
+from headstart.runs.backbone_template import template
+from headstart.runs.weights_from_file import weights_in
+from headstart.system import rank_environment
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+
+
+def pretrained_weights(*, cfg: DictConfig, name: str | None, reset_from: Annotated[int, Ge(0)] | None) -> Weights:
+    """The pretrained weights of cfg.backbone, downloaded once into the library's cache.
+
+    name: which of those that there are, None for the library's default. reset_from: keep the first n stages, the
+    rest stays fresh. Raises UserError where the backbone has none, or they cannot be had.
+    """
+    backbone = template(cfg.backbone)
+    if backbone.zoo is None:
+        raise UserError(
+            "weights=pretrained needs a backbone that a library has weights for, such as backbone=resnet50 or "
+            f"backbone=torchvision backbone.name=vit_b_16, not {cfg.backbone._target_}; "
+            "weights=file weights.path=... takes any others"
+        )
+    with torch.random.fork_rng(devices=[]):  # a library may make a network to load them into
+        found = pretrained(backbone.zoo, name, backbone.pixels)
+    _, model = backbone.zoo
+    if rank_environment.rank() == 0 and (told := differences(backbone.pixels, found.made_for)):
+        told += [found.advice] if found.advice else []
+        log.warning("%s of %s were evaluated otherwise: %s", found.name, model, "; ".join(told))
+    about = {"model": model, "name": found.name, "url": found.url}
+    return weights_in(found.tensors, backbone, file=found.file, prefix="", reset_from=reset_from, about=about)

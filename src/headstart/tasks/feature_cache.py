@@ -1,0 +1,76 @@
+"""What does the feature store hold, and what of it shall go?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+from omegaconf import DictConfig
+
+from headstart.features.cache.feature_cache import Entry, Store
+from headstart.system import rank_environment
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+UNUSED_DAYS = 30
+
+
+def store(
+    *,
+    cfg: DictConfig,  # noqa: ARG001  # each task gets it
+    folder: str,
+    max_gib: Annotated[float, Gt(0)],
+    dtype: Literal["float32", "float16", "bfloat16"],
+    views: Annotated[int, Ge(0)],
+    remove: str | None,
+) -> list[str]:
+    """Print what the store in the folder holds, and give the keys that are left once what `remove` says is gone.
+
+    remove: null, all, unused (for 30 days), or the first letters of a key. Raises UserError where nothing has it.
+    """
+    kept = Store(folder=folder, max_gib=max_gib, dtype=dtype, views=views)
+    entries = kept.entries()
+    going = _chosen(entries, remove)
+    if rank_environment.rank() == 0:
+        for entry in going:
+            kept.remove(entry.key)
+    left = [entry for entry in entries if entry not in going]
+    print(_table(left))
+    freed = f", {_size(sum(entry.bytes for entry in going))} removed" if remove else ""
+    print(f"{kept.folder}: {_size(sum(entry.bytes for entry in left))} of {max_gib:g} GiB{freed}")
+    return [entry.key for entry in left]
+
+
+def _chosen(entries: list[Entry], remove: str | None) -> list[Entry]:
+    if remove is None:
+        return []
+    if remove == "all":
+        return entries
+    if remove == "unused":
+        return [entry for entry in entries if entry.used < time.time() - UNUSED_DAYS * 24 * 3600]
+    found = [entry for entry in entries if entry.key.startswith(remove)]
+    if not found:
+        raise UserError(
+            f"store.remove is all, unused or the beginning of a key, got {remove!r}; the keys are "
+            f"{', '.join(entry.key for entry in entries) or 'none: the store is empty'}"
+        )
+    return found
+
+
+def _table(entries: list[Entry]) -> str:
+    rows = [("key", "after", "one image", "type", "images", "size", "last used")]
+    for entry in entries:
+        after = f"{entry.stages[-1] if entry.stages else '?'}{', pooled' if entry.pooled else ''}"
+        used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
+        shape = "x".join(map(str, entry.shape))
+        rows.append((entry.key, after, shape, entry.dtype, str(entry.images), _size(entry.bytes), used))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -1,0 +1,60 @@
+"""Is only what does nothing no longer called?"""
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import LambdaCallback
+
+from headstart.callbacks.timing.idle_hooks import EVALUATION, TRAINING, leave_out_idle_hooks, without_idle_hooks
+from headstart.callbacks.timing.throughput import Clock, Throughput
+
+EACH_BATCH = (*TRAINING, *EVALUATION)
+
+
+class Two(Callback):
+    def on_train_batch_end(self, *_):
+        pass
+
+
+class Inherited(Two):
+    pass
+
+
+def test_a_callback_s_own_hooks_stay_and_lightnings_empty_ones_go():
+    for callback in without_idle_hooks([Two(), Inherited()]):
+        assert callable(callback.on_train_batch_end)
+        assert [hook for hook in EACH_BATCH if callable(getattr(callback, hook))] == ["on_train_batch_end"]
+        assert callable(callback.on_train_epoch_end)
+
+
+def test_a_hook_that_was_given_to_the_object_stays():
+    seen = []
+    (one,) = without_idle_hooks([LambdaCallback(on_after_backward=lambda *_: seen.append(1))])
+    one.on_after_backward(None, None)
+    assert seen == [1]
+
+
+def test_another_object_of_the_class_is_as_before():
+    without_idle_hooks([Two()])
+    assert callable(Two().on_after_backward)
+
+
+def test_the_throughput_callback_has_no_hook_of_a_batch():
+    (one,) = without_idle_hooks([Throughput(clock=Clock())])
+    assert not any(callable(getattr(one, hook)) for hook in EACH_BATCH)
+
+
+def test_the_hooks_are_those_that_lightning_has():
+    assert all(callable(getattr(pl.Callback, hook)) for hook in EACH_BATCH)
+    assert all(callable(getattr(pl.LightningModule, hook)) for hook in TRAINING)
+
+
+class Module(pl.LightningModule):
+    def on_after_backward(self):
+        self.called = True
+
+
+def test_a_module_s_own_hooks_stay_and_those_of_an_evaluation_too():
+    module = Module()
+    leave_out_idle_hooks(module)
+    assert [hook for hook in EACH_BATCH if callable(getattr(module, hook))] == ["on_after_backward", *EVALUATION]
+    assert callable(Module().on_train_batch_end)

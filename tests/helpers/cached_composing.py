@@ -1,0 +1,91 @@
+"""Hydra's composing, of which equal choices of options are made once: thousands of command lines in minutes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hydra._internal import config_loader_impl
+from hydra._internal.config_repository import ConfigRepository
+
+from headstart.cli.checking import config_signatures, override_errors
+from headstart.cli.config_composition import Loader
+
+_KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised
+
+
+@contextmanager
+def cached_composing() -> Iterator[None]:
+    """Read each file once, make each defaults list and its config once; Hydra sets the values, on a copy.
+
+    The files of the search path and the sources of targets must not change meanwhile. Nothing of Hydra's grammar or
+    of setting values is passed over: a test compares configs with those that are composed anew.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
+        patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
+        patch.setattr(Loader, "_compose_config_from_defaults_list", _config(Loader._compose_config_from_defaults_list))
+        for module in (config_signatures, override_errors):
+            patch.setattr(module, "signature", cache(module.signature))
+        patch.setattr(config_signatures, "missing_part", cache(config_signatures.missing_part))
+        yield
+
+
+def _once(key: Hashable, make: Callable[[], Any]) -> Any:
+    if key not in _KNOWN:
+        try:
+            _KNOWN[key] = make()
+        except Exception as error:
+            _KNOWN[key] = error
+    found = _KNOWN[key]
+    if isinstance(found, Exception):
+        raise found.with_traceback(None)
+    return found
+
+
+def _copy_of(key: Hashable, make: Callable[[], Any]) -> Any:
+    return pickle.loads(_once(key, lambda: pickle.dumps(make())))  # a sixth of the time of a deep copy
+
+
+def _file(load: Callable[..., Any]) -> Callable[..., Any]:
+    def known(self: ConfigRepository, config_path: str) -> Any:
+        return _copy_of(("file", _sources(self), config_path), lambda: load(self, config_path))
+
+    return known
+
+
+def _defaults(create: Callable[..., Any]) -> Callable[..., Any]:
+    def known(*, repo: Any, config_name: str, overrides_list: list[Any], skip_missing: bool, **rest: Any) -> Any:
+        choices = [
+            one
+            for one in overrides_list
+            if repo.group_exists(one.key_or_group) and not one.is_sweep_override() and not isinstance(one.value(), dict)
+        ]
+        key = ("defaults", _sources(repo), config_name, skip_missing, tuple(one.input_line for one in choices))
+        found = _once(
+            key,
+            lambda: create(
+                repo=repo, config_name=config_name, overrides_list=choices, skip_missing=skip_missing, **rest
+            ),
+        )
+        values = [one for one in overrides_list if one not in choices and not one.is_sweep_override()]
+        return replace(found, config_overrides=values)
+
+    return known
+
+
+def _config(compose: Callable[..., Any]) -> Callable[..., Any]:
+    def known(self: Loader, defaults: list[Any], repo: Any) -> Any:
+        self.defaults = tuple(defaults)
+        return _copy_of(("config", _sources(repo), repr(defaults)), lambda: compose(self, defaults, repo))
+
+    return known
+
+
+def _sources(repo: Any) -> tuple[str, ...]:
+    return tuple(source.path for source in repo.get_sources())

@@ -1,0 +1,30 @@
+"""Tables that list the images of a folder, and the data set of such a table."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from headstart.data.datasets.image_table import Table
+from headstart.types import Pixels
+
+CONF = Path(__file__).parents[2] / "conf" / "data"
+RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+
+
+def table(file, **changes) -> Table:
+    conf = OmegaConf.to_container(OmegaConf.load(CONF / "table.yaml"))
+    del conf["_target_"]
+    return Table(**conf | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
+
+
+def rows_of(root, split=None) -> list[str]:
+    return [
+        ",".join([file.relative_to(root).as_posix(), file.parent.name, *([split(file)] if split else [])])
+        for file in sorted(root.rglob("*.png"))
+    ]
+
+
+def written(root, rows, head="path,label", name="photos.csv"):
+    file = root / name
+    file.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return file

@@ -1,0 +1,24 @@
+"""The table of images that are there twice is there whole, or not at all, and no spreadsheet computes its names."""
+
+import csv
+from types import SimpleNamespace
+
+from headstart.data.decoding.csv_cells import uncelled
+from headstart.data.decoding.file_checks import Duplicate
+from headstart.runs.folder.duplicate_table import write_duplicates
+
+
+def test_each_pair_is_a_row_and_names_are_found_again(tmp_path):
+    pair = Duplicate("near", "train", "=1+1.png", "-ants", "val", "a.png", "-1", 1.25)
+    write_duplicates(SimpleNamespace(duplicates=[pair]), tmp_path)
+    with (tmp_path / "duplicates.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["file"], row["label"], row["other_label"], row["difference"]) == ("'=1+1.png", "'-ants", "-1", "1.25")
+    assert uncelled(row["file"]) == pair.file
+    assert [path.name for path in tmp_path.iterdir()] == ["duplicates.csv"]
+
+
+def test_without_a_pair_there_is_no_table_and_an_earlier_one_goes(tmp_path):
+    (tmp_path / "duplicates.csv").write_text("of an earlier run")
+    write_duplicates(SimpleNamespace(), tmp_path)
+    assert not list(tmp_path.iterdir())

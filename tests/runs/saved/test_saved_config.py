@@ -1,0 +1,448 @@
+"""The config in a run's folder: another person's may do nothing but train headstart's own parts in that folder."""
+
+import ast
+import json
+import logging
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from composed import CONF
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+import headstart
+from headstart.cli import main
+from headstart.runs.folder.run_naming import register
+from headstart.runs.saved.allowed_targets import WRITTEN, is_allowed
+from headstart.runs.saved.config_signature import key_file, sign
+from headstart.runs.saved.finished_run import run_config
+from headstart.runs.saved.saved_config import CHANGED, saved_config
+from headstart.runs.saved.saved_job import saved_job
+from headstart.system.command_permissions import permitted
+from headstart.types import UserError
+
+SOURCE = Path(headstart.__file__).parent
+
+
+def target(name, /, **arguments):
+    return {"_target_": name, **arguments}
+
+
+NOT_LISTED = [
+    "builtins.eval",
+    "builtins.__import__",
+    "os.system",
+    "subprocess.run",
+    "torch.utils.collect_env.run",
+    "sympy.sympify",
+    "torch.load",
+    "torch.hub.load",
+    "torchvision.io.write_file",
+    "torchvision.datasets.utils.download_url",
+    "timm.models.load_checkpoint",
+    "headstart.tasks.fit.Path.write_text",
+    "headstart.system.rank_environment.os.system",
+    "headstart.distributed.rank_launcher.subprocess.run",
+    "headstart.cli.run_job.os._exit",
+    "headstart.data.datasets.webdataset_shards.import_module",
+    "headstart.backbones.zoo.user_module._built",
+    "headstart.backbones.weights.weights_file.torch.load",
+    "headstart.system.atomic_write.write_whole",
+    "headstart.tasks.feature_cache.store",
+    "headstart.tasks.export.export",
+    "headstart.tasks.predict.predict",
+    "pytorch_lightning.Trainer.from_argparse_args",
+    "pytorch_lightning.callbacks.ModelCheckpoint",
+    "pytorch_lightning.profilers.SimpleProfiler",
+    "pytorch_lightning.loggers.WandbLogger",
+    "pytorch_lightning.cli.LightningCLI",
+    "torch.optim.adamw.torch.load",
+    "hydra.utils.instantiate",
+    "functools.partial",
+    "a_module_of_a_stranger.Part",
+    "",
+    "torch.optim.AdamW ",
+    "${optimizer._target_}",
+    ["os.system"],
+    None,
+    7,
+]
+# where in a config -> what is put there
+CHANGES = [
+    *((("head", "_target_"), name) for name in NOT_LISTED),
+    (("module", "mix"), target("os.system", command="true")),
+    (("callbacks", "more"), target("os.system", command="true")),
+    (("callbacks", "more", "inside"), [{"deep": target("os.system")}]),
+    (("trainer", "plugins"), [target("subprocess.run", args=["true"])]),
+    (("trainer", "profiler"), target("pytorch_lightning.profilers.SimpleProfiler", dirpath="/tmp", filename="x")),
+    (("fit",), target("os.system", command="true")),
+    (("anything",), target("os.system", command="true")),
+    (("optimizer", "_args_"), [["x"]]),
+    (("optimizer", "_partial_"), "${oc.decode:true}"),
+    (("optimizer", "_convert_"), {"a": 1}),
+    (
+        ("backbone",),
+        target("headstart.backbones.zoo.user_module.module", target="os.system", settings={"command": "true"}),
+    ),
+    (("backbone",), target("headstart.backbones.zoo.user_module.module", settings={})),
+    (("mode",), "${oc.env:HOME}"),
+    (("mode",), "${oc.env:HEADSTART_DATA,${oc.env:HOME}}"),
+    (("mode",), "${oc.decode:'[1]'}"),
+    (("mode",), "${oc.create:{_target_: os.system}}"),
+    (("mode",), "${oc.${seed}:HOME}"),
+    (("mode",), "$${control}{oc.env:HOME}"),  # resolved twice, it is another interpolation
+    (("mode",), "${seed}${control}"),
+    (("mode",), "${seed}{oc.env:HOME}"),
+    (("mode",), "\\${oc.env:HOME}"),
+    (("head",), "${hydra:launcher}"),
+    (("head",), "${hydra:job_logging}"),
+    (("mode",), "${a_resolver_of_somebody:x}"),
+    (("target", "urls"), "pipe:touch /tmp/x"),
+    (("target", "urls"), ["a.tar", "PIPE:touch /tmp/x"]),
+    (("target", "urls"), "{http:,x}//host/a.tar"),
+    (("target", "root"), "s3://bucket/photos"),
+    (("weights", "path"), "https://host/weights.pth"),
+    (("weights", "path"), "hf://org/name"),
+    (("backbone", "name"), "hf-hub:org/name"),
+    (("backbone", "name"), "local-dir:/tmp/model"),
+    (("callbacks", "checkpoint", "folder"), "/tmp/elsewhere"),
+    (("callbacks", "checkpoint", "folder"), "${run_dir}/../../elsewhere"),
+    (("callbacks", "checkpoint", "folder"), "elsewhere"),
+    (("callbacks", "checkpoint", "folder"), "~/elsewhere"),
+    (("logger", "csv", "save_dir"), "/tmp/elsewhere"),
+    (("logger", "csv", "name"), "../../elsewhere"),
+    (("logger", "tensorboard", "version"), "../elsewhere"),
+    (("logger", "tensorboard", "sub_dir"), "../elsewhere"),
+    (("trainer", "default_root_dir"), "/tmp/elsewhere"),
+    (("store", "folder"), "/tmp/elsewhere"),
+    (
+        ("target",),
+        target(
+            "headstart.data.datasets.torchvision_datasets.Named", name="MNIST", root="/tmp/elsewhere", download=True
+        ),
+    ),
+]
+
+
+def written(folder, config):
+    """A run's folder as another person may hand it over, finished as far as a command looks before it reads weights."""
+    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints" / "best.ckpt").touch()
+    (folder / "result.json").write_text(json.dumps({"class_names": ["a", "b"], "num_classes": 2, "metrics": {}}))
+    file = folder / ".hydra" / "config.yaml"
+    file.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False))
+    hydra = {"runtime": {"cwd": str(Path.cwd())}, "overrides": {"task": []}, "job": {"name": "headstart", "num": 0}}
+    (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    return file
+
+
+@cache
+def of_scratch():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_yaml(compose("config", overrides=["mode=scratch"]))
+
+
+def changed(place, value):
+    config = node = yaml.safe_load(of_scratch())
+    for key in place[:-1]:
+        node = node.setdefault(key, {})
+    node[place[-1]] = value
+    return config
+
+
+@pytest.fixture(autouse=True)
+def _before():
+    register()
+    before, handlers = HydraConfig.instance().cfg, logging.getLogger().handlers[:]
+    yield
+    HydraConfig.instance().cfg = before
+    logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
+
+
+@pytest.mark.parametrize(("place", "value"), CHANGES, ids=lambda one: str(one)[:60])
+def test_another_person_s_config_is_refused_with_one_line_that_says_what_and_what_to_try(tmp_path, place, value):
+    file = written(tmp_path / "run", changed(place, value))
+    with pytest.raises(UserError, match="--trust") as refused:
+        saved_config(file)
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(file) in str(refused.value)
+    assert place[0] in str(refused.value)
+    with permitted(["--trust"]):
+        assert saved_config(file)
+    sign(file)
+    assert saved_config(file)
+
+
+@pytest.mark.parametrize("overrides", [
+    ["mode=gradual"],
+    ["mode=lora"],
+    ["mode=fine_tuning", "optimizer=sgd", "scheduler=warmup_cosine", "mix@module.mix=mixup", "regularizer=l2_sp"],
+    ["mode=scratch", "adaptation=cdan", "selection=infomax", "callbacks=ema", "logger=csv"],
+    ["mode=scratch", "callbacks=explain", "rule=bit", "backbone=resnet18", "augment@target.augment=affine"],
+    ["mode=scratch", "data@target=mnist", "target.download=true", "trainer=ddp_cpu", "tuning=equal"],
+    ["mode=scratch", "data@target=image_folder", "target.root=/data/photos", "unfreeze=sandwich"],
+    ["experiment=mnist_to_usps", "mode=scratch"],
+    ["mode=scratch", "optimizer._target_=torch.optim.NAdam"],
+    ["mode=scratch", "+callbacks.more._target_=pytorch_lightning.callbacks.Timer"],
+])  # fmt: skip
+def test_what_headstart_ships_is_read_from_anybody(tmp_path, overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = OmegaConf.to_yaml(compose("config", overrides=[*overrides, "run_dir=/tmp/elsewhere"]))
+    file = written(tmp_path / "run", config)
+    assert saved_config(file)["run_dir"] == str(tmp_path / "run")  # never where a stranger says
+
+
+def test_a_link_out_of_another_person_s_folder_would_write_elsewhere(tmp_path):
+    file = written(tmp_path / "run", changed(("seed",), 3))
+    (tmp_path / "run" / "checkpoints" / "also.ckpt").symlink_to("best.ckpt")
+    (tmp_path / "link").symlink_to(tmp_path / "run")  # to the folder itself, as its owner may have made it
+    assert saved_config(tmp_path / "link" / ".hydra" / "config.yaml")
+    (tmp_path / "run" / "error.txt").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"beside 'error\.txt', a link out of the run's folder"):
+        saved_config(file)
+
+
+def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():
+    named = {name for file in CONF.rglob("*.yaml") for name in re.findall(r"_target_: ([\w.]+)", file.read_text())}
+    assert len(named) > 100
+    others = {"describe", "embed", "evaluate", "explain", "export", "plan", "predict", "report", "store"}
+    assert {name for name in named if not is_allowed(name)} == {f"headstart.tasks.{task}.{task}" for task in others}
+
+
+def test_an_object_is_known_by_its_own_module_and_name_and_by_no_other_path_to_it():
+    assert is_allowed("torch.optim.AdamW")
+    assert is_allowed("torch.optim.adamw.AdamW")
+    assert is_allowed("pytorch_lightning.trainer.trainer.Trainer")
+    assert not is_allowed(
+        "headstart.runs.training.pl.Trainer"
+    )  # the same object; to find out, anything would be imported
+    assert not is_allowed("torch.optim.adamw.Optimizer")
+
+
+def test_what_our_own_code_writes_into_configs_is_allowed():
+    said = {
+        name
+        for file in SOURCE.rglob("*.py")
+        for name in re.findall(r'"_target_": "([\w.]+)"', file.read_text(encoding="utf-8"))
+    }
+    assert len(said) > 5
+    assert [name for name in said | set(WRITTEN) if not is_allowed(name)] == []
+
+
+def test_a_module_that_a_config_names_is_not_imported_to_find_out_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "bomb.py").write_text("open('exploded', 'w').close()\ndef AdamW(): ...\n")
+    file = written(tmp_path / "run", changed(("optimizer", "_target_"), "bomb.AdamW"))
+    with pytest.raises(UserError):
+        saved_config(file)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: !!python/object/apply:os.system [touch exploded]", "[1, 2]", "a: [", "\x00", "a: ${"],
+)
+def test_what_is_no_config_is_one_line(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path / "run", text)
+    with pytest.raises(UserError) as refused:
+        saved_config(file)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_nothing_of_hydra_yaml_becomes_an_object(tmp_path):
+    file = written(tmp_path / "run", changed(("seed",), 3))
+    evil = target("os.system", command="touch exploded")
+    loggers = {"version": 1, "formatters": {"a": {"()": "os.system", "command": "true"}}, "root": {"level": "INFO"}}
+    (file.parent / "hydra.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "hydra": {
+                    "launcher": evil,
+                    "sweeper": evil,
+                    "callbacks": {"evil": evil},
+                    "job_logging": loggers,
+                    "hydra_logging": loggers,
+                    "job": {"name": "../../x", "num": 1, "env_set": evil, "id": "${oc.env:HOME}"},
+                    "runtime": {
+                        "cwd": "/",
+                        "output_dir": "/tmp",
+                        "choices": evil,
+                        "config_sources": [{"path": str(tmp_path), "schema": "file", "provider": "main"}],
+                    },
+                    "overrides": {"task": ["seed=3", "a=${oc.env:HOME}"], "hydra": []},
+                    "searchpath": [f"file://{tmp_path}"],
+                }
+            }
+        )
+    )
+    (tmp_path / "names.yaml").write_text("_target_: os.system\n")
+    assert saved_job(tmp_path / "run").seed == 3
+    read = OmegaConf.to_container(HydraConfig.get(), resolve=False)
+    assert "os.system" not in json.dumps(read, default=str)
+    assert read["job"]["name"] == "headstart"
+    assert read["runtime"]["output_dir"] == str(tmp_path / "run")
+    assert read["job_logging"]["root"] == {"level": "INFO", "handlers": ["console", "file"]}
+    (tmp_path / "run" / ".hydra" / "config.yaml").write_text(yaml.safe_dump(changed(("fit",), evil)))
+    with pytest.raises(UserError, match="--trust"):  # nor does it say which folders are the user's
+        saved_job(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "bad", ["[]", "hydra: 1", "{", "hydra: {mode: NO}", "hydra: {job: 3}", "hydra: {runtime: {cwd: [1]}}"]
+)
+def test_a_damaged_hydra_yaml_is_one_line(tmp_path, bad):
+    file = written(tmp_path / "run", changed(("seed",), 3))
+    (file.parent / "hydra.yaml").write_text(bad)
+    with pytest.raises(UserError, match=r"hydra\.yaml") as refused:
+        saved_job(tmp_path / "run")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+COMMANDS = [
+    ["task=evaluate", "evaluate.run_dir=run"],
+    ["task=predict", "predict.run_dir=run", "predict.images=."],
+    ["task=explain", "explain.run_dir=run"],
+    ["task=export", "export.run_dir=run"],
+    ["task=embed", "embed.run_dir=run"],
+    ["task=probe", "probe.run_dir=run"],
+    ["resume=run"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_each_command_that_reads_a_run_s_folder_refuses_before_anything_happens(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "run", changed(("optimizer",), target("os.system", command=f"touch {tmp_path}/exploded")))
+    assert main(command) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "names 'os.system' as optimizer._target_" in line
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_every_reader_of_yaml_or_of_a_pickle_is_known():
+    """A new one is to go through saved_config, or checkpoints.loaded, or to stand here with its reason."""
+    readers = {"OmegaConf.load": set(), "yaml.load": set(), "yaml.safe_load": set(), "torch.load": set()}
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
+                readers[ast.unparse(node.func)].add(file.relative_to(SOURCE).as_posix())
+    assert readers["OmegaConf.load"] == {"runs/saved/saved_config.py"}
+    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/weights_file.py"}
+    # plain values that nothing instantiates: conf folders, reports, a file of phases
+    assert readers["yaml.load"] | readers["yaml.safe_load"] == {
+        "runs/saved/allowed_targets.py", "report/analysis/finished_runs.py",
+        "report/rendering/reproduction_command.py", "unfreeze/schedules/explicit_phases.py",
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------ one's own runs
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A project with parts of its own and a run of them."""
+    folder = tmp_path_factory.mktemp("own")
+    example = CONF.parent / "examples" / "own_parts"
+    shutil.copytree(example, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "outputs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        short = [
+            "mode=scratch",
+            "experiment=shapes",
+            "trainer.max_epochs=1",
+            "target.held_out=5",
+            "trainer.accelerator=cpu",
+        ]
+        assert main(["--config-dir", "conf", *short]) == 0
+    (run,) = (folder / "outputs" / "shapes").glob("*/result.json")
+    return run.parent
+
+
+@pytest.fixture
+def copy(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(own.parents[2])
+    monkeypatch.syspath_prepend(own.parents[2])
+    return shutil.copytree(own, tmp_path / "copy")
+
+
+def test_a_run_with_own_parts_is_read_without_a_question_wherever_it_was_copied_to(copy):
+    assert main(["task=evaluate", f"evaluate.run_dir={copy}", "trainer.accelerator=cpu"]) == 0
+    assert run_config(copy).backbone._target_ == "shapes.two_stages"
+    assert saved_job(copy).target._target_ == "shapes.Shapes"
+
+
+def test_what_was_changed_since_it_was_signed_is_another_person_s(copy, capsys):
+    file = copy / ".hydra" / "config.yaml"
+    file.write_text(file.read_text().replace("seed: 0", "seed: 1", 1))
+    assert main(["task=evaluate", f"evaluate.run_dir={copy}"]) == 2
+    assert re.search(rf"names 'shapes\.\w+' as \w+\._target_, .*and it {CHANGED}", capsys.readouterr().err)
+    assert main(["--trust", "task=evaluate", f"evaluate.run_dir={copy}", "trainer.accelerator=cpu"]) == 0
+
+
+def test_what_was_changed_since_it_was_signed_is_told_also_where_it_is_harmless(tmp_path, caplog):
+    file = written(tmp_path / "run", changed(("seed",), 3))
+    sign(file)
+    file.write_text(file.read_text().replace("seed: 3", "seed: 4"))
+    assert saved_config(file)["seed"] == 4
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"{file} {CHANGED}; it is read as another person's"
+
+
+def test_with_another_key_own_parts_need_trust_or_the_folder_that_names_them(copy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    command = ["task=evaluate", f"evaluate.run_dir={copy}", "trainer.accelerator=cpu"]
+    assert main(command) == 2
+    assert "shapes" in capsys.readouterr().err
+    assert main(["--config-dir", "conf", *command]) == 0
+    assert main([*command, "--trust"]) == 0
+    monkeypatch.setenv("HEADSTART_TRUST", "1")  # what a shell exports is no flag
+    assert main(command) == 2
+
+
+def test_a_finished_run_is_gone_on_with_by_its_owner_with_no_further_word(copy):
+    assert main([f"resume={copy}"]) == 0
+
+
+def test_the_key_is_this_user_s_alone_and_is_copied_to_another_machine_as_a_file(tmp_path, monkeypatch):
+    file = tmp_path / "config.yaml"
+    file.write_text("head: {_target_: own.Head}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "one"))
+    sign(file)
+    assert key_file() == tmp_path / "one" / "headstart" / "signing.key"
+    assert key_file().stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in key_file().parent.iterdir()] == ["signing.key"]
+    assert saved_config(file)
+    assert key_file().read_text() not in file.with_suffix(".signature").read_text()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "two"))
+    with pytest.raises(UserError, match="not signed as your own"):
+        saved_config(file)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert saved_config(file)
+
+
+def test_where_no_key_can_be_made_it_is_said_once_and_the_work_goes_on(tmp_path, monkeypatch, caplog):
+    from headstart.runs.saved import config_signature
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file" / "below"))
+    config_signature._tell.cache_clear()
+    config = tmp_path / "config.yaml"
+    config.write_text("head: {_target_: torch.optim.SGD}\n")
+    config.with_suffix(".signature").write_text("of an earlier config")
+    for _ in range(3):
+        sign(config)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "runs cannot be signed as your own" in told
+    assert "XDG_CONFIG_HOME=" in told
+    assert not config.with_suffix(".signature").exists()
+    assert saved_config(config)

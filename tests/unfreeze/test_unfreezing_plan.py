@@ -1,0 +1,430 @@
+"""Is what a plan says of a run true, and is the model as before?"""
+
+import copy
+import math
+from pathlib import Path
+
+import composed as configs
+import pytest
+import torch
+from composed import composed, trained
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from headstart.cli import main
+from headstart.types import UserError
+from headstart.unfreeze.parameter_groups import parameter_groups
+from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.phase_begins import Run, begins
+from headstart.unfreeze.schedules.explicit_phases import Explicit
+from headstart.unfreeze.schedules.gradual import Gradual
+from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
+from headstart.unfreeze.unfreezing_plan import plan_of
+
+END = Phase(open=("all",))
+
+
+def of(**length):
+    return Phase(open=("head",), **length)
+
+
+def stall(**settings):
+    return of(until=Plateau(monitor="val/loss", mode="min", **settings))
+
+
+# ---------------------------------------------------------------------- when
+
+
+@pytest.mark.parametrize(
+    ("phases", "want"),
+    [
+        ([of(epochs=2), of(epochs=3), END], [(0, 0), (2, 20), (5, 50)]),
+        ([of(steps=7), of(steps=13), END], [(0, 0), (0, 7), (2, 20)]),
+        ([of(fraction=0.25), of(fraction=0.5), END], [(0, 0), (2, 25), (7, 75)]),
+        ([of(epochs=0), of(steps=0), END], [(0, 0), (0, 0), (0, 0)]),
+        ([of(steps=7), of(epochs=1), END], [(0, 0), (0, 7), (1, 10)]),  # what is left of an epoch is one
+        ([of(steps=7), of(epochs=0), END], [(0, 0), (0, 7), (1, 10)]),  # looked at when an epoch starts
+        ([of(steps=10), of(epochs=0), END], [(0, 0), (1, 10), (1, 10)]),
+        ([of(epochs=9), of(steps=10), END], [(0, 0), (9, 90), None]),  # the run ends after epoch 9
+        ([of(epochs=11), of(epochs=1), END], [(0, 0), None, None]),
+    ],
+)
+def test_a_phase_begins_when_the_one_before_it_has_had_its_length(phases, want):
+    found = begins(phases, Run(steps_per_epoch=10, epochs=10))
+    assert [begin.earliest for begin in found] == [begin.latest for begin in found] == want
+
+
+@pytest.mark.parametrize(
+    ("settings", "run", "earliest", "latest"),
+    [
+        ({"patience": 2, "max_epochs": 5}, {}, 3, 5),  # the first validation is the best one so far, two do not beat it
+        ({"patience": 2, "max_epochs": 5}, {"validates_first": True}, 2, 5),
+        ({"patience": 2, "max_epochs": 5, "min_epochs": 4}, {}, 4, 5),
+        ({"patience": 4, "max_epochs": 3}, {}, 3, 3),
+        ({"patience": 1}, {"validates_first": True}, 1, None),
+        ({"patience": 2}, {"validates_every": 2}, 6, None),
+        ({"patience": 2, "max_epochs": 9}, {"validations": 2}, 2, 9),
+        ({"patience": 2, "max_epochs": 9}, {"validations": 0}, 9, 9),
+        ({"patience": 30}, {}, None, None),
+    ],
+)
+def test_a_plateau_ends_between_never_getting_better_and_always(settings, run, earliest, latest):
+    begin = begins([stall(**settings), END], Run(steps_per_epoch=10, epochs=20, **run))[1]
+    assert begin.earliest == (earliest and (earliest, 10 * earliest))
+    assert begin.latest == (latest and (latest, 10 * latest))
+
+
+def test_after_a_plateau_both_moments_move_on_and_the_figure_of_its_end_is_the_next_ones_first():
+    phases = [stall(patience=2, max_epochs=5), of(steps=15), stall(patience=2, max_epochs=5), END]
+    found = begins(phases, Run(steps_per_epoch=10, epochs=11))
+    assert found[1] == ((3, 30), (5, 50))
+    assert found[2] == ((4, 45), (6, 65))
+    assert found[3] == ((6, 60), None)  # two validations after step 45; the latest would be epoch 11
+
+
+def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
+    assert Run(steps_per_epoch=10, epochs=3).end == (3, 30)
+    assert Run(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)
+    assert Run(steps_per_epoch=10).end is None
+    assert begins([of(epochs=1000), END], Run(steps_per_epoch=10))[1].latest == (1000, 10_000)
+
+
+def test_a_fraction_of_a_run_without_an_end_is_an_error():
+    with pytest.raises(UserError, match="known length"):
+        begins([of(fraction=0.5), END], Run(steps_per_epoch=10))
+
+
+# ---------------------------------------------------------------------- what it costs
+
+
+class Net(nn.Module):
+    """Small enough to count: conv (1, 4, 4) -> (2, 2, 2), linear 8 -> 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.conv(x).flatten(1))
+
+
+CONV, HEAD = 2 * 8 * 9, 2 * 8 * 3  # FLOPs of an image forward
+ALL = CONV + HEAD + CONV + 2 * HEAD  # backward: both weights' gradients, the head's input's; an image needs none
+
+
+def planned(module, phases, *, run=None, groups=(), size=4, batch_size=64, stages=("conv", "head")):
+    return plan_of(
+        module, Parts(module, stages), phases, run=run or Run(steps_per_epoch=10, epochs=10), groups=groups,
+        image=torch.ones(2, 1, size, size), loss=lambda image: module(image).sum(), batch_size=batch_size,
+    )  # fmt: skip
+
+
+def test_flops_are_those_of_forward_and_backward_with_the_phases_freezing():
+    phases = [Phase(open=(part,), epochs=1) for part in ("head", "conv")]
+    head, conv, everything = planned(Net(), [*phases, END]).rows
+    assert [row.forward for row in (head, conv, everything)] == pytest.approx([(CONV + HEAD) / ALL] * 3)
+    assert head.backward == pytest.approx(HEAD / ALL)
+    assert conv.backward == pytest.approx((HEAD + CONV) / ALL)  # through the head, whose weight needs no gradient
+    assert everything.forward + everything.backward == pytest.approx(1)
+
+
+def test_the_weights_of_an_open_layer_alone_are_in_the_backward_pass():
+    (bias, *_) = planned(Net(), [Phase(open=("head.bias",), epochs=1), END]).rows
+    assert bias.backward == 0
+    assert bias.open == {"head": "partly"}
+    assert bias.trainable == 3
+
+
+def test_activations_are_what_the_open_layers_keep_each_storage_once():
+    head, everything = planned(Net(), [of(epochs=1), END]).rows
+    assert head.saved_mib * 2**20 == pytest.approx(64 * 4 * 8)  # the head's input
+    assert everything.saved_mib * 2**20 == pytest.approx(64 * 4 * (16 + 8))  # the image, ReLU's output = head's input
+
+
+class Moody(nn.Module):
+    """All that a forward pass could change."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5))
+        self.head = nn.Linear(8, 3)
+        self.register_buffer("calls", torch.zeros(()))
+        self.fails = False
+
+    def forward(self, x):
+        self.calls = self.calls + 1
+        if self.fails:
+            raise RuntimeError("no")
+        return self.head(self.conv(x).flatten(1))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_plan_leaves_the_model_and_the_random_numbers_as_they_were(fails):
+    module = Moody()
+    module(torch.rand(2, 1, 4, 4)).sum().backward()
+    module.conv[0].weight.requires_grad_(False)
+    module.conv[1].eval()
+    module.fails = fails
+    gradients = {name: p.grad for name, p in module.named_parameters()}
+    values = {name: p.grad.clone() for name, p in module.named_parameters()}
+    before, buffers = copy.deepcopy(module.state_dict()), dict(module.named_buffers())
+    learns = {name: p.requires_grad for name, p in module.named_parameters()}
+    modes = {name: inner.training for name, inner in module.named_modules()}
+    chance = torch.get_rng_state()
+    try:
+        planned(module, [of(epochs=1), END])
+    except RuntimeError:
+        assert fails
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert all(buffer is buffers[name] for name, buffer in module.named_buffers())
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is gradients[name]
+        assert torch.equal(parameter.grad, values[name])
+    assert {name: p.requires_grad for name, p in module.named_parameters()} == learns
+    assert {name: inner.training for name, inner in module.named_modules()} == modes
+
+
+# ---------------------------------------------------------------------- how fast
+
+
+def test_rates_are_the_optimizers_times_the_phases_own():
+    module = Net()
+    groups = parameter_groups(module, lr=0.1, stage_decay=0.5, stages=["conv", "head"])
+    phases = [
+        Phase(open=("all",), epochs=1),
+        Phase(open=("all",), epochs=1, lr=0.04),  # of the head; the others keep their ratio to it
+        Phase(open=("all",), epochs=1, lr={"conv": 0.3}),
+        Phase(open=("all",), epochs=1, lr={"head.bias": 0.7}),
+        Phase(open=("conv",)),
+    ]
+    rows = planned(module, phases, groups=groups).rows
+    want = [
+        {"conv": (0.05, 0.05), "head": (0.1, 0.1)},
+        {"conv": (0.02, 0.02), "head": (0.04, 0.04)},
+        {"conv": (0.3, 0.3), "head": (0.1, 0.1)},
+        {"conv": (0.05, 0.05), "head": (0.1, 0.7)},
+        {"conv": (0.05, 0.05)},
+    ]
+    assert [{part: pytest.approx(pair) for part, pair in row.rates.items()} for row in rows] == want
+
+
+def test_rates_are_those_before_the_scheduler_which_changes_them_when_it_is_made():
+    module = Net()
+    optimizer = torch.optim.SGD(parameter_groups(module, lr=0.1, stages=["conv", "head"]))
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=10)
+    (row,) = planned(module, [END], groups=optimizer.param_groups).rows
+    assert row.rates == {"conv": (0.1, 0.1), "head": (0.1, 0.1)}
+
+
+def test_what_the_schedule_names_and_the_model_lacks_lists_what_there_is():
+    for phases in ([Phase(open=("hed",))], [Phase(open=("all",), lr={"hed": 0.1})]):
+        with pytest.raises(UserError, match=r"the parts are conv, head; did you mean head\?"):
+            planned(Net(), phases)
+
+
+# ---------------------------------------------------------------------- as text
+
+
+def test_the_table_says_what_is_closed_partly_open_or_not_reached():
+    schedule = Explicit(
+        phases=[
+            {"name": "probe", "open": ["head"], "epochs": 4},
+            {"open": ["conv", "head.weight"], "epochs": 9},
+            {"open": "all"},
+        ]
+    )
+    module = Net()
+    groups = parameter_groups(module, lr=0.1, stage_decay=0.5, stages=["conv", "head"])
+    lines = str(planned(module, schedule.phases(()), groups=groups)).splitlines()
+    cells = [line.split() for line in lines]
+    first, second, third = (next(line for line in cells if line[:1] == [number]) for number in "123")
+    assert first[2:6] == ["0", "0", "4", "40"]
+    assert second[2:8] == ["4", "40", "10", "100", "44", "93.6%"]
+    assert third[2:4] == ["not", "reached"]
+    rates = [line for line in cells if line[-1:] == ["0.1*"] or line[-2:] == ["-", "0.1"]]
+    assert rates == [["1", "probe", "-", "0.1"], ["2", "conv+head.weight", "0.05", "0.1*"]]
+
+
+@pytest.mark.parametrize("backbone", ["small_cnn", "resnet18"])
+@pytest.mark.parametrize("unfreeze", sorted(path.stem for path in (configs.CONF / "unfreeze").glob("*.yaml")))
+def test_the_table_of_every_schedule_fits_a_terminal_of_120_characters(backbone, unfreeze, capsys):
+    from headstart.tasks.plan import plan
+
+    if (backbone, unfreeze) == ("resnet18", "sandwich"):
+        pytest.skip("its phases name the stages of small_cnn")
+    more = ["backbone.width=16"] if backbone == "small_cnn" else ["backbone.size=32"]
+    plan(cfg=_shipped(f"backbone={backbone}", f"unfreeze={unfreeze}", *more))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert any(line.startswith("phase") for line in lines)
+
+
+def test_a_model_of_many_stages_has_its_rates_in_several_tables():
+    module = nn.Sequential(nn.Flatten(), *(nn.Linear(16, 16) for _ in range(30)))
+    stages = {f"block{n:02}": str(n) for n in range(1, 31)}
+    found = planned(module, Gradual(first_epoch=1, every_epochs=0).phases(tuple(stages)), stages=stages)
+    lines = str(found).splitlines()
+    assert max(map(len, lines)) <= 120
+    headers = [line.split()[1:] for line in lines if line.startswith("phase ") and "block" in line]
+    assert len(headers) > 1
+    assert [part for header in headers for part in header] == list(stages)
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def _shipped(*overrides):
+    """The config of a command line over conf/ as it is."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(configs.CONF), version_base="1.3"):
+        return compose("config", overrides=[*overrides, "run_dir=run"])
+
+
+def test_the_command_prints_a_plan_and_writes_and_trains_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["task=plan", "mode=gradual", "unfreeze=chain_thaw", "backbone.width=4"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[:2] for line in out.splitlines() if line[:1].isdigit() and "%" in line] == [
+        ["1", "head"], ["2", "stage1"], ["3", "stage2"], ["4", "stage3"], ["5", "stage4"], ["6", "all"],
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_schedule_for_another_model_is_an_error_of_the_command_that_lists_its_stages(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["task=plan", "unfreeze=sandwich", "backbone=resnet18"]) == 2
+    assert "the parts are stem, layer1, layer2, layer3, layer4, head" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("mode", "open_parts"),
+    [("scratch", 5), ("fine_tuning", 5), ("feature_extraction", 1)],
+)
+def test_modes_without_a_schedule_have_one_phase(mode, open_parts):
+    from headstart.tasks.plan import plan
+
+    (row,) = plan(cfg=composed(f"mode={mode}")).rows
+    assert len(row.open) == open_parts
+    assert row.ends.latest == (4, 16)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer.accumulate_grad_batches=3"],
+        ["trainer.limit_train_batches=0.5", "target.shots=9"],
+        ["+trainer.max_steps=7", "trainer.limit_train_batches=3"],
+        ["debug=fast"],
+        ["target.shots=5", "target.batch_size=7"],  # 50 images: a last batch of one joins the one before
+    ],
+)
+def test_a_run_has_as_many_steps_as_its_plan_says(overrides, tmp_path):
+    from headstart.tasks.plan import plan
+
+    want = plan(cfg=composed("mode=scratch", *overrides)).run.steps
+    assert trained("mode=scratch", *overrides, folder=tmp_path / "run")["steps"] == want
+
+
+@pytest.mark.slow
+def test_the_plateaus_of_a_run_begin_with_the_validation_before_its_first_step(tmp_path, monkeypatch, caplog):
+    """So two more that are no better end the first phase at epoch 2, as the plan's earliest moment says."""
+    from headstart.tasks.plan import plan
+
+    monkeypatch.chdir(tmp_path)
+    overrides = [
+        "mode=gradual", "unfreeze=plateau", "unfreeze.until.monitor=val/loss", "unfreeze.until.mode=min",
+        "unfreeze.until.min_delta=100",
+    ]  # fmt: skip
+    second = plan(cfg=composed(*overrides)).rows[1]
+    with caplog.at_level("INFO", logger="headstart.callbacks.training.unfreeze"):
+        trained(*overrides, folder=tmp_path / "run")
+    (said,) = [
+        record.getMessage() for record in caplog.records if record.name == "headstart.callbacks.training.unfreeze"
+    ]
+    assert said.startswith("epoch {}, step {}: phase {}".format(*second.begins.earliest, second.phase.title))
+    assert second.begins.earliest == (2, 8)
+
+
+def test_several_processes_share_the_images_of_an_epoch():
+    from headstart.tasks.plan import plan
+
+    def steps(*overrides):
+        cfg = composed("mode=scratch", "trainer=ddp_cpu", "target.batch_size=8", *overrides)
+        return plan(cfg=cfg).run.steps_per_epoch
+
+    assert steps() == 3  # 50 images: 16, 16, 16 and one for each, which joins the batch before: 3 whole ones
+    assert steps("target.shots=6") == 4
+    assert steps("trainer.devices=3") == 2
+    assert steps("trainer.devices=3", "trainer.num_nodes=2") == 1
+
+
+def test_the_plan_of_a_run_leaves_its_parts_and_its_chance_as_they_were():
+    import random
+
+    import numpy as np
+
+    from headstart.runs.assembly import assembled
+    from headstart.runs.run_plan import _lone_trainer, run_plan
+
+    cfg = composed("mode=gradual")
+    parts = assembled(cfg)
+    before = copy.deepcopy(parts.module.state_dict())
+    chance = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    run_plan(parts, _lone_trainer(cfg.trainer), processes=1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in parts.module.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in parts.module.parameters())
+    assert all(inner.training for inner in parts.module.modules())
+    now = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    assert torch.equal(chance[0], now[0])
+    assert chance[1:] == now[1:]
+
+
+def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
+    from headstart.runs.run_plan import log_plan
+
+    found = planned(Net(), [of(epochs=1), END])
+    logger = TensorBoardLogger(tmp_path, name="", version="")
+    with caplog.at_level("INFO"):
+        log_plan(found, [logger])
+    logger.finalize("success")
+    assert [record.getMessage() for record in caplog.records if record.name == "headstart.tasks.plan"] == [str(found)]
+    events = EventAccumulator(str(next(Path(tmp_path).rglob("events*")))).Reload()
+    (text,) = events.Tensors("plan/text_summary")
+    shown = text.tensor_proto.string_val[0].decode()
+    assert [line.removeprefix("    ") for line in shown.splitlines()] == str(found).splitlines()
+
+
+def test_the_end_of_an_endless_run_is_not_known():
+    text = str(planned(Net(), [of(epochs=1), END], run=Run(steps_per_epoch=10, epochs=math.inf)))
+    assert "no known end" in text
+
+
+def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
+    from headstart.runs.assembly import assembled
+    from headstart.tasks import plan as task
+    from headstart.unfreeze import unfreezing_plan as module
+
+    measured = []
+    measure = module.step_cost
+    monkeypatch.setattr(module, "step_cost", lambda *given: measured.append(1) or measure(*given))
+    monkeypatch.setattr(task, "_COSTS", {})
+
+    def plan(*overrides):
+        cfg = composed("mode=feature_extraction", *overrides)
+        return task.run_plan(assembled(cfg), task._lone_trainer(cfg.trainer), processes=1)
+
+    first = plan()
+    assert len(measured) == 2  # all, and the head alone
+    assert plan("optimizer.lr=0.5").rows[0].backward == first.rows[0].backward
+    assert len(measured) == 2
+    assert plan("mode=gradual").flops == first.flops
+    more = len(measured)
+    assert more > 2  # what it opens
+    wide = plan("backbone.width=20")
+    assert len(measured) == more + 2
+    monkeypatch.setattr(task, "_COSTS", {})
+    assert plan("backbone.width=20") == wide
