@@ -80,7 +80,7 @@ bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: 
 SEEDS := seed=0,1,2,3,4 selection=infomax
 ON    := mode=fine_tuning head.init=source 'weights.seed=$${seed}'
 bench-adaptation: export HEADSTART_DATA ?= ../shared/data
-bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/adaptation.md (half an hour on 2 cores)
+bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/how_to/adaptation.md (half an hour on 2 cores)
 	for pair in mnist_to_usps usps_to_mnist; do \
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,dann,cdan $(SEEDS) && \
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,shot $(ON) $(SEEDS) || exit 1; \

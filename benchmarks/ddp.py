@@ -1,7 +1,7 @@
 """Which ways of unfreezing keep the replicas of a model equal?
 
 make bench-ddp: two CPU processes over gloo, the same script, model, data and schedule for each way; three seeds. Writes
-benchmarks/RESULTS-ddp.md and copies it into docs/unfreezing.md. Exit code 1 where headstart does not keep its word.
+benchmarks/RESULTS-ddp.md and copies it into docs/how_to/unfreezing.md. Exit code 1 where headstart does not keep its word.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ddp_task import RANKS
 from ddp_ways import WAYS
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "unfreezing.md"
+PAGE = HERE.parent / "docs" / "how_to" / "unfreezing.md"
 LIMIT_S, GRACE_S = 120, 10  # of a process; of the other rank once one has failed
 PACKAGES = ("pytorch_lightning", "lightning.pytorch", "finetuning_scheduler", "headstart.callbacks.training.unfreeze")
 

@@ -30,7 +30,7 @@ class Decoder:
     """File -> (size, size) grey or (size, size, 3) RGB, uint8: the shorter side becomes `resize`, the centre is kept.
 
     Upright as EXIF says; bilinear or bicubic, antialiased; of several frames the first. The bytes alone decide,
-    whatever brings them. docs/data.md has what becomes of each format, mode and depth.
+    whatever brings them. docs/how_to/data.md has what becomes of each format, mode and depth.
     reduced: a JPEG whose shorter side is at least twice `resize` is decoded at 1/2, 1/4 or 1/8 of its size, never
     below `resize`. That takes about half the time; values then differ by about 1 of 255 on average from
     those of a full decoding. value_range, background: as headstart.data.decoding.eight_bit says.
