@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import stub_jobs
 
+import stub_jobs
 from headstart.cli import main
 
 CONF = {

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-import stub_jobs
 
+import stub_jobs
 from headstart.cli import main
 from headstart.cli.run_job import FAILURES, failures_elsewhere
 from headstart.report import multirun_hook

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-import stub_jobs
 from omegaconf import OmegaConf
 
+import stub_jobs
 from headstart.runs.folder.run_naming import config_hash, register, safe, study_folder
 
 RUN = re.compile(r"[A-Za-z0-9=,.+@_-]+-[0-9a-f]{8}")

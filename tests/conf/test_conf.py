@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from composed import CONF, TINY, composed, trained
 
+from composed import CONF, TINY, composed, trained
 from headstart.cli import main
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")

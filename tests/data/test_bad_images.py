@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from folder_data import folder
 from PIL import Image
 
+from folder_data import folder
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import Pixels, UserError
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, features
+
 from container_pixels import (
     ALPHA,
     CMYK,
@@ -25,8 +27,6 @@ from container_pixels import (
     p_image,
 )
 from containers import chunk, exif, png, tiff, upright
-from PIL import Image, features
-
 from headstart.data.decoding import file_opening
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError

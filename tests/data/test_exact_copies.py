@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from folder_data import folder
-from table_data import rows_of, table, written
 
+from folder_data import folder
 from headstart.data.splits.class_division import divided, together
 from headstart.types import UserError
+from table_data import rows_of, table, written
 
 
 def places(data):

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from folder_data import folder
 from PIL import Image
-from table_data import table, written
 
+from folder_data import folder
 from headstart.data.splits.class_division import NO_COPIES
 from headstart.data.splits.image_groups import (
     check_groups,
@@ -17,6 +16,7 @@ from headstart.data.splits.image_groups import (
 )
 from headstart.data.splits.multi_label_division import Several
 from headstart.types import UserError
+from table_data import table, written
 
 HOW = {
     "val_share": 0.2,

@@ -7,11 +7,11 @@ from pydoc import locate
 
 import numpy as np
 import pytest
-from container_pixels import ALPHA, CMYK, GREY, INDEX, PALETTE, RGB, WIDE, of_pillow, p_image
-from containers import png, tiff
 from omegaconf import OmegaConf
 from PIL import Image
 
+from container_pixels import ALPHA, CMYK, GREY, INDEX, PALETTE, RGB, WIDE, of_pillow, p_image
+from containers import png, tiff
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.tasks.predict import files_of
 from headstart.types import Pixels

@@ -5,12 +5,12 @@ from functools import cache
 
 import pytest
 import torch
-from composed import composed
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities import rank_zero_only
 
+from composed import composed
 from headstart.distributed.model_sharding import Sharded
 from headstart.runs.trainer import made_trainer, needed_processes
 from headstart.system import rank_environment

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY
 
+from composed import TINY
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.saved.saved_job import saved_job

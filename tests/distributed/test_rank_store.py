@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from composed import TINY, figures
 
+from composed import TINY, figures
 from headstart.cli import main
 from headstart.features.cache.feature_cache import Store
 

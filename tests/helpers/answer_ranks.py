@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numbered import trainer
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.strategies import DDPStrategy
@@ -22,6 +21,7 @@ from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Whole
+from numbered import trainer
 
 PIXELS = Pixels(size=4, channels=1, mean=(0.5,), std=(0.25,))
 SIZES = {"train": 24, "val": 37, "test": 9}  # no even shares for two ranks

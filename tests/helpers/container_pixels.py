@@ -3,8 +3,9 @@
 import io
 
 import numpy as np
-from containers import exif
 from PIL import Image
+
+from containers import exif
 
 SIDE = 16
 RNG = np.random.default_rng(7)

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
-from numbered import trainer
 from pytorch_lightning import LightningModule
 from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from headstart.callbacks.training.divergence import Divergence
+from numbered import trainer
 
 EPOCH = 4  # steps
 

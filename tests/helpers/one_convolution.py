@@ -1,8 +1,9 @@
 """A network of one convolution, whose gradients one computes by hand."""
 
 import torch
-from explained import of_stages
 from torch import nn
+
+from explained import of_stages
 
 
 def one_convolution():

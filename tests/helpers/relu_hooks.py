@@ -4,8 +4,9 @@ import copy
 import types
 
 import torch
-from explained import family
 from torch import nn
+
+from explained import family
 
 
 def resnet_with_statistics():

@@ -1,9 +1,9 @@
 """A schedule that opens, closes and opens parts again, and a callback that keeps the weights of each epoch."""
 
 import pytorch_lightning as pl
-from three_parts import state
 
 from headstart import Explicit
+from three_parts import state
 
 
 class States(pl.Callback):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from composed import CONF, TINY
 from hydra import compose, initialize_config_dir
-from numbered import trainer
 from pytorch_lightning.strategies import DDPStrategy
 
+from composed import CONF, TINY
 from headstart.runs.assembly import assembled
+from numbered import trainer
 
 ONE = [  # no BatchNorm, whose statistics are those of a batch; plain steps along the gradient
     "mode=scratch", "backbone=lenet", "backbone.dropout=0", "optimizer=sgd", "optimizer.lr=0.1",

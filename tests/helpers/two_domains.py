@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numbered import trainer
 from pytorch_lightning import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
@@ -29,6 +28,7 @@ from headstart.runs.checkpoint_selection import scores
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Whole
 from headstart.unfreeze.schedules.without_head import WithoutHead
+from numbered import trainer
 
 PIXELS = Pixels(size=4, channels=1, mean=(0.5,), std=(0.25,))
 METHODS = {

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch._dynamo
 import torch._dynamo.testing
-from sandwich_schedule import OPENED, SANDWICH, States
-from three_parts import ThreeParts, fitted, part
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from headstart.callbacks.training.ema import EMA
 from headstart.modules.compilation import compile_in_place
 from headstart.unfreeze.schedules.explicit_phases import Explicit
+from sandwich_schedule import OPENED, SANDWICH, States
+from three_parts import ThreeParts, fitted, part
 
 
 @pytest.fixture(autouse=True)

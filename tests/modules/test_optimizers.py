@@ -5,12 +5,12 @@ import inspect
 
 import pytest
 import torch
-from sandwich_schedule import OPENED, SANDWICH, States
-from three_parts import ThreeParts, fitted, part
 from torch import optim
 
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.types import UserError
+from sandwich_schedule import OPENED, SANDWICH, States
+from three_parts import ThreeParts, fitted, part
 
 REFUSED = (optim.LBFGS, optim.SparseAdam, optim.Muon) if hasattr(optim, "Muon") else (optim.LBFGS, optim.SparseAdam)
 FOUND = [one for _, one in inspect.getmembers(optim, inspect.isclass) if issubclass(one, optim.Optimizer)]

@@ -7,7 +7,6 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
-from three_parts import RATE, STEPS, ThreeParts, fitted
 from torch.optim import lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
@@ -31,6 +30,7 @@ from torch.optim.swa_utils import SWALR
 
 from headstart.modules.schedulers import scheduler_of
 from headstart.types import UserError
+from three_parts import RATE, STEPS, ThreeParts, fitted
 
 N = 3 * STEPS  # optimizer steps of the run
 

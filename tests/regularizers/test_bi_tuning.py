@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from two_processes import run_both
 
 from headstart.modules.head import LinearHead
 from headstart.regularizers.bi_tuning import BiTuning, contrast, of_all_devices
 from headstart.types import Batch, UserError
+from two_processes import run_both
 
 
 def parts():

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY, figures, trained
-from killed import command, said
 
+from composed import TINY, figures, trained
 from headstart.cli import main
+from killed import command, said
 
 pytestmark = pytest.mark.slow  # half a minute: make test-all
 

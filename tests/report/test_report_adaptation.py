@@ -6,11 +6,11 @@ from math import sqrt
 from pathlib import Path
 
 import pytest
-from page_text import shown
 
 from headstart.report.report_files import write_report
 from headstart.report.statistics.repeated_looks import cumulative_share
 from headstart.types import UserError
+from page_text import shown
 
 T2 = 4.302652729911275  # Student's t, 0.975, of 2 degrees of freedom
 CLASSES = {"source_only": "SourceOnly", "cdan": "CDAN", "dan": "DAN", "mcc": "MCC"}

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import Learning, answers, linear_models
 
 from headstart.report.curves.slope import Curve, Slope, slope, without_groups
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
@@ -18,6 +17,7 @@ from headstart.report.statistics.jackknife import image_groups, pseudo_values
 from headstart.report.statistics.repeated_looks import Look, level_of
 from headstart.report.statistics.seed_intervals import Interval, Verdict, t_interval
 from headstart.report.statistics.test_families import Decision, decide
+from worlds import Learning, answers, linear_models
 
 QUICK, SLOW = 250, 2000
 FALSE = 0.065

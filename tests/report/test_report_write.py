@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from page_text import shown
 
 from headstart.report.analysis.study_analysis import Question
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
 from headstart.types import UserError
+from page_text import shown
 
 
 def test_the_three_files_and_the_terminal_say_the_same(demo: Path):

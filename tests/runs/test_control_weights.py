@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from composed import CONF, TINY, composed, trained
 from hydra import compose, initialize_config_dir
-from killed import command, said
 from omegaconf import OmegaConf, open_dict
 from torch import nn
 
+from composed import CONF, TINY, composed, trained
 from headstart.backbones.weights.backbone_weights import load
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
@@ -29,6 +28,7 @@ from headstart.tasks.few_images import few_images
 from headstart.tasks.fit import fit
 from headstart.tasks.plan import plan
 from headstart.types import UserError
+from killed import command, said
 
 SHORT = ["trainer.max_epochs=2", "callbacks.figures=null"]
 FIRST = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.figures=null", "start_class_means=false"]

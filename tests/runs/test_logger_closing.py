@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from composed import TINY, composed
 from pytorch_lightning.loggers import Logger
 
+from composed import TINY, composed
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash, hashes
 from headstart.runs.logger_closing import ended_with_run

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import composed
 
+from composed import composed
 from headstart.runs import source_model
 from headstart.runs.source_model import source_config, source_weights
 from headstart.types import UserError

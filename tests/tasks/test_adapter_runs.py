@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY, composed, figures
 from hydra.utils import instantiate
-from killed import command, said
 from omegaconf import OmegaConf
 from torch import nn
 
+from composed import TINY, composed, figures
 from headstart.backbones.injected import lora
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
@@ -20,6 +19,7 @@ from headstart.runs.assembly import assembled, schedule_of
 from headstart.runs.saved.finished_model import finished_model
 from headstart.runs.saved.finished_run import run_config
 from headstart.unfreeze.parameter_groups import parameter_groups
+from killed import command, said
 
 RUN = [*TINY, "trainer.max_epochs=2", "callbacks.figures=null", "logger=csv"]
 MODES = ("lora", "adapters")

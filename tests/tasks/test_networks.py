@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY, composed, trained
 from omegaconf import OmegaConf
 
+from composed import TINY, composed, trained
 from headstart.backbones.weights.backbone_weights import load
 from headstart.cli import main
 from headstart.runs import source_model

@@ -4,14 +4,14 @@ import copy
 import math
 from pathlib import Path
 
-import composed as configs
 import pytest
 import torch
-from composed import composed, trained
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+import composed as configs
+from composed import composed, trained
 from headstart.cli import main
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups

@@ -5,13 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from injected_backbones import BACKBONES, PIXELS, images, learned, mixed
 from torch import nn
 
 from headstart.backbones.injected.adapters import Adapters
 from headstart.backbones.stages import Backbone
 from headstart.types import UserError
 from headstart.unfreeze.parameter_kinds import of_kind
+from injected_backbones import BACKBONES, PIXELS, images, learned, mixed
 
 
 def adapters(**settings):

@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from injected_backbones import BACKBONES, PIXELS, images, learned, mixed
 from scipy.signal import correlate
 from torch import nn
 from torchvision.models.swin_transformer import ShiftedWindowAttention
@@ -16,6 +15,7 @@ from headstart.backbones.stages import Backbone
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.types import UserError
 from headstart.unfreeze.parameter_kinds import of_kind
+from injected_backbones import BACKBONES, PIXELS, images, learned, mixed
 
 
 def lora(**settings):

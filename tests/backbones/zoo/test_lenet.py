@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from backbone_contract import check_every_cut, check_frozen
 from torch.nn.functional import linear, max_pool2d
 
+from backbone_contract import check_every_cut, check_frozen
 from headstart.backbones.zoo.lenet import lenet
 from headstart.types import UserError
 

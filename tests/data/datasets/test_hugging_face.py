@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from composed import TINY
 from omegaconf import OmegaConf
 from PIL import Image
 
+from composed import TINY
 from headstart.cli import main
 from headstart.data.datasets.hugging_face import HuggingFace, chosen_splits, classes_of, columns_of
 from headstart.data.datasets.image_folder import ImageFolder

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from folder_data import RGB, folder
 from PIL import Image
 
+from folder_data import RGB, folder
 from headstart.data.datasets.image_folder import Files, found
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import Pixels, UserError

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from composed import TINY
 from omegaconf import OmegaConf
-from table_data import CONF, RGB, rows_of, table, written
 
+from composed import TINY
 from headstart.cli import main
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.data.datasets.image_table import Table
 from headstart.types import UserError
+from table_data import CONF, RGB, rows_of, table, written
 
 
 def test_a_table_of_a_folder_is_that_folder(class_folders):

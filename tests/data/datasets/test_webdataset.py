@@ -17,12 +17,10 @@ from shutil import which
 import numpy as np
 import pytest
 import torch
-from composed import TINY
-from killed import command, said
-from numbered import SaveAfter, Witness, numbers, passed, trainer
 from omegaconf import OmegaConf
 from PIL import Image
 
+from composed import TINY
 from headstart.cli import main
 from headstart.data.datasets.webdataset import WebDataset, by_workers, divided_shards
 from headstart.data.datasets.webdataset_shards import Classes, Members, indexed, samples, shards_of
@@ -31,6 +29,8 @@ from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.data.loading.stream_sampling import Lanes, drawn, stream_shares
 from headstart.data.transforms.augmentation import RandomAffine
 from headstart.types import Pixels, UserError
+from killed import command, said
+from numbered import SaveAfter, Witness, numbers, passed, trainer
 
 pytest.importorskip("webdataset")
 

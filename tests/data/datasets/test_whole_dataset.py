@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from folder_data import folder
 from PIL import Image
-from table_data import rows_of, table, written
 
+from folder_data import folder
 from headstart.data.datasets.whole_dataset import Whole
 from headstart.types import UserError
+from table_data import rows_of, table, written
 
 
 def names(data, splits=("train", "val", "test")):

@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 import pytest
-from folder_data import folder
 from PIL import Image
 
+from folder_data import folder
 from headstart.data.decoding.file_checks import Header, checked_leakage, duplicates, header, readable, table
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError

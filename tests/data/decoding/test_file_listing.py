@@ -5,9 +5,9 @@ import shutil
 import socket
 
 import pytest
-from folder_data import folder
 from PIL import Image
 
+from folder_data import folder
 from headstart.data.datasets.image_folder import found
 from headstart.data.decoding import file_opening
 from headstart.data.decoding.file_listing import LeftOut, image_files

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from folder_data import folder
 from PIL import Image, ImageFilter
 
+from folder_data import folder
 from headstart.data.splits import near_duplicates as near
 from headstart.data.splits.near_duplicates import SIDE, near_duplicates, perceptual_hashes, same_picture, similar
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import headstart
+from composed import CONF
 from headstart.cli import main
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.allowed_targets import WRITTEN, is_allowed
