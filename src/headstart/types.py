@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     label: Tensor
     start: int = 0
     position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known
-    companion: Batch | None = None  # of another data set, where a run learns from two at once
+    paired: Batch | None = None  # of another data set, where a run learns from two at once
     labelled: Batch | None = None  # of the few target images whose labels may be read, where there are such
 
 

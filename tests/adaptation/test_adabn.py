@@ -35,7 +35,7 @@ def test_the_run_is_source_only_but_for_the_statistics_of_what_is_tested_and_kep
     convolution = next(one for one in module.backbone.modules() if isinstance(one, nn.Conv2d))
     seen = []
     hook = convolution.register_forward_hook(lambda _, __, y: seen.append(y.detach().numpy()))
-    for batch in parts.data.companion.plain_dataloader("train"):
+    for batch in parts.data.paired.plain_dataloader("train"):
         module(batch.image)
     hook.remove()
     values = np.moveaxis(np.concatenate(seen, dtype=np.float64), 1, 0).reshape(convolution.out_channels, -1)

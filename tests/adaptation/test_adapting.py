@@ -72,7 +72,7 @@ def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
     head = module.adaptation.source_head
     assert head.out_features == 47  # letters, of which some look alike in both cases
     of_target = cross_entropy(module(batch.image), batch.label)
-    of_source = cross_entropy(head(module.backbone(batch.companion.image)), batch.companion.label)
+    of_source = cross_entropy(head(module.backbone(batch.paired.image)), batch.paired.label)
     torch.testing.assert_close(loss, of_target + 0.3 * of_source)
 
 

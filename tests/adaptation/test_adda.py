@@ -64,4 +64,4 @@ def test_the_sources_encoder_is_the_backbone_as_the_run_began_in_eval(adda):
     adda.train()
     backbone(batch.image)  # its running statistics move
     nn.init.zeros_(stage[1].weight)
-    torch.testing.assert_close(adda.companion_features(backbone, batch), want)
+    torch.testing.assert_close(adda.paired_features(backbone, batch), want)

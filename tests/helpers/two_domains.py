@@ -95,7 +95,7 @@ def fit(folder, method, *, ranks):
     adaptation = module.adaptation
     data = Domains(
         source=noise(0, 8 // ranks), target=noise(1, 8 // ranks), unlabelled=adaptation.main == "unlabelled",
-        brings_companion=adaptation.reads_companion, target_labels=2 if module.target_labels_share else 0,
+        brings_paired=adaptation.reads_paired, target_labels=2 if module.target_labels_share else 0,
     )  # fmt: skip
     module.begin((), {})
     schedule = Whole()

@@ -17,7 +17,7 @@ class AdaBN(Adaptation):
     Raises UserError where there is no BatchNorm with running statistics.
     """
 
-    reads_companion = False
+    reads_paired = False
     concludes = True
 
     def __init__(self) -> None:

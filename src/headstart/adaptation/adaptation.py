@@ -54,7 +54,7 @@ class Adaptation(nn.Module):
 
     main: Literal["source", "target", "unlabelled"] = "source"
     # False: images of the other data set are not looked at; forward is called where the main ones are unlabelled alone
-    reads_companion = True
+    reads_paired = True
     learns_labels = True  # whether the cross-entropy of the main images is in the loss
     looks = False  # whether look is called
     concludes = False  # whether conclude is called
@@ -69,7 +69,7 @@ class Adaptation(nn.Module):
     @property
     def has_term(self) -> bool:
         """Whether forward is called."""
-        return self.reads_companion or self.main == "unlabelled"
+        return self.reads_paired or self.main == "unlabelled"
 
     def prepare(self, *, width: int, num_classes: int, source_classes: int) -> None:
         """Make the networks that need to know how many features and classes there are; called once."""
@@ -86,7 +86,7 @@ class Adaptation(nn.Module):
     def look(self, seen: Looked) -> None:
         """Look at the training images before an epoch, without gradients; called once in an epoch, even if resumed."""
 
-    def companion_features(self, backbone: Backbone, batch: Batch) -> Tensor:
+    def paired_features(self, backbone: Backbone, batch: Batch) -> Tensor:
         """The features (B, D) of images of the other data set."""
         features: Tensor = backbone(batch.image, start=batch.start)
         return features

@@ -43,7 +43,7 @@ class ADDA(Adaptation):
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         self.source_encoder.take(_encoder(stages))
 
-    def companion_features(self, backbone: Backbone, batch: Batch) -> Tensor:
+    def paired_features(self, backbone: Backbone, batch: Batch) -> Tensor:
         with torch.no_grad():
             image = batch.image if batch.start else backbone.entering(batch.image)
             outputs = self.source_encoder.outputs(image, batch.start)

@@ -24,7 +24,7 @@ class SHOT(Adaptation):
     """
 
     main = "unlabelled"
-    reads_companion = False
+    reads_paired = False
     looks = True
     measures = ("entropy", "mean_entropy", "pseudo_loss", "pseudo_agreement")
     pseudo_label: Tensor  # (images,), int64, empty before the first look

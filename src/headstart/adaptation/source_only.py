@@ -8,7 +8,7 @@ from headstart.adaptation.adaptation import Adaptation
 class SourceOnly(Adaptation):
     """Adds nothing, and looks at no target image: what an adaptation must be better than."""
 
-    reads_companion = False
+    reads_paired = False
 
     def __init__(self) -> None:
         super().__init__(weight=0, ramp="constant")

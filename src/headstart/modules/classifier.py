@@ -48,7 +48,8 @@ class Classifier(LightningModule):
     an image may have several labels. regularizer: a term added to the loss. mix: of training images, as they enter the
     backbone, each device within its own batches; train/loss is then the cross-entropy with shares of classes, and a
     prediction right for train/accuracy where it is the class of the larger share. adaptation: another term, of each
-    batch with its companion; source_classes: how many the source has. target_labels_share: of the loss on labels, that
+    batch with its paired batch; source_classes: how many the source has. target_labels_share: of the loss on labels,
+    that
     of the few labelled target images which come with each batch.
 
     Logs <split>/loss (without weights and smoothing for val and test) for train, val and test, and train/regularizer,
@@ -290,10 +291,10 @@ class Classifier(LightningModule):
         return batch._replace(image=image, label=share)
 
     def _adapted(self, adaptation: Adaptation, loss: Tensor, batch: Batch, main: Side, shares: Shares) -> Tensor:
-        """The loss with the term of a batch and its companion."""
+        """The loss with the term of a batch and its paired batch."""
         if not adaptation.has_term:
             return loss
-        beside = self._beside(adaptation, batch.companion if adaptation.reads_companion else None, main)
+        beside = self._beside(adaptation, batch.paired if adaptation.reads_paired else None, main)
         main, beside = self._of_all_devices(main), self._of_all_devices(beside)
         source, target = (main, beside) if adaptation.main == "source" else (beside, main)
         strength = adaptation.strength(min(1.0, self.trainer.global_step / self.steps))
@@ -302,16 +303,16 @@ class Classifier(LightningModule):
         values |= adaptation.figures
         for name, metric in self._adaptation_metrics():
             metric.update(values[name])
-        term = _in_step(term, shares, "image" if batch.companion is None else "companion")
+        term = _in_step(term, shares, "image" if batch.paired is None else "paired")
         return loss + term if adaptation.learns_labels else term
 
-    def _beside(self, adaptation: Adaptation, companion: Batch | None, main: Side) -> Side:
-        """What the model makes of the companion; of none, a side without images."""
-        if companion is None:
+    def _beside(self, adaptation: Adaptation, paired: Batch | None, main: Side) -> Side:
+        """What the model makes of the paired batch; of none, a side without images."""
+        if paired is None:
             return Side(main.features[:0], main.logits[:0], None)
-        features = adaptation.companion_features(self.backbone, companion)
-        label = None if adaptation.main == "source" else companion.label
-        return Side(features, self.head(features), label, companion.position)
+        features = adaptation.paired_features(self.backbone, paired)
+        label = None if adaptation.main == "source" else paired.label
+        return Side(features, self.head(features), label, paired.position)
 
     def _of_all_devices(self, side: Side) -> Side:
         """The images of the global batch in its order: a term is no mean over images. Gradients go to all devices."""

@@ -16,7 +16,7 @@ from headstart.backbones.injected.chosen_layers import Adapted
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.data.datasets.image_datamodule import Images
-from headstart.data.datasets.paired_domains import paired
+from headstart.data.datasets.paired_domains import paired_data
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.runs.backbone_template import resolved, with_weights
 from headstart.types import UserError
@@ -149,8 +149,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
             source.check_trainable()
         source_classes = source.num_classes
         if data_node is None:
-            data = paired(
-                source, data, main=adaptation.main, brings_companion=adaptation.reads_companion,
+            data = paired_data(
+                source, data, main=adaptation.main, brings_paired=adaptation.reads_paired,
                 target_labels=target_labels,
             )  # fmt: skip
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)

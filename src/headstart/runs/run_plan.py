@@ -123,8 +123,8 @@ def _batches(data: Any, processes: int) -> int:
         return len(data.train_dataloader())
     order = EpochOrder(length=data.sizes["train"], seed=0)  # the loader itself counts for the processes that there are
     own = len(Shares(order, batch_size=data.batch_size, rank=0, world_size=processes))
-    companion = getattr(data, "companion", None)  # the longer of the two is the epoch
-    return own if companion is None else max(own, _batches(companion, processes))
+    paired = getattr(data, "paired", None)  # the longer of the two is the epoch
+    return own if paired is None else max(own, _batches(paired, processes))
 
 
 def _limited(batches: int, limit: float) -> int:

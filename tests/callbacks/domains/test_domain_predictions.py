@@ -48,7 +48,7 @@ def test_a_listener_is_told_at_each_validation_what_the_model_makes_of_each_spli
     module.load_state_dict(one.weights)
     module.eval()
     sides = one.sides[-1]
-    wanted = {"source_val": data.splits["val"], "target_val": data.companion.splits["val"]}
+    wanted = {"source_val": data.splits["val"], "target_val": data.paired.splits["val"]}
     for name, split in wanted.items():
         side, images = getattr(sides, name), split.at(np.arange(8))[:, None]
         torch.testing.assert_close(side.features, module.backbone(images))

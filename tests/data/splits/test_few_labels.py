@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytorch_lightning.callbacks import LambdaCallback
 
-from headstart.data.datasets.paired_domains import Domains, paired
+from headstart.data.datasets.paired_domains import Domains, paired_data
 from headstart.data.splits.few_labels import FewLabels
 from headstart.data.splits.hidden_labels import HiddenLabelError
 from headstart.types import UserError
@@ -39,7 +39,7 @@ def test_two_labels_a_class_reach_training_and_all_other_labels_raise(tmp_path, 
 
     def read(engine, module, batch, *_):
         labels.update(zip(numbers(batch.labelled), batch.labelled.label.tolist(), strict=True))
-        target = batch if unlabelled else batch.companion
+        target = batch if unlabelled else batch.paired
         with pytest.raises(HiddenLabelError):
             target.label.tolist()
         hidden.update(numbers(target))
@@ -70,7 +70,7 @@ def test_more_labels_than_images_are_an_error_that_says_how_many_there_are():
 
 def test_a_target_whose_labels_are_all_read_has_no_few_of_them():
     with pytest.raises(UserError, match=r"target\.shots"):
-        paired(numbered(), numbered(seed=1), main="target", target_labels=2)
+        paired_data(numbered(), numbered(seed=1), main="target", target_labels=2)
 
 
 def test_an_unlabelled_run_reads_no_training_image_of_the_source(tmp_path):
@@ -82,7 +82,7 @@ def test_an_unlabelled_run_reads_no_training_image_of_the_source(tmp_path):
 
     source = numbered()
     source.splits["train"] = Gone()
-    data = Domains(source=source, target=numbered(seed=1), unlabelled=True, brings_companion=False)
+    data = Domains(source=source, target=numbered(seed=1), unlabelled=True, brings_paired=False)
     witness = Witness()
     trainer(tmp_path, max_epochs=1).fit(witness, datamodule=data)
     assert sorted(chain(*witness.seen[0])) == list(range(SIZES["train"]))

@@ -42,13 +42,13 @@ def test_hidden_labels_say_how_many_they_are_and_travel_to_workers():
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_in_a_training_step_the_companions_labels_cannot_be_read(tmp_path, num_workers):
+def test_in_a_training_step_the_paired_labels_cannot_be_read(tmp_path, num_workers):
     seen = []
 
     def read(engine, module, batch, *_):
-        seen.append(len(batch.companion.label))
+        seen.append(len(batch.paired.label))
         with pytest.raises(HiddenLabelError):
-            batch.companion.label.float()
+            batch.paired.label.float()
 
     callback = LambdaCallback(on_train_batch_start=read)
     trainer(tmp_path, max_epochs=1, callbacks=[callback]).fit(Witness(), datamodule=domains(num_workers=num_workers))

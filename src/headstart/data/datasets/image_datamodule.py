@@ -148,7 +148,7 @@ class Images(LightningDataModule, ABC):
     augmented first: then they are float32 and normalised. sampler: `balanced` draws training images of each class
     equally often, None goes through all of them. multi_label: whether an image may have any number of the classes.
     served: where set, asked with (split, augmented) what stands in for the next images of train, val and test.
-    companion, labelled: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where
+    paired, labelled: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where
     augment cannot be called.
     """
 
@@ -182,7 +182,7 @@ class Images(LightningDataModule, ABC):
         self.sampler = sampler
         self.duplicates: Sequence[Duplicate] = ()  # images that are there twice, where the data are compared
         self.served: Callable[[str, bool], Rows | None] | None = None
-        self.companion: Images | None = None
+        self.paired: Images | None = None
         self.labelled: Images | None = None
 
     @abstractmethod
@@ -254,7 +254,7 @@ class Images(LightningDataModule, ABC):
 
     def _beside(self) -> dict[Field, Images]:
         """What comes with each training batch, by the batch's field that it comes in."""
-        found: dict[Field, Images | None] = {"companion": self.companion, "labelled": self.labelled}
+        found: dict[Field, Images | None] = {"paired": self.paired, "labelled": self.labelled}
         return {field: images for field, images in found.items() if images is not None}
 
     def _train_loader(self) -> ResumableLoader:

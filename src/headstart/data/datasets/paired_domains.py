@@ -1,4 +1,4 @@
-"""What does a run see that learns from a labelled source and from a target without labels?"""
+"""Data of a run that learns from a labelled source and a target without labels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ LISTED = 8  # classes that an error names
 
 
 class Domains(Images):
-    """Training and validation images of the source, each batch with target images as its companion; the target's test.
+    """Training and validation images of the source, each batch with a paired batch of the target; the target's test.
 
-    The companion's labels are hidden. unlabelled: the training images are the target's, without their labels, and the
-    companion is the source, or none. hidden: the target's train and val without labels. target_labels: of so many
-    target images of each class come labels, too, with each batch; these are among the unlabelled ones as before.
-    Classes are matched by name and numbered as the source's. Raises UserError where the two have other classes, or the
-    target's images are drawn by their labels.
+    The labels of the paired batch are hidden. Classes are matched by name and numbered as the source's.
+
+    Args:
+        source: The labelled data set.
+        target: The data set whose train and val labels nothing may read.
+        unlabelled: Whether the training images are the target's, without labels; the paired images are the source's.
+        brings_paired: Whether training batches come with a paired batch.
+        target_labels: Target images of each class whose labels come with each batch, too; these are among the
+            unlabelled ones as before.
+
+    Attributes:
+        hidden: Train and val of the target without labels.
+
+    Raises UserError where the two have other classes, or the target's images are drawn by their labels.
     """
 
     def __init__(
@@ -34,7 +43,7 @@ class Domains(Images):
         source: Images,
         target: Images,
         unlabelled: bool = False,
-        brings_companion: bool = True,
+        brings_paired: bool = True,
         target_labels: Annotated[int, Ge(0)] = 0,
     ) -> None:
         if any(isinstance(data, WebDataset) for data in (source, target)):
@@ -59,8 +68,8 @@ class Domains(Images):
         self._source, self._target = source, target
         self.hidden, self.unlabelled = Unlabelled(target), unlabelled
         self._train = self.hidden if unlabelled else source
-        companion = source if unlabelled else self.hidden
-        self.companion = companion if brings_companion else None
+        paired = source if unlabelled else self.hidden
+        self.paired = paired if brings_paired else None
         if target_labels:
             self.labelled = FewLabels(target, per_class=target_labels, class_names=source.class_names)
 
@@ -83,19 +92,24 @@ class Domains(Images):
         return {"train": self._train, "test": self._target}.get(split, self._source).names(split)
 
 
-def paired(
+def paired_data(
     source: Images,
     target: Images,
     *,
     main: Literal["source", "target", "unlabelled"],
-    brings_companion: bool = True,
+    brings_paired: bool = True,
     target_labels: Annotated[int, Ge(0)] = 0,
 ) -> Images:
-    """The data of a run that is about one of the two, whose training batches have a companion from the other.
+    """The data of a run that is about one of the two, whose training batches have a paired batch of the other.
 
-    main: as headstart.adaptation.adaptation says. brings_companion: of an unlabelled main, whether the source's
-    training images come along. target_labels: as Domains says. Raises UserError, as Domains says, and where one of
-    them cannot be paired.
+    Args:
+        source: The labelled data set.
+        target: The data set that the run is for.
+        main: Which of them a batch holds, as headstart.adaptation.adaptation says.
+        brings_paired: Of an unlabelled main, whether the source's training images come along.
+        target_labels: As Domains says.
+
+    Raises UserError, as Domains says, and where one of them cannot be paired.
     """
     for name, data in (("source", source), ("target", target)):
         if not isinstance(data, Images):
@@ -111,7 +125,7 @@ def paired(
     if main != "target":
         unlabelled = main == "unlabelled"
         return Domains(
-            source=source, target=target, unlabelled=unlabelled, brings_companion=brings_companion or not unlabelled,
+            source=source, target=target, unlabelled=unlabelled, brings_paired=brings_paired or not unlabelled,
             target_labels=target_labels,
         )  # fmt: skip
     if target_labels:
@@ -119,7 +133,7 @@ def paired(
             f"target_labels={target_labels} is for an adaptation to a target without labels; where all labels of the "
             "target are read, target.shots says how many images of each class there are"
         )
-    target.companion = source
+    target.paired = source
     return target
 
 

@@ -1,4 +1,4 @@
-"""Which images of another data set go with which of this one?"""
+"""Batches of one data set, each with a paired batch of another."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any, Literal
 from headstart.data.loading.batch_loader import ResumableLoader
 from headstart.types import Batch
 
-Field = Literal["companion", "labelled"]
+Field = Literal["paired", "labelled"]
+EARLIER = {"companion": "paired"}  # fields in checkpoints of earlier versions, and their names now
 
 
 class PairLoader:
-    """Batches of the first loader, each with one of every other as its companion; the longest of them is the epoch.
+    """Batches of the first loader, each with one of every other; the longest of them is the epoch.
 
-    beside: the others, by the batch's field that theirs come in. Shorter ones are cycled, in another order each time,
-    and go on in the next epoch where they were: which batches come is a function of the epoch and the number of batches
-    given out, as of a ResumableLoader. Each loader has its own batch size, and its own share of a device.
+    Shorter ones are cycled, in another order each time, and go on in the next epoch where they were: which batches come
+    is a function of the epoch and the number of batches given out, as of a ResumableLoader. Each loader has its own
+    batch size, and its own share of a device.
+
+    Args:
+        first: The loader of the run's own batches.
+        beside: The others, by the batch's field that theirs come in.
     """
 
     def __init__(self, *, first: ResumableLoader, beside: Mapping[Field, ResumableLoader]) -> None:
@@ -63,7 +68,7 @@ class PairLoader:
         return self._loaded or {"epoch": self._epoch, "batches": self._given, **cuts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._loaded = dict(state_dict)
+        self._loaded = {EARLIER.get(name, name): value for name, value in state_dict.items()}
 
     def _begin(self) -> int:
         """The batch to begin with. Raises UserError where the batches of a checkpoint cannot be found again."""
