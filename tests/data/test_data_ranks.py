@@ -3,9 +3,8 @@
 import json
 from itertools import chain
 
-import pytest
-
 import numbered as room
+import pytest
 from numbered import SIZES, numbered, passed
 from two_processes import run_both
 

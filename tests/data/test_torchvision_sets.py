@@ -13,14 +13,14 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torchvision
+from composed import CONF
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from composed import CONF
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.data.datasets.torchvision_datasets import SETS, Named
 from headstart.data.datasets.whole_dataset import Whole
-from headstart.runs.training import train
+from headstart.runs.training.train_run import train
 from headstart.types import Pixels, UserError
 
 GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))

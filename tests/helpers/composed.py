@@ -39,7 +39,7 @@ def run_by_command(overrides, folder):
 
 def trained(*overrides, folder):
     """The result of training with these overrides in the folder."""
-    from headstart.runs.training import train
+    from headstart.runs.training.train_run import train
 
     about = {"study": "test", "name": folder.name, "hash": "00000000", "overrides": list(overrides)}
     return train(composed(*overrides, folder=folder), folder, about=about)

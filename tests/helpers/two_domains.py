@@ -24,7 +24,7 @@ from headstart.data.datasets.in_memory import InMemory, Labelled
 from headstart.data.datasets.paired_domains import Domains
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
-from headstart.runs.checkpoint_selection import scores
+from headstart.runs.training.checkpoint_selection import scores
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Whole
 from headstart.unfreeze.schedules.without_head import WithoutHead

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-import torch
-
 import rank_scenarios
+import torch
 from two_processes import run_both
 
 SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from composed import composed, trained
 from torch import nn
 
-from composed import composed, trained
 from headstart.regularizers.l2_sp import L2SP
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash
-from headstart.runs.source_model import _recipe
+from headstart.runs.weights.source_model import _recipe
 from headstart.types import Batch
 
 NOTHING = {"batch": Batch(torch.empty(0), torch.empty(0)), "features": torch.empty(0), "outputs": {}}

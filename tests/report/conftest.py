@@ -70,7 +70,7 @@ def config_of(mode: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
         "mode": mode, "seed": seed, "control": False, "reuse": True, "open": "all", "inject": None,
         "target": {"_target_": "headstart.data.datasets.digits.Digits", "shots": 5, "fold": None, "batch_size": 16},
         "source": {"_target_": "headstart.data.datasets.printed_characters.Printed"},
-        "weights": {"_target_": "headstart.runs.source_model.source_weights", "seed": 0, "reset_from": None},
+        "weights": {"_target_": "headstart.runs.weights.source_model.source_weights", "seed": 0, "reset_from": None},
         "backbone": {"_target_": "headstart.backbones.zoo.small_cnn.small_cnn", "width": 16},
         "head": {"_target_": "headstart.modules.head.LinearHead", "init": "random"},
         "module": {"_target_": "headstart.modules.classifier.Classifier", "stage_decay": 1.0},

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from composed import CONF
 from hydra.utils import get_class
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from composed import CONF
 from headstart.adaptation.adaptation import Side
-from headstart.runs.checkpoint_selection import scores
+from headstart.runs.training.checkpoint_selection import scores
 from headstart.selection import snd
 from headstart.selection.density_ratio import density_ratio
 from headstart.selection.dev import DEV, dev

@@ -4,13 +4,13 @@ import csv
 
 import pytest
 import torch
-
 from composed import TINY, composed, trained
+
 from headstart.cli import main
 from headstart.data.datasets import paired_domains
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, WithLabels
-from headstart.runs.checkpoint_selection import check_selection
 from headstart.runs.outcome.sweep_objective import value_of
+from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.types import UserError
 
 RUN = [

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from composed import composed
+
 from headstart.cli import main
-from headstart.runs.source_model import source_weights
+from headstart.runs.weights.source_model import source_weights
 
 
 @pytest.fixture

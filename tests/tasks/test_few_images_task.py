@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from composed import TINY, composed
+
 from headstart.cli import main
 from headstart.runs import source_model
 from headstart.runs.frozen_model import frozen

@@ -13,8 +13,8 @@ from headstart.cli import main
 from headstart.runs import source_model
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_folder import finished
-from headstart.runs.source_model import source_config, target_config, waits_for_source
-from headstart.runs.starting_weights import weights_of
+from headstart.runs.weights.source_model import source_config, target_config, waits_for_source
+from headstart.runs.weights.starting_weights import weights_of
 from headstart.types import UserError
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")

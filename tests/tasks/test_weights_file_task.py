@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from composed import CONF
 from hydra import compose, initialize_config_dir
 
-from composed import CONF
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
-from headstart.runs.training import train
+from headstart.runs.training.train_run import train
 from headstart.system.file_identity import sha256
 from headstart.tasks.fit import waits_for_source
 from headstart.types import UserError

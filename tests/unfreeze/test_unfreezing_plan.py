@@ -368,7 +368,7 @@ def test_the_plan_of_a_run_leaves_its_parts_and_its_chance_as_they_were():
     import numpy as np
 
     from headstart.runs.assembly import assembled
-    from headstart.runs.run_plan import _lone_trainer, run_plan
+    from headstart.runs.training.run_plan import _lone_trainer, run_plan
 
     cfg = composed("mode=gradual")
     parts = assembled(cfg)
@@ -384,7 +384,7 @@ def test_the_plan_of_a_run_leaves_its_parts_and_its_chance_as_they_were():
 
 
 def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
-    from headstart.runs.run_plan import log_plan
+    from headstart.runs.training.run_plan import log_plan
 
     found = planned(Net(), [of(epochs=1), END])
     logger = TensorBoardLogger(tmp_path, name="", version="")

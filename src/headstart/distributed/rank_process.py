@@ -60,7 +60,7 @@ def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
     _log_as_the_job(place["logging"])
     if what == "source":
         from headstart.runs.quiet_logs import quieten
-        from headstart.runs.source_model import developed
+        from headstart.runs.weights.source_model import developed
 
         quieten()
         developed(cfg)
@@ -69,7 +69,7 @@ def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
         from headstart.recipes.recipe_values import settled
         from headstart.recipes.trial_runs import trained_here
         from headstart.runs.quiet_logs import quieten
-        from headstart.runs.run_plan import asked_processes
+        from headstart.runs.training.run_plan import asked_processes
 
         quieten()
         with trained_here():

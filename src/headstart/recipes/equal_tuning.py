@@ -19,8 +19,8 @@ from headstart.recipes.trial_runs import Trial, all_there, rows, see_to, trains_
 from headstart.report.analysis.finished_runs import Run, run_in
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.runs.assembly import adaptation_of
-from headstart.runs.source_model import developed, waits_for_source
 from headstart.runs.top_level_settings import Seed
+from headstart.runs.weights.source_model import developed, waits_for_source
 from headstart.system import rank_environment
 from headstart.types import UserError
 

@@ -21,7 +21,7 @@ from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, hashes, safe
 from headstart.runs.folder.single_training import made_once
 from headstart.runs.saved.config_writing import unwritten, write_config
-from headstart.runs.training import train
+from headstart.runs.training.train_run import train
 from headstart.system import rank_environment
 
 log = logging.getLogger(__name__)

@@ -21,13 +21,13 @@ from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, in_eval, served
 from headstart.features.cache.feature_cache import Store
 from headstart.runs.assembly import Parts, assembled, check_adapters
-from headstart.runs.control_weights import measure_statistics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
 from headstart.runs.saved.finished_run import saved_run
-from headstart.runs.starting_weights import weights_of
-from headstart.runs.trainer import lone_trainer
-from headstart.runs.training_without_validation import check_split
+from headstart.runs.training.trainer import lone_trainer
+from headstart.runs.training.training_without_validation import check_split
+from headstart.runs.weights.control_weights import measure_statistics
+from headstart.runs.weights.starting_weights import weights_of
 from headstart.types import UserError
 
 

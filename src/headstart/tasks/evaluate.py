@@ -30,8 +30,8 @@ from headstart.runs.outcome.package_versions import figures
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
 from headstart.runs.saved.finished_run import saved_run
-from headstart.runs.trainer import lone_trainer
-from headstart.runs.training_without_validation import check_split
+from headstart.runs.training.trainer import lone_trainer
+from headstart.runs.training.training_without_validation import check_split
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
 from headstart.types import Batch, Pixels, UserError

@@ -31,15 +31,15 @@ from headstart.explain.image_choice import batches_of, images_of, names_of
 from headstart.explain.map_rendering import photo
 from headstart.explain.picture_protocol import Images, Picture, Subject
 from headstart.runs.assembly import Parts, assembled, check_adapters, drawn
-from headstart.runs.control_weights import measure_statistics, measured_statistics
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
 from headstart.runs.saved.finished_run import SavedRun, saved_run
-from headstart.runs.source_model import waits_for_source
-from headstart.runs.starting_weights import weights_of
-from headstart.runs.trainer import lone_trainer
-from headstart.runs.training_without_validation import check_split
+from headstart.runs.training.trainer import lone_trainer
+from headstart.runs.training.training_without_validation import check_split
+from headstart.runs.weights.control_weights import measure_statistics, measured_statistics
+from headstart.runs.weights.source_model import waits_for_source
+from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
 from headstart.system.setting_paths import given_path

@@ -23,7 +23,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import config_hash, hashes, is_control, job_overrides, own_overrides
 from headstart.runs.frozen_model import Frozen, frozen
 from headstart.runs.outcome.package_versions import versions
-from headstart.runs.training_without_validation import check_chooses_on_val
+from headstart.runs.training.training_without_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.types import UserError
 

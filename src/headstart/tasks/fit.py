@@ -17,9 +17,6 @@ from headstart.distributed.rank_launcher import run_apart, run_ranks
 from headstart.recipes.recipe_values import settled, write_down
 from headstart.report.analysis.finished_runs import config_in
 from headstart.runs.assembly import check_adaptation, check_adapters
-from headstart.runs.checkpoint_selection import check_selection
-from headstart.runs.control_weights import check_control
-from headstart.runs.early_checks import check_first
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash
 from headstart.runs.folder.hash_exclusions import uncounted_differences
@@ -29,10 +26,13 @@ from headstart.runs.folder.single_training import LOCK, held_alone
 from headstart.runs.outcome.sweep_objective import main_figure_of, value_of
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.config_writing import unwritten
-from headstart.runs.source_model import waits_for_source
-from headstart.runs.trainer import needed_processes
-from headstart.runs.training import train
-from headstart.runs.training_without_validation import check_without_validation
+from headstart.runs.training.checkpoint_selection import check_selection
+from headstart.runs.training.early_checks import check_first
+from headstart.runs.training.train_run import train
+from headstart.runs.training.trainer import needed_processes
+from headstart.runs.training.training_without_validation import check_without_validation
+from headstart.runs.weights.control_weights import check_control
+from headstart.runs.weights.source_model import waits_for_source
 from headstart.system import rank_environment
 from headstart.system.atomic_write import write_whole
 from headstart.types import DivergedError, UserError

@@ -4,11 +4,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
-
 from composed import composed, trained
+
 from headstart.runs.assembly import assembled
-from headstart.runs.checkpoint_selection import adapts_to_target
 from headstart.runs.outcome.labelled_image_count import labelled_images
+from headstart.runs.training.checkpoint_selection import adapts_to_target
 
 FEW = ["source.characters=digits", "source.per_class=3", "source.val_per_class=2", "mode=scratch"]
 

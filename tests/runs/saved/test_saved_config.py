@@ -220,7 +220,7 @@ def test_an_object_is_known_by_its_own_module_and_name_and_by_no_other_path_to_i
     assert is_allowed("torch.optim.adamw.AdamW")
     assert is_allowed("pytorch_lightning.trainer.trainer.Trainer")
     assert not is_allowed(
-        "headstart.runs.training.pl.Trainer"
+        "headstart.runs.training.train_run.pl.Trainer"
     )  # the same object; to find out, anything would be imported
     assert not is_allowed("torch.optim.adamw.Optimizer")
 

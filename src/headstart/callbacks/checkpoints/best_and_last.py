@@ -62,7 +62,7 @@ class BestAndLast(Callback):
         self.folder, self.monitor, self.mode = Path(folder), monitor, mode
         self.every_steps, self.min_interval_s = every_steps, min_interval_s
         self.best: dict[str, float] = {}
-        self.run_hash = ""  # of the config whose checkpoints these are; runs/training.py sets it
+        self.run_hash = ""  # of the config whose checkpoints these are; runs/training/train_run.py sets it
         self.start_counts = True
         self._asked_step = 0  # the last multiple of every_steps at which it was asked whether last.ckpt is old enough
         self._saved_s = self._best_s = time.monotonic()  # when the two files were written

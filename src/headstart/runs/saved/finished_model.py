@@ -20,7 +20,7 @@ from headstart.evaluation.views.view import Views, enlarged, looked_at
 from headstart.features.cache.cached_images import Engine
 from headstart.runs.assembly import built
 from headstart.runs.saved.finished_run import saved_run
-from headstart.runs.trainer import lone_trainer
+from headstart.runs.training.trainer import lone_trainer
 from headstart.types import Batch
 
 

@@ -15,7 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart.callbacks.training.memory_reuse import keep_freed_memory
 from headstart.distributed.model_sharding import Sharded
-from headstart.runs.trainer_profiler import profiler_of
+from headstart.runs.training.trainer_profiler import profiler_of
 from headstart.system import rank_environment
 from headstart.types import UserError
 

@@ -50,23 +50,23 @@ from headstart.report.config_values import leaves
 from headstart.report.file_checksums import KEY as FILES
 from headstart.report.file_checksums import digests
 from headstart.runs.assembly import assembled, main_figure, with_monitor
-from headstart.runs.checkpoint_selection import adapts_to_target, scores, selection_of
 from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.continuing.run_extension import PROLONGED, parent_of, told
-from headstart.runs.control_weights import lacks_statistics, measured_statistics
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import ANSWERS, RESULT, cleared, write_json
 from headstart.runs.folder.run_naming import is_control
-from headstart.runs.logger_closing import ended_with_run
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.outcome.package_versions import figures, versions
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.run_plan import log_plan, run_plan, share_of_run
 from headstart.runs.saved.config_resolution import resolved_without_variables
-from headstart.runs.starting_weights import weights_of
-from headstart.runs.trainer import made_trainer
-from headstart.runs.trainer_profiler import profiler_of
-from headstart.runs.training_without_validation import NOTE, check_needs_no_val, has_no_val
+from headstart.runs.training.checkpoint_selection import adapts_to_target, scores, selection_of
+from headstart.runs.training.logger_closing import ended_with_run
+from headstart.runs.training.run_plan import log_plan, run_plan, share_of_run
+from headstart.runs.training.trainer import made_trainer
+from headstart.runs.training.trainer_profiler import profiler_of
+from headstart.runs.training.training_without_validation import NOTE, check_needs_no_val, has_no_val
+from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
+from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Score, Selection
 from headstart.system import rank_environment, stop_signals
 from headstart.system.checkpoint_reading import loaded

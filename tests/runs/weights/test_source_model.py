@@ -11,7 +11,7 @@ import torch
 
 from composed import composed
 from headstart.runs import source_model
-from headstart.runs.source_model import source_config, source_weights
+from headstart.runs.weights.source_model import source_config, source_weights
 from headstart.types import UserError
 
 
@@ -74,7 +74,7 @@ def test_an_unfinished_source_model_is_trained_anew():
 def test_parallel_runs_train_one_source_model_and_the_others_wait_with_a_message(tmp_path):
     program = (
         "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s');"
-        "from composed import composed; from headstart.runs.source_model import source_weights;"
+        "from composed import composed; from headstart.runs.weights.source_model import source_weights;"
         "cfg = composed('mode=fine_tuning', 'weights.max_epochs=1', 'weights.require_better=false');"
         "facts = source_weights(cfg=cfg, **{k: v for k, v in cfg.weights.items() if k != '_target_'}).facts;"
         "print('hash', facts['weights_hash'])"

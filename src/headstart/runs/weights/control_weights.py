@@ -18,7 +18,7 @@ from headstart.backbones.stages import Backbone
 from headstart.distributed.rank_agreement import of_first
 from headstart.runs.assembly import Parts, adaptation_of
 from headstart.runs.folder.run_naming import is_control
-from headstart.runs.trainer import lone_trainer
+from headstart.runs.training.trainer import lone_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError
 from headstart.unfreeze import part_names as model_parts

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.runs.assembly import Parts
-from headstart.runs.training_without_validation import has_no_val
+from headstart.runs.training.training_without_validation import has_no_val
 from headstart.types import UserError
 from headstart.unfreeze import part_names as model_parts
 from headstart.unfreeze.phase_begins import Run

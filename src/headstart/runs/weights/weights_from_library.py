@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.pretrained_weights import differences, pretrained
 from headstart.runs.backbone_template import template
-from headstart.runs.weights_from_file import weights_in
+from headstart.runs.weights.weights_from_file import weights_in
 from headstart.system import rank_environment
 from headstart.types import UserError
 

@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from headstart.runs.assembly import adaptation_of, assembled
 from headstart.runs.backbone_template import template
-from headstart.runs.run_plan import run_of
-from headstart.runs.source_model import waits_for_source
-from headstart.runs.trainer import made_trainer
+from headstart.runs.training.run_plan import run_of
+from headstart.runs.training.trainer import made_trainer
+from headstart.runs.weights.source_model import waits_for_source
 
 
 def check_first(cfg: DictConfig, *, processes: int) -> None:

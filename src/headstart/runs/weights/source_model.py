@@ -201,7 +201,7 @@ def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -
 
 def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
     """Train the source model; the naive models are measured first, so that its result can name them."""
-    from headstart.runs.training import train
+    from headstart.runs.training.train_run import train
 
     log.info("training the source model %s", folder.name)
     runnable = _runnable(recipe, folder, cfg)
