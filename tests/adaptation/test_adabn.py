@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from composed import composed, trained
 from torch import nn
 
+from composed import composed, trained
 from headstart.adaptation.adabn import AdaBN
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.runs.assembly import assembled

@@ -4,15 +4,15 @@ import json
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+
 import two_domains
 from composed import TINY, composed, trained
-from killed import command, said
-from torch.nn.functional import cross_entropy
-from two_processes import run_both
-
 from headstart.cli import main
 from headstart.runs.assembly import assembled
 from headstart.unfreeze.part_names import Parts
+from killed import command, said
+from two_processes import run_both
 
 DOMAINS = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.limit_train_batches=6"]
 

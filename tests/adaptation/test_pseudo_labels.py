@@ -6,16 +6,16 @@ from threading import Barrier
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed, trained
-from killed import command, said
 from scipy.spatial.distance import cdist
 from scipy.special import log_softmax, softmax
 
+from composed import TINY, composed, trained
 from headstart.adaptation.adaptation import Looked, Side, linear_ramp
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT, centroid_labels, information
 from headstart.cli import main
 from headstart.runs.assembly import assembled
+from killed import command, said
 
 N, D, C = 40, 6, 3
 SOURCE = ["mode=fine_tuning", "head.init=source", "source.characters=digits", "target.shots=null"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import hydra.core.utils
 import pytest
-from composed import TINY
-from photos import three_classes
 
+from composed import TINY
 from headstart.cli import main
+from photos import three_classes
 
 FAST = [*TINY, "trainer.max_epochs=1", "logger=csv", "callbacks.figures=null"]
 

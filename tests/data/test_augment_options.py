@@ -4,10 +4,10 @@ from itertools import chain
 
 import pytest
 import torch
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from composed import CONF
 from headstart.data.datasets.digits import Digits
 from headstart.data.loading.image_seed import Chance
 from headstart.data.transforms.augmentation_chain import Chain

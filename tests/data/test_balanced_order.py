@@ -4,12 +4,12 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from numbered import Numbered, passed
 
 from headstart.data.datasets.image_datamodule import pools
 from headstart.data.loading.batch_order import BalancedOrder, Shares
 from headstart.data.loading.image_seed import Chance
 from headstart.types import Pixels
+from numbered import Numbered, passed
 
 LABEL = np.repeat([0, 1, 2], [30, 8, 3])
 

@@ -4,11 +4,11 @@ from itertools import product
 
 import pytest
 import torch
-from numbered import SaveAfter, Witness, numbered, numbers, passed, trainer
 from pytorch_lightning.callbacks import LambdaCallback
 
 from headstart.data.datasets.image_datamodule import TrainingBatches
 from headstart.types import UserError
+from numbered import SaveAfter, Witness, numbered, numbers, passed, trainer
 
 BATCHES = 5  # an epoch
 LAST = 3  # epochs

@@ -3,8 +3,9 @@
 import json
 from itertools import chain
 
-import numbered as room
 import pytest
+
+import numbered as room
 from numbered import SIZES, numbered, passed
 from two_processes import run_both
 

@@ -13,10 +13,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torchvision
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from composed import CONF
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.data.datasets.torchvision_datasets import SETS, Named
 from headstart.data.datasets.whole_dataset import Whole

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from chromium import tab
 
+from chromium import tab
 from headstart.explain.gallery import Kind, write_gallery
 from headstart.explain.picture_protocol import Shown
 

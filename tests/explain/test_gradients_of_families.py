@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, subject, untouched
 
+from explained import QUICK_FIRST, family, subject, untouched
 from headstart.explain.picture_protocol import TO_ALL, UnfitError
 from headstart.explain.pictures.deconvnet import Deconvnet
 from headstart.explain.pictures.guided_backpropagation import GuidedBackpropagation, guided_backpropagation

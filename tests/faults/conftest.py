@@ -10,6 +10,7 @@ import shutil
 import time
 
 import pytest
+
 from disturbed import RUN
 from killed import command, said
 from same_run import run_of

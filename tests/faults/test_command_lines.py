@@ -15,15 +15,15 @@ from functools import cache
 from importlib import import_module
 
 import pytest
+from omegaconf import OmegaConf
+
 from cached_composing import cached_composing
 from fuzzed import SCALE, chances, parts
-from omegaconf import OmegaConf
-from random_command_lines import random_command_line, settings
-
 from headstart.cli import hydra_run, main
 from headstart.cli.command_check import checked
 from headstart.cli.config_composition import Composer
 from headstart.cli.error_messages import printable
+from random_command_lines import random_command_line, settings
 
 pytestmark = pytest.mark.faults
 

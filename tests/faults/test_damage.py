@@ -1,6 +1,7 @@
 """What comes of files that were cut or changed where a run reads them again?"""
 
 import pytest
+
 from disturbed import RUN, last_line
 from killed import command
 from same_run import assert_same, run_of

@@ -8,9 +8,9 @@ import traceback
 
 import numpy as np
 import pytest
+
 from damaged_images import damaged
 from fuzzed import chances, parts
-
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError
 

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+
 from disturbed import RUN
 from killed import command, said
 from same_run import assert_same, run_of

@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+
 from disturbed import RUN, last_line
 from killed import command, said
 from same_run import assert_same, run_of

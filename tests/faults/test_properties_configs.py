@@ -3,14 +3,14 @@
 import os
 
 import pytest
-from cached_composing import cached_composing
-from composed import CONF
-from fuzzed import thorough
 from hydra import compose, initialize_config_dir
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from cached_composing import cached_composing
+from composed import CONF
+from fuzzed import thorough
 from headstart.cli.command_arguments import arguments
 from headstart.cli.command_check import checked
 

@@ -4,12 +4,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from damaged_images import with_orientation
-from fuzzed import thorough
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from damaged_images import with_orientation
+from fuzzed import thorough
 from headstart.data.decoding.image_decoding import Decoder
 
 pytestmark = pytest.mark.faults

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fuzzed import thorough
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
+from fuzzed import thorough
 from headstart.report.curves.level_passage import first_passage, isotonic, sooner
 from headstart.report.curves.slope import Curve, slope
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval, crossed_parts

@@ -4,10 +4,10 @@ import math
 from itertools import pairwise
 
 import pytest
-from fuzzed import thorough
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzed import thorough
 from headstart.unfreeze.phase_begins import Moment, Run, begins
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.explicit_phases import Explicit

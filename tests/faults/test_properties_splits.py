@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fuzzed import thorough
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzed import thorough
 from headstart.data.splits.class_division import divided, without_fold
 from headstart.data.splits.stratification import stratified, stratified_order
 from headstart.types import UserError

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import figures, trained
 
+from composed import figures, trained
 from headstart.features.cache import activation_key, cache_shards
 
 PHASES = {
@@ -149,7 +149,6 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
 
 def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
-
     from headstart.features.cache.cached_images import Group, _of_views
     from headstart.runs.assembly import assembled
 

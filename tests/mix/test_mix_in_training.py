@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed, figures, trained
-from killed import command, said
 
+from composed import TINY, composed, figures, trained
 from headstart.cli import main
 from headstart.features.cache import activation_key
 from headstart.runs.assembly import assembled
 from headstart.runs.weights.source_model import source_config
 from headstart.types import Batch
+from killed import command, said
 
 pytestmark = pytest.mark.slow  # half a minute: make test-all
 

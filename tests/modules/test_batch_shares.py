@@ -2,12 +2,12 @@
 
 import pytest
 import pytorch_lightning as pl
-import step_ranks
 import torch
+
+import step_ranks
+from headstart.modules.batch_shares import step_shares
 from step_ranks import stepped
 from two_processes import run_both
-
-from headstart.modules.batch_shares import step_shares
 
 IMAGES = 30  # 3 of each class
 

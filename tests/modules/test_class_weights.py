@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from composed import composed
 from sklearn.utils.class_weight import compute_class_weight
 
+from composed import composed
 from headstart.modules.class_weights import balanced, effective, effective_number, given_weights
 from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.single_label import OneLabel

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from composed import CONF, composed, trained
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from composed import CONF, composed, trained
 from headstart.runs.assembly import assembled
 from headstart.types import UserError
 

@@ -2,9 +2,10 @@
 
 import json
 
-import label_ranks
 import pytest
 import torch
+
+import label_ranks
 from two_processes import run_both
 
 pytestmark = pytest.mark.slow  # half a minute: make test-all

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-import rank_scenarios
 import torch
+
+import rank_scenarios
 from two_processes import run_both
 
 SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import composed
-from killed import command, said
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
+from composed import composed
 from headstart.cli import main
 from headstart.data.decoding.image_sizes import median_side
 from headstart.recipes import bit
 from headstart.recipes.bit import Numbers, numbers
 from headstart.recipes.recipe_values import settled
 from headstart.types import UserError
+from killed import command, said
 
 TINY = [
     "experiment=bit", "mode=scratch", "backbone.width=4", "backbone.size=32", "trainer.accelerator=cpu",

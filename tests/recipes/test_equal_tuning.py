@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from composed import TINY, composed
-from killed import command, said
 from omegaconf import OmegaConf, open_dict
 
+from composed import TINY, composed
 from headstart.cli import main
 from headstart.recipes import equal_tuning
 from headstart.recipes import trial_runs as trials_module
@@ -20,6 +19,7 @@ from headstart.recipes.trial_images import seen_images
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import config_hash
 from headstart.types import UserError
+from killed import command, said
 
 RATE, DECAY, STAGES = DIMENSIONS
 EQUAL = ["tuning=equal", "trainer.max_epochs=16"]
@@ -412,9 +412,8 @@ def test_trials_never_look_at_test():
     for trial in results("outputs/trials/*/result.json"):
         assert trial["sizes"]["test"] == 720
         assert not [name for name in trial["metrics"] if name.startswith("test/")]
-    from unreadable import ReadError
-
     from headstart.runs.training.train_run import train
+    from unreadable import ReadError
 
     with pytest.raises(ReadError):  # as the run itself does
         train(cfg, Path("run"), about={"study": "", "name": "", "hash": "0", "overrides": []})

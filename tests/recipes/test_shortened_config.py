@@ -1,9 +1,9 @@
 """Does a config of a share of the run's length shrink all that counts epochs or steps, and nothing else?"""
 
 import pytest
-from composed import composed
 from omegaconf import OmegaConf, open_dict
 
+from composed import composed
 from headstart.recipes.shortened_config import lengths, shortened
 from headstart.runs.assembly import schedule_of
 from headstart.types import UserError

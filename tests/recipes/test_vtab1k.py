@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from composed import composed
-from killed import command, said
 from omegaconf import OmegaConf
 
+from composed import composed
 from headstart.cli import main
 from headstart.recipes.recipe_values import settled
 from headstart.recipes.vtab1k import apart
 from headstart.runs.weights.source_model import target_config
 from headstart.types import UserError
+from killed import command, said
 
 TINY = [
     "experiment=vtab1k", "data@target=printed", "target.characters=digits", "target.per_class=9",

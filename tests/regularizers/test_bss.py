@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from composed import trained
 
+from composed import trained
 from headstart.regularizers.bss import BSS, weakest
 from headstart.types import Batch
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed
 from torch import nn
 from torchvision import models
 
+from composed import TINY, composed
 from headstart.backbones.weights.tensor_matching import linear_head, matching
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main

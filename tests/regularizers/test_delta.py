@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY, trained
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from composed import TINY, trained
 from headstart.cli import main
 from headstart.features.probing.stacked_heads import Heads
 from headstart.regularizers.delta import DELTA, attention, distance, rises

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from composed import composed, trained
 from torch import nn
 
+from composed import composed, trained
 from headstart.regularizers.l2_sp import L2SP
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash

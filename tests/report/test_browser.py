@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chromium import FLAGS, executable
 
+from chromium import FLAGS, executable
 from headstart.report.report_files import write_report
 
 pytestmark = pytest.mark.browser

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from composed import TINY
 from killed import command, said
 from same_run import assert_same, run_of

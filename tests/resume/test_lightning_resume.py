@@ -6,7 +6,6 @@ Nothing of headstart's modules: a plain LightningModule, in one process; instead
 import pytest
 import pytorch_lightning as pl
 import torch
-from numbered import numbered
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
@@ -18,6 +17,7 @@ from headstart.callbacks.checkpoints.best_and_last import BestAndLast
 from headstart.callbacks.checkpoints.epoch_metric_state import SoFar
 from headstart.callbacks.checkpoints.log_positions import Logs
 from headstart.callbacks.checkpoints.rng_states import RandomStates
+from numbered import numbered
 
 
 class Kill(Exception):  # noqa: N818

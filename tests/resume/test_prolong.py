@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import torch
-from composed import TINY, figures
-from killed import command, said
 
+from composed import TINY, figures
 from headstart.cli import main
+from killed import command, said
 
 BASE = [
     *TINY, "mode=scratch", "target.shots=6", "callbacks.figures=null", "trainer.limit_val_batches=3",

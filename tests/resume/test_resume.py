@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed
-from killed import command, said
 
+from composed import TINY, composed
 from headstart.callbacks.checkpoints.per_rank_state import of_this_rank
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.cli import main
 from headstart.runs.continuing.resume_point import damage_of, resume_point
 from headstart.runs.folder.run_naming import config_hash
 from headstart.types import UserError
+from killed import command, said
 
 RUN = [
     *TINY, "trainer.max_epochs=3", "mode=scratch", "callbacks.figures=null", "trainer.limit_val_batches=3",

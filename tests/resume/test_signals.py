@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+
 from composed import TINY
 from killed import command, said
 from same_run import assert_same, run_of

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from composed import CONF
 from hydra.utils import get_class
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from composed import CONF
 from headstart.adaptation.adaptation import Side
 from headstart.runs.training.checkpoint_selection import scores
 from headstart.selection import snd

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 import torch
-from composed import TINY, composed, trained
 
+from composed import TINY, composed, trained
 from headstart.cli import main
 from headstart.data.datasets import paired_domains
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, WithLabels

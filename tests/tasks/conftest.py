@@ -1,9 +1,9 @@
 """A finished run that the tests of a file share."""
 
 import pytest
-from small_run import RUN
 
 from headstart.cli import main
+from small_run import RUN
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import composed
 
+from composed import composed
 from headstart.cli import main
 from headstart.runs.weights.source_model import source_weights
 

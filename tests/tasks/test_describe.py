@@ -1,9 +1,9 @@
 """Is what is said of a backbone's stages what they are?"""
 
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from torch import nn
 
+from composed import CONF
 from headstart.backbones.stages import Backbone
 from headstart.tasks.describe import describe, description
 from headstart.types import Pixels

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed, run_by_command
 
+from composed import TINY, composed, run_by_command
 from headstart.backbones.stages import pooled
 from headstart.cli import main
 from headstart.features.embedding_file import read

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from composed import TINY
 from PIL import Image
 from sklearn.metrics import classification_report
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from composed import TINY
 from headstart.cli import main
 from headstart.evaluation.single_label_evaluation import Answers
 from headstart.features.embedding_file import read

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY
-from photos import CLASSES, three_classes
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from composed import TINY
 from headstart.cli import main
 from headstart.explain.picture_protocol import Shown
 from headstart.tasks import explain as task
+from photos import CLASSES, three_classes
 
 
 @pytest.fixture(scope="module")

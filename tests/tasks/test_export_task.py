@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY, run_by_command
 from omegaconf import OmegaConf
 from PIL import Image
 
+from composed import TINY, run_by_command
 from headstart.cli import main
 from headstart.runs.assembly import assembled
 from headstart.runs.saved.finished_model import finished_model

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed
 
+from composed import TINY, composed
 from headstart.cli import main
-from headstart.runs import source_model
 from headstart.runs.frozen_model import frozen
+from headstart.runs.weights import source_model
 from headstart.tasks.few_images import VARIES, _directions
 
 SMALL = [*TINY, "task=few_images", "mode=feature_extraction", "target.shots=3", "store=off"]

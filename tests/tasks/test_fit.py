@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from composed import TINY
 
+from composed import TINY
 from headstart.cli import main
 from headstart.runs.folder.run_folder import cleared
 

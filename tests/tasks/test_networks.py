@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from composed import TINY, composed, trained
 from headstart.backbones.weights.backbone_weights import load
 from headstart.cli import main
-from headstart.runs import source_model
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_folder import finished
+from headstart.runs.weights import source_model
 from headstart.runs.weights.source_model import source_config, target_config, waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.types import UserError

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY
-from photos import CLASSES, three_classes
 
+from composed import TINY
 from headstart.cli import main
 from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.tasks.predict import Prediction, _Csv
+from photos import CLASSES, three_classes
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from composed import TINY
 
+from composed import TINY
 from headstart.cli import main
 from headstart.runs.frozen_model import Stored
 from headstart.tasks import probe as module

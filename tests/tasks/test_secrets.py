@@ -5,14 +5,14 @@ import logging
 from pathlib import Path
 
 import pytest
-from composed import TINY
 from omegaconf import OmegaConf
-from photos import three_classes
 
+from composed import TINY
 from headstart.cli import main
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.saved.saved_job import saved_job
 from headstart.system import credential_masking
+from photos import three_classes
 
 SECRET = "tr0ub4dor"
 

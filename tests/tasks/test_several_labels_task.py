@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY, composed, trained
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from composed import TINY, composed, trained
 from headstart.cli import main
 from headstart.runs.assembly import assembled
 from headstart.runs.saved.finished_run import run_config

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.cli import main
-from headstart.runs import backbone_template, weights_from_file
+from headstart.runs import backbone_template
+from headstart.runs.weights import weights_from_file
 from headstart.system.file_identity import sha256
 from headstart.tasks import plan
 

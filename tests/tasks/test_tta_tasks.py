@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import TINY
 from PIL import Image
 from torchvision.transforms.v2.functional import ten_crop
 
+from composed import TINY
 from headstart.backbones.stages import Backbone
 from headstart.cli import main
 from headstart.data.decoding.image_decoding import decoder_of

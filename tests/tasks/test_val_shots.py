@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import TINY, composed, figures, trained
-from killed import command, said
 from omegaconf import open_dict
 
+from composed import TINY, composed, figures, trained
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.outcome.sweep_objective import value_of
 from headstart.runs.saved.settings_added_later import LATER, with_later, without_later
 from headstart.runs.training.training_without_validation import check_without_validation
 from headstart.types import UserError
+from killed import command, said
 
 RUN = ["mode=scratch", "trainer.max_epochs=3", "callbacks.figures=null", "logger=csv"]
 NONE = "target.val_shots=0"

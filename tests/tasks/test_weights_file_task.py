@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import CONF
 from hydra import compose, initialize_config_dir
 
+from composed import CONF
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from torchvision import models
 
+from composed import CONF
 from headstart.cli import main
 from headstart.runs.training.train_run import train
 from headstart.types import UserError

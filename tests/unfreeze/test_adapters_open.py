@@ -1,9 +1,9 @@
 """Which adapters are open when, and how much of a model learns?"""
 
 import pytest
-from composed import composed
 from torch import nn
 
+from composed import composed
 from headstart.runs.assembly import schedule_of
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from composed import composed, trained
 from torch import nn
 from torchvision.models import resnet18, vit_b_16
 
+from composed import composed, trained
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.runs.assembly import schedule_of
 from headstart.types import UserError

@@ -8,11 +8,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
-from composed import CONF
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
+from composed import CONF
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.unfreeze.parameter_groups import NO_DECAY, parameter_groups
 from headstart.unfreeze.part_names import Parts

@@ -38,9 +38,7 @@ class Sides:
         return self._weights[strength]
 
     def _ratios(self, strength: float) -> Tensor:
-        assert (
-            self.source_train is not None
-        )  # scores that weigh are left out then, runs/training/checkpoint_selection.py
+        assert self.source_train is not None  # else scores that weigh are left out: checkpoint_selection.py
         source, at = self.source_train.features, self.source_val.features
         target = self.target_val.features[: len(source)]  # their order says nothing
         if not all(bool(features.isfinite().all()) for features in (source, target, at)):

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from backbone_contract import check_every_cut, check_frozen
 
+from backbone_contract import check_every_cut, check_frozen
 from headstart.backbones.stages import pooled
 from headstart.backbones.zoo.timm_models import timm, timm_pixels
 from headstart.cli import main

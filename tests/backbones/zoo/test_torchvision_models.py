@@ -4,10 +4,10 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from backbone_contract import check_every_cut, check_frozen
 from torch import nn
 from torchvision import models
 
+from backbone_contract import check_every_cut, check_frozen
 from headstart.backbones.stages import pooled
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.types import UserError

@@ -3,12 +3,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from one_line_model import Line
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast, _StraightIntoFile
 from headstart.types import UserError
+from one_line_model import Line
 
 
 class StandIn:

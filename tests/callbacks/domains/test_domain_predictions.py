@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-import two_domains
-from numbered import trainer
 from pytorch_lightning import Callback
 
+import two_domains
 from headstart.callbacks.checkpoints.rng_states import random_states
 from headstart.callbacks.domains import domain_predictions
 from headstart.callbacks.domains.domain_predictions import BothSides
 from headstart.data.datasets.paired_domains import Domains
+from numbered import trainer
 
 
 class Told(Callback):

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import torch
-import two_domains
 from matplotlib.colors import to_rgba
-from numbered import trainer
 from PIL import Image
 
+import two_domains
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.domains.domain_predictions import BothSides
 from headstart.callbacks.domains.domain_scatter import IMAGES, PLANES, Cloud, DomainFigures, domains_figure
 from headstart.data.datasets.paired_domains import Domains
 from headstart.selection.domain_predictions import Sides
+from numbered import trainer
 
 NAMES = ("ant", "bee", "cat")
 

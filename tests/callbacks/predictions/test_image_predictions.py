@@ -2,19 +2,19 @@
 
 import math
 
-import answer_ranks
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+import answer_ranks
 from answer_ranks import SIZES, fit
 from composed import composed, figures, trained
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from two_processes import run_both
-
 from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.modules.multilabel_metrics import average_precisions
 from headstart.runs.assembly import assembled
+from two_processes import run_both
 
 RUN = ["mode=scratch", "callbacks.figures=null", "logger=csv"]
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import two_domains
-from composed import TINY, trained
-from explained import untouched
-from numbered import trainer
 from pytorch_lightning import Callback
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
+import two_domains
+from composed import TINY, trained
+from explained import untouched
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.checkpoints.rng_states import random_states
 from headstart.callbacks.predictions import layer_pictures as module_of_explain
@@ -32,6 +31,7 @@ from headstart.modules.compilation import compile_in_place
 from headstart.modules.head import LinearHead
 from headstart.types import UserError
 from headstart.unfreeze.schedules.gradual import Gradual
+from numbered import trainer
 
 KINDS = {
     "filters": Filters(most=4),

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 from pytorch_lightning import Callback
-from three_parts import RATE, STEPS, ThreeParts, fitted
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
 from headstart import Explicit, Gradual
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.unfreeze.schedules.constant import Whole
+from three_parts import RATE, STEPS, ThreeParts, fitted
 
 
 class Sums(Timeline):

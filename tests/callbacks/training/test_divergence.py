@@ -3,14 +3,14 @@
 import json
 import math
 
-import diverging
 import pytest
 import torch
-from diverging import EPOCH, Line, fitted
 from pytorch_lightning import Callback
-from two_processes import run_both
 
+import diverging
+from diverging import EPOCH, Line, fitted
 from headstart.callbacks.training.divergence import LOOK, SCALER, First, told
+from two_processes import run_both
 
 
 class SaveAt(Callback):

@@ -3,10 +3,9 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from composed import composed, trained
-from three_parts import STEPS, ThreeParts, fitted, part, state
 from torch import nn
 
+from composed import composed, trained
 from headstart.callbacks.training.ema import EMA
 from headstart.callbacks.training.replica_check import ReplicaCheck
 from headstart.runs.assembly import assembled
@@ -14,6 +13,7 @@ from headstart.types import UserError
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import GradualByPlateau
 from headstart.unfreeze.schedules.schedule_phases import Plateau
+from three_parts import STEPS, ThreeParts, fitted, part, state
 
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 

@@ -4,13 +4,13 @@ import csv
 
 import pytest
 import torch
-from composed import trained
-from numbered import SaveAfter, trainer
-from one_line_model import Line
 from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
+from composed import trained
 from headstart.callbacks.training.final_validation import End
+from numbered import SaveAfter, trainer
+from one_line_model import Line
 
 EPOCH = 4  # batches
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from composed import composed, figures, trained
 
+from composed import composed, figures, trained
 from headstart.callbacks.training.initial_model import Start, features_of
 from headstart.modules.head import LinearHead
 from headstart.modules.single_label import OneLabel

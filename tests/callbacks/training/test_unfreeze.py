@@ -2,13 +2,13 @@
 
 import pytest
 import pytorch_lightning as pl
-import rank_scenarios
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import rank_scenarios
 from headstart import EMA, Explicit, Gradual, Plateau, Unfreeze, parameter_groups
 from headstart.types import UserError
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 
 from headstart.data.datasets.image_datamodule import by_turns
 from headstart.data.datasets.in_memory import Labelled
 from headstart.types import Batch, UserError
+from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 
 
 def test_classes_are_known_before_any_image_is_read():

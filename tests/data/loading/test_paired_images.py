@@ -3,9 +3,9 @@
 from itertools import chain
 
 import pytest
-from numbered import SIZES, SaveAfter, Witness, numbered, numbers, trainer
 
 from headstart.types import UserError
+from numbered import SIZES, SaveAfter, Witness, numbered, numbers, trainer
 
 IMAGES = SIZES["train"]  # 21: six batches of 4, the last one of a single image joins: 5; of 8: 3
 

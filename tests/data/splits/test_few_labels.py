@@ -4,13 +4,13 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from numbered import SIZES, Witness, numbered, numbers, trainer
 from pytorch_lightning.callbacks import LambdaCallback
 
 from headstart.data.datasets.paired_domains import Domains, paired_data
 from headstart.data.splits.few_labels import FewLabels
 from headstart.data.splits.hidden_labels import HiddenLabelError
 from headstart.types import UserError
+from numbered import SIZES, Witness, numbered, numbers, trainer
 
 TRUE = np.sort(np.arange(SIZES["train"]) % 3)  # the class of the image that is this number
 CLASSES = ("a", "b", "c")

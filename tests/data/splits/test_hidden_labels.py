@@ -5,13 +5,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from numbered import SIZES, Witness, numbered, numbers, trainer
 from pytorch_lightning.callbacks import LambdaCallback
 
 from headstart.data.datasets.image_datamodule import by_turns
 from headstart.data.datasets.paired_domains import Domains
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, Unlabelled
 from headstart.types import UserError
+from numbered import SIZES, Witness, numbered, numbers, trainer
 
 
 def domains(**settings):

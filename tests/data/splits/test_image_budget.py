@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import CONF
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
+from composed import CONF
 from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.in_memory import InMemory, Labelled
 from headstart.data.splits.image_budget import Drawn, Joined, drawing_order

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from explained import FAMILIES, QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import FAMILIES, QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import UnfitError

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.changed_channels import BeforeAfter, most_changed

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 from torch.nn import functional as F
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.dead_units import DeadUnits, tallies
 

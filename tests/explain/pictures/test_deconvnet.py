@@ -4,15 +4,15 @@ import copy
 
 import pytest
 import torch
-from explained import family, of_stages, plain, subject, untouched
-from relu_hooks import lets_positive, resnet_with_statistics, with_hooks
 from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import SqueezeExcitation
 
+from explained import family, of_stages, plain, subject, untouched
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.deconvnet import Deconvnet, box, projection, projections, strongest
 from headstart.types import UserError
+from relu_hooks import lets_positive, resnet_with_statistics, with_hooks
 
 
 def image(network, seed=0):

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.backbones.denormalise import eight_bit
 from headstart.explain.pictures.feature_inversion import FeatureInversion, inverted, noise, norm, stride_of, variation
 

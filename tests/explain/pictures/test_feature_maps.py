@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.map_rendering import heat, photo, signed
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.feature_maps import FeatureMaps, strongest

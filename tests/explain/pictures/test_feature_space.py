@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from explained import QUICK_FIRST, family, plain, subject, untouched
 from sklearn.decomposition import PCA
 
+from explained import QUICK_FIRST, family, plain, subject, untouched
 from headstart.explain.picture_protocol import Images, UnfitError
 from headstart.explain.pictures import feature_space
 from headstart.explain.pictures.feature_space import FeatureSpace, planes_of

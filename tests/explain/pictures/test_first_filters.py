@@ -1,8 +1,8 @@
 """Do the filters on the sheet stand as they multiply the image?"""
 
 import torch
-from explained import plain, subject
 
+from explained import plain, subject
 from headstart.explain.pictures.first_filters import Filters, first_filters
 
 

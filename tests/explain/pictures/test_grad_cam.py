@@ -3,9 +3,9 @@
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.grad_cam import (
     GradCAM,

@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
-from explained import of_stages, plain, untouched
-from relu_hooks import lets_positive_where_on, resnet_with_statistics, with_hooks
 from torch import nn
 
+from explained import of_stages, plain, untouched
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.guided_backpropagation import guided_backpropagation
+from relu_hooks import lets_positive_where_on, resnet_with_statistics, with_hooks
 
 
 def image(network, count=1):

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from explained import plain, subject, untouched
-from one_convolution import one_convolution
 
+from explained import plain, subject, untouched
 from headstart.explain.chosen_class import explained
 from headstart.explain.picture_protocol import Images
 from headstart.explain.pictures.input_gradient import Gradient, beside, gradient, magnitude
+from one_convolution import one_convolution
 
 
 def image(network, count=1):

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from explained import of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import of_stages, plain, subject, untouched
 from headstart.explain.pictures.integrated_gradients import IntegratedGradients, baseline, integrated_gradients
 
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, plain, subject, untouched
 from sklearn.neighbors import NearestNeighbors
 
+from explained import QUICK_FIRST, family, plain, subject, untouched
 from headstart.explain.picture_protocol import Images, UnfitError
 from headstart.explain.pictures.nearest_neighbours import NearestNeighbours, nearest
 

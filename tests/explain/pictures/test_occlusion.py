@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from explained import FAMILIES, QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import FAMILIES, QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.pictures.occlusion import Occlusion, occlusion
 
 

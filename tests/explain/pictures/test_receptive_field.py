@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, subject, untouched
 from torch import nn
 from torch.nn import functional as F
 
+from explained import QUICK_FIRST, family, of_stages, subject, untouched
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import UnfitError

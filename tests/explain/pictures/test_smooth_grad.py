@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from explained import of_stages, plain, subject, untouched
-from one_convolution import one_convolution
 
+from explained import of_stages, plain, subject, untouched
 from headstart.explain.pictures.input_gradient import gradient
 from headstart.explain.pictures.smooth_grad import SmoothGrad, smooth_grad
+from one_convolution import one_convolution
 
 
 def image(network):

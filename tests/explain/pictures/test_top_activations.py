@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from torch import nn
 
+from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.explain.pictures.deconvnet import projections
 from headstart.explain.pictures.top_activations import (
     Strongest,

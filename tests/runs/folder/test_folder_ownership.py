@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from small_run import RUN
 
 from headstart.cli import main
 from headstart.runs.folder import single_training
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_folder import finished, result_damage
+from small_run import RUN
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_a_rerun_that_was_stopped_before_it_began_is_not_finished_by_the_earlier
 
 
 def _hash(overrides):
-    from composed import CONF
     from hydra import compose, initialize_config_dir
 
+    from composed import CONF
     from headstart.runs.folder.run_naming import config_hash
 
     with initialize_config_dir(str(CONF), version_base="1.3"):

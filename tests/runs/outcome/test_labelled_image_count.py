@@ -4,8 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from composed import composed, trained
 
+from composed import composed, trained
 from headstart.runs.assembly import assembled
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.training.checkpoint_selection import adapts_to_target

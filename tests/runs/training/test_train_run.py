@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from composed import composed, trained
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from composed import composed, trained
 from headstart.runs.assembly import assembled
 from headstart.runs.weights.source_model import source_weights
 

@@ -4,9 +4,9 @@ import json
 import logging
 
 import pytest
-from composed import composed, trained
 from omegaconf import OmegaConf
 
+from composed import composed, trained
 from headstart.cli import main
 from headstart.runs.training.trainer import made_trainer
 from headstart.runs.training.trainer_profiler import KINDS, profiler_of

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from composed import composed
-from headstart.runs import source_model
+from headstart.runs.weights import source_model
 from headstart.runs.weights.source_model import source_config, source_weights
 from headstart.types import UserError
 
@@ -79,7 +79,7 @@ def test_parallel_runs_train_one_source_model_and_the_others_wait_with_a_message
         "facts = source_weights(cfg=cfg, **{k: v for k, v in cfg.weights.items() if k != '_target_'}).facts;"
         "print('hash', facts['weights_hash'])"
     )
-    paths = os.pathsep.join([str(Path(__file__).parents[1] / "helpers"), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(Path(__file__).parents[2] / "helpers"), os.environ.get("PYTHONPATH", "")])
     started = [
         subprocess.Popen(
             [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": paths}, cwd=tmp_path,
