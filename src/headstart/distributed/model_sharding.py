@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from headstart.compat.lightning_sharding import shard_over_all_devices
+
 
 class Sharded(ModelParallelStrategy):
     """FSDP2 over all devices: every part of the model (each stage, the head) is sharded by itself.
@@ -24,10 +26,8 @@ class Sharded(ModelParallelStrategy):
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def setup_environment(self) -> None:
-        self._data_parallel_size = self.world_size  # Lightning's "auto" is the number of nodes
         assert self.lightning_module is not None
-        # Lightning wants the module's own configure_model; here no module needs to know how it is sharded
-        self.lightning_module.configure_model = partial(_shard, self, self.lightning_module)  # type: ignore[method-assign]
+        shard_over_all_devices(self, partial(_shard, self, self.lightning_module))
         super().setup_environment()
 
 

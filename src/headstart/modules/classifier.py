@@ -18,6 +18,7 @@ from torchmetrics import MetricCollection
 
 from headstart.adaptation.adaptation import Adaptation, Looked, Side
 from headstart.backbones.stages import Backbone, pooled
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.batch_shares import step_shares
 from headstart.modules.class_weights import given_weights
@@ -252,7 +253,7 @@ class Classifier(LightningModule):
 
         Not in a hook of Lightning's: those of an epoch's beginning do not come in every resumed run.
         """
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(self.trainer)
         images, devices = data.sizes["train"], self.trainer.world_size
         learning = [module for module in self.modules() if module.training]
         _take_rank_zeros(self.backbone)

@@ -8,8 +8,8 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -22,6 +22,8 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from headstart.callbacks.checkpoints.collective_stop import StopTogether
 from headstart.callbacks.training.divergence import Divergence
 from headstart.callbacks.training.ema import EMA
+from headstart.compat import lightning_loops
+from headstart.compat.lightning_trainer import callbacks_of, checkpoint_of
 from headstart.system import stop_signals
 from headstart.system.checkpoint_reading import loaded
 from headstart.types import UserError
@@ -83,12 +85,9 @@ class BestAndLast(Callback):
         self._asked_step, self._saved_s = trainer.global_step, time.monotonic()
         self._stop = StopTogether()
         stop_signals.handle_again()  # Lightning's own handlers end a run in mid-step, without a checkpoint
-        fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
-        _go_on_exactly(trainer)
-        # Lightning's last hooks of a batch or an epoch come before its last acts, a row of metrics.csv and the
-        # step of a plateau scheduler: a run that goes on from there lacks them. So after these acts, not in a hook
-        fit.on_advance_end = _then(fit.on_advance_end, self._after_epoch(trainer))  # type: ignore[method-assign]
-        epoch.on_advance_end = _then(epoch.on_advance_end, self._after_batch(trainer))  # type: ignore[method-assign]
+        lightning_loops.resume_exactly(trainer)
+        lightning_loops.after_each_epoch(trainer, partial(self._after_epoch, trainer))
+        lightning_loops.after_each_batch(trainer, partial(self._after_batch, trainer))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         stop_signals.hold_back()  # from here on there is work that no checkpoint has
@@ -141,8 +140,7 @@ class BestAndLast(Callback):
         stop_signals.hold_no_longer()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
-            vars(loop).pop("on_advance_end", None)
+        lightning_loops.remove_acts(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["run_hash"], checkpoint["should_stop"] = self.run_hash, trainer.should_stop
@@ -172,19 +170,16 @@ class BestAndLast(Callback):
         _written(kept, self._partial(BEST))
         self._put(BEST)
 
-    def _after_epoch(self, trainer: Trainer) -> Callable[[], None]:
-        def save_if_due() -> None:
-            if _has_diverged(trainer):
-                return
-            stops = self._stop.asked()
-            if trainer.fit_loop.done and not trainer.enable_validation:
-                self._keep_end(trainer)
-            if stops:
-                self._save_and_stop(trainer)
-            if trainer.fit_loop.done or self._is_old(self._saved_s, trainer):
-                self._save_last(trainer)
-
-        return save_if_due
+    def _after_epoch(self, trainer: Trainer) -> None:
+        if _has_diverged(trainer):
+            return
+        stops = self._stop.asked()
+        if lightning_loops.run_is_over(trainer) and not trainer.enable_validation:
+            self._keep_end(trainer)
+        if stops:
+            self._save_and_stop(trainer)
+        if lightning_loops.run_is_over(trainer) or self._is_old(self._saved_s, trainer):
+            self._save_last(trainer)
 
     def _is_old(self, written_s: float, trainer: Trainer) -> bool:
         """Whether a file is old enough; every rank must ask, as saving is for all of them."""
@@ -192,33 +187,25 @@ class BestAndLast(Callback):
             return True
         return bool(trainer.strategy.broadcast(time.monotonic() - written_s >= self.min_interval_s))
 
-    def _after_batch(self, trainer: Trainer) -> Callable[..., None]:
-        loop = trainer.fit_loop.epoch_loop
-
-        def save_if_due(data_fetcher: Any) -> None:
-            stops = self._stop.asked()
-            every, step = self.every_steps, trainer.global_step
-            if not stops and (every is None or step // every == self._asked_step // every):
-                return
-            epoch_ends = loop._is_training_done or trainer.should_stop  # saved after the epoch's own acts
-            # gradients are in no checkpoint; and where Lightning has validated inside the epoch, it counts a
-            # resumed batch twice: the next batch will do
-            if epoch_ends or loop._should_accumulate() or loop._should_check_val_fx(data_fetcher):
-                return
-            if stops:
-                self._save_and_stop(trainer)
-            self._asked_step = step  # several devices talk to each other for it: once each so many steps
-            if self._is_old(self._saved_s, trainer):
-                self._save_last(trainer)
-
-        return save_if_due
+    def _after_batch(self, trainer: Trainer) -> None:
+        stops = self._stop.asked()
+        every, step = self.every_steps, trainer.global_step
+        if not stops and (every is None or step // every == self._asked_step // every):
+            return
+        if not lightning_loops.epoch_goes_on(trainer):  # the next batch, or the epoch's end, will do
+            return
+        if stops:
+            self._save_and_stop(trainer)
+        self._asked_step = step  # several devices talk to each other for it: once each so many steps
+        if self._is_old(self._saved_s, trainer):
+            self._save_last(trainer)
 
     def _keep_end(self, trainer: Trainer) -> None:
         """Write best.ckpt as it is now, of averaged weights where there are any, as a validation would measure them."""
         measured = trainer.callback_metrics.items()
         figures = {name: float(value) for name, value in measured if name.startswith("train/")}
         self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(trainer)
         with ExitStack() as averaged:
             for callback in callbacks:
                 if isinstance(callback, EMA):
@@ -233,7 +220,7 @@ class BestAndLast(Callback):
             self._save(trainer, BEST)
             self._best_s = time.monotonic()
             return
-        state = trainer._checkpoint_connector.dump_checkpoint()  # by all ranks, as they gather something in it
+        state = checkpoint_of(trainer)  # by all ranks, as they gather something in it
         if trainer.is_global_zero:
             self._held = _copied(state)
 
@@ -275,7 +262,7 @@ class BestAndLast(Callback):
 
 def _has_diverged(trainer: Trainer) -> bool:
     """Whether training has diverged, so that the model is not worth keeping; every rank must ask."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks = callbacks_of(trainer)
     return any(callback.has_diverged(trainer) for callback in callbacks if isinstance(callback, Divergence))
 
 
@@ -314,33 +301,6 @@ def _is_full(path: Path) -> bool:
     except OSError as error:
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return False
-
-
-def _go_on_exactly(trainer: Trainer) -> None:
-    """Undo what Lightning 2.6 does otherwise in the first epoch of a resumed run than in one that was not stopped.
-
-    It leaves out the step of a plateau scheduler at the epoch's end, as its figure is missing (here it is not:
-    callbacks/checkpoints/epoch_metric_state.py). With max_steps it takes the epoch that is over for one that it is
-    inside of, and ends it once more. Where the length of the run was asked for (trainer.estimated_stepping_batches,
-    for a scheduler), it has made the loader before it knows its position, and begins the epoch anew.
-    """
-    fit = trainer.fit_loop
-    if fit.restarting and fit._combined_loader_states_to_load:
-        fit._load_combined_loader_states()
-        assert fit._data_fetcher is not None  # as there is a loader
-        iter(fit._data_fetcher)
-    fit._restarting = False
-    epochs: Any = fit.epoch_progress.current
-    if epochs.processed == epochs.ready:
-        fit.epoch_loop.restarting = False
-
-
-def _then(act: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
-    def both(*arguments: Any) -> None:
-        act(*arguments)
-        then(*arguments)
-
-    return both
 
 
 def _copied(value: Any) -> Any:

@@ -6,15 +6,10 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torchmetrics import Metric, MetricCollection
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank, of_this_rank
-
-# of Lightning's private _Metadata and _ResultMetric
-HOW = (
-    "fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "enable_graph", "add_dataloader_idx", "metric_attribute",
-)  # fmt: skip
-STATE = ("value", "cumulated_batch_size")
+from headstart.compat.lightning_metrics import logged_metrics, restore_logged_metrics
+from headstart.compat.torchmetrics_state import metric_states, restore_metric_states
 
 
 class SoFar(Callback):
@@ -30,8 +25,8 @@ class SoFar(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.training:  # the best checkpoint is written in a validation, and nobody goes on from it
             own = {
-                "metrics": _metric_states(pl_module),
-                "logged": _logged(trainer),
+                "metrics": metric_states(pl_module),
+                "logged": logged_metrics(trainer),
                 "figures": dict(trainer.callback_metrics),
             }
             checkpoint["so_far"] = of_each_rank(_on_cpu(own))
@@ -42,61 +37,10 @@ class SoFar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._loaded:
-            _set_metric_states(pl_module, self._loaded["metrics"])
+            restore_metric_states(pl_module, self._loaded["metrics"])
             trainer.callback_metrics.update(self._loaded["figures"])
-            _set_logged(trainer, pl_module, self._loaded["logged"])
+            restore_logged_metrics(trainer, pl_module, self._loaded["logged"])
             self._loaded = {}
-
-
-def _metric_states(module: LightningModule) -> dict[str, dict[str, Any]]:
-    """The states of all metrics that have seen something, by their name in the module."""
-    for collection in module.modules():
-        if isinstance(collection, MetricCollection):
-            collection.values()  # metrics that share a state have it only after they are asked for
-    return {
-        name: {"updates": metric.update_count, **metric.metric_state}
-        for name, metric in module.named_modules()
-        if isinstance(metric, Metric) and metric.update_count
-    }
-
-
-def _set_metric_states(module: LightningModule, states: dict[str, dict[str, Any]]) -> None:
-    metrics = dict(module.named_modules())
-    for name, state in states.items():
-        metric = metrics[name]
-        assert isinstance(metric, Metric)
-        for attribute in metric.metric_state:
-            value = state[attribute]
-            own = [part.to(metric.device) for part in value] if isinstance(value, list) else value.to(metric.device)
-            setattr(metric, attribute, own)
-        metric._update_count, metric._computed = state["updates"], None
-
-
-def _logged(trainer: Trainer) -> dict[str, dict[str, Any]]:
-    """What Lightning holds of the figures that this epoch has logged, and how they were logged."""
-    results = trainer.fit_loop.epoch_loop._results
-    kept = {}
-    for key, result in results.items():
-        if not result.has_reset:
-            how = {name: getattr(result.meta, name) for name in HOW} | {"reduce_fx": result.meta.reduce_fx.__name__}
-            how |= {"sync_dist": result.meta.sync.should, "rank_zero_only": result.meta.sync.rank_zero_only}
-            state = {name: getattr(result, name) for name in STATE if hasattr(result, name) and result.is_tensor}
-            kept[key] = {"how": how, "state": state | {"_forward_cache": result._forward_cache}}
-    return kept
-
-
-def _set_logged(trainer: Trainer, module: LightningModule, logged: dict[str, dict[str, Any]]) -> None:
-    """Log the same again in the same way, and put what was gathered into it."""
-    results = trainer.fit_loop.epoch_loop._results
-    for key, kept in logged.items():
-        how = kept["how"] | {"reduce_fx": getattr(torch, kept["how"]["reduce_fx"])}
-        metric = how["metric_attribute"]
-        value: Any = module.get_submodule(metric) if metric else torch.zeros((), device=module.device)
-        results.log(value=value, sync_dist_fn=trainer.strategy.reduce, **how)
-        for name, part in kept["state"].items():
-            setattr(results[key], name, part if part is None else part.to(module.device))
-    if logged:  # or Lightning would take the next batch for the epoch's first one, and begin all means anew
-        trainer._logger_connector._first_loop_iter = True
 
 
 def _on_cpu(value: Any) -> Any:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.predictions.gathered_predictions import Seen, of_all_ranks, seen
+from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.features.cache.cached_images import Engine
 from headstart.modules.classifier import Classifier
 from headstart.selection.domain_predictions import Sides
@@ -48,7 +49,7 @@ class BothSides(Callback):
         self._target_val: DataLoader[Batch] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        hidden = trainer.datamodule.hidden  # type: ignore[attr-defined]
+        hidden = datamodule_of(trainer).hidden
         hidden.trainer = trainer  # which says whose share is wanted
         self._target_val = hidden.val_dataloader()  # once, as its workers stay
 
@@ -80,7 +81,7 @@ class BothSides(Callback):
         found = of_all_ranks(own)
         sides = Sides(found.get("source_train"), found["source_val"], found["target_val"])
         self._source_val = []
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(trainer)
         for one in callbacks:
             if isinstance(one, Listener):
                 one.on_both_sides(trainer, pl_module, sides)
@@ -91,7 +92,7 @@ class BothSides(Callback):
 
 def _source_train(trainer: Trainer) -> Iterable[Batch]:
     """This rank's share of the training images that are chosen."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    data = datamodule_of(trainer)
     images = data.sizes["train"]
     count = 0 if data.unlabelled else min(TRAIN_IMAGES, images, data.hidden.sizes["val"])
     chosen = np.sort(np.random.default_rng(data.seed).permutation(images)[:count])

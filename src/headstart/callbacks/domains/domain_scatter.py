@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.explain.pictures.feature_space import NAMED, class_colour
 from headstart.features.pca import directions
 from headstart.features.tsne import tsne
@@ -72,7 +73,7 @@ class DomainFigures(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._clouds:
             return
-        names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
+        names: tuple[str, ...] = datamodule_of(trainer).class_names
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, plane in PLANES.items():
             figure = domains_figure(self._clouds, plane, names)

@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.domains.domain_predictions import limited
 from headstart.callbacks.predictions.gathered_predictions import seen
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.features.cache.cached_images import Engine
 from headstart.modules.classifier import Classifier
 
@@ -29,7 +30,7 @@ class Oracle(Callback):
         if trainer.state.fn != "fit":
             return
         assert isinstance(pl_module, Classifier)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         counts = torch.zeros(2, device=pl_module.device)  # right answers, images
         for part in seen(pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)):
             logits, label = part.side.logits, part.side.label

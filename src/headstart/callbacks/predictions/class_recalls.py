@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.types import Batch
 
 
@@ -22,7 +23,7 @@ class Recalls(Callback):
         self._counts: Tensor | None = None  # (2, classes): right answers, images
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        classes = len(trainer.datamodule.class_names)  # type: ignore[attr-defined]
+        classes = len(datamodule_of(trainer).class_names)
         self.by_class, self._counts = None, torch.zeros(2, classes, device=pl_module.device)
 
     def on_test_batch_end(
@@ -43,7 +44,7 @@ class Recalls(Callback):
         if self._counts is None:
             return
         right, images = trainer.strategy.reduce(self._counts, reduce_op="sum").tolist()
-        names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
+        names: tuple[str, ...] = datamodule_of(trainer).class_names
         self.by_class = {
             name: hit / count if count else None for name, hit, count in zip(names, right, images, strict=True)
         }

@@ -15,6 +15,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import visible
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.modules.classifier import Classifier
 from headstart.modules.label_kinds import Labels
 from headstart.modules.multi_label import SeveralLabels
@@ -67,7 +68,7 @@ class Figures(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._source_val is not None and trainer.is_global_zero:
-            names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
+            names: tuple[str, ...] = datamodule_of(trainer).class_names
             boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
             _show({"val/confusion": confusion_figure(*self._source_val, names)} if boards else {}, boards, trainer)
         self._source_val = None
@@ -102,14 +103,14 @@ class Figures(Callback):
             return
         logits, labels = (torch.cat(part) for part in zip(*seen, strict=True))
         wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
-        names: tuple[str, ...] = trainer.datamodule.class_names  # type: ignore[attr-defined]
+        names: tuple[str, ...] = datamodule_of(trainer).class_names
         figures = (
             {"test/confusion": confusion_figure(logits, labels, names)}
             if labels.ndim == 1
             else {"test/labels": labels_figure(logits, labels, names)}
         )
         if len(wrong.images):
-            images = visible(_images(wrong.images, trainer.datamodule), pl_module.backbone.pixels)  # type: ignore[attr-defined]
+            images = visible(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         _show(figures, boards, trainer)
 

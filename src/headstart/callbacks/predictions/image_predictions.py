@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.types import Batch
 
 KEY = "answers"  # in a checkpoint
@@ -95,7 +96,7 @@ class Answers(Callback):
     # ------------------------------------------------------------------ Lightning's hooks
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         self._has_contents = hasattr(data, "contents")
         self._several = bool(getattr(data, "multi_label", False))
         self._classes = getattr(data, "num_classes", 0)
@@ -243,7 +244,7 @@ class Answers(Callback):
     def _write(self, trainer: Trainer, split: str, steps: Sequence[int], said: Sequence[_Said]) -> None:
         """Write one file, whole or not at all."""
         position = said[0].position
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         image = numbers(data.contents(split))[position]
         found = _stacked(said)
         arrays = {

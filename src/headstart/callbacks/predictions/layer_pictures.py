@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge
@@ -18,6 +18,7 @@ from torch import nn
 
 from headstart.backbones.weights.weights_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network
 from headstart.explain.gallery import png
@@ -127,7 +128,7 @@ class Explain(Callback):
                 "leave it out, or take module=classifier"
             )
         network = Network(backbone, head, bool(getattr(module, "multi_label", False)))  # type: ignore[arg-type]
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         data = getattr(data, "hidden", data)  # of a run that adapts: its target, the labels out of reach
         if self._images is None:
             self._images = images_of(data, self.split, self.images)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytorch_lightning.profilers import Profiler
 
+from headstart.compat.lightning_trainer import set_profiled_module
 from headstart.system import rank_environment
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Clock(Profiler):
         super().setup(stage, local_rank, log_dir)
         if self._make is not None:
             self._inner = self._make()
-            self._inner._lightning_module = self._module  # type: ignore[attr-defined]  # as the trainer does it
+            set_profiled_module(self._inner, self._module)
             self._inner.setup(stage, local_rank, str(self.folder))
 
     def describe(self) -> None:

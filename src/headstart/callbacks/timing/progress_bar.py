@@ -9,6 +9,8 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
+from headstart.compat.lightning_loops import trained_batches
+
 
 class Progress(Callback):
     """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
@@ -38,7 +40,7 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
-            self._bar.update(trainer.fit_loop.total_batch_idx + 1)  # those that a resumed run has behind it
+            self._bar.update(trained_batches(trainer))  # those that a resumed run has behind it
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -17,6 +17,7 @@ from headstart.callbacks.timing.peak_memory import PeakMemory
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.feature_cache import FeatureStore
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 
 
 class Totals(NamedTuple):
@@ -130,7 +131,7 @@ class Throughput(Callback):
         """What this run's pace depends on. data: the group of its data, "" for no hints."""
         parts = self._unfreeze.parts.names if self._unfreeze is not None else ()
         store = self._store.store if self._store is not None else None
-        module: Any = trainer.datamodule  # type: ignore[attr-defined]
+        module: Any = datamodule_of(trainer)
         epochs = trainer.check_val_every_n_epoch
         interval: Any = getattr(trainer, "val_check_interval", None)  # by the clock there is none
         by_batches = epochs is None and isinstance(interval, int)
@@ -167,7 +168,7 @@ class Throughput(Callback):
         if stage != "fit":
             return
         self._trainer = trainer
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(trainer)
         for callback in callbacks:
             if isinstance(callback, Unfreeze):
                 self._unfreeze = callback

@@ -9,6 +9,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_trainer import callbacks_of
 from headstart.types import Batch
 
 
@@ -36,7 +37,7 @@ class Timeline(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(trainer)
         unfreeze = next((one for one in callbacks if isinstance(one, Unfreeze)), None)
         optimizer = unfreeze.head_optimizer if unfreeze is not None else None
         if unfreeze is None or optimizer is None:

@@ -15,6 +15,8 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
+from headstart.compat.lightning_loops import stop_after_batch
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.system.name_listing import first_few
 from headstart.types import Batch
 
@@ -99,7 +101,7 @@ class Divergence(Callback):
             for optimizer in trainer.optimizers:
                 self._hooks.append(optimizer.register_step_post_hook(self._has_stepped))
         if self.first is not None:
-            _stop(trainer)
+            stop_after_batch(trainer)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Leave out a step whose gradients are not finite: an optimizer passes over what has no gradient."""
@@ -208,7 +210,7 @@ class Divergence(Callback):
     def _found(self, trainer: Trainer, sign: First) -> None:
         if self.first is None:
             self.first = sign
-            _stop(trainer)
+            stop_after_batch(trainer)
 
 
 def told(first: Mapping[str, Any], learning_rate: str) -> str:
@@ -238,20 +240,13 @@ def of_any_rank(own: bool) -> bool:
     return own if not dist.is_initialized() else any(of_each_rank(own))
 
 
-def _stop(trainer: Trainer) -> None:
-    """Let Lightning end the fit after this batch, without a validation of what is left."""
-    trainer.should_stop = True
-    trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = None, None
-    trainer.limit_val_batches = 0
-
-
 def _scales(trainer: Trainer) -> bool:
     return getattr(trainer.precision_plugin, "scaler", None) is not None
 
 
 def _names(trainer: Trainer, position: Tensor | None, number: int) -> tuple[str, ...]:
     """What the data call the images at these positions, or the batch's number where nothing says where they lie."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    data = datamodule_of(trainer)
     if position is None:
         return (f"those of batch {number + 1} of the epoch",)
     if not hasattr(data, "names"):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from headstart.compat.lightning_trainer import callbacks_of, set_callbacks
 from headstart.types import UserError
 
 
@@ -68,9 +69,8 @@ class EMA(Callback):
         if stage != "fit":
             return
         self.averages, self._updates, self._trained = {}, {}, {}
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         # a new list: Lightning is going through the old one
-        trainer.callbacks = [*(one for one in callbacks if one is not self), self]  # type: ignore[attr-defined]
+        set_callbacks(trainer, [*(callback for callback in callbacks_of(trainer) if callback is not self), self])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         tensors = _tensors(pl_module)

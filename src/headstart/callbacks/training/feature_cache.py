@@ -16,6 +16,7 @@ from torch import Tensor
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.features.cache.activation_key import Cut, Place, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, Served, in_eval, served, stored_rows
 from headstart.features.cache.feature_cache import Ranks, Store
@@ -51,7 +52,7 @@ class FeatureStore(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer, self._served, self._phase, self._borders = trainer, {}, None, {}
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         reason = self._reason_against(trainer, pl_module, data)
         if not reason:
             data.served = self.served
@@ -64,7 +65,7 @@ class FeatureStore(Callback):
             raise RuntimeError(f"a batch begins after {start} stages, of which some are open; please report this bug")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         if getattr(data, "served", None) == self.served:
             data.served = None
         self._served, self._phase = {}, None
@@ -91,7 +92,7 @@ class FeatureStore(Callback):
         """
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         if self.store is None or getattr(data, "served", None) != self.served:
             return None
         rows = self.served(split, augmented=False)
@@ -119,7 +120,7 @@ class FeatureStore(Callback):
         """What serves a phase, computed where it is not stored yet."""
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = datamodule_of(trainer)
         groups = [group for group in self._groups(phase, store, data) if data.sizes[group.split]]  # val may be empty
         places = self._places(phase)
         engine = Engine.of(trainer)
@@ -250,7 +251,7 @@ class FeatureStore(Callback):
     @property
     def _unfreeze(self) -> Unfreeze:
         assert self._trainer is not None
-        callbacks: list[Callback] = self._trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(self._trainer)
         return next(one for one in callbacks if isinstance(one, Unfreeze))
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from headstart.callbacks.training.initial_model import validate
+from headstart.compat.lightning_loops import after_each_epoch, remove_acts, run_is_over, validate_as_in_epoch
 
 
 class End(Callback):
@@ -23,20 +25,12 @@ class End(Callback):
             self._measured_step = trainer.global_step
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        fit = trainer.fit_loop
-        lightnings = fit.on_advance_end  # of an epoch; not a hook, as another hook of its end may stop the run
+        # not a hook of the epoch's end, as another callback may stop the run in its own
+        after_each_epoch(trainer, partial(self._after_epoch, trainer))
 
-        def advance_end() -> None:
-            lightnings()
-            if fit.done and trainer.enable_validation and self._measured_step != trainer.global_step:
-                epochs = fit.epoch_progress.current
-                epochs.completed -= 1  # as in any other validation, which comes before Lightning counts its epoch
-                try:
-                    validate(trainer)
-                finally:
-                    epochs.completed += 1
-
-        fit.on_advance_end = advance_end  # type: ignore[method-assign]
+    def _after_epoch(self, trainer: Trainer) -> None:
+        if run_is_over(trainer) and trainer.enable_validation and self._measured_step != trainer.global_step:
+            validate_as_in_epoch(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        vars(trainer.fit_loop).pop("on_advance_end", None)
+        remove_acts(trainer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from headstart.compat.lightning_trainer import datamodule_of
 from headstart.modules.classifier import Classifier
 
 
@@ -18,4 +19,4 @@ class Conclude(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(pl_module, Classifier):
-            self.changed = pl_module.conclude(trainer.datamodule)  # type: ignore[attr-defined]
+            self.changed = pl_module.conclude(datamodule_of(trainer))

@@ -16,6 +16,7 @@ from torch import Tensor
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.callbacks.training.feature_cache import FeatureStore
+from headstart.compat.lightning_loops import validate
 from headstart.distributed.model_sharding import load_whole
 from headstart.features.cache.cached_images import Engine
 from headstart.features.cache.class_subset import stratified
@@ -204,10 +205,3 @@ def _look(module: Classifier, data: Any) -> None:
     if module.regularizer is not None and dist.is_initialized():
         for buffer in module.regularizer.buffers():
             dist.broadcast(buffer, src=0)
-
-
-def validate(trainer: Trainer) -> None:
-    """Run fit's own validation loop now, as Lightning does between epochs, so that it is logged and checkpointed."""
-    trainer.validating = True
-    trainer.fit_loop.epoch_loop.val_loop.run()
-    trainer.training = True

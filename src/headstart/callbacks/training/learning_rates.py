@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_trainer import callbacks_of
 from headstart.unfreeze.parameter_groups import NO_DECAY
 
 
@@ -19,7 +20,7 @@ class Rates(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx != 0 and trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
-        unfreeze = next(one for one in trainer.callbacks if isinstance(one, Unfreeze))  # type: ignore[attr-defined]
+        unfreeze = next(one for one in callbacks_of(trainer) if isinstance(one, Unfreeze))
         figures: dict[str, float] = {}
         for name, rate in unfreeze.rates(trainer.global_step).items():
             part = f"lr/{name.removesuffix(NO_DECAY)}"

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from headstart.callbacks.training.ema import EMA
+from headstart.compat.lightning_trainer import callbacks_of
 from headstart.types import UserError
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.part_names import Parts, Stages
@@ -393,7 +394,7 @@ def _with_rates(optimizer: Optimizer) -> _WithRates:
 
 def _averages(trainer: Trainer) -> list[EMA]:
     """What validation measures instead of the weights, where there is one."""
-    return [callback for callback in trainer.callbacks if isinstance(callback, EMA)]  # type: ignore[attr-defined]
+    return [callback for callback in callbacks_of(trainer) if isinstance(callback, EMA)]
 
 
 def _wrap_anew(trainer: Trainer) -> None:

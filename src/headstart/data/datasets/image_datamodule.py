@@ -15,6 +15,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from headstart.compat.lightning_trainer import shares_out_samples
 from headstart.data.datasets.joined_splits import Joined
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.file_checks import Duplicate
@@ -359,8 +360,7 @@ class Images(LightningDataModule, ABC):
         """The rank of this process and the number of them. Raises UserError where Lightning would share out again."""
         if self.trainer is None:
             return 0, 1
-        connector = self.trainer._accelerator_connector  # nothing public tells
-        if self.trainer.world_size > 1 and connector.use_distributed_sampler:
+        if self.trainer.world_size > 1 and shares_out_samples(self.trainer):
             raise UserError(
                 "the data shares itself out to the devices, and Lightning would do so once more: "
                 "set trainer.use_distributed_sampler=false"

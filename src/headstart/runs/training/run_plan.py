@@ -9,12 +9,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.runs.assembly import Parts
 from headstart.runs.training.training_without_validation import has_no_val

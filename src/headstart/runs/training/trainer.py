@@ -8,12 +8,12 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart.callbacks.training.memory_reuse import keep_freed_memory
+from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.distributed.model_sharding import Sharded
 from headstart.runs.training.trainer_profiler import profiler_of
 from headstart.system import rank_environment
