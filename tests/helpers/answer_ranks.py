@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import ConstantLR
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.callbacks.timing.validation_times import Timeline
-from headstart.callbacks.training.initial_model import validate
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_loops import validate
 from headstart.data.datasets.in_memory import InMemory, Labelled
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
