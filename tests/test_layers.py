@@ -84,6 +84,13 @@ def test_every_module_imports_only_the_rooms_that_it_may():
     assert wrong == {}
 
 
+def test_of_the_package_itself_modules_read_the_version_alone():
+    names = {name for path in sources().values() for name in imported(path) if name.count(".") == 1}
+    known = set(ALLOWED) | set(ROOT)
+    own = {name.split(".")[1] for name in names if name.startswith("headstart.")}
+    assert own - known == {"__version__"}  # what __init__.py offers comes from the rooms, and is imported from there
+
+
 def test_every_room_is_named_here():
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} <= set(ALLOWED)
     assert {path.stem for path in SOURCE.glob("*.py")} == set(ROOT)
