@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint types check tensorboard wheel bench bench-ddp bench-adaptation clean
+.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint types check tensorboard wheel bench bench-ddp bench-adaptation docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -85,6 +85,14 @@ bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,dann,cdan $(SEEDS) && \
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,shot $(ON) $(SEEDS) || exit 1; \
 	done
+
+$(VENV)/.docs-ready: $(READY) pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs-ready  ## the documentation site, in build/docs; warnings are errors
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	@echo "build/docs/index.html; with search: $(BIN)/python -m http.server -d build/docs"
 
 clean:  ## remove what was built; outputs/ stays
 	rm -rf $(VENV) .venv-bench .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache
