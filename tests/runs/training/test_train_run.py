@@ -208,7 +208,7 @@ def test_the_first_stages_alone_can_be_reused(place):
 
 
 def test_the_source_s_head_comes_along_where_the_classes_are_the_same(place):
-    cfg = ["experiment=digits_with_head", "mode=feature_extraction", "optimizer.lr=1e-30"]  # the head stays as it begins
+    cfg = ["experiment=digits_with_head", "mode=feature_extraction", "optimizer.lr=1e-30"]  # it does not move
     trained(*cfg, folder=place / "head")
     nodes = {key: value for key, value in composed(*cfg).weights.items() if key != "_target_"}
     head = source_weights(cfg=composed(*cfg), **nodes).head
