@@ -34,7 +34,7 @@ USUAL = "val/accuracy"  # of a module that names none
 
 
 @dataclass(frozen=True)
-class Parts:
+class Assembly:
     """A backbone, the data that give it what it asks for, and the module that trains it on them."""
 
     backbone: Backbone
@@ -120,7 +120,7 @@ def check_adaptation(cfg: DictConfig) -> None:
         )
 
 
-def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Parts:
+def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Assembly:
     """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
     whether an image may be of several.
 
@@ -165,7 +165,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         adaptation=adaptation, source_classes=source_classes,
         **({"target_labels_share": cfg.target_labels_share} if target_labels else {}),
     )  # fmt: skip
-    schedule = schedule_of(cfg, adapted.stages if adapted else (), main_figure(module))
+    schedule = schedule_of(cfg, adapted.stages if adapted else (), monitored_metric(module))
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
@@ -173,7 +173,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         cfg.get(key) for key in ("backbone", cfg.get("inject") or "", "head", "module", "regularizer", "adaptation")
     ]
     network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
-    return Parts(backbone, data, head, module, schedule, from_source, adapted, network)
+    return Assembly(backbone, data, head, module, schedule, from_source, adapted, network)
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:
@@ -187,7 +187,7 @@ def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
     return {"mix": Mixing(mix=instantiate(mix), seed=cfg.seed)} if mix is not None else {}
 
 
-def main_figure(module: Any) -> str:
+def monitored_metric(module: Any) -> str:
     """The val figure that says how good a module is, which `monitor: null` stands for everywhere."""
     return str(getattr(module, "monitor", USUAL))
 

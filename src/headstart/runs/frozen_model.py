@@ -20,7 +20,7 @@ from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, in_eval, served
 from headstart.features.cache.feature_cache import Store
-from headstart.runs.assembly import Parts, assembled, check_adapters
+from headstart.runs.assembly import Assembly, assembled, check_adapters
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
 from headstart.runs.saved.finished_run import saved_run
@@ -46,7 +46,7 @@ class Frozen:
     facts: where the weights come from, for result.json.
     """
 
-    parts: Parts
+    parts: Assembly
     store: Store | None
     engine: Engine
     facts: dict[str, Any]

@@ -24,7 +24,7 @@ from headstart.evaluation.evaluation_pictures import calibration_figure, saved
 from headstart.evaluation.multi_label_evaluation import LabelAnswers
 from headstart.evaluation.single_label_evaluation import Answers
 from headstart.evaluation.view_evaluation import EachView, averaged, gain, lines, metrics_of, set_up_again, view_count
-from headstart.runs.assembly import Parts, assembled, drawn
+from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.package_versions import figures
 from headstart.runs.quiet_logs import quieten
@@ -187,7 +187,7 @@ def _check_kind(images: Any, several: bool, places: Tensor, known: tuple[str, ..
         )
 
 
-def _tested(cfg: DictConfig, own: DictConfig, parts: Parts, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
+def _tested(cfg: DictConfig, own: DictConfig, parts: Assembly, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
     """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
     seen = _Seen()
     trainer = lone_trainer(cfg.trainer, precision=own.trainer.precision, callbacks=[seen])

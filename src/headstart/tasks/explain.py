@@ -30,7 +30,7 @@ from headstart.explain.gallery_page import Answered
 from headstart.explain.image_choice import batches_of, images_of, names_of
 from headstart.explain.map_rendering import photo
 from headstart.explain.picture_protocol import Images, Picture, Subject
-from headstart.runs.assembly import Parts, assembled, check_adapters, drawn
+from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
@@ -56,7 +56,7 @@ class _Model:
     """A model with all its numbers, and how to get the data and the network that training began with."""
 
     cfg: DictConfig  # that it was made by
-    parts: Parts
+    parts: Assembly
     class_names: tuple[str, ...]
     data: Callable[[], Any]  # set up; looked for when they are asked for: who explains files need not have them
     before: Callable[[], Network | None]

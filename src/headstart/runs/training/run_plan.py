@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.loading.batch_order import EpochOrder, Shares
-from headstart.runs.assembly import Parts
+from headstart.runs.assembly import Assembly
 from headstart.runs.training.training_without_validation import has_no_val
 from headstart.types import UserError
 from headstart.unfreeze import part_names as model_parts
@@ -31,7 +31,7 @@ _COSTS: dict[Hashable, dict[frozenset[str], Cost]] = {}
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 
 
-def run_plan(parts: Parts, trainer: pl.Trainer, *, processes: int) -> Plan:
+def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
     """The plan of fitting the parts, which are as before afterwards. processes: that share each batch."""
     module, data = parts.module, parts.data
     found = model_parts.Parts(module)
@@ -62,7 +62,7 @@ def _layout(module: pl.LightningModule) -> tuple[Any, ...]:
     return (*parameters, *((name, buffer.shape) for name, buffer in module.named_buffers()))
 
 
-def share_of_run(parts: Parts) -> Share:
+def share_of_run(parts: Assembly) -> Share:
     """How much of the model learns in the run."""
     found = model_parts.Parts(parts.module)
     return share_of(parts.module, found, parts.schedule.phases(found.names))

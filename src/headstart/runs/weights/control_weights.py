@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.backbones.stages import Backbone
 from headstart.distributed.rank_agreement import of_first
-from headstart.runs.assembly import Parts, adaptation_of
+from headstart.runs.assembly import Assembly, adaptation_of
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.trainer import lone_trainer
 from headstart.system import rank_environment
@@ -48,7 +48,7 @@ def check_control(cfg: DictConfig) -> None:
         )
 
 
-def lacks_statistics(parts: Parts) -> bool:
+def lacks_statistics(parts: Assembly) -> bool:
     """Whether the BatchNorms in the source's stages are as they were made, with mean 0 and variance 1 of no data.
 
     Such a source has not been trained: frozen, it would be worse than its control for that alone.
@@ -59,7 +59,7 @@ def lacks_statistics(parts: Parts) -> bool:
 
 
 @contextmanager
-def measured_statistics(parts: Parts, data: Any, trainer: DictConfig) -> Iterator[None]:
+def measured_statistics(parts: Assembly, data: Any, trainer: DictConfig) -> Iterator[None]:
     """Give BatchNorms that are closed in the first phase the statistics of training images; the others keep theirs.
 
     A random network that is frozen would be handicapped otherwise: its running statistics (0 and 1) are of no data.

@@ -1,0 +1,135 @@
+"""A run before it is fitted: data, backbone, head and module, with the weights that it starts from."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+from headstart.backbones.weights.backbone_weights import Weights
+from headstart.callbacks.timing.idle_hooks import leave_out_idle_hooks
+from headstart.distributed.rank_agreement import of_first, wait_for_all
+from headstart.runs.assembly import Assembly, assembled, monitored_metric
+from headstart.runs.continuing.resume_point import resume_point
+from headstart.runs.folder.duplicate_table import write_duplicates
+from headstart.runs.folder.run_folder import cleared
+from headstart.runs.training.checkpoint_selection import selection_of
+from headstart.runs.training.run_plan import share_of_run
+from headstart.runs.training.training_without_validation import check_needs_no_val, has_no_val
+from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
+from headstart.runs.weights.starting_weights import weights_of
+from headstart.selection.selection import Selection
+from headstart.system import rank_environment
+from headstart.unfreeze.trainable_share import Share
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What a run is fitted with.
+
+    Attributes:
+        assembly: Backbone, data, head, module and schedule; the data are set up.
+        weights: Those that the mode starts from.
+        from_source: The stages that have the source's weights, and "head" where the head has them.
+        resumed: The checkpoint that the run continues from; None of a new run.
+        share: The trainable share of the parameters.
+        validates: Whether there are val images.
+        knows_labels: Whether the training images have labels.
+        monitor: The monitored metric.
+        selection: What the best checkpoint follows in place of the monitored metric; None of most runs.
+    """
+
+    assembly: Assembly
+    weights: Weights
+    from_source: tuple[str, ...]
+    resumed: Path | None
+    share: Share
+    validates: bool
+    knows_labels: bool
+    monitor: str
+    selection: Selection | None
+
+
+def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun:
+    """The run of a config, ready to be fitted; the folder holds nothing of an earlier run any more.
+
+    Args:
+        cfg: The config of the run.
+        folder: The run's folder.
+        run_hash: The hash of the config; a checkpoint of another hash is an error.
+    """
+    selection = selection_of(cfg)
+    weights = weights_of(cfg)  # may train a source model first
+    pl.seed_everything(cfg.seed, verbose=False)
+    assembly = assembled(cfg, weights=weights)
+    resumed = of_first(resume_point(cfg, folder, run_hash) if rank_environment.rank() == 0 else None)
+    from_source = (*assembly.from_source, *_source_head(assembly, weights))
+    _begin(cfg, assembly, weights, from_source, is_resumed=resumed is not None)
+    share = share_of_run(assembly)
+    leave_out_idle_hooks(assembly.module)
+    validates = _set_up_data(cfg, assembly)
+    monitor = monitored_metric(assembly.module)
+    _prepare_folder(folder, assembly.data, is_resumed=resumed is not None)
+    return PreparedRun(
+        assembly=assembly,
+        weights=weights,
+        from_source=from_source,
+        resumed=resumed,
+        share=share,
+        validates=validates,
+        knows_labels=getattr(assembly.module, "knows_labels", True),
+        monitor=monitor,
+        selection=selection,
+    )
+
+
+def _source_head(assembly: Assembly, weights: Weights) -> tuple[str, ...]:
+    """("head",) where the head starts as the source's, which it is given here; from scratch it starts random too."""
+    if assembly.head.init != "source" or not (weights.backbone or weights.control):
+        return ()
+    if not weights.control:
+        assembly.head.set_source(weights.head, weights.class_names, assembly.data.class_names)
+    return ("head",)
+
+
+def _begin(
+    cfg: DictConfig, assembly: Assembly, weights: Weights, from_source: tuple[str, ...], *, is_resumed: bool
+) -> None:
+    """Tell the module what comes from the source, with BatchNorm statistics measured where the weights have none."""
+    if weights.control:
+        assembly.data.setup("fit")
+    # a resumed run has them in its checkpoint; weights that never saw an image have none either
+    measures = (weights.control or lacks_statistics(assembly)) and not is_resumed
+    with measured_statistics(assembly, assembly.data, cfg.trainer) if measures else nullcontext():
+        assembly.module.begin(from_source, weights.head)
+
+
+def _set_up_data(cfg: DictConfig, assembly: Assembly) -> bool:
+    """Set the data up and give the loss its class weights -> whether there are val images."""
+    assembly.data.setup("fit")
+    validates = not has_no_val(assembly.data)
+    if not validates:
+        check_needs_no_val(cfg)
+    if cfg.module.get("class_weights") is not None:
+        assembly.module.weigh(_labels(assembly.data), assembly.data.class_names)
+    return validates
+
+
+def _labels(data: Any) -> torch.Tensor:
+    """Those of all training images; where the loader knows them, without reading one."""
+    loader = data.plain_dataloader("train")
+    labels: torch.Tensor = loader.labels if hasattr(loader, "labels") else torch.cat([batch.label for batch in loader])
+    return labels
+
+
+def _prepare_folder(folder: Path, data: Any, *, is_resumed: bool) -> None:
+    if rank_environment.rank() == 0:
+        if not is_resumed:
+            cleared(folder)
+        write_duplicates(data, folder)
+    wait_for_all()

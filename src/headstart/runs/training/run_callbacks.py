@@ -1,0 +1,159 @@
+"""The callbacks of a run, in the order in which the trainer calls them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning import Callback
+
+from headstart.callbacks.checkpoints.best_and_last import BestAndLast
+from headstart.callbacks.checkpoints.epoch_metric_state import SoFar
+from headstart.callbacks.checkpoints.log_positions import Logs
+from headstart.callbacks.checkpoints.rank_seed import OwnChance
+from headstart.callbacks.checkpoints.rng_states import RandomStates
+from headstart.callbacks.domains.domain_distances import Distances
+from headstart.callbacks.domains.domain_predictions import BothSides
+from headstart.callbacks.domains.oracle_accuracy import Oracle
+from headstart.callbacks.domains.selection_scores import Scores
+from headstart.callbacks.predictions.class_recalls import Recalls
+from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.callbacks.timing.data_wait_profiler import Clock
+from headstart.callbacks.timing.idle_hooks import without_idle_hooks
+from headstart.callbacks.timing.throughput import Throughput
+from headstart.callbacks.timing.validation_times import Timeline
+from headstart.callbacks.training.divergence import Divergence
+from headstart.callbacks.training.extended_rates import Prolong
+from headstart.callbacks.training.feature_cache import FeatureStore
+from headstart.callbacks.training.final_validation import End
+from headstart.callbacks.training.finalize import Conclude
+from headstart.callbacks.training.initial_model import Start
+from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.recipes.recipe_values import TUNED
+from headstart.recipes.trial_images import seen_images
+from headstart.runs.assembly import with_monitor
+from headstart.runs.continuing.run_extension import PROLONGED
+from headstart.runs.folder.run_folder import ANSWERS
+from headstart.runs.training.checkpoint_selection import adapts_to_target, scores
+from headstart.runs.training.prepared_run import PreparedRun
+from headstart.runs.training.trainer_profiler import profiler_of
+from headstart.selection.selection import Score
+
+
+@dataclass(frozen=True)
+class RunCallbacks:
+    """The callbacks whose results a run reads when it ends, and all of them in their order.
+
+    Attributes:
+        profiler: Measures the wait for data; the trainer gets it as its profiler.
+        timeline: Steps, images and seconds at each validation.
+        throughput: What each phase took.
+        conclude: The module's last act before the best weights are tested.
+        answers: Predictions of each image.
+        divergence: Whether training diverged.
+        start: The model before its first step.
+        recalls: The test recall of each class.
+        oracle: Accuracy by the target's test labels; None where nobody asks.
+        checkpoint: What keeps best.ckpt and last.ckpt; None where the config leaves it out.
+        adapts: Whether the run learns for a target without labels.
+        ordered: All callbacks of the trainer.
+    """
+
+    profiler: Clock
+    timeline: Timeline
+    throughput: Throughput
+    conclude: Conclude
+    answers: Answers
+    divergence: Divergence
+    start: Start
+    recalls: Recalls
+    oracle: Oracle | None
+    checkpoint: BestAndLast | None
+    adapts: bool
+    ordered: list[Callback]
+
+
+def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: str) -> RunCallbacks:
+    """The callbacks of a run; those that the config names stand between the run's own.
+
+    Args:
+        cfg: The config of the run.
+        folder: The run's folder.
+        run: What is fitted.
+        run_hash: The hash of the config, which checkpoints hold.
+    """
+    profiler = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
+    timeline, throughput, conclude = Timeline(), Throughput(clock=profiler), Conclude()
+    answers = Answers(folder=folder / ANSWERS)
+    divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # a source model's config has no such key
+    features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
+    start = _start(cfg, run, features, answers)
+    if (images := seen_images(cfg.get(TUNED))) is not None:
+        answers.set_seen_by_trials(images)
+    configured: list[Callback] = [
+        instantiate(with_monitor(node, run.monitor)) for node in cfg.callbacks.values() if node
+    ]
+    checkpoint = next((callback for callback in configured if isinstance(callback, BestAndLast)), None)
+    if checkpoint:
+        _set_monitor(checkpoint, cfg, run, run_hash)
+    adapts = adapts_to_target(cfg)
+    domains: list[Callback] = (
+        [BothSides(), Scores(scores=scores(run.selection, sees_source=run.knows_labels)), Distances()] if adapts else []
+    )
+    recalls = Recalls()
+    oracle = Oracle() if cfg.get("oracle") else None
+    longer = [Prolong(schedule=cfg[PROLONGED].schedule)] if cfg.get(PROLONGED) else []
+    # a stage becomes trainable before it is measured, and is timed before it is saved
+    first = [*longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
+    states = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
+    last = [End(), divergence, *configured, conclude, recalls, answers, *states]
+    return RunCallbacks(
+        profiler=profiler,
+        timeline=timeline,
+        throughput=throughput,
+        conclude=conclude,
+        answers=answers,
+        divergence=divergence,
+        start=start,
+        recalls=recalls,
+        oracle=oracle,
+        checkpoint=checkpoint,
+        adapts=adapts,
+        ordered=without_idle_hooks([*first, *domains, *([oracle] if oracle else []), *last]),
+    )
+
+
+def _start(cfg: DictConfig, run: PreparedRun, features: FeatureStore, answers: Answers) -> Start:
+    """What measures the model before its first step, with a head in closed form."""
+    assembly = run.assembly
+    # random weights are those of a seed, and of adapters too: nobody would read what is stored of them
+    shared = (
+        bool(run.weights.backbone) and set(assembly.backbone.names) <= set(run.from_source) and assembly.adapted is None
+    )
+    begins = run.knows_labels and assembly.head.init == "class_means"
+    return Start(
+        data=assembly.data,
+        head=copy.deepcopy(assembly.head),  # before a strategy shards it: then it cannot be copied
+        images=cfg.get("start_images"),
+        # a source model's config has no such key, and nobody asks
+        measures=begins or (run.knows_labels and cfg.get("start_class_means", False)),
+        begins=begins,
+        validates=run.validates,
+        store=features if shared else None,
+        answers=answers,
+    )
+
+
+def _set_monitor(checkpoint: BestAndLast, cfg: DictConfig, run: PreparedRun, run_hash: str) -> None:
+    """Say what the best checkpoint follows: a selection, the newest, or what its config says."""
+    checkpoint.run_hash = run_hash
+    selection = run.selection
+    if selection is not None:
+        checkpoint.follow(selection.figure, mode=selection.mode, start_counts=not isinstance(selection, Score))
+    elif not run.validates or cfg.trainer.get("limit_val_batches") == 0:
+        checkpoint.mode = "last"  # no metric says which is best
+    elif not run.knows_labels and (cfg.callbacks.get("checkpoint") or {}).get("monitor") is None:
+        checkpoint.mode = "last"  # the source's val metrics fall as the model becomes the target's
