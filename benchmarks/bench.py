@@ -1,4 +1,4 @@
-"""How long does the work take with headstart, with its peers, and by hand?
+"""Time and memory of the same work with headstart, with its peers, and written by hand.
 
 make bench: every way in a process of its own, the ways one after the other in each repeat. Writes
 benchmarks/results.json (of parts that were not run, what it had), benchmarks/RESULTS.md and benchmarks/results.png.

@@ -1,4 +1,4 @@
-"""What was asked of the benchmark, and is it met?"""
+"""Demands on the benchmark, and whether they are met."""
 
 from __future__ import annotations
 

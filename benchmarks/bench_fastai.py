@@ -1,4 +1,4 @@
-"""How does a fastai user train with frozen layers, by its documentation?"""
+"""Training with frozen layers as fastai's documentation shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do the times look beside each other, and how do they grow with the number of images?"""
+"""Pictures of the times beside each other, and of their growth with the number of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does a run's first training step begin, and which parts learn in each epoch? Callbacks for the command line:
+"""Callbacks for the command line: when a run's first training step begins, which parts learn in each epoch.
 +callbacks.bench._target_=bench_first_step.FirstStep"""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast is the work when a person writes it by hand, with what is frozen computed once?"""
+"""The same work written by hand, with what is frozen computed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do all runs of a benchmark stand on: images, weights, folders, how many workers are best?"""
+"""What all runs of a benchmark share: images, weights, folders, number of workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With which command line does headstart do a job, and what does it leave?"""
+"""The command line of headstart for a job, and what it leaves."""
 
 from __future__ import annotations
 

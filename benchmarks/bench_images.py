@@ -1,4 +1,4 @@
-"""Which made images does the benchmark work on?"""
+"""Generated images of the benchmark."""
 
 from __future__ import annotations
 

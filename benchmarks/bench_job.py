@@ -1,4 +1,4 @@
-"""What is one run of a way asked to do?"""
+"""One run of one way of doing the work."""
 
 from __future__ import annotations
 

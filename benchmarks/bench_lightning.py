@@ -1,4 +1,4 @@
-"""How does a Lightning user train with frozen layers, by its documentation?
+"""Training with frozen layers as Lightning's documentation shows it.
 
 `transfer` is the page "Transfer Learning"; BackboneFinetuning and BaseFinetuning are Lightning's callbacks. The trainer
 is as it comes: with its progress bar, its logger and its checkpoint of each epoch.

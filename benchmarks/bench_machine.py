@@ -1,4 +1,4 @@
-"""Which machine and which versions made the figures?"""
+"""The machine and the versions of the measurements."""
 
 from __future__ import annotations
 

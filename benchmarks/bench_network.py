@@ -1,4 +1,4 @@
-"""Which network and which loaders do the peers train with, alike in each?"""
+"""Network and loaders of the peers, alike in each."""
 
 from __future__ import annotations
 

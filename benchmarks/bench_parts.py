@@ -1,4 +1,4 @@
-"""Which runs answer which question?"""
+"""Runs of the benchmark, by the question that they answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does one run of a peer take? A process of its own: bench_peer.py WAY OUT JOB
+"""One run of a peer in a process of its own: bench_peer.py WAY OUT JOB
 
 Writes {import_s, seconds, accuracy, learned, ...} to OUT. seconds: from the end of the imports to the end of fit.
 """

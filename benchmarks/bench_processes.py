@@ -1,4 +1,4 @@
-"""How long does a process take, and how much memory?"""
+"""Time and memory of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which random weights do all ways begin with? bench_random_weights.py OUT writes a ResNet-18's state_dict."""
+"""Random weights that all ways begin with: bench_random_weights.py OUT writes a ResNet-18's state_dict."""
 
 import sys
 

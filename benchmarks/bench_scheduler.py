@@ -1,4 +1,4 @@
-"""How does a user of finetuning-scheduler train with frozen layers, by its documentation?"""
+"""Training with frozen layers as finetuning-scheduler's documentation shows it."""
 
 from __future__ import annotations
 

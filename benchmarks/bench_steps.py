@@ -1,4 +1,4 @@
-"""How many optimizer steps a second does a head take on features that lie in memory?"""
+"""Optimizer steps a second of a head on features in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a reader see what was measured?"""
+"""Tables of the measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which ways of unfreezing keep the replicas of a model equal?
+"""Which ways of unfreezing keep the replicas of a model equal.
 
 make bench-ddp: two CPU processes over gloo, the same script, model, data and schedule for each way; three seeds. Writes
 benchmarks/RESULTS-ddp.md and copies it into docs/how_to/unfreezing.md. Exit code 1 where headstart does not keep its

@@ -1,4 +1,4 @@
-"""What do the records of both ranks say about a way of unfreezing?"""
+"""What the records of both ranks say about a way of unfreezing."""
 
 from __future__ import annotations
 

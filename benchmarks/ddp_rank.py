@@ -1,4 +1,4 @@
-"""What does one rank see in one run?
+"""One rank of one run.
 
 The record of a run lands in FOLDER/<whole|resumed>-rank<n>.pt: for each epoch the weights, the buffers, what requires a
 gradient, and the bytes all-reduced. A resumed run goes on from a checkpoint that the whole run left in the folder.

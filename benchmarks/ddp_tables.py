@@ -1,4 +1,4 @@
-"""How does a reader see what was found?"""
+"""Tables of the findings."""
 
 from __future__ import annotations
 

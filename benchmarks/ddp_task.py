@@ -1,4 +1,4 @@
-"""What is trained, alike in every run of the benchmark?"""
+"""What is trained, alike in every run of the benchmark."""
 
 from __future__ import annotations
 

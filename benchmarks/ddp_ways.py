@@ -1,4 +1,4 @@
-"""Which ways of unfreezing are compared, and with which of their settings?
+"""The ways of unfreezing that are compared, and their settings.
 
 Each way is as its documentation has it: BackboneFinetuning's optimizer takes what requires a gradient,
 finetuning-scheduler has its own checkpoint callback and runs under a strategy of its list of supported ones.

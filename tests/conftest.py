@@ -1,4 +1,4 @@
-"""What do all tests need?"""
+"""Environment of all tests."""
 
 import os
 from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""Does the benchmark conclude from its figures what a person would?"""
+"""The benchmark concludes from its measurements what a person would."""
 
 import sys
 from pathlib import Path

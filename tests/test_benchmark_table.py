@@ -1,4 +1,4 @@
-"""Is the table in the documentation the one that the benchmark wrote?"""
+"""The table in the documentation is the one that the benchmark wrote."""
 
 from pathlib import Path
 

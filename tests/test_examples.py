@@ -1,4 +1,4 @@
-"""Does a project that lives outside the package do what its README says?"""
+"""A project outside of the package does what its README says."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How do a data set, a backbone and a schedule of one's own look?"""
+"""A user's own data set, backbone and schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does each BatchNorm have the target's statistics when the model is tested, and only then?"""
+"""AdaBN: each BatchNorm has the target's statistics when the model is tested, and only then."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Does a classifier learn from two domains what its method says, alone, on two processes and after a kill?"""
+"""A classifier learns from two domains what its method says: alone, on two processes, and after a kill."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Does ADDA teach the discriminator the truth and the target's encoder the opposite?"""
+"""ADDA teaches the discriminator the true domains and the target's encoder the opposite."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Is each term of adaptation what its paper's equation says?"""
+"""Each adaptation term equals its paper's equation."""
 
 import math
 

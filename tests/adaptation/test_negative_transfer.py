@@ -1,4 +1,4 @@
-"""Is a transfer that must do harm called by its name?"""
+"""A transfer that must do harm is called negative transfer."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Are self-training and SHOT what their papers' equations say, and are SHOT's labels those of the whole target?"""
+"""Self-training and SHOT equal their papers' equations; SHOT's labels are those of the whole target."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

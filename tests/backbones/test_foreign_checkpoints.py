@@ -1,4 +1,4 @@
-"""Do the checkpoints of other people's projects give their backbone, whichever way they hold it?"""
+"""Checkpoints of other projects give their backbone, in whichever form they hold it."""
 
 import pickle
 import re

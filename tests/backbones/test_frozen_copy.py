@@ -1,4 +1,4 @@
-"""Does a copy give what its stage gave, and does it stay what it is while the stage learns?"""
+"""A copy gives what its stage gave, and does not change while the stage learns."""
 
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""Stages of a backbone: their names, cuts, width and normalisation."""
+
 import pytest
 import torch
 from torch import nn

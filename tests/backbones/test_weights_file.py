@@ -1,4 +1,4 @@
-"""Do weights in a file get to their places, whatever wrote them and whatever their names are?"""
+"""Weights in a file reach their tensors, whatever wrote the file and whatever its names are."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Is the most memory what was really held, and not what was held before?"""
+"""Peak memory is what the process held since it was last asked."""
 
 import gc
 import mmap

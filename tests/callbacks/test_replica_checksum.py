@@ -1,3 +1,5 @@
+"""Checksums of replicas, which differ where a single bit does."""
+
 import pytest
 import torch
 

@@ -1,4 +1,4 @@
-"""What do the command's tests start from?"""
+"""Fixtures of the command's tests."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Is a wrong command line one clear line, and a right one accepted?"""
+"""A wrong command line is one clear line, and a right one is accepted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Does the command tell what it offers, at once?"""
+"""The help names what the command offers, without importing torch."""
 
 import subprocess
 import sys

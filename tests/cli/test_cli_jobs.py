@@ -1,4 +1,4 @@
-"""What does a user see, and what stays on disk, when jobs fail?"""
+"""What a user sees, and what stays on disk, when jobs fail."""
 
 import os
 import subprocess

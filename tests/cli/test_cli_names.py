@@ -1,4 +1,4 @@
-"""Where do runs land, whatever their names are made of?"""
+"""Folders of runs, whatever their names are made of."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Do paths reach the config as the shell gives them?"""
+"""Paths reach the config as the shell gives them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Does a command end quietly where nobody reads what it prints?"""
+"""A command ends quietly where nobody reads its output."""
 
 import os
 import subprocess

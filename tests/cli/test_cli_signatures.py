@@ -1,4 +1,4 @@
-"""Does reading the source tell what importing would tell?"""
+"""Reading the source gives the parameters that importing would give."""
 
 import inspect
 import subprocess

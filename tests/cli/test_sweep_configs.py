@@ -1,4 +1,4 @@
-"""Is each job of a sweep composed once, and is it the config of its own values?"""
+"""Each job of a sweep is composed once, and has the config of its own values."""
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 

@@ -1,4 +1,4 @@
-"""Is every option of conf/ one that works?"""
+"""Every option of conf/ works."""
 
 import json
 from pathlib import Path

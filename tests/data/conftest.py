@@ -1,4 +1,4 @@
-"""Which embedded data do the tests look at?"""
+"""Embedded data sets for the tests of data."""
 
 from collections.abc import Callable
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""Does a crop show the part that was drawn, drawn as torchvision draws?"""
+"""A crop shows the part that was drawn, drawn as torchvision draws."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Are left and right exchanged, in as many images as it says?"""
+"""Left and right are exchanged, in the stated share of images."""
 
 import pytest
 import torch

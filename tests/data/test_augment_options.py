@@ -1,4 +1,4 @@
-"""What holds for every augmentation of conf/augment, and for a chain of them?"""
+"""What holds for every augmentation of conf/augment, and for a chain of them."""
 
 from itertools import chain
 

@@ -1,4 +1,4 @@
-"""Are the operations torchvision's, and is each drawn as often as the others?"""
+"""The operations equal torchvision's, and each is drawn as often as the others."""
 
 from collections import Counter
 from itertools import product

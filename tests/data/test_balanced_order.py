@@ -1,4 +1,4 @@
-"""Does a balanced order give each class its turn, the same on any number of devices and after a resume?"""
+"""A balanced order gives each class its turn, on any number of devices and after a resume."""
 
 from itertools import chain
 

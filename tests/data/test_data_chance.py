@@ -1,4 +1,4 @@
-"""Do an image's random numbers depend on seed, epoch and its position, and on nothing else?"""
+"""An image's random numbers depend on seed, epoch and position alone."""
 
 import numpy as np
 import torch

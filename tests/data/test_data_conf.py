@@ -1,4 +1,4 @@
-"""Does each file of conf/data and conf/augment name exactly what its target wants to be told?"""
+"""Each file of conf/data and conf/augment names exactly what its target takes."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Does a resumed run see the very batches that the uninterrupted one saw?"""
+"""A resumed run sees the very batches of the uninterrupted one."""
 
 from itertools import product
 

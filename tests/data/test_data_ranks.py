@@ -1,4 +1,4 @@
-"""Do two processes under Lightning see each image once, and go on in mid-epoch with the right ones?"""
+"""Two processes under Lightning see each image once, and go on inside of an epoch with the right ones."""
 
 import json
 from itertools import chain

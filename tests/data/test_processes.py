@@ -1,4 +1,4 @@
-"""Does another process make the same data from the same seed?"""
+"""Another process makes the same data from the same seed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Are the images of a table with several labels each those that its rows say, and fairly divided?"""
+"""Images of a table with several labels are those of its rows, and are divided fairly."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Do torchvision's data sets come as its classes hold them, in their official splits?"""
+"""torchvision's data sets come as its classes hold them, in their official splits."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Are the views of a test image those of the papers, and the same each time?"""
+"""Views of a test image are those of the papers, and the same each time."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Is it known, before anything starts, how many processes a job takes and whether it can run on them?"""
+"""The number of a job's processes, and whether it can run on them, is known before anything starts."""
 
 import os
 from functools import cache

@@ -1,4 +1,4 @@
-"""Is a job on several processes one job: one folder, one config, one result?"""
+"""A job on several processes is one job: one folder, one config, one result."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Do the ranks of a job start as one, and end as one?"""
+"""The ranks of a job start as one, and end as one."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Do two processes fill one store, each image once, and train on it as they would on the images?"""
+"""Two processes fill one feature cache, each image once, and train on it as on the images."""
 
 import re
 from pathlib import Path

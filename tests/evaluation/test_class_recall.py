@@ -1,4 +1,4 @@
-"""Are the scores of a class those of scikit-learn, and the calibration those that a hand and torchmetrics compute?"""
+"""Scores of a class equal scikit-learn's; calibration equals a hand computation and torchmetrics."""
 
 import numpy as np
 import pytest

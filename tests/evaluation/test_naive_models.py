@@ -1,4 +1,4 @@
-"""Do the naive models answer as independent computations of them do?"""
+"""Naive models answer as independent computations of them do."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Are the figures of several views those of their mean probabilities, of one label an image and of several?"""
+"""Metrics of several views are those of their mean probabilities."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Is linear CKA what its paper says?"""
+"""Linear CKA equals its paper's."""
 
 import math
 

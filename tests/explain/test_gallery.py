@@ -1,4 +1,4 @@
-"""Is the page of pictures whole, plain HTML that hides nothing from anybody?"""
+"""The page of pictures is whole, plain HTML that everybody can read."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Can a person without a mouse look through the pictures in a real browser?"""
+"""A person without a mouse can look through the pictures in a real browser."""
 
 import numpy as np
 import pytest

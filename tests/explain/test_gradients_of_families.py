@@ -1,4 +1,4 @@
-"""Do the pictures that are gradients do for each family of networks, or say why not?"""
+"""Gradient pictures work for each family of networks, or say why not."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Does a rule answer for every ReLU that there is, and for nothing else?"""
+"""A backward rule holds for every ReLU, and for nothing else."""
 
 import warnings
 

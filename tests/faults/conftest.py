@@ -1,4 +1,4 @@
-"""What do the tests with planted faults share?
+"""Fixtures of the tests with planted faults.
 
 Each case is drawn by its number, so that a failure is found again by its name. FAULTS scales how many there are of
 each kind: 1 takes at most 40 minutes on 2 cores, 0.1 a tenth.

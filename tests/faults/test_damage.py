@@ -1,4 +1,4 @@
-"""What comes of files that were cut or changed where a run reads them again?"""
+"""Files that were cut or changed where a run reads them again."""
 
 import pytest
 

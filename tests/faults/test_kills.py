@@ -1,4 +1,4 @@
-"""Is a run that was killed or stopped at any moment, and went on, the run that nobody disturbed?"""
+"""A run that was killed or stopped at any moment, and went on, equals the undisturbed run."""
 
 import signal
 

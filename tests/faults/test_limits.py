@@ -1,4 +1,4 @@
-"""What does a run do where the disk, a file or shared memory is full, and where it is started twice?"""
+"""Full disks, full shared memory, and two starts of one run."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Is the proxy A-distance the error of a linear classifier on images that it has not seen?"""
+"""The proxy A-distance is the error of a linear classifier on unseen images."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Does a file of features give back what was put in, to us and to others?"""
+"""A file of features gives back what was put in, to headstart and to others."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Are the principal directions those of the definition, with signs that do not change?"""
+"""Principal directions are those of the definition, with stable signs."""
 
 import numpy as np
 import pytest

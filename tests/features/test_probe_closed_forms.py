@@ -1,4 +1,4 @@
-"""Are ridge and logistic regression what scikit-learn finds, and do their laws hold?"""
+"""Ridge and logistic regression equal scikit-learn's, and their laws hold."""
 
 import logging
 

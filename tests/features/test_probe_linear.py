@@ -1,4 +1,4 @@
-"""Is a head of the grid the head that would have been trained alone?"""
+"""A head of the grid equals the head that would have been trained alone."""
 
 import pytest
 import torch

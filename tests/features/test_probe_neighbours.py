@@ -1,4 +1,4 @@
-"""Is k-NN that of scikit-learn, of DINO and of a hand's drawing?"""
+"""k-NN equals scikit-learn's, DINO's and a hand computation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Are neighbours neighbours on the plane, and does nobody's random state move?"""
+"""Neighbours are neighbours on the plane, and no random state moves."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Of which code do stored views depend?"""
+"""The code on which cached views depend."""
 
 from headstart.data.transforms.augmentation import RandomAffine
 from headstart.data.transforms.augmentation_chain import Chain

@@ -1,4 +1,4 @@
-"""What must hold for a backbone of any library: at every cut, and for what is closed?"""
+"""What must hold for a backbone of any library: at every cut, and where it is frozen."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Which run do the tests with planted faults disturb?"""
+"""The run that the tests with planted faults disturb."""
 
 from composed import TINY
 from killed import said

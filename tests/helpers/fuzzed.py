@@ -1,4 +1,4 @@
-"""How many random inputs does a test try, and which?"""
+"""Number and seeds of random inputs of a test."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""How does a test run a command in a process of its own, and kill it at a named point?"""
+"""A command in a process of its own, killed at a named point."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Which images did each training step see? Data whose images are numbers, and a model that notes them.
+"""Data whose images are numbers, and a model that notes which ones each training step sees.
 
 Run as a program, it is one rank of a fit that test_data_ranks.py starts: numbered.py <folder>.
 """

@@ -1,4 +1,4 @@
-"""What breaks a rank while it trains, in tests?"""
+"""A failure in a rank while it trains."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What do two processes do that train one model? Run by test_replicas.py, once a rank; every scenario is a function.
+"""Scenarios of two processes that train one model. Run by test_replicas.py, once a rank; each is a function.
 
 Nothing of headstart's own modules: a plain LightningModule, as anybody's project has it.
 """

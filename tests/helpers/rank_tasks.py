@@ -1,4 +1,4 @@
-"""What do ranks do in tests, instead of training? Nothing here needs torch, or each rank would take seconds."""
+"""Tasks of ranks in place of training. Nothing here needs torch, or each rank would take seconds."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What does a run have that is killed at a named point, in tests?"""
+"""Parts of a run that is killed at a named point."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How does a test see that two folders hold the same run?"""
+"""Whether two folders hold the same run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What do the command's tests run instead of training?"""
+"""Jobs of the command's tests, in place of training."""
 
 from typing import Annotated, Literal
 

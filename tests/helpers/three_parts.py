@@ -1,4 +1,4 @@
-"""What small thing do the tests of optimizers, schedulers and averages train, in three phases?"""
+"""A small model that is trained in three phases, for tests of optimizers, schedulers and averages."""
 
 import pytorch_lightning as pl
 import torch

@@ -1,4 +1,4 @@
-"""Does a run learn from mixed images, from nothing else, and measure what it says?"""
+"""A run learns from mixed images alone, and is measured on unmixed ones."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Is an optimizer step that several batches share the step of one large batch?"""
+"""An optimizer step that several batches share equals the step of one large batch."""
 
 import pytest
 import pytorch_lightning as pl

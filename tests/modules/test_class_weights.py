@@ -1,4 +1,4 @@
-"""Do the classes count in the loss as the formulas say?"""
+"""Classes count in the loss as the formulas say."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Does a run with each optimizer and scheduler of conf/ train, and does what hangs on the classifier reach it?"""
+"""A run with each optimizer and scheduler of conf/ trains."""
 
 import math
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Does what is compiled, or in half precision, train exactly what is open?"""
+"""A compiled model, or one in half precision, trains exactly what is trainable."""
 
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Heads, and the numbers that they begin with."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Are the loss and the figures of each kind of labels those of the formulas and of scikit-learn?"""
+"""Loss and metrics of each kind of labels equal the formulas and scikit-learn."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Does every optimizer of torch move what is open, and nothing of what is closed?"""
+"""Every optimizer of torch moves what is trainable, and nothing that is frozen."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""What rates does every scheduler of torch give under a schedule of three phases, and how is one refused?"""
+"""Rates of every torch scheduler under a schedule of three phases, and how one is refused."""
 
 import functools
 import inspect

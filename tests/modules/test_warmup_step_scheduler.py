@@ -1,4 +1,4 @@
-"""Are the rates of a warm-up with steps those that a person computes?"""
+"""Rates of a warm-up with steps equal a hand computation."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Do two processes measure images of several labels as one does?"""
+"""Two processes measure images with several labels as one does."""
 
 import json
 

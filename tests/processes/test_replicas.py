@@ -1,4 +1,4 @@
-"""Do two processes train one model, under every schedule?"""
+"""Two processes train one model, under every schedule."""
 
 import json
 

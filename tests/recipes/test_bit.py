@@ -1,4 +1,4 @@
-"""Does experiment=bit do what BiT-HyperRule says, and hold it as plain numbers?"""
+"""experiment=bit does what BiT-HyperRule says, and keeps it as plain numbers."""
 
 import csv
 import json

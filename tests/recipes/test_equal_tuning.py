@@ -1,4 +1,4 @@
-"""Does every arm try equally many settings, on val alone, once for all runs, and take the best?"""
+"""Every arm tries equally many settings, on val alone, once for all runs, and takes the best."""
 
 import csv
 import json

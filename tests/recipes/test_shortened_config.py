@@ -1,4 +1,4 @@
-"""Does a config of a share of the run's length shrink all that counts epochs or steps, and nothing else?"""
+"""A config of a share of the run's length shortens what counts epochs or steps, and nothing else."""
 
 import pytest
 from omegaconf import OmegaConf, open_dict

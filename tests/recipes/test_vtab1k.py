@@ -1,4 +1,4 @@
-"""Does experiment=vtab1k choose on 200 images, then learn from all 1,000, and look at test once?"""
+"""experiment=vtab1k chooses on 200 images, then learns from all 1,000, and reads test once."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Are both losses the mean over positives, and are the keys the last ones of each class, by a slower encoder?"""
+"""Both losses are means over positives; the keys are the last ones of each class, by a slower encoder."""
 
 import math
 import os

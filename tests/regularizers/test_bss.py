@@ -1,4 +1,4 @@
-"""Is the term the sum of the smallest squared singular values, and does its gradient shrink them alone?"""
+"""The term is the sum of the smallest squared singular values, and its gradient shrinks them alone."""
 
 import numpy as np
 import pytest

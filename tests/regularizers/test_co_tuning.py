@@ -1,4 +1,4 @@
-"""Is p(source class | target class) what a count says, and does the source's head go on saying it?"""
+"""p(source class | target class) equals a count, and the source's head is kept in the loss."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Is the term the distance of the maps from the source's, each filter at its weight, and 0 where nothing has moved?"""
+"""The term is the distance of the maps from the source's, each filter at its weight."""
 
 import copy
 from pathlib import Path

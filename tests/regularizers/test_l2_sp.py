@@ -1,4 +1,4 @@
-"""Is the term the paper's, over what is open, and does a resumed run pull to the same weights?"""
+"""The term is the paper's, over what is trainable, and a resumed run is pulled to the same weights."""
 
 import pytest
 import torch

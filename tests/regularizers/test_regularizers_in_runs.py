@@ -1,4 +1,4 @@
-"""Does a term that remembers things go on after a stop, on the feature store and on two devices as it would without?"""
+"""A term with a memory goes on after a stop, on cached features and on two devices as without them."""
 
 import json
 from pathlib import Path

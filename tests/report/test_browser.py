@@ -1,4 +1,4 @@
-"""Does a real browser show the report's curves and rows, without a complaint?"""
+"""A real browser shows the report's curves and rows, without a complaint."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Does the report say of each adaptation whether the target gained, and by whose labels it knows?"""
+"""The report says of each adaptation whether the target gained, and by whose labels that is known."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""Do the curves over an ordered axis say what a person computes by hand?"""
+"""Curves over an ordered axis equal a hand computation."""
 
 import json
 from math import sqrt

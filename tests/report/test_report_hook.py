@@ -1,4 +1,4 @@
-"""Does a multirun get its report?"""
+"""A multirun gets its report."""
 
 from collections.abc import Iterator
 from pathlib import Path

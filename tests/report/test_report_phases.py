@@ -1,4 +1,4 @@
-"""Does the report say what each phase took, and does it read results from before that was recorded?"""
+"""The report says what each phase took, and reads results from before that was recorded."""
 
 import json
 from pathlib import Path

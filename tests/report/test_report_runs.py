@@ -1,4 +1,4 @@
-"""Does reading survive what lies on disk?"""
+"""Reading survives what lies on disk."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Do the intervals and the verdicts say what the textbooks say?"""
+"""Intervals and verdicts equal those of textbooks."""
 
 import math
 

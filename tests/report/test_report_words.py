@@ -1,4 +1,4 @@
-"""Are figures written as a person writes them?"""
+"""Numbers are written as a person writes them."""
 
 import math
 

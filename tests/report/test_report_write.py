@@ -1,4 +1,4 @@
-"""Does a study's folder become pages that say what was found?"""
+"""A study's folder becomes pages that say what was found."""
 
 import json
 import subprocess

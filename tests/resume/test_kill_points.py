@@ -1,4 +1,4 @@
-"""Is a run that was killed, wherever, and went on the same run as one that was not?"""
+"""A run that was killed anywhere, and went on, equals one that was not killed."""
 
 import random
 

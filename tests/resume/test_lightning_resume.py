@@ -1,4 +1,4 @@
-"""Does Lightning's own training go on exactly from last.ckpt, whatever it logs, schedules and accumulates?
+"""Lightning's own training goes on exactly from last.ckpt, whatever it logs, schedules and accumulates.
 
 Nothing of headstart's modules: a plain LightningModule, in one process; instead of a kill, an exception.
 """

@@ -1,4 +1,4 @@
-"""Is a finished run that is prolonged the run that was longer from the beginning, and another one by name?"""
+"""A prolonged run equals the run that was longer from the beginning, under another name."""
 
 import json
 import shutil

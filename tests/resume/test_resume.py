@@ -1,4 +1,4 @@
-"""When does a run go on, from what, and what does a user read where it cannot?"""
+"""When a run goes on, from what, and what a user reads where it cannot."""
 
 import json
 import random

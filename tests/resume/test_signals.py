@@ -1,4 +1,4 @@
-"""Is a run that a signal stopped, and that went on, the run that nobody stopped?"""
+"""A run that a signal stopped, and that went on, equals the run that nobody stopped."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Do the scores of a model on a target without labels say what their equations say?"""
+"""Scores of a model on an unlabelled target equal their equations."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""Does a run choose its best checkpoint without a label of the target, and who may see the oracle?"""
+"""A run chooses its best checkpoint without a target label; who may see the oracle."""
 
 import csv
 

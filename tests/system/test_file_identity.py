@@ -1,4 +1,4 @@
-"""Is what a process remembers of a file what the file holds?"""
+"""What a process remembers of a file is what the file holds."""
 
 import hashlib
 import os

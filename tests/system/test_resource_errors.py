@@ -1,4 +1,4 @@
-"""What does a user read where memory, shared memory or files run out?"""
+"""What a user reads where memory, shared memory or files run out."""
 
 import errno
 

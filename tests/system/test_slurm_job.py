@@ -1,4 +1,4 @@
-"""Which SLURM job does a process belong to, and what does requeueing it say?"""
+"""The SLURM job of a process, and what requeueing it says."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Does a run with LoRA or adapters train them and the head alone, and is its model the same wherever it is rebuilt?"""
+"""A run with LoRA or adapters trains them and the head alone, and its model is the same wherever it is rebuilt."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Is what is said of a backbone's stages what they are?"""
+"""The description of a backbone's stages is true."""
 
 from hydra import compose, initialize_config_dir
 from torch import nn

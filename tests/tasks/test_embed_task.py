@@ -1,4 +1,4 @@
-"""Are the features in the files those of the model, each in the row of its image?"""
+"""Features in the files are the model's, each in the row of its image."""
 
 import json
 import shutil

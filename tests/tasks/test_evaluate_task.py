@@ -1,4 +1,4 @@
-"""Is what task=evaluate says of a run's model true, whatever order the classes of the data are in?"""
+"""task=evaluate is right about a run's model, in whatever order the classes of the data are."""
 
 import json
 import shutil

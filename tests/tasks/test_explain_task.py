@@ -1,4 +1,4 @@
-"""Does task=explain draw the model and the images that were asked for, and say plainly what it cannot?"""
+"""task=explain draws the model and the images that were asked for, and says plainly what it cannot draw."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Does an exported file give what the run's model gives, to whoever has no headstart?"""
+"""An exported file gives what the run's model gives, without headstart."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Is each representation judged by the same classifier, chosen on val and measured on test?"""
+"""Each representation is judged by the same classifier, chosen on val and measured on test."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What does a user find after headstart has run?"""
+"""What a user finds after headstart has run."""
 
 import csv
 import json

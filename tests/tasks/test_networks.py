@@ -1,4 +1,4 @@
-"""Has each network of Yosinski et al. 2014 the weights, the frozen stages and the images that it should have?"""
+"""Each network of Yosinski et al. 2014 has the weights, the frozen stages and the images that it should have."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Is what is predicted of a file what the run's model says of that image?"""
+"""A file's prediction is what the run's model says of that image."""
 
 import csv
 import json

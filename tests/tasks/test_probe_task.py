@@ -1,4 +1,4 @@
-"""What does a user find after a probe?"""
+"""What a user finds after a probe."""
 
 import json
 from pathlib import Path

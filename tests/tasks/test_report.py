@@ -1,4 +1,4 @@
-"""Does `task=report` print the verdict of a folder?"""
+"""`task=report` prints the verdict of a folder."""
 
 import inspect
 import json

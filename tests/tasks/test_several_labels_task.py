@@ -1,4 +1,4 @@
-"""Do the commands work on images with several labels each, and say what is true of them?"""
+"""The commands work on images with several labels each."""
 
 import csv
 import json

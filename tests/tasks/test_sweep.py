@@ -1,4 +1,4 @@
-"""Is a further job of a sweep the run that it would be alone, without doing again what the first one did?"""
+"""A further job of a sweep equals the run that it would be alone, without repeating the first one's work."""
 
 import json
 from pathlib import Path

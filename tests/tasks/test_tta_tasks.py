@@ -1,4 +1,4 @@
-"""Do evaluate and predict say what the mean over views of each image is?"""
+"""evaluate and predict give the mean over views of each image."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Does a run start from the weights in a file, and say which they were?"""
+"""A run starts from the weights in a file, and says which they were."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Does a run start from the weights that the backbone's library has?"""
+"""A run starts from the weights that the backbone's library has."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which adapters are open when, and how much of a model learns?"""
+"""When adapters are trainable, and how much of a model learns."""
 
 import pytest
 from torch import nn

@@ -1,4 +1,4 @@
-"""Do the lines in the README work as they stand, in a project that has nothing of headstart's?"""
+"""The code of the documentation works as it stands, in a project that has nothing of headstart's."""
 
 import re
 import subprocess

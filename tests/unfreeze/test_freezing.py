@@ -1,3 +1,5 @@
+"""A frozen part changes in nothing: no weight, no statistic."""
+
 import pytest
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""Parameter groups of an optimizer: which parameters, at which rate."""
+
 import pytest
 import torch
 from torch import nn

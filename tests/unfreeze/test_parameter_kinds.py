@@ -1,4 +1,4 @@
-"""Are biases and norms found in any backbone, and does nothing else move where they alone learn?"""
+"""Biases and norms are found in any backbone, and nothing else moves where they alone learn."""
 
 import pytest
 import torch

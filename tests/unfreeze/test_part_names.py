@@ -1,3 +1,5 @@
+"""Names of parts of a model, and what they mean."""
+
 import pytest
 from torch import nn
 

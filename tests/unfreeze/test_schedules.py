@@ -1,3 +1,5 @@
+"""Schedules give the phases that their papers or their settings say."""
+
 import pytest
 
 from headstart.types import UserError

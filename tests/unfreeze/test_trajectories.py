@@ -1,4 +1,4 @@
-"""Does a run open what the plan says, when it says so, and at the rates that it says?"""
+"""A run trains what the plan says, when it says so, and at the rates that it says."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""Is what a plan says of a run true, and is the model as before?"""
+"""What a plan says of a run is true, and the model is as before."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Is an adapter a bottleneck with a skip connection behind its layer, and the model at first as it was?"""
+"""An adapter is a bottleneck with a skip connection behind its layer, and leaves the model unchanged at first."""
 
 import copy
 

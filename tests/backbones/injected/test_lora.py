@@ -1,4 +1,4 @@
-"""Is an update of low rank what the paper says, in each kind of layer, and does nothing else of the model change?"""
+"""A low-rank update equals the paper's in each kind of layer, and nothing else of the model changes."""
 
 import copy
 

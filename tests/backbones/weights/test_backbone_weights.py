@@ -1,3 +1,5 @@
+"""Loading of weights into a backbone, whole or in its first stages."""
+
 import pytest
 import torch
 

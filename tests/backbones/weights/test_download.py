@@ -1,4 +1,4 @@
-"""Does the file of an address come whole, once, and under a name that no other file has?"""
+"""A downloaded file is whole, fetched once, and has a name that no other file has."""
 
 import hashlib
 import multiprocessing

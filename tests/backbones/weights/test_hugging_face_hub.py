@@ -1,4 +1,4 @@
-"""Is a file of the Hugging Face Hub found, had once, and taken from the cache without network?
+"""A file of the Hugging Face Hub is found, downloaded once, and read from the cache without a network.
 
 A server on this machine answers as the hub does.
 """

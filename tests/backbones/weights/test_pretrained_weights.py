@@ -1,4 +1,4 @@
-"""Are pretrained weights the library's own, whatever their file calls them?"""
+"""Pretrained weights equal the library's own, whatever their file calls them."""
 
 import re
 from pathlib import Path

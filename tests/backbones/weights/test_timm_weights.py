@@ -1,4 +1,4 @@
-"""Are timm's pretrained weights its own, for whatever size and channels, and had from where they are?"""
+"""timm's pretrained weights equal its own, at any size and number of channels, from wherever they lie."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Are the pixels those that the weights' metadata say?"""
+"""The preprocessing of torchvision's weights is what their metadata say."""
 
 import pytest
 import torch

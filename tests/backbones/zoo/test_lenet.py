@@ -1,4 +1,4 @@
-"""Is LeNet the network of the papers?"""
+"""LeNet is the network of the papers."""
 
 import pytest
 import torch

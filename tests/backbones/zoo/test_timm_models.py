@@ -1,4 +1,4 @@
-"""Is each of timm's models the chain of its stages, at every cut, and closed where it is closed?"""
+"""Each timm model is the chain of its stages, at every cut, and is frozen where it should be."""
 
 import copy
 import sys

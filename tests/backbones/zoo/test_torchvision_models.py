@@ -1,4 +1,4 @@
-"""Is each of torchvision's models the chain of its stages, at every cut, and closed where it is closed?"""
+"""Each torchvision model is the chain of its stages, at every cut, and is frozen where it should be."""
 
 from collections import OrderedDict
 

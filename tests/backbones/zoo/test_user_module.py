@@ -1,4 +1,4 @@
-"""Is a network of one's own, cut where one says, still the network?"""
+"""A user's network, cut where the user says, computes what it did."""
 
 from functools import partial
 

@@ -1,3 +1,5 @@
+"""Best and last checkpoints of a run: when they are written, and which evaluation is best."""
+
 from pathlib import Path
 from types import SimpleNamespace
 

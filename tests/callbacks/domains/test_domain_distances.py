@@ -1,4 +1,4 @@
-"""Do domains/mmd and domains/a_distance say how far two clouds lie apart?"""
+"""domains/mmd and domains/a_distance are the distances of two clouds of features."""
 
 import math
 

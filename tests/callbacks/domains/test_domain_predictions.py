@@ -1,4 +1,4 @@
-"""Is what listeners are told of two domains what the model makes of their images?"""
+"""Listeners get the model's predictions for the images of both domains."""
 
 import numpy as np
 import pytest

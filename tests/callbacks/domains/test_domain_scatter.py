@@ -1,4 +1,4 @@
-"""Do the pictures of two domains show their images, before and after, and change nothing of the run?"""
+"""Pictures of two domains show their images before and after, and change nothing of the run."""
 
 import numpy as np
 import pytest

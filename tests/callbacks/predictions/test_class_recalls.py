@@ -1,4 +1,4 @@
-"""Is a class's recall the share of its test images that are recognised?"""
+"""A class's recall is the share of its test images that are recognised."""
 
 import torch
 

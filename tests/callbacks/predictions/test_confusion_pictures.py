@@ -1,3 +1,5 @@
+"""Pictures of the confusion matrix and of wrong predictions."""
+
 import numpy as np
 import torch
 

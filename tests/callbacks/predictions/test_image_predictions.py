@@ -1,4 +1,4 @@
-"""Do the kept answers say what the figures say, of which images, and only where they may be kept?"""
+"""Stored predictions agree with the logged metrics, and are stored only where they may be."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Are pictures drawn while a run goes on, and is the run the same with and without them?"""
+"""Pictures are drawn while a run goes on, and the run is the same without them."""
 
 import random
 import shutil

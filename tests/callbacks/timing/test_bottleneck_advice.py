@@ -1,4 +1,4 @@
-"""Is what a run says of its pace what its seconds say?"""
+"""The advice on a run's pace follows from its seconds."""
 
 import pytest
 

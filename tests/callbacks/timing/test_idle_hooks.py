@@ -1,4 +1,4 @@
-"""Is only what does nothing no longer called?"""
+"""Only hooks that do nothing are left out."""
 
 import pytorch_lightning as pl
 from pytorch_lightning import Callback

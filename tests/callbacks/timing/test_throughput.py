@@ -1,4 +1,4 @@
-"""Does each phase's account hold what was done in it, by a clock that only the test moves?"""
+"""Each phase's account holds what was done in it, by a clock that only the test moves."""
 
 import time
 from types import SimpleNamespace

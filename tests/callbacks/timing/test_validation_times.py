@@ -1,4 +1,4 @@
-"""Is the summed learning rate that of the steps which the optimizer has taken?"""
+"""The summed learning rate is that of the optimizer's steps."""
 
 import math
 

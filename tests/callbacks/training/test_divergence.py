@@ -1,4 +1,4 @@
-"""Does a run end at the first number that is not finite, whatever it was, whenever, and on whichever rank?"""
+"""A run ends at the first number that is not finite: any number, at any time, on any rank."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Is an average what a person computes, does it begin when its part opens, and is it what is measured and kept?"""
+"""Averaged weights equal a hand computation, begin when their part becomes trainable, and are what is measured."""
 
 import pytest
 import pytorch_lightning as pl

@@ -1,4 +1,4 @@
-"""Is the model that a run ends with measured, whatever ends it and however seldom it validates?"""
+"""The final model is validated, whatever ends the run and however seldom it validates."""
 
 import csv
 

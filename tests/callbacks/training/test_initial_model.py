@@ -1,4 +1,4 @@
-"""Is the model before its first step measured whatever its weights are made of, and only where it is asked for?"""
+"""The model before its first step is measured, and only where it is asked for."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Does the process keep what it frees where it should, and does it give it back?"""
+"""The process reuses freed memory where it should, and gives it back."""
 
 import os
 import subprocess

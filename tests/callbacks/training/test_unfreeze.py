@@ -1,4 +1,4 @@
-"""Does the callback do in a plain Lightning run what its schedule says, after a resume too?"""
+"""The callback does in a plain Lightning run what its schedule says, after a resume too."""
 
 import pytest
 import pytorch_lightning as pl

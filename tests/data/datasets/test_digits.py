@@ -1,4 +1,4 @@
-"""Are the handwritten digits divided fairly, and the same way each time?"""
+"""Handwritten digits are divided fairly, and the same way each time."""
 
 import numpy as np
 import pytest

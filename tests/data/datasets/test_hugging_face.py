@@ -1,4 +1,4 @@
-"""Are the images of a data set of Hugging Face those of its rows?"""
+"""Images of a Hugging Face data set are those of its rows."""
 
 import json
 import pickle

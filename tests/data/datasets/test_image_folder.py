@@ -1,4 +1,4 @@
-"""Does a folder of class folders become splits whose images are what the files show?"""
+"""A folder of class folders becomes splits whose images are those of the files."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Are the images of a table those that its rows say?"""
+"""Images of a table are those that its rows name."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""Do a data module's loaders give each image once, in an order that only seed and epoch decide?"""
+"""A data module's loaders give each image once, in an order of seed and epoch alone."""
 
 from itertools import chain
 from types import SimpleNamespace

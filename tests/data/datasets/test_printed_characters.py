@@ -1,4 +1,4 @@
-"""Do printed characters look like themselves, and are the fonts of val and test held out?"""
+"""Printed characters look as they should, and the fonts of val and test are held out."""
 
 from itertools import combinations
 

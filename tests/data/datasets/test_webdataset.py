@@ -1,4 +1,4 @@
-"""Does a stream of shards give each image where, when and as often as it says?"""
+"""A stream of shards gives each image where, when and as often as it should."""
 
 import json
 import os

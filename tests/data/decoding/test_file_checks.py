@@ -1,4 +1,4 @@
-"""Does the summary of image files say what they hold, without decoding them?"""
+"""The summary of image files holds what the files hold, without decoding them."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Do stored images become exactly the numbers that a backbone expects?"""
+"""Stored images become exactly the numbers that a backbone expects."""
 
 import pytest
 import torch

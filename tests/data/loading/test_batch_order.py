@@ -1,4 +1,4 @@
-"""Is the training order a function of seed and epoch, and do all devices together go through it once?"""
+"""The training order is a function of seed and epoch, and all devices together go through it once."""
 
 from itertools import chain, product
 

@@ -1,4 +1,4 @@
-"""Does a kept image come back as it was, in other processes too, and is none kept that has no room?"""
+"""A cached image comes back unchanged, in other processes too, and none is cached without room."""
 
 import multiprocessing
 import pickle

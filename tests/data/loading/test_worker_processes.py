@@ -1,4 +1,4 @@
-"""Are there as many worker processes as pay off?"""
+"""The number of worker processes is the one that pays off."""
 
 import os
 

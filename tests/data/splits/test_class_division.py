@@ -1,4 +1,4 @@
-"""Are the images of a class divided fairly, and the same way each time?"""
+"""Images of a class are divided fairly, and the same way each time."""
 
 import pytest
 

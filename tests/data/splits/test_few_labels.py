@@ -1,4 +1,4 @@
-"""Do exactly so many target images of a class come with their labels, and all others without?"""
+"""Exactly so many target images of a class come with their labels, and all others without."""
 
 from itertools import chain
 

@@ -1,4 +1,4 @@
-"""Are a target's labels out of reach, and is a run about two domains tested on the right images and labels?"""
+"""A target's labels are out of reach, and a run on two domains is tested on the right images and labels."""
 
 import pickle
 

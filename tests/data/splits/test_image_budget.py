@@ -1,4 +1,4 @@
-"""Are so many images drawn by chance alone, each in one place, and each still itself?"""
+"""Images are drawn at random, each in one split, and each unchanged."""
 
 from pathlib import Path
 

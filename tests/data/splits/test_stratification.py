@@ -1,4 +1,4 @@
-"""Does every part of images with several labels have its share of each?"""
+"""Every part of images with several labels has its share of each label."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Does an augmentation move an image as far as it says, and by that image's own chance alone?"""
+"""An augmentation moves an image as far as it should, by that image's own random numbers alone."""
 
 from itertools import chain
 

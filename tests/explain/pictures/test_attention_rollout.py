@@ -1,4 +1,4 @@
-"""Is what attention carried what the blocks' own weights say?"""
+"""Attention rollout follows from the blocks' own weights."""
 
 import pytest
 import torch

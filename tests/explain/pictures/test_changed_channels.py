@@ -1,4 +1,4 @@
-"""Does the same unit of the same image stand before and after, and is it the one that changed most?"""
+"""The picture shows the same unit of the same image before and after, and the unit that changed most."""
 
 import copy
 

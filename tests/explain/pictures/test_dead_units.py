@@ -1,4 +1,4 @@
-"""Are the units that never answer, and those that are always at their bound, the ones that were planted?"""
+"""The units that never answer, and those always at their bound, are the planted ones."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Is a projection the way back through switches, ReLUs and transposed filters?"""
+"""A projection is the way back through switches, ReLUs and transposed filters."""
 
 import copy
 

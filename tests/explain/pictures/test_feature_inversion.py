@@ -1,4 +1,4 @@
-"""Does an image come back from its features, as far as these tell?"""
+"""An image comes back from its features, as far as they determine it."""
 
 import pytest
 import torch

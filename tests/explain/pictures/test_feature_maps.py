@@ -1,4 +1,4 @@
-"""Are the maps those of the stage, the strongest first?"""
+"""The maps are those of the stage, the strongest first."""
 
 import pytest
 import torch

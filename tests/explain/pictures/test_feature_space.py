@@ -1,4 +1,4 @@
-"""Do points lie where PCA has them, in the colour of their class, the explained ones marked?"""
+"""Points lie where PCA has them, in the colour of their class."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Do the filters on the sheet stand as they multiply the image?"""
+"""The filters on the sheet stand as they multiply the image."""
 
 import torch
 

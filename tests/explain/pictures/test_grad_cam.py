@@ -1,4 +1,4 @@
-"""Are class activation maps those of the papers, of the stage that says something?"""
+"""Class activation maps equal those of the papers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Does only a positive signal pass, and only through units that are on?"""
+"""Only a positive signal passes, and only through active units."""
 
 import copy
 

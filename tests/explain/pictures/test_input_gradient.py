@@ -1,4 +1,4 @@
-"""Is a gradient that of the class that the caption names?"""
+"""A gradient is that of the class that the caption names."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Do the pixels add up to what the logit gained?"""
+"""The pixels add up to what the logit gained."""
 
 import pytest
 import torch

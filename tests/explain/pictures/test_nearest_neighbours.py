@@ -1,4 +1,4 @@
-"""Are the neighbours of an image those with the largest cosine, and none of them itself?"""
+"""The neighbours of an image are those with the largest cosine, without itself."""
 
 import dataclasses
 

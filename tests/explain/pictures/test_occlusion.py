@@ -1,4 +1,4 @@
-"""Do the maps of occlusion say what hiding a square does, at the place where it was?"""
+"""Occlusion maps show the effect of hiding a square, at its place."""
 
 import math
 

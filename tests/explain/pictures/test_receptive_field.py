@@ -1,4 +1,4 @@
-"""Is the receptive field the one that kernels, strides, paddings and dilations give?"""
+"""The receptive field follows from kernels, strides, paddings and dilations."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Is it the mean of gradients, and drawn without a trace?"""
+"""SmoothGrad is the mean of gradients, and leaves no trace."""
 
 import pytest
 import torch

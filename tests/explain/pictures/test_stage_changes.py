@@ -1,4 +1,4 @@
-"""Is it told how far training moved each stage, and that a frozen one did not move?"""
+"""The picture shows how far training moved each stage; a frozen one did not move."""
 
 import copy
 import math

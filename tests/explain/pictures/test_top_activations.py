@@ -1,4 +1,4 @@
-"""Are the strongest places found, whatever the batches, and is what the unit saw cut out of the image?"""
+"""The strongest places are found, whatever the batches, and what the unit saw is cut out of the image."""
 
 import pytest
 import torch

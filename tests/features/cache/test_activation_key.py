@@ -1,4 +1,4 @@
-"""What is asked again of stages that this process knows, and what is not?"""
+"""Keys of activations: what is computed again for known stages, and what is not."""
 
 from contextlib import nullcontext
 

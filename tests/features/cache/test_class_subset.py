@@ -1,4 +1,4 @@
-"""Does a part of a split hold images of each class, the classes as equal as can be, and always the same ones?"""
+"""A part of a split holds images of each class, as equal in number as can be, and always the same ones."""
 
 import numpy as np
 import pytest

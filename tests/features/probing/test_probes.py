@@ -1,4 +1,4 @@
-"""Which heads are chosen, and what do their pictures show?"""
+"""The heads that are chosen, and what their pictures show."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What is a sweeper that chooses the next job by the last one's value? Hydra takes sweepers from this package alone."""
+"""A sweeper that chooses the next job by the last one's value. Hydra takes sweepers from this package alone."""
 
 import json
 import os

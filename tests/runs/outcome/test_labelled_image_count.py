@@ -1,4 +1,4 @@
-"""How many labelled images of the target does a run read?"""
+"""The number of labelled target images that a run reads."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Is what a sweeper gets the level of the curve that was asked for?"""
+"""A sweeper gets the level of the curve that was asked for."""
 
 import math
 

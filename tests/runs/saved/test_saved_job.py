@@ -1,4 +1,4 @@
-"""Is a job's config, read again from its folder, the one that it had?"""
+"""A job's config, read again from its folder, is the one that it had."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Is a run what its mode says, is it measured from step 0, and is it the same again?"""
+"""A run is what its mode says, is measured from step 0, and is reproducible."""
 
 import csv
 import json

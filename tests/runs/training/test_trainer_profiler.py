@@ -1,4 +1,4 @@
-"""Does trainer.profiler leave what it found in the run's folder, and nothing elsewhere?"""
+"""trainer.profiler writes into the run's folder, and nowhere else."""
 
 import json
 import logging

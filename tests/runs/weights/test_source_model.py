@@ -1,4 +1,4 @@
-"""Is the source model developed once, found again, and worth reusing?"""
+"""The source model is developed once, found again, and worth reusing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Is what comes from the source closed, and all above it open?"""
+"""What comes from the source is frozen, and all above it is trainable."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Do all phases of a schedule happen in a run of a share of its length, at the same shares of it?"""
+"""All phases of a schedule happen in a shorter run, at the same shares of it."""
 
 import math
 

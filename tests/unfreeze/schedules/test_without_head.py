@@ -1,4 +1,4 @@
-"""Does a schedule without its head open what it did, but for the head?"""
+"""A schedule without its head trains what it did, but for the head."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Is what is mixed a function of seed, epoch and batch, and of nothing else?"""
+"""What is mixed is a function of seed, epoch and batch alone."""
 
 import pytest
 import torch

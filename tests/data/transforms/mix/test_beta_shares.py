@@ -1,4 +1,4 @@
-"""Are shares drawn from the Beta distribution?"""
+"""Shares are drawn from the Beta distribution."""
 
 import numpy as np
 import pytest

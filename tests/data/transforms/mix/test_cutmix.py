@@ -1,4 +1,4 @@
-"""Are the label's shares in CutMix those of the pixels, exactly, and is the box where the paper puts it?"""
+"""CutMix's label shares are those of the pixels, and its box lies where the paper puts it."""
 
 import numpy as np
 import pytest

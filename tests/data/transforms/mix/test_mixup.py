@@ -1,4 +1,4 @@
-"""Is each image of MixUp, and its label, the same mean of two?"""
+"""Each image of MixUp, and its label, is the same mean of two."""
 
 import pytest
 import torch
