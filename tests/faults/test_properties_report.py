@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from fuzzed import thorough
 from headstart.report.curves.level_passage import first_passage, isotonic, sooner
-from headstart.report.curves.slope import Curve, slope
+from headstart.report.curves.slope import TimedCurve, slope
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval, crossed_parts
 from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.jackknife import pseudo_from
@@ -255,10 +255,12 @@ def test_an_arm_is_as_soon_as_itself(two):
 @given(arms(), scales, figures, chances, st.floats(0, 50))
 @thorough(300)
 def test_the_slope_has_no_unit_and_no_beginning_of_time_and_turns_round_with_the_arms(two, unit, shift, chance, later):
-    made = [[Curve(time=time, level=level) for time, level in arm] for arm in two]
+    made = [[TimedCurve(time=time, level=level) for time, level in arm] for arm in two]
     one = slope(*made, images=None, share=False)
     order = chance.sample(range(len(made[0])), len(made[0]))
-    moved = [[Curve(time=unit * arm[at].time + later, level=arm[at].level + shift) for at in order] for arm in made]
+    moved = [
+        [TimedCurve(time=unit * arm[at].time + later, level=arm[at].level + shift) for at in order] for arm in made
+    ]
     other = slope(*moved, images=None, share=False)
     assert (other.why == "") == (one.why == "")
     assert other.difference.mean == pytest.approx(one.difference.mean, abs=1e-4, nan_ok=True)

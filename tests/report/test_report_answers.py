@@ -8,10 +8,11 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MultilabelAveragePrecision
 
-from headstart.report.analysis.stored_predictions import Answers, answers_in
+from headstart.report.analysis.stored_predictions import StoredPredictions, answers_in
 from headstart.report.analysis.study_analysis import Question
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
+from planted_studies import write_answers
 
 
 def one_label(images=120, classes=5, evaluations=3):
@@ -21,7 +22,7 @@ def one_label(images=120, classes=5, evaluations=3):
         rng.random((evaluations, images)) < 0.6, label, rng.integers(0, classes, (evaluations, images))
     )
     loss = rng.random((evaluations, images))
-    return Answers(np.arange(images).astype(np.uint64), label, np.arange(evaluations), predicted, loss, None)
+    return StoredPredictions(np.arange(images).astype(np.uint64), label, np.arange(evaluations), predicted, loss, None)
 
 
 def test_figures_of_one_label_are_those_of_torchmetrics():
@@ -45,7 +46,7 @@ def test_mean_average_precision_is_that_of_torchmetrics_ties_too():
     rng = np.random.default_rng(1)
     label = (rng.random((80, 4)) < 0.3).astype(np.int64)
     logits = np.round(rng.normal(size=(2, 80, 4)) + label, 1)
-    rows = Answers(np.arange(80).astype(np.uint64), label, np.arange(2), None, None, logits).rows("map")
+    rows = StoredPredictions(np.arange(80).astype(np.uint64), label, np.arange(2), None, None, logits).rows("map")
     assert rows is not None
     for said, value in zip(logits, rows.value, strict=True):
         metric = MultilabelAveragePrecision(4, average="macro", thresholds=None)
@@ -60,7 +61,7 @@ def test_pseudo_values_of_a_figure_have_the_spread_of_its_error():
     for _ in range(200):
         label = rng.integers(0, 4, 400)
         said = np.where(rng.random(400) < 0.7, label, rng.integers(0, 4, 400))[None]
-        rows = Answers(np.arange(400).astype(np.uint64), label, np.zeros(1), said, None, None).rows("f1")
+        rows = StoredPredictions(np.arange(400).astype(np.uint64), label, np.zeros(1), said, None, None).rows("f1")
         drawn.append(rows.value.mean())
         errors.append(rows.value.std(ddof=1) / np.sqrt(rows.value.shape[1]))
     assert np.mean(errors) == pytest.approx(np.std(drawn), rel=0.15)
@@ -78,8 +79,6 @@ def test_what_is_no_file_of_answers_counts_as_none(tmp_path: Path):
 
 @pytest.fixture
 def save_answers(save_run):
-    from conftest import write_answers
-
     def write(study: Path, seed: int, control: bool, right, *, image=None, seen=None, **more):
         """A run whose curve is what its images say, (E, N)."""
         listed = ["mode=fine_tuning", f"control={str(control).lower()}", f"seed={seed}"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headstart.report.analysis.arms import arms_of, groups_of, setting_of
-from headstart.report.analysis.finished_runs import Found
+from headstart.report.analysis.finished_runs import RunsBelow
 from headstart.report.analysis.study_comparison import study_of
 
 
@@ -35,7 +35,7 @@ def sweep(make_run, modes, shots, seeds=(0, 1)):
 
 def test_each_setting_is_compared_with_its_own_scratch(make_run):
     runs = sweep(make_run, ("scratch", "gradual"), (20, 5))
-    study = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy")
+    study = study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy")
     assert [s.setting for s in study.sections] == [("target.shots=5",), ("target.shots=20",)]
     for section in study.sections:
         assert [c.seeds for c in section.comparisons] == [(0, 1), (0, 1)], "both questions"
@@ -53,7 +53,7 @@ def test_the_baseline_is_the_one_that_differs_in_the_fewest_settings(make_run):
 
 def test_arms_without_a_baseline_are_shown_with_a_hint(make_run):
     runs = [make_run("gradual", s, [0.1, 0.5, 0.6, 0.7, 0.8]) for s in range(2)]
-    section = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
+    section = study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
     assert section.baseline is None
     assert section.comparisons == ()
     assert [a.label for a in section.arms] == ["gradual"]
@@ -62,7 +62,7 @@ def test_arms_without_a_baseline_are_shown_with_a_hint(make_run):
 
 def test_seeds_of_one_arm_alone_are_left_out_and_said_so(make_run):
     runs = [make_run(m, s, [0.1, 0.5, 0.6, 0.7, 0.8]) for m, n in (("scratch", 3), ("gradual", 4)) for s in range(n)]
-    section = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
+    section = study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
     assert section.comparisons[0].seeds == (0, 1, 2)
     assert [one.seed for one in section.comparisons[0].dropped] == [3]
     assert "seed 3 left out" in section.hints[0]
@@ -94,7 +94,7 @@ def test_the_best_arm_is_decided_only_if_all_were_tuned_and_it_beats_every_other
             for m in levels
             for s, d in enumerate(wobble if m != "gradual" or not other else (-2 * w for w in wobble))
         ]
-        found = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0].best
+        found = study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0].best
         assert found is not None
         return found
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.swept_keys import Level, Placed, axes_of
-from headstart.report.rendering.axis_chart import MARGIN, legible, places_of
+from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
+from headstart.report.rendering.charts.axis_chart import MARGIN, legible, positions_of
 from headstart.report.report_files import write_report
 from headstart.report.statistics.repeated_looks import cumulative_share
 from headstart.report.statistics.seed_intervals import Interval
@@ -137,8 +137,8 @@ def test_page_markdown_and_terminal_have_the_figures_of_the_axis(tmp_path, save_
 
 
 def placed(values, key="weights.reset_from", label="AnB", is_baseline=False):
-    level = {"val/accuracy": Level(Interval(0.5, 0.4, 0.6, 3, 0.1, False))}
-    return [Placed(label, frozenset({f"{key}={value}"}), is_baseline, level) for value in values]
+    level = {"val/accuracy": ReachedLevel(Interval(0.5, 0.4, 0.6, 3, 0.1, False))}
+    return [PlacedArm(label, frozenset({f"{key}={value}"}), is_baseline, level) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_what_is_no_number_has_no_place_and_the_others_keep_their_order():
 
 
 def test_lines_differ_in_all_else_and_say_so():
-    level = {"val/accuracy": Level(Interval(0.5, 0.4, 0.6, 3, 0.1, False))}
+    level = {"val/accuracy": ReachedLevel(Interval(0.5, 0.4, 0.6, 3, 0.1, False))}
     arms = [
-        Placed("AnB", frozenset({f"weights.reset_from={n}", f"target.shots={shots}", "x=1"}), False, level)
+        PlacedArm("AnB", frozenset({f"weights.reset_from={n}", f"target.shots={shots}", "x=1"}), False, level)
         for n in (1, 2, 3)
         for shots in (5, 10)
     ]
@@ -183,12 +183,12 @@ def test_each_line_is_compared_with_the_baseline_of_its_own_setting(tmp_path, sa
 
 
 def test_places_are_even_or_by_ratio():
-    even, ratio = places_of([1, 2, 3]), places_of([1, 10, 100])
+    even, ratio = positions_of([1, 2, 3]), positions_of([1, 10, 100])
     for place in (even(1), ratio(1)):
         assert place == pytest.approx(MARGIN)
     assert (even(2), ratio(10)) == pytest.approx((50, 50))
     assert (even(3), ratio(100)) == pytest.approx((100 - MARGIN, 100 - MARGIN))
-    assert places_of([0, 50, 100])(50) == pytest.approx(50), "0 has no logarithm"
+    assert positions_of([0, 50, 100])(50) == pytest.approx(50), "0 has no logarithm"
 
 
 def test_marks_that_would_stand_on_each_other_are_left_out():

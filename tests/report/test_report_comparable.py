@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headstart.report.analysis.arms import arms_of, control_of, differences_of
-from headstart.report.analysis.finished_runs import Found
+from headstart.report.analysis.finished_runs import RunsBelow
 from headstart.report.analysis.run_measures import measured
 from headstart.report.analysis.study_analysis import Question
 from headstart.report.analysis.study_comparison import study_of
@@ -17,7 +17,7 @@ LEVELS = [0.1, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7]
 
 
 def study(runs, **more):
-    return study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy", **more)
+    return study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy", **more)
 
 
 def arm(make_run, mode, *overrides, seeds=(0, 1, 2), levels=LEVELS, **more):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headstart.report.analysis import run_measures
-from headstart.report.analysis.finished_runs import Found
+from headstart.report.analysis.finished_runs import RunsBelow
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.curves import learning_curve
 
@@ -78,7 +78,7 @@ def test_report_recovers_planted_start_speed_and_level_at_the_end(make_run, curv
     plan = {"fine_tuning": (0.7, 0.95, 0.75), "control": (0.3, 0.95, 0.5)}
     named = {"fine_tuning": ["mode=fine_tuning"], "control": ["mode=fine_tuning", "control=true"]}
     runs = [make_run("fine_tuning", s, curve(*p), [*named[a], f"seed={s}"]) for a, p in plan.items() for s in range(5)]
-    found = study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
+    found = study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy").sections[0]
     (comparison,) = found.comparisons
     differences = comparison.differences
     assert differences["start"].mean == pytest.approx(0.4, abs=1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.statistics.crossed_intervals import Parts, parts_over_seeds
+from headstart.report.statistics.crossed_intervals import VarianceComponents, parts_over_seeds
 from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.power import images_needed, power_of, seeds_needed
 from headstart.report.statistics.repeated_looks import Look, cumulative_share, level_of
@@ -125,7 +125,7 @@ def test_a_fixed_study_has_one_look_with_all_of_alpha():
 
 def test_power_over_seeds_matches_simulation():
     rng = np.random.default_rng(2)
-    parts = Parts(0.012**2, 0.0, 0.0, math.inf, 0.0, 5)
+    parts = VarianceComponents(0.012**2, 0.0, 0.0, math.inf, 0.0, 5)
     p = stats.ttest_1samp(rng.normal(0.02, 0.012, (20_000, 5)), 0, axis=1).pvalue
     assert power_of(parts, 0.02, 0.05, seeds=5) == pytest.approx(np.mean(p < 0.05), abs=0.01)
 
@@ -139,14 +139,16 @@ def test_seeds_needed_are_the_least_that_suffice():
 
 
 def test_no_number_of_seeds_outweighs_the_images_that_they_share():
-    parts = Parts(seed=1e-6, image=0.04, residual=0.02, images=100, shared=1.0, seeds=5)
+    parts = VarianceComponents(seed=1e-6, image=0.04, residual=0.02, images=100, shared=1.0, seeds=5)
     assert seeds_needed(parts, 0.01, 0.05) is None
     n = images_needed(parts, 0.01, 0.05)
     assert n is not None
     assert power_of(parts, 0.01, 0.05, seeds=5, images=n) >= 0.8
-    apart = Parts(seed=1e-6, image=0.04, residual=0.02, images=100, shared=0.0, seeds=5)
+    apart = VarianceComponents(seed=1e-6, image=0.04, residual=0.02, images=100, shared=0.0, seeds=5)
     assert seeds_needed(apart, 0.01, 0.05) is not None
-    assert images_needed(Parts(0.01, 0.04, 0.02, 100, 1.0, 5), 0.01, 0.05) is None, "the seeds alone differ too much"
+    assert images_needed(VarianceComponents(0.01, 0.04, 0.02, 100, 1.0, 5), 0.01, 0.05) is None, (
+        "the seeds alone differ too much"
+    )
 
 
 def test_the_fold_interval_of_a_hand_computed_case():

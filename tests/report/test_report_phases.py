@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.finished_runs import Found, runs_below
+from headstart.report.analysis.finished_runs import RunsBelow, runs_below
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.rendering.tables import throughput
+from headstart.report.rendering.tables.cost_tables import throughput_table
 from headstart.report.report_files import write_report
 
 
 def study(runs):
-    return study_of(Found(tuple(runs), ()), baseline="scratch", metric="val/accuracy")
+    return study_of(RunsBelow(tuple(runs), ()), baseline="scratch", metric="val/accuracy")
 
 
 def account(phase, **figures):
@@ -41,7 +41,7 @@ def test_a_figure_of_a_phase_is_the_median_over_the_seeds_that_came_to_it(make_r
 @pytest.mark.parametrize("phases", [None, [], "fast", [3], [{"open": []}], [{"phase": 3}]])
 def test_results_without_phases_or_with_odd_ones_have_no_table(make_run, curve, phases):
     found = study([make_run("scratch", 0, curve(0.4, 0.9, 0.3), phases=phases)])
-    assert throughput(found.sections[0]) is None
+    assert throughput_table(found.sections[0]) is None
 
 
 def test_the_page_the_markdown_and_the_record_have_the_table(demo: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.finished_runs import Other, Run, run_in, runs_below
+from headstart.report.analysis.finished_runs import FinishedRun, LeftOutRun, run_in, runs_below
 from headstart.report.rendering.reproduction_command import command
 
 
@@ -67,10 +67,10 @@ def test_a_damaged_run_is_listed_and_harms_no_other(tmp_path: Path, save_run, fi
 def test_bytes_that_are_no_text_and_a_missing_table_are_damage(tmp_path: Path, save_run):
     bad = save_run(tmp_path, "scratch", 1, [0.1, 0.5])
     (bad / "result.json").write_bytes(b"\xff\xfe\x00")
-    assert isinstance(run_in(bad), Other)
+    assert isinstance(run_in(bad), LeftOutRun)
     gone = save_run(tmp_path, "scratch", 2, [0.1, 0.5])
     (gone / "metrics.csv").unlink()
-    assert isinstance(run_in(gone), Other)
+    assert isinstance(run_in(gone), LeftOutRun)
 
 
 def test_overrides_come_from_hydra_where_the_result_has_none(tmp_path: Path, save_run):
@@ -79,7 +79,7 @@ def test_overrides_come_from_hydra_where_the_result_has_none(tmp_path: Path, sav
     del result["overrides"]
     (folder / "result.json").write_text(json.dumps(result))
     run = run_in(folder)
-    assert isinstance(run, Run)
+    assert isinstance(run, FinishedRun)
     assert run.overrides == ("mode=scratch", "seed=1", "a='b c'")
 
 
@@ -87,7 +87,7 @@ def test_events_of_one_step_are_one_row_and_a_measured_nan_stays(tmp_path: Path,
     folder = save_run(tmp_path, "scratch", 1, [0.1])
     (folder / "metrics.csv").write_text("step,val/accuracy,lr/head\n0,0.1,\n0,,0.02\n2,nan,\n,,\n")
     run = run_in(folder)
-    assert isinstance(run, Run)
+    assert isinstance(run, FinishedRun)
     assert run.rows[0] == {"step": 0, "val/accuracy": 0.1, "lr/head": 0.02}
     assert run.rows[2]["val/accuracy"] != run.rows[2]["val/accuracy"]
 

@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from headstart.report.curves.level_passage import first_passage, isotonic, sooner
-from headstart.report.curves.slope import Curve, slope, without_groups
+from headstart.report.curves.slope import TimedCurve, slope, without_groups
 from headstart.report.statistics.crossed_intervals import parts_over_seeds
 from headstart.report.statistics.jackknife import image_groups
 
@@ -20,8 +20,8 @@ def line(speed: float, *, start=0.2, ceiling=0.9, wait=0.0, time=TIME) -> np.nda
     return np.minimum(ceiling, start + speed * np.maximum(0, time - wait))
 
 
-def arm(*speeds: float, time=TIME, **more) -> list[Curve]:
-    return [Curve(time, line(speed, time=time, **more)) for speed in speeds]
+def arm(*speeds: float, time=TIME, **more) -> list[TimedCurve]:
+    return [TimedCurve(time, line(speed, time=time, **more)) for speed in speeds]
 
 
 def found(scratch, transfer, images=700, share=True):
@@ -78,12 +78,12 @@ def test_the_clock_is_the_callers():
     clock = 20 * np.sin(np.linspace(0, math.pi / 2, 41))
     scratch, ahead = arm(0.03, 0.032, time=clock, wait=4.0), arm(0.03, 0.032, time=clock)
     assert found(scratch, ahead).difference.mean == pytest.approx(0, abs=0.01)
-    by_evaluation = [[Curve(TIME, c.level) for c in one] for one in (scratch, ahead)]
+    by_evaluation = [[TimedCurve(TIME, c.level) for c in one] for one in (scratch, ahead)]
     assert abs(found(*by_evaluation).difference.mean) > 0.1
 
 
 def test_a_level_never_reached_counts_as_the_last_evaluation():
-    short = [Curve(TIME, line(0.01)), Curve(TIME, line(0.05)), Curve(TIME, line(0.05))]
+    short = [TimedCurve(TIME, line(0.01)), TimedCurve(TIME, line(0.05)), TimedCurve(TIME, line(0.05))]
     got = found(short, arm(0.05, 0.05, 0.05))
     assert got.levels[1] > short[0].level[-1]
     assert got.scratch[0] > got.scratch[1]
@@ -114,15 +114,17 @@ def test_the_least_range_of_a_share_follows_the_number_of_images():
 
 def test_a_loss_has_the_noise_of_its_runs():
     rng = np.random.default_rng(1)
-    quiet = [[Curve(TIME, 3 * (c.level - 1)) for c in one] for one in (arm(0.02, 0.021, 0.02), arm(0.04, 0.041, 0.04))]
+    quiet = [
+        [TimedCurve(TIME, 3 * (c.level - 1)) for c in one] for one in (arm(0.02, 0.021, 0.02), arm(0.04, 0.041, 0.04))
+    ]
     assert not found(*quiet, images=None, share=False).why
-    noisy = [[Curve(TIME, c.level + 2 * rng.standard_normal(41)) for c in one] for one in quiet]
+    noisy = [[TimedCurve(TIME, c.level + 2 * rng.standard_normal(41)) for c in one] for one in quiet]
     assert found(*noisy, images=None, share=False).why
 
 
 def test_a_scale_of_the_figure_changes_nothing():
     one, two = arm(0.02, 0.025), arm(0.04, 0.06)
-    times = [[Curve(TIME, 7 * c.level - 3) for c in a] for a in (one, two)]
+    times = [[TimedCurve(TIME, 7 * c.level - 3) for c in a] for a in (one, two)]
     want = found(one, two, share=False).difference
     assert found(*times, share=False).difference == pytest.approx(want)
 
@@ -146,9 +148,9 @@ def test_shared_images_widen_the_interval_by_what_they_share():
         learned_at = rng.exponential(8, images)
         runs = [learned_at + 0.2 * rng.standard_normal(images) for _ in range(seeds)]
         right = [(TIME[:, None] >= run) for run in runs]
-        arms.append([Curve(TIME, r.mean(1), without_groups(r, group, 40)) for r in right])
+        arms.append([TimedCurve(TIME, r.mean(1), without_groups(r, group, 40)) for r in right])
     crossed = found(*arms, images=images)
-    alone = found(*([Curve(c.time, c.level) for c in one] for one in arms), images=images)
+    alone = found(*([TimedCurve(c.time, c.level) for c in one] for one in arms), images=images)
     assert crossed.difference.mean == pytest.approx(alone.difference.mean)
     assert crossed.difference.error > 3 * alone.difference.error
 

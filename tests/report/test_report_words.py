@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from headstart.report.rendering import sentences
+from headstart.report.rendering.wording.number_format import difference_text, number, signed
 from headstart.report.statistics.seed_intervals import Interval
 
 
@@ -12,11 +12,11 @@ from headstart.report.statistics.seed_intervals import Interval
     ("value", "text"), [(0.9414, "0.941"), (-0.0004, "0.000"), (-0.0312, "−0.031"), (1234.5, "1,234.500")]
 )
 def test_levels_have_three_decimals_and_zero_has_no_sign(value: float, text: str):
-    assert sentences.number(value) == text
+    assert number(value) == text
 
 
 def test_differences_show_their_sign():
-    assert [sentences.signed(x) for x in (0.03, -0.03, 0.0001, -0.0001, math.nan)] == [
+    assert [signed(x) for x in (0.03, -0.03, 0.0001, -0.0001, math.nan)] == [
         "+0.030",
         "−0.030",
         "0.000",
@@ -27,9 +27,8 @@ def test_differences_show_their_sign():
 
 def test_the_slope_is_compared_as_a_ratio_and_a_transfer_ratio_in_per_cent():
     interval = Interval(math.log(2), 0.0, math.log(4), 5, 0.05, False)
-    assert sentences.effect("slope", interval) == "2.00× [1.00, 4.00]"
+    assert difference_text("slope", interval) == "2.00× [1.00, 4.00]"
     assert (
-        sentences.effect("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False))
-        == "+10.0 % [+5.0 %, +15.0 %]"
+        difference_text("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False)) == "+10.0 % [+5.0 %, +15.0 %]"
     )
-    assert sentences.effect("start", Interval(0.1, math.nan, math.nan, 1, math.nan, False)) == "+0.100"
+    assert difference_text("start", Interval(0.1, math.nan, math.nan, 1, math.nan, False)) == "+0.100"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.curves.slope import Curve, Slope, slope, without_groups
+from headstart.report.curves.slope import Slope, TimedCurve, slope, without_groups
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.jackknife import image_groups, pseudo_values
@@ -48,8 +48,8 @@ def is_false(word: Verdict, truth: float, margin: float | None) -> bool:
 # ---------------------------------------------------------------- slope
 
 
-def curves(time: np.ndarray, levels: np.ndarray) -> list[Curve]:
-    return [Curve(time, level) for level in levels]
+def curves(time: np.ndarray, levels: np.ndarray) -> list[TimedCurve]:
+    return [TimedCurve(time, level) for level in levels]
 
 
 def timed(rng: np.random.Generator, world: Learning, seeds: int = 5, images: int = IMAGES) -> Slope:
@@ -66,7 +66,8 @@ def timed_on_shared_images(
     right = answers(rng, level, images, interaction=interaction, again=0.3)
     (group,) = image_groups([np.arange(images, dtype=np.uint64)])
     arms = [
-        [Curve(time, run.mean(-1), without_groups(run, group, int(group.max()) + 1)) for run in arm] for arm in right
+        [TimedCurve(time, run.mean(-1), without_groups(run, group, int(group.max()) + 1)) for run in arm]
+        for arm in right
     ]
     return slope(*arms, images=images, share=True)
 

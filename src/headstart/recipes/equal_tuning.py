@@ -16,7 +16,7 @@ from scipy.stats import qmc
 from headstart.recipes.recipe_values import TUNED, is_said, said_keys
 from headstart.recipes.shortened_config import Length, lengths, shortened
 from headstart.recipes.trial_runs import Trial, all_there, rows, see_to, trains_here, trial_of
-from headstart.report.analysis.finished_runs import Run, run_in
+from headstart.report.analysis.finished_runs import FinishedRun, run_in
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.runs.assembly import adaptation_of
 from headstart.runs.top_level_settings import Seed
@@ -43,7 +43,7 @@ Space = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Score:
+class TrialScore:
     """How good a trial, or a setting over several seeds, is. figure: None where training diverged."""
 
     figure: float | None
@@ -62,8 +62,8 @@ class Rung:
 
     trials: Mapping[int, Sequence[Trial]]
     results: Mapping[int, Sequence[Mapping[str, Any]]]
-    each: Mapping[int, Sequence[Score]]
-    scores: Mapping[int, Score]
+    each: Mapping[int, Sequence[TrialScore]]
+    scores: Mapping[int, TrialScore]
 
     def ranked(self, *, lower: bool) -> list[int]:
         """The settings' numbers, the best first; of equals the earlier."""
@@ -277,12 +277,12 @@ def _trial(base: DictConfig, values: Mapping[str, float], seed: int, length: Len
     return trial_of(plain, values, name=[*name, f"seed={seed}"])
 
 
-def _score(trial: Trial, result: Mapping[str, Any], by: str) -> Score:
+def _score(trial: Trial, result: Mapping[str, Any], by: str) -> TrialScore:
     """The mean of a trial's last evaluations. Raises UserError where it has none."""
     if result.get("state") == "diverged":
-        return Score(None)
+        return TrialScore(None)
     run = run_in(trial.folder)
-    trained = [row for step, row in run.rows.items() if step > 0 and by in row] if isinstance(run, Run) else []
+    trained = [row for step, row in run.rows.items() if step > 0 and by in row] if isinstance(run, FinishedRun) else []
     if not trained:
         raise UserError(
             f"the trial in {trial.folder} has no {by} after its first step; let runs validate more often: "
@@ -291,14 +291,14 @@ def _score(trial: Trial, result: Mapping[str, Any], by: str) -> Score:
     count = min(max(LEAST_LAST, math.ceil(LAST_SHARE * len(trained))), math.ceil(len(trained) / 2))
     figure = _average([row[by] for row in trained[-count:]])
     loss = _average([row["val/loss"] for row in trained[-count:] if "val/loss" in row])
-    return Score(figure, loss) if math.isfinite(figure) and not math.isnan(loss) else Score(None)
+    return TrialScore(figure, loss) if math.isfinite(figure) and not math.isnan(loss) else TrialScore(None)
 
 
-def _mean(scores: Sequence[Score]) -> Score:
+def _mean(scores: Sequence[TrialScore]) -> TrialScore:
     figures = [score.figure for score in scores if score.figure is not None]
     if len(figures) < len(scores):
-        return Score(None)
-    return Score(_average(figures), _average([score.loss for score in scores]))
+        return TrialScore(None)
+    return TrialScore(_average(figures), _average([score.loss for score in scores]))
 
 
 def _average(values: Sequence[float]) -> float:
@@ -373,7 +373,7 @@ def _results(rung: Rung) -> list[Mapping[str, Any]]:
     return [result for each in rung.results.values() for result in each]
 
 
-def _shown(score: Score | None) -> str:
+def _shown(score: TrialScore | None) -> str:
     if score is None:
         return ""
     return "diverged" if score.figure is None else f"{score.figure:.3f}"

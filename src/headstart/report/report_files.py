@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.report.analysis.adaptation_comparison import FIGURE
-from headstart.report.analysis.finished_runs import Found, Other, runs_below
+from headstart.report.analysis.finished_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.analysis.study_analysis import Study
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.rendering.reproduction_command import command, planned_seeds
-from headstart.report.rendering.sentences import verdict_text
+from headstart.report.rendering.terminal_report import terminal_report
 from headstart.system.atomic_write import write_whole
 from headstart.types import UserError
 
@@ -22,7 +22,7 @@ OURS = "<footer>headstart "  # in a page
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenReport:
     """A report that lies on disk."""
 
     page: Path  # report.html; report.md and report.json beside it
@@ -36,7 +36,7 @@ def write_report(
     baseline: str = "scratch",
     metric: str | None = None,
     runs: Collection[str] | None = None,
-) -> Written:
+) -> WrittenReport:
     """report.html, report.md and report.json of the runs below a folder, written into it.
 
     baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured at each
@@ -69,7 +69,7 @@ def write_report(
             f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "
             f"folder writable, or make room on its disk, then headstart task=report report.dir={folder}"
         ) from error
-    return Written(folder / "report.html", study, verdict_text(study, name))
+    return WrittenReport(folder / "report.html", study, terminal_report(study, name))
 
 
 def _check_own(folder: Path, files: Iterable[str]) -> None:
@@ -94,7 +94,7 @@ def _earlier(file: Path) -> object:
         return None
 
 
-def _found(folder: Path, runs: Collection[str] | None) -> Found:
+def _found(folder: Path, runs: Collection[str] | None) -> RunsBelow:
     if not folder.is_dir():
         beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
         there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
@@ -110,7 +110,7 @@ def _found(folder: Path, runs: Collection[str] | None) -> Found:
     return found
 
 
-def _with_metric(found: Found, metric: str) -> Found:
+def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
     """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
     adapted = tuple(run for run in found.finished if run.adapts)
     others = tuple(run for run in found.finished if not run.adapts)
@@ -132,11 +132,13 @@ def _with_metric(found: Found, metric: str) -> Found:
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
         )
-    lacking = tuple(Other(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having)
-    lacking += tuple(
-        Other(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
+    lacking = tuple(
+        LeftOutRun(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having
     )
     lacking += tuple(
-        Other(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
+        LeftOutRun(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
     )
-    return Found(having + measured, found.others + lacking, levels)
+    lacking += tuple(
+        LeftOutRun(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
+    )
+    return RunsBelow(having + measured, found.others + lacking, levels)

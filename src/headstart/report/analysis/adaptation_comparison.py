@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from statistics import fmean
 
-from headstart.report.analysis.arms import Arm, Group, arms_of, groups_of, left_out
-from headstart.report.analysis.finished_runs import Other, Replicate, Run
-from headstart.report.analysis.run_measures import ByImage
+from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, groups_of, left_out
+from headstart.report.analysis.finished_runs import FinishedRun, LeftOutRun, Replicate
+from headstart.report.analysis.run_measures import ImageShares
 from headstart.report.analysis.stored_predictions import answers_in
-from headstart.report.analysis.swept_keys import Level, Placed
-from headstart.report.analysis.verdicts import Judged, Tested
+from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel
+from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.intervals import apart
@@ -27,7 +27,7 @@ _BASELINE_CLASS = "SourceOnly"  # in result.json, whatever the option is called 
 
 
 @dataclass(frozen=True)
-class Method:
+class AdaptationMethod:
     """One method over seeds. Its arm's mode is the method's name; the mode is a part of the arm's setting."""
 
     label: str
@@ -49,16 +49,16 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Adapted:
+class AdaptationSection:
     """One setting: the source alone, and the methods that are compared with it."""
 
     setting: tuple[str, ...]  # what sets it apart from the rest of the study
-    baseline: Method | None
-    methods: tuple[Method, ...]  # without the baseline, the best mean first
+    baseline: AdaptationMethod | None
+    methods: tuple[AdaptationMethod, ...]  # without the baseline, the best mean first
     hints: tuple[str, ...]
 
     @property
-    def all_methods(self) -> tuple[Method, ...]:
+    def all_methods(self) -> tuple[AdaptationMethod, ...]:
         """The baseline first."""
         return ((self.baseline,) if self.baseline else ()) + self.methods
 
@@ -72,13 +72,13 @@ class Adapted:
         return any(method.oracle for method in self.all_methods)
 
 
-def adapted_arms(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
+def adapted_arms(runs: Iterable[FinishedRun]) -> tuple[tuple[Arm, ...], tuple[LeftOutRun, ...]]:
     """The arms, the method where others have the mode, and the runs that a later one of the same arm replaces."""
     arms, replaced = arms_of(runs)
     return tuple(_by_method(arm) for arm in arms), replaced
 
 
-def adapted(arms: Iterable[Arm], common: frozenset[str]) -> list[Adapted]:
+def adapted(arms: Iterable[Arm], common: frozenset[str]) -> list[AdaptationSection]:
     """Each setting with its methods, compared with the source alone by seed; verdicts are still to come."""
     arms = tuple(arms)
     image = one_image([run for arm in arms for run in arm.runs], FIGURE, "test")
@@ -95,10 +95,10 @@ def _mode(arm: Arm) -> str:
     return next((text for text in sorted(arm.setting) if _key(text) == "mode"), "")
 
 
-def tests(section: Adapted) -> list[Tested]:
+def tests(section: AdaptationSection) -> list[TestedDifference]:
     """What the verdicts are about, in their order."""
     return [
-        Tested(
+        TestedDifference(
             family="adaptation",
             key=f"adaptation: {' '.join([one.label, *section.setting])}, {FIGURE}",
             difference=one.difference,
@@ -113,31 +113,31 @@ def tests(section: Adapted) -> list[Tested]:
     ]
 
 
-def decided(section: Adapted, coming: Iterator[Judged]) -> Adapted:
+def decided(section: AdaptationSection, coming: Iterator[JudgedDifference]) -> AdaptationSection:
     """The section with its verdicts, in the order of its tests."""
     return replace(section, methods=tuple(_decided(one, coming) for one in section.methods))
 
 
-def differences(section: Adapted) -> list[Interval]:
+def differences(section: AdaptationSection) -> list[Interval]:
     """Those to the source alone, in their order."""
     return [one.difference for one in section.methods if one.difference is not None]
 
 
-def along(sections: Iterable[Adapted]) -> list[Placed]:
+def along(sections: Iterable[AdaptationSection]) -> list[PlacedArm]:
     """The methods by their settings, for curves over a key with numbers as its values."""
     return [
-        Placed(
+        PlacedArm(
             one.arm.mode,
             one.arm.setting,
             one is section.baseline,
-            {FIGURE: Level(one.test, one.difference, one.verdict, one.corrected_p)},
+            {FIGURE: ReachedLevel(one.test, one.difference, one.verdict, one.corrected_p)},
         )
         for section in sections
         for one in section.all_methods
     ]
 
 
-def recalls(method: Method) -> dict[str, float]:
+def recalls(method: AdaptationMethod) -> dict[str, float]:
     """Class name -> the recall on the target's test, mean over the seeds that have one; empty where none has."""
     found: dict[str, list[float]] = {}
     for run in method.arm.runs:
@@ -159,21 +159,21 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def _section(group: Group, common: frozenset[str], image: float) -> Adapted:
+def _section(group: ArmGroup, common: frozenset[str], image: float) -> AdaptationSection:
     base = _method(group.baseline, group.setting, image) if group.baseline else None
     methods = [_method(arm, group.setting, image) for arm in group.arms]
     if base:
         methods = [_compared(base, one, image) for one in methods]
     methods.sort(key=lambda one: (-one.test.mean if math.isfinite(one.test.mean) else math.inf, one.label))
     setting = tuple(sorted(group.setting - common))
-    return Adapted(setting, base, tuple(methods), tuple(_hints(base, methods)))
+    return AdaptationSection(setting, base, tuple(methods), tuple(_hints(base, methods)))
 
 
-def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
+def _method(arm: Arm, setting: frozenset[str], image: float) -> AdaptationMethod:
     found = {tag: [run.figure(tag) for run in arm.runs] for tag in (FIGURE, SOURCE, ORACLE)}
     has_oracle = any(math.isfinite(value) for value in found[ORACLE])
     gaps = [chosen - oracle for chosen, oracle in zip(found[FIGURE], found[ORACLE], strict=True)]
-    return Method(
+    return AdaptationMethod(
         label=" ".join([arm.mode, *sorted(arm.setting - setting)]),
         arm=arm,
         rules=tuple(dict.fromkeys(run.chosen_by for run in arm.runs)),
@@ -185,7 +185,7 @@ def _method(arm: Arm, setting: frozenset[str], image: float) -> Method:
     )
 
 
-def _compared(base: Method, one: Method, image: float) -> Method:
+def _compared(base: AdaptationMethod, one: AdaptationMethod, image: float) -> AdaptationMethod:
     theirs = dict(zip(base.arm.replicates, zip(base.arm.runs, base.values, strict=True), strict=True))
     ours = dict(zip(one.arm.replicates, zip(one.arm.runs, one.values, strict=True), strict=True))
     both = [key for key in ours if key in theirs]
@@ -202,26 +202,26 @@ def _compared(base: Method, one: Method, image: float) -> Method:
     )
 
 
-def _by_image(theirs: Run, ours: Run) -> Contributions | None:
+def _by_image(theirs: FinishedRun, ours: FinishedRun) -> Contributions | None:
     """What each test image contributes to the difference of two runs; None where they did not keep it."""
     part = apart(_test_images(theirs), _test_images(ours))
     return None if part is None else Contributions(*part)
 
 
-def _test_images(run: Run) -> ByImage | None:
+def _test_images(run: FinishedRun) -> ImageShares | None:
     answers = answers_in(run.folder, "test")
     rows = None if answers is None else answers.rows(FIGURE.partition("/")[2])
-    return None if rows is None or not len(rows.value) else ByImage(rows.image, rows.value[-1])
+    return None if rows is None or not len(rows.value) else ImageShares(rows.image, rows.value[-1])
 
 
-def _decided(one: Method, coming: Iterator[Judged]) -> Method:
+def _decided(one: AdaptationMethod, coming: Iterator[JudgedDifference]) -> AdaptationMethod:
     if one.difference is None:
         return one
     found = next(coming).decision
     return replace(one, verdict=found.verdict, why=found.why, corrected_p=found.p, small=found.small)
 
 
-def _hints(base: Method | None, methods: Sequence[Method]) -> Iterator[str]:
+def _hints(base: AdaptationMethod | None, methods: Sequence[AdaptationMethod]) -> Iterator[str]:
     if base is None:
         yield f"There are no runs of adaptation={BASELINE} in this setting: run them to have something to compare with."
     elif not methods:

@@ -10,13 +10,13 @@ from hashlib import sha256
 from headstart.report.analysis.arm_summaries import this_source
 from headstart.report.analysis.arms import differences_of, shown_differences
 from headstart.report.analysis.run_measures import END, MEASURES, START, TEST
-from headstart.report.analysis.study_analysis import ArmSummary, Benefit, Comparison, Question, Section
-from headstart.report.analysis.verdicts import Judged, Tested
+from headstart.report.analysis.study_analysis import ArmComparison, ArmSummary, Benefit, Question, StudySection
+from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import is_share
 from headstart.report.curves.slope import Slope
 from headstart.report.curves.slope_and_speedup import Pair, slope_of, sooner_of
-from headstart.report.rendering.sentences import effect
-from headstart.report.statistics.crossed_intervals import Parts
+from headstart.report.rendering.wording.number_format import difference_text
+from headstart.report.statistics.crossed_intervals import VarianceComponents
 from headstart.report.statistics.intervals import apart, components, difference_of, over_what, paired
 from headstart.report.statistics.power import images_needed, seeds_needed
 from headstart.report.statistics.seed_intervals import ALPHA, MATTERS, MATTERS_RATE, Interval, Verdict
@@ -30,7 +30,7 @@ ADD_TUNING = "tuning=equal tuning.trials=8"
 
 def comparison_of(
     question: Question, base: ArmSummary, arm: ArmSummary, metric: str, *, has_control: bool = True
-) -> Comparison:
+) -> ArmComparison:
     pairs, dropped = paired(base.runs, arm.runs)
     differences = {measure.key: difference_of(measure, pairs, metric) for measure in MEASURES}
     fast = slope_of(pairs, metric)
@@ -50,7 +50,7 @@ def comparison_of(
         )
         for name, key in BENEFITS
     ]
-    return Comparison(
+    return ArmComparison(
         question=question,
         label=arm.label,
         against=base.label,
@@ -129,12 +129,12 @@ def _blind(pairs: Sequence[Pair]) -> str:
     return "" if all(m.has_curve for m in runs) else "the trials saw too many of these val images"
 
 
-def tests_of(c: Comparison, section: Section, metric: str) -> list[Tested]:
+def tests_of(c: ArmComparison, section: StudySection, metric: str) -> list[TestedDifference]:
     """What the verdicts of a comparison are about."""
     where = " ".join(section.setting)
     digest = _digest(c, metric)
     return [
-        Tested(
+        TestedDifference(
             family=f"{c.question.value} {b.name}",
             key=f"{c.question.value} {b.name}: {c.label} against {c.against}, {metric}{f', {where}' if where else ''}",
             difference=b.difference,
@@ -154,7 +154,7 @@ def _margin(name: str, metric: str) -> float | None:
     return MATTERS if is_share(metric) else None
 
 
-def _digest(c: Comparison, metric: str) -> str:
+def _digest(c: ArmComparison, metric: str) -> str:
     """What tells these data from others: the runs of the comparison by what they are and what they reached."""
     listed = [
         (m.run.result.get("hash"), str(m.replicate), m.run.result.get("weights_hash"), *map(m.values.get, (END, START)))
@@ -164,7 +164,7 @@ def _digest(c: Comparison, metric: str) -> str:
     return sha256(repr((metric, sorted(map(repr, listed)))).encode()).hexdigest()[:16]
 
 
-def decided(section: Section, coming: Iterator[Judged], metric: str) -> Section:
+def decided(section: StudySection, coming: Iterator[JudgedDifference], metric: str) -> StudySection:
     """The section with its verdicts, in the order of its tests."""
     comparisons = []
     for c in section.comparisons:
@@ -192,12 +192,12 @@ def decided(section: Section, coming: Iterator[Judged], metric: str) -> Section:
     return replace(section, comparisons=tuple(comparisons))
 
 
-def _noted(benefit: Benefit, section: Section, c: Comparison) -> Benefit:
+def _noted(benefit: Benefit, section: StudySection, c: ArmComparison) -> Benefit:
     if benefit.name != "asymptote":
         return benefit
     rising = [arm.label for arm in section.all_arms if arm.label in (c.label, c.against) and arm.still_rises]
     kept = c.differences[TEST]
-    test = f"the kept checkpoint on test {effect(TEST, kept)}" if math.isfinite(kept.mean) else ""
+    test = f"the kept checkpoint on test {difference_text(TEST, kept)}" if math.isfinite(kept.mean) else ""
     note = f"{' and '.join(rising)} still {'rises' if len(rising) == 1 else 'rise'} at the end" if rising else ""
     parts = (benefit.note, note, test if benefit.measure == END else "")
     return replace(benefit, note="; ".join(part for part in parts if part))
@@ -211,7 +211,7 @@ def _needed(benefit: Benefit, pairs: Sequence[Pair], metric: str) -> str:
     what = f"a difference of {margin:g}" if benefit.name != "slope" else f"a factor of {MATTERS_RATE:g}"
     if benefit.name == "slope":
         variance = benefit.difference.error**2 * benefit.difference.n
-        parts = Parts(variance, 0.0, 0.0, math.inf, 0.0, benefit.difference.n)
+        parts = VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, benefit.difference.n)
         if benefit.difference.allowance >= margin:
             return f"no number of seeds would decide {what} at this distance of evaluations; evaluate more often"
         count = seeds_needed(parts, margin, ALPHA, allowance=benefit.difference.allowance)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from headstart.report.analysis.arms import finished_at, setting_of
-from headstart.report.analysis.finished_runs import Levels, Other
-from headstart.report.analysis.verdicts import Judged, Tested
+from headstart.report.analysis.finished_runs import LeftOutRun, LevelsResult
+from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import is_share, lower_is_better
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval
 
@@ -28,30 +28,30 @@ class LevelArm:
     corrected_p: float = math.nan
 
 
-def without_replaced(levels: Iterable[Levels]) -> tuple[tuple[Levels, ...], tuple[Other, ...]]:
+def without_replaced(levels: Iterable[LevelsResult]) -> tuple[tuple[LevelsResult, ...], tuple[LeftOutRun, ...]]:
     """The results, and those that a later one of the same setting and seed replaces."""
-    kept: dict[tuple[frozenset[str], int], Levels] = {}
+    kept: dict[tuple[frozenset[str], int], LevelsResult] = {}
     replaced = []
     for one in sorted(levels, key=finished_at):
         key = level_setting(one), one.seed
         if key in kept:
             why = f"{one.folder.name} has the same overrides and seed and finished later"
-            replaced.append(Other(kept[key].folder, "replaced", why))
+            replaced.append(LeftOutRun(kept[key].folder, "replaced", why))
         kept[key] = one
     return tuple(sorted(kept.values(), key=lambda one: str(one.folder))), tuple(replaced)
 
 
-def level_setting(one: Levels) -> frozenset[str]:
+def level_setting(one: LevelsResult) -> frozenset[str]:
     """Its overrides but the seed and what changes no figure; the mode counts, as it is no arm here."""
     return setting_of(one.overrides) | {text for text in one.overrides if text.lstrip("+").startswith("mode=")}
 
 
-def level_arms(levels: Sequence[Levels], metric: str, resolution: dict[str, float]) -> list[LevelArm]:
+def level_arms(levels: Sequence[LevelsResult], metric: str, resolution: dict[str, float]) -> list[LevelArm]:
     """Each arm of each setting, compared with the setting's baseline; verdicts are still to come.
 
     resolution: of each tag, what one image is worth (`t_interval`).
     """
-    by_setting: dict[frozenset[str], list[Levels]] = {}
+    by_setting: dict[frozenset[str], list[LevelsResult]] = {}
     for one in levels:
         by_setting.setdefault(level_setting(one), []).append(one)
     sign = -1.0 if lower_is_better(metric) else 1.0
@@ -75,10 +75,10 @@ def level_arms(levels: Sequence[Levels], metric: str, resolution: dict[str, floa
     return found
 
 
-def level_tests(arms: Sequence[LevelArm], metric: str) -> list[Tested]:
+def level_tests(arms: Sequence[LevelArm], metric: str) -> list[TestedDifference]:
     """What the verdicts on levels are about: each arm that has a baseline, in their order."""
     return [
-        Tested(
+        TestedDifference(
             family="level",
             key=f"level: {' '.join([arm.label, *sorted(arm.setting)])}, {metric}",
             difference=arm.difference,
@@ -91,7 +91,7 @@ def level_tests(arms: Sequence[LevelArm], metric: str) -> list[Tested]:
     ]
 
 
-def with_verdicts(arms: Sequence[LevelArm], results: Sequence[Judged]) -> list[LevelArm]:
+def with_verdicts(arms: Sequence[LevelArm], results: Sequence[JudgedDifference]) -> list[LevelArm]:
     """The arms with their verdicts, in the order of their tests."""
     coming = iter(results)
     found = []

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from headstart.report.analysis import run_measures
 from headstart.report.analysis.arms import Arm
-from headstart.report.analysis.finished_runs import Run
-from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, Measured
+from headstart.report.analysis.finished_runs import FinishedRun
+from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, MeasuredRun
 from headstart.report.analysis.study_analysis import ArmSummary, SourceCost
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.intervals import apart, interval_over, mean_of
@@ -16,7 +16,7 @@ from headstart.report.statistics.seed_intervals import Interval, t_interval
 
 
 def arm_summary(
-    arm: Arm, setting: frozenset[str], runs: tuple[Measured, ...], threshold: float, metric: str
+    arm: Arm, setting: frozenset[str], runs: tuple[MeasuredRun, ...], threshold: float, metric: str
 ) -> ArmSummary:
     tags = sorted({tag for m in runs for tag in test_figures(m.run)})
     tests = {tag: [test_figures(m.run).get(tag, math.nan) for m in runs] for tag in tags}
@@ -44,27 +44,27 @@ def arm_summary(
     )
 
 
-def _own_start(one: Measured) -> tuple[str, float]:
+def _own_start(one: MeasuredRun) -> tuple[str, float]:
     """What an arm's end is held against: the features alone where they were measured, else the start as it was."""
     key = START if math.isfinite(one.values.get(START, math.nan)) else "start"
     return key, one.values.get(key, math.nan)
 
 
-def _gain(runs: Sequence[Measured], starts: Sequence[tuple[str, float]], metric: str) -> Interval:
+def _gain(runs: Sequence[MeasuredRun], starts: Sequence[tuple[str, float]], metric: str) -> Interval:
     """The level at the end less the own start, over runs."""
     values = [m.values.get(END, math.nan) - value for m, (_, value) in zip(runs, starts, strict=True)]
     parts = [apart(m.by_image.get(key), m.by_image.get(END)) for m, (key, _) in zip(runs, starts, strict=True)]
     return interval_over(values, parts, [m.run for m in runs], metric, "val")
 
 
-def test_figures(run: Run) -> dict[str, float]:
+def test_figures(run: FinishedRun) -> dict[str, float]:
     """The final figures on the test split by tag."""
     final = run.result.get("metrics")
     found = final.items() if isinstance(final, dict) else ()
     return {tag: float(v) for tag, v in found if tag.startswith("test/") and isinstance(v, int | float)}
 
 
-def _source_cost(runs: Iterable[Run]) -> SourceCost | None:
+def _source_cost(runs: Iterable[FinishedRun]) -> SourceCost | None:
     """What the source model of an arm took; the dearest where its runs have several."""
     sources = [run.result.get("source") for run in runs]
     found = [source for source in sources if isinstance(source, dict)]
@@ -75,7 +75,7 @@ def _source_cost(runs: Iterable[Run]) -> SourceCost | None:
     return SourceCost(max(wall, default=None), max(examples, default=None))
 
 
-def this_source(runs: Iterable[Run]) -> str:
+def this_source(runs: Iterable[FinishedRun]) -> str:
     """How far a verdict on weights reaches: with one source model for all seeds, not beyond it."""
     sources = [run.result.get("source") for run in runs]
     known = {str(source.get("hash")) for source in sources if isinstance(source, dict)}
@@ -84,7 +84,7 @@ def this_source(runs: Iterable[Run]) -> str:
     return "this source model" if len(known) == 1 else f"this kind of source ({len(known)} source models)"
 
 
-def _kept_before_training(run: Run) -> bool:
+def _kept_before_training(run: FinishedRun) -> bool:
     found = run.result.get("best_before_training")
     if isinstance(found, bool):
         return found
@@ -92,7 +92,7 @@ def _kept_before_training(run: Run) -> bool:
     return isinstance(best, dict) and best.get("step") == 0
 
 
-def _labelled(runs: Iterable[Run]) -> dict[str, tuple[int, ...]]:
+def _labelled(runs: Iterable[FinishedRun]) -> dict[str, tuple[int, ...]]:
     """The labelled images that the runs read; of older results the sizes of their splits."""
     found: dict[str, set[int]] = {"train": set(), "val": set()}
     for run in runs:

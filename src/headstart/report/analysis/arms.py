@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.report.analysis.config_differences import Difference, differences, of_overrides
-from headstart.report.analysis.finished_runs import Levels, Other, Replicate, Run
+from headstart.report.analysis.config_differences import SettingDifference, differences, of_overrides
+from headstart.report.analysis.finished_runs import FinishedRun, LeftOutRun, LevelsResult, Replicate
 
 _NOT_AN_ARM = (  # of an override's first word
     "seed", "mode", "control", "study", "rerun", "resume", "prolong", "task", "hydra", "report", "fixed_seeds",
@@ -23,7 +23,7 @@ class Arm:
 
     mode: str
     setting: frozenset[str]  # the overrides without mode, control, seed, fold and what changes no figure
-    runs: tuple[Run, ...]  # by seed and fold, each once
+    runs: tuple[FinishedRun, ...]  # by seed and fold, each once
     is_control: bool = False
 
     @property
@@ -66,13 +66,15 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Group:
+class ArmGroup:
     """A baseline and the arms that stand beside it."""
 
     baseline: Arm | None
     arms: tuple[Arm, ...]  # without the baseline
     setting: frozenset[str]  # the baseline's; without a baseline the arms' own
-    apart: tuple[Difference, ...] = ()  # from the nearest arm of the baseline's mode, where none may be compared with
+    apart: tuple[
+        SettingDifference, ...
+    ] = ()  # from the nearest arm of the baseline's mode, where none may be compared with
 
 
 def setting_of(overrides: Iterable[str]) -> frozenset[str]:
@@ -80,18 +82,18 @@ def setting_of(overrides: Iterable[str]) -> frozenset[str]:
     return frozenset(text for text in overrides if not _is_outside(text))
 
 
-def arms_of(runs: Iterable[Run]) -> tuple[tuple[Arm, ...], tuple[Other, ...]]:
+def arms_of(runs: Iterable[FinishedRun]) -> tuple[tuple[Arm, ...], tuple[LeftOutRun, ...]]:
     """The arms, and the runs that a later run of the same arm, seed and fold replaces.
 
     Two such runs differ in what overrides do not show (a changed YAML): the one finished last counts.
     """
-    by_arm: dict[tuple[str, bool, frozenset[str]], dict[Replicate, Run]] = {}
-    replaced: list[Other] = []
+    by_arm: dict[tuple[str, bool, frozenset[str]], dict[Replicate, FinishedRun]] = {}
+    replaced: list[LeftOutRun] = []
     for run in sorted(runs, key=finished_at):
         found = by_arm.setdefault((run.mode, run.is_control, setting_of(run.overrides)), {})
         if run.replicate in found:
             why = f"{run.folder.name} has the same overrides and seed and finished later"
-            replaced.append(Other(found[run.replicate].folder, "replaced", why))
+            replaced.append(LeftOutRun(found[run.replicate].folder, "replaced", why))
         found[run.replicate] = run
     arms = (
         Arm(mode, setting, tuple(found[key] for key in sorted(found, key=_order)), is_control)
@@ -110,7 +112,7 @@ def left_out(label: str, dropped: Sequence[Replicate]) -> str:
     return f"{label}: {listed} left out of the comparison, in one of the two arms only."
 
 
-def differences_of(ours: Arm, theirs: Arm, *, without: tuple[str, ...] = ()) -> tuple[Difference, ...]:
+def differences_of(ours: Arm, theirs: Arm, *, without: tuple[str, ...] = ()) -> tuple[SettingDifference, ...]:
     """What two arms do not share besides where their weights come from; of two tuned arms without what was tuned.
 
     Where one of the two has no config, what the overrides of both say.
@@ -120,7 +122,7 @@ def differences_of(ours: Arm, theirs: Arm, *, without: tuple[str, ...] = ()) -> 
     return differences(*both, without=(*without, *_tuned_keys(ours, theirs)))
 
 
-def shown_differences(found: Iterable[Difference]) -> tuple[Difference, ...]:
+def shown_differences(found: Iterable[SettingDifference]) -> tuple[SettingDifference, ...]:
     """Those that a reader wants to know besides the mode."""
     return tuple(one for one in found if one.key not in _OF_THE_MODE)
 
@@ -137,7 +139,7 @@ def control_of(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
 
 def groups_of(
     arms: Iterable[Arm], baseline: str, *, without: tuple[str, ...] = (), strict: bool = False
-) -> tuple[Group, ...]:
+) -> tuple[ArmGroup, ...]:
     """Each arm beside its baseline: of the arms in the baseline's mode that share data, network and budget the nearest.
 
     Nearest is what differs in the fewest settings, of equals what shares the most overrides. without: settings that may
@@ -148,7 +150,7 @@ def groups_of(
     baselines = [arm for arm in arms if arm.mode == baseline and not arm.is_control]
     members: dict[int, list[Arm]] = {i: [] for i in range(len(baselines))}
     alone: dict[frozenset[str], list[Arm]] = {}
-    apart: dict[frozenset[str], tuple[Difference, ...]] = {}
+    apart: dict[frozenset[str], tuple[SettingDifference, ...]] = {}
     for arm in arms:
         if any(arm is one for one in baselines):
             continue
@@ -162,12 +164,12 @@ def groups_of(
         if found:
             nearest = min(found, key=lambda item: sum(strict or one.is_of_the_task for one in item[1]))
             apart[arm.setting] = tuple(one for one in nearest[1] if strict or one.is_of_the_task)
-    groups = [Group(baselines[i], tuple(found), baselines[i].setting) for i, found in members.items()]
-    groups += [Group(None, tuple(found), setting, apart.get(setting, ())) for setting, found in alone.items()]
+    groups = [ArmGroup(baselines[i], tuple(found), baselines[i].setting) for i, found in members.items()]
+    groups += [ArmGroup(None, tuple(found), setting, apart.get(setting, ())) for setting, found in alone.items()]
     return tuple(sorted(groups, key=lambda g: (g.baseline is None, _natural(g.setting))))
 
 
-def finished_at(run: Run | Levels) -> tuple[float, str]:
+def finished_at(run: FinishedRun | LevelsResult) -> tuple[float, str]:
     """A key that sorts what finished first before what finished last."""
     try:
         return (run.folder / "result.json").stat().st_mtime, str(run.folder)

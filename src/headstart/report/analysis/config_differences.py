@@ -26,7 +26,7 @@ _CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "call
 
 
 @dataclass(frozen=True)
-class Difference:
+class SettingDifference:
     """One setting that two arms do not share."""
 
     key: str
@@ -44,7 +44,7 @@ class Difference:
 
 def differences(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], *, without: tuple[str, ...] = ()
-) -> tuple[Difference, ...]:
+) -> tuple[SettingDifference, ...]:
     """The leaves that two configs do not share, as far as one of the two runs reads them; sorted by key.
 
     ours, theirs: dotted key -> value. without: keys, or what they lie in, that do not count, as what was tuned. What a
@@ -57,7 +57,7 @@ def differences(
             continue
         one, other = ours.get(key), theirs.get(key)
         if one != other and _plain(one) != _plain(other):
-            found.append(Difference(key, one, other))
+            found.append(SettingDifference(key, one, other))
     return tuple(found)
 
 

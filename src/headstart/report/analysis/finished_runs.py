@@ -20,7 +20,7 @@ LAST = "age (the last counts)"  # what chose a checkpoint that no figure did
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
 
 
-class _Configured:
+class _ResultFolder:
     """A folder that holds a result, and the config it was made with."""
 
     folder: Path
@@ -67,7 +67,7 @@ class Replicate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Run(_Configured):
+class FinishedRun(_ResultFolder):
     """A finished run: what its folder says."""
 
     folder: Path
@@ -121,7 +121,7 @@ class Run(_Configured):
 
 
 @dataclass(frozen=True)
-class Levels(_Configured):
+class LevelsResult(_ResultFolder):
     """A finished result without a curve: what each of its arms reached, as task=few_images writes it."""
 
     folder: Path
@@ -133,7 +133,7 @@ class Levels(_Configured):
 
 
 @dataclass(frozen=True)
-class Other:
+class LeftOutRun:
     """A folder that cannot be compared, and why."""
 
     folder: Path
@@ -142,44 +142,44 @@ class Other:
 
 
 @dataclass(frozen=True)
-class Found:
+class RunsBelow:
     """What lies below a folder."""
 
-    finished: tuple[Run, ...]
-    others: tuple[Other, ...]
-    levels: tuple[Levels, ...] = ()
+    finished: tuple[FinishedRun, ...]
+    others: tuple[LeftOutRun, ...]
+    levels: tuple[LevelsResult, ...] = ()
 
 
-def runs_below(folder: Path, names: Collection[str] | None = None) -> Found:
+def runs_below(folder: Path, names: Collection[str] | None = None) -> RunsBelow:
     """The finished runs below a folder in the order of their paths, and what is there besides.
 
     `names`: only the runs whose folder is called so. What cannot be read is listed, never raised; results of other
     tasks, as a probe's, are passed over.
     """
-    finished: list[Run] = []
-    levels: list[Levels] = []
-    others: list[Other] = []
+    finished: list[FinishedRun] = []
+    levels: list[LevelsResult] = []
+    others: list[LeftOutRun] = []
     for path in _run_folders(folder):
         if names is not None and path.name not in names:
             continue
         found = run_in(path)
-        if isinstance(found, Run):
+        if isinstance(found, FinishedRun):
             finished.append(found)
-        elif isinstance(found, Levels):
+        elif isinstance(found, LevelsResult):
             levels.append(found)
         elif found.state != OTHER_TASK:
             others.append(found)
-    return Found(tuple(finished), tuple(others), tuple(levels))
+    return RunsBelow(tuple(finished), tuple(others), tuple(levels))
 
 
-def run_in(folder: Path) -> Run | Levels | Other:
+def run_in(folder: Path) -> FinishedRun | LevelsResult | LeftOutRun:
     """The run or the levels of one folder, or why there are none."""
     result_file = folder / "result.json"
     if not result_file.is_file():
         error = folder / "error.txt"
         if error.is_file():
-            return Other(folder, "failed", _last_line(error))
-        return Other(folder, "unfinished", "no result.json: still running, or stopped from outside")
+            return LeftOutRun(folder, "failed", _last_line(error))
+        return LeftOutRun(folder, "unfinished", "no result.json: still running, or stopped from outside")
     try:
         # older runs may hold passwords of addresses
         result = json.loads(without_credentials(result_file.read_text(encoding="utf-8")))
@@ -188,7 +188,7 @@ def run_in(folder: Path) -> Run | Levels | Other:
         if result.get("task", "fit") != "fit" and isinstance(result.get("levels"), dict):
             return _levels(folder, result)
         if result.get("task", "fit") != "fit":
-            return Other(folder, OTHER_TASK, f"a result of task={result['task']}, which has no curve")
+            return LeftOutRun(folder, OTHER_TASK, f"a result of task={result['task']}, which has no curve")
         if result.get("format") != FORMAT:
             raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
         mode, seed, overrides = result["mode"], result["seed"], result.get("overrides")
@@ -199,13 +199,13 @@ def run_in(folder: Path) -> Run | Levels | Other:
         rows = rows_in(folder / "metrics.csv")
         changed = changed_files(folder, result, CURVE)
     except KeyError as error:
-        return Other(folder, "damaged", f"result.json lacks {error}")
+        return LeftOutRun(folder, "damaged", f"result.json lacks {error}")
     except (OSError, ValueError, TypeError, RecursionError) as error:  # bad JSON, text and numbers are ValueErrors
-        return Other(folder, "damaged", f"{type(error).__name__}: {error}")
+        return LeftOutRun(folder, "damaged", f"{type(error).__name__}: {error}")
     if changed:
         why = f"{' and '.join(changed)} changed since the run wrote it, or was cut; rerun=true runs it again"
-        return Other(folder, "damaged", why)
-    return Run(folder, mode, seed, tuple(str(o) for o in overrides), result, rows, leaves(config_in(folder)))
+        return LeftOutRun(folder, "damaged", why)
+    return FinishedRun(folder, mode, seed, tuple(str(o) for o in overrides), result, rows, leaves(config_in(folder)))
 
 
 def config_in(folder: Path) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def config_in(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _levels(folder: Path, result: dict[str, Any]) -> Levels:
+def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
     if result.get("format") != FORMAT:
         raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
     seed, overrides, baseline = result["seed"], result["overrides"], str(result["baseline"])
@@ -232,7 +232,7 @@ def _levels(folder: Path, result: dict[str, Any]) -> Levels:
         for arm, figures in result["levels"].items()
         if isinstance(figures, dict)
     }
-    return Levels(folder, seed, tuple(str(o) for o in overrides), result, baseline, levels)
+    return LevelsResult(folder, seed, tuple(str(o) for o in overrides), result, baseline, levels)
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from headstart.report.analysis.run_measures import Measured
+from headstart.report.analysis.run_measures import MeasuredRun
 
 FIGURES = ("epochs", "steps", "images_per_s", "wait_share", "train_s", "validation_s", "store_s", "peak_memory_mib")
 
 
-def phases_of(runs: Sequence[Measured]) -> list[dict[str, Any]]:
+def phases_of(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     """Each phase of the runs in its order: phase, open, runs (that came to it), and the median of each figure.
 
     A figure is None where no run has it. Empty where the runs were made before phases were recorded.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.finished_runs import Replicate, Run
-from headstart.report.analysis.stored_predictions import Answers, Rows, answers_in
+from headstart.report.analysis.finished_runs import FinishedRun, Replicate
+from headstart.report.analysis.stored_predictions import ImageContributions, StoredPredictions, answers_in
 from headstart.report.curves import learning_curve
-from headstart.report.curves.learning_curve import Curve, Floats
+from headstart.report.curves.learning_curve import Floats, LearningCurve
 
 FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little of a curve
 LEAST_UNSEEN = 0.5  # of the val images: below, the level at the end is judged by test
@@ -46,7 +46,7 @@ MEASURES = (
 )
 
 
-class ByImage(NamedTuple):
+class ImageShares(NamedTuple):
     """What each image, or group of images, contributed to one number, which is their mean."""
 
     image: NDArray[np.uint64]  # (M,)
@@ -54,14 +54,14 @@ class ByImage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """A run, its curve and its numbers by the key of the measure; higher is better in all of them."""
 
-    run: Run
-    curve: Curve
+    run: FinishedRun
+    curve: LearningCurve
     values: dict[str, float]  # nan where not measured
-    by_image: dict[str, ByImage] = field(default_factory=dict)  # the same numbers, where the run kept its answers
-    rows: Rows | None = None  # of all evaluations of the curve
+    by_image: dict[str, ImageShares] = field(default_factory=dict)  # the same numbers, where the run kept its answers
+    rows: ImageContributions | None = None  # of all evaluations of the curve
     seen: str = ""  # why the level at the end is that of test: the trials saw these val images
     has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
 
@@ -85,7 +85,7 @@ class Reach:
     wall_s: float | None
 
 
-def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
+def measured(runs: Sequence[FinishedRun], metric: str) -> list[MeasuredRun]:
     """The numbers of runs that are looked at together; areas run over the range that all of them cover.
 
     A run whose trials saw a part of its val images is measured on the others, but for its start, which no trial had a
@@ -107,66 +107,66 @@ def measured(runs: Sequence[Run], metric: str) -> list[Measured]:
     return [_measured(run, metric, parts, until, worst) for run, parts in zip(runs, found, strict=True)]
 
 
-class _Parts(NamedTuple):
-    curve: Curve
-    answers: Answers | None  # of all val images
-    judged: Answers | None  # of those that no trial saw
-    rows: Rows | None  # of these
+class _RunMaterial(NamedTuple):
+    curve: LearningCurve
+    answers: StoredPredictions | None  # of all val images
+    judged: StoredPredictions | None  # of those that no trial saw
+    rows: ImageContributions | None  # of these
     seen: str
     has_curve: bool
 
 
-def _of_run(run: Run, metric: str) -> _Parts:
+def _of_run(run: FinishedRun, metric: str) -> _RunMaterial:
     curve = learning_curve.curve_of(run, metric)
     answers = answers_in(run.folder, "val") if metric.startswith("val/") else None
     if answers is None:  # of a tuned run the trials may have seen everything
         tried = bool(run.tuned)
         seen = "the trials may have seen these val images" if tried else ""
-        return _Parts(curve, None, None, None, seen, has_curve=not tried)
+        return _RunMaterial(curve, None, None, None, seen, has_curve=not tried)
     judged, seen = answers, ""
     if answers.seen_by_trials is None and (run.tuned or {}).get("tried"):
-        return _Parts(curve, answers, None, None, "the trials may have seen these val images", has_curve=False)
+        return _RunMaterial(curve, answers, None, None, "the trials may have seen these val images", has_curve=False)
     if answers.seen_by_trials is not None and answers.seen_by_trials.any():
         judged = answers.unseen()
         left, of = len(judged.image), len(answers.image)
         seen = f"the trials saw {of - left} of {of} val images" if left < LEAST_UNSEEN * of else ""
         if left < FEWEST_UNSEEN:
-            return _Parts(curve, answers, None, None, seen or "few val images are left", has_curve=False)
+            return _RunMaterial(curve, answers, None, None, seen or "few val images are left", has_curve=False)
     rows = judged.rows(metric.partition("/")[2])
     if rows is None:
-        return _Parts(curve, answers, judged, None, seen, has_curve=judged is answers)
+        return _RunMaterial(curve, answers, judged, None, seen, has_curve=judged is answers)
     rows = replace(rows, value=_sign(metric) * rows.value)
     if judged is not answers:  # the curve on the images that no trial saw
         at = {int(step): i for i, step in enumerate(judged.step)}
         kept = [i for i, step in enumerate(curve.step) if int(step) in at]
         levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in kept])
         curve = curve.at(np.array(kept, dtype=np.int64), levels)
-    return _Parts(curve, answers, judged, rows, seen, has_curve=True)
+    return _RunMaterial(curve, answers, judged, rows, seen, has_curve=True)
 
 
-def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], worst: float) -> Measured:
+def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[str, float], worst: float) -> MeasuredRun:
     curve, answers, judged, rows, seen, has_curve = parts
     weights = {key: w for key, w in _weights(curve, until).items() if len(w)}
     values = {key: float(w @ curve.level) for key, w in weights.items()}
-    by_image: dict[str, ByImage] = {}
+    by_image: dict[str, ImageShares] = {}
     if rows is not None and judged is not None:
         at = {int(step): i for i, step in enumerate(judged.step)}
         for key, w in weights.items():
             used = np.flatnonzero(w)
             if all(int(curve.step[i]) in at for i in used):
                 value = sum(w[i] * rows.value[at[int(curve.step[i])]] for i in used)
-                by_image[key] = ByImage(rows.image, np.asarray(value))
+                by_image[key] = ImageShares(rows.image, np.asarray(value))
     figure, sign = metric.partition("/")[2], _sign(metric)
     values[START] = _closed_form(run, metric)
     start = None if answers is None else answers.closed_form_rows(figure)
     if start is not None and math.isfinite(values[START]):
-        by_image[START] = ByImage(start.image, sign * start.value[0])
+        by_image[START] = ImageShares(start.image, sign * start.value[0])
         values[START] = float(by_image[START].value.mean())
     values[TEST] = sign * run.figure(f"test/{figure}")
     tested = answers_in(run.folder, "test")
     told = None if tested is None or not len(tested.step) else tested.rows(figure)
     if told is not None and math.isfinite(values[TEST]):
-        by_image[TEST] = ByImage(told.image, sign * told.value[-1])
+        by_image[TEST] = ImageShares(told.image, sign * told.value[-1])
     if run.has_diverged:
         values[RISING] = math.nan
         floor = _chance(run, metric, worst)
@@ -174,10 +174,10 @@ def _measured(run: Run, metric: str, parts: _Parts, until: dict[str, float], wor
             values[key] = floor
             by_image.pop(key, None)
     complete = rows is not None and judged is not None and len(judged.step) == len(curve.step)
-    return Measured(run, curve, values, by_image, rows if complete else None, seen, has_curve)
+    return MeasuredRun(run, curve, values, by_image, rows if complete else None, seen, has_curve)
 
 
-def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
+def _weights(curve: LearningCurve, until: dict[str, float]) -> dict[str, Floats]:
     """What each evaluation counts in each number that is a mean of levels (E,); empty where it was not measured."""
     n = len(curve.step)
     one = np.eye(n)
@@ -194,13 +194,13 @@ def _weights(curve: Curve, until: dict[str, float]) -> dict[str, Floats]:
     }
 
 
-def _closed_form(run: Run, metric: str) -> float:
+def _closed_form(run: FinishedRun, metric: str) -> float:
     """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
     found = run.result.get("start_class_means") if metric == run.monitor else None
     return float(found) if isinstance(found, int | float) else math.nan
 
 
-def _chance(run: Run, metric: str, worst: float) -> float:
+def _chance(run: FinishedRun, metric: str, worst: float) -> float:
     """The level that a diverged run counts with."""
     if not learning_curve.is_share(metric):
         return worst
@@ -213,7 +213,7 @@ def _sign(metric: str) -> float:
     return -1.0 if learning_curve.lower_is_better(metric) else 1.0
 
 
-def reached(one: Measured, threshold: float) -> Reach:
+def reached(one: MeasuredRun, threshold: float) -> Reach:
     """When a run first reached a level: its optimizer step, examples and wall seconds since fitting began."""
     i = None if one.run.has_diverged else learning_curve.first_reaching(one.curve, threshold)
     if i is None:

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ImageContributions:
     """Contributions (E, M) of M images, or groups of images, whose mean is a figure at each of E evaluations."""
 
     image: NDArray[np.uint64]  # (M,) what each is
@@ -27,7 +27,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Answers:
+class StoredPredictions:
     """The images of one split (N) and what a run said of them at its evaluations (E)."""
 
     image: NDArray[np.uint64]  # (N,) what each is: equal images have equal numbers in all runs
@@ -39,13 +39,13 @@ class Answers:
     closed_form: NDArray[Any] | None = None  # (N,) classes, or (N, C) logits: before training, head in closed form
     seen_by_trials: NDArray[np.bool_] | None = None  # (N,)
 
-    def unseen(self) -> Answers:
+    def unseen(self) -> StoredPredictions:
         """The same of the images alone that no trial saw."""
         if self.seen_by_trials is None:
             return self
         return self.taken(np.flatnonzero(~self.seen_by_trials))
 
-    def taken(self, at: NDArray[np.int64]) -> Answers:
+    def taken(self, at: NDArray[np.int64]) -> StoredPredictions:
         """The same of the images at these positions alone."""
         return replace(
             self,
@@ -58,23 +58,23 @@ class Answers:
             seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[at],
         )
 
-    def rows(self, figure: str) -> Rows | None:
+    def rows(self, figure: str) -> ImageContributions | None:
         """Contributions whose mean is the figure at each evaluation; None where there are none.
 
         figure: accuracy, loss, f1, balanced_accuracy, map and so on, without its split. Of a figure that is no mean
         over images they are jackknife pseudo-values of groups of images.
         """
         if figure == "loss":
-            return None if self.loss is None else Rows(self.image, self.loss)
+            return None if self.loss is None else ImageContributions(self.image, self.loss)
         if self.predicted is not None and self.label.ndim == 1:
             if figure == "accuracy":
-                return Rows(self.image, (self.predicted == self.label).astype(np.float64))
+                return ImageContributions(self.image, (self.predicted == self.label).astype(np.float64))
             return self._jackknifed(_CLASS_FIGURES.get(figure), self.predicted)
         if self.logits is not None:
             return self._jackknifed(_LABEL_FIGURES.get(figure), self.logits)
         return None
 
-    def closed_form_rows(self, figure: str) -> Rows | None:
+    def closed_form_rows(self, figure: str) -> ImageContributions | None:
         """The same (1, M) of the start with the head in closed form; None where it was not measured."""
         if self.closed_form is None:
             return None
@@ -88,7 +88,7 @@ class Answers:
         )
         return start.rows(figure)
 
-    def _jackknifed(self, figure: Callable[[Any, Any], float] | None, said: NDArray[Any]) -> Rows | None:
+    def _jackknifed(self, figure: Callable[[Any, Any], float] | None, said: NDArray[Any]) -> ImageContributions | None:
         """Pseudo-values (E, G), a group of images left out at a time (Efron & Stein 1981)."""
         images = len(self.label)
         groups = min(GROUPS, images)
@@ -98,7 +98,7 @@ class Answers:
         label = self.label
         found = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in said])
         named = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
-        return Rows(named, found)
+        return ImageContributions(named, found)
 
 
 def _figure_at(figure: Callable[[Any, Any], float], said: Any, label: Any, at: NDArray[np.intp]) -> float:
@@ -106,13 +106,13 @@ def _figure_at(figure: Callable[[Any, Any], float], said: Any, label: Any, at: N
     return figure(said[at], label[at])
 
 
-def answers_in(folder: Path, split: str) -> Answers | None:
+def answers_in(folder: Path, split: str) -> StoredPredictions | None:
     """What a run's folder holds for a split; None where there is nothing, or it cannot be read."""
     file = folder / FOLDER / f"{split}.npz"
     try:
         with np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-        return Answers(
+        return StoredPredictions(
             image=arrays["image"].astype(np.uint64),
             label=arrays["label"].astype(np.int64),
             step=arrays["step"].astype(np.int64),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headstart.report.analysis.adaptation_comparison import Adapted
+from headstart.report.analysis.adaptation_comparison import AdaptationSection
 from headstart.report.analysis.arm_levels import LevelArm
 from headstart.report.analysis.arms import Arm
-from headstart.report.analysis.finished_runs import Levels, Other, Replicate
-from headstart.report.analysis.run_measures import Measured, Reach
-from headstart.report.analysis.swept_keys import Axis
-from headstart.report.curves.level_passage import Sooner
+from headstart.report.analysis.finished_runs import LeftOutRun, LevelsResult, Replicate
+from headstart.report.analysis.run_measures import MeasuredRun, Reach
+from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.curves.level_passage import Speedup
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import Interval, Verdict
 
@@ -29,7 +29,7 @@ class ArmSummary:
 
     label: str
     arm: Arm
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredRun, ...]
     means: dict[str, Interval]  # by measure, over seeds
     tests: dict[str, Interval]  # final figures of the kept checkpoint by tag, over seeds, as they were logged
     reach: tuple[Reach, ...]  # of the baseline's level at the end; empty without a baseline
@@ -73,20 +73,20 @@ class Benefit:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """An arm against another, paired by seed and fold."""
 
     question: Question
     label: str
     against: str
-    pairs: tuple[tuple[Measured, Measured], ...]  # the other's run and the arm's, by seed and fold
+    pairs: tuple[tuple[MeasuredRun, MeasuredRun], ...]  # the other's run and the arm's, by seed and fold
     dropped: tuple[Replicate, ...]  # that only one of the two has
     differences: dict[str, Interval]  # by measure; slope: of ln of how many times as fast
     benefits: tuple[Benefit, ...]
     differs: tuple[str, ...] = ()  # settings that the two do not share besides the weights
     unanswered: str = ""  # why there is no verdict
     over: str = "seeds"  # what the intervals are over: seeds, seeds and images, or folds
-    sooner: tuple[Sooner, ...] = ()
+    sooner: tuple[Speedup, ...] = ()
     this_source: str = ""  # how far the verdict reaches: this source model, or this kind of source
 
     @property
@@ -100,7 +100,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Best:
+class BestArm:
     """The arm with the highest mean level at the end, and whether that is decided."""
 
     label: str
@@ -112,15 +112,15 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Section:
+class StudySection:
     """One setting: a baseline and what stands beside it."""
 
     setting: tuple[str, ...]  # what sets it apart from the other sections
     baseline: ArmSummary | None
     arms: tuple[ArmSummary, ...]  # without the baseline
-    comparisons: tuple[Comparison, ...]  # of both questions
+    comparisons: tuple[ArmComparison, ...]  # of both questions
     threshold: float  # the baseline's mean level at the end; nan without one
-    best: Best | None
+    best: BestArm | None
     hints: tuple[str, ...]
     missing: tuple[tuple[Question, str], ...] = ()  # a question that cannot be answered, and what would answer it
 
@@ -129,7 +129,7 @@ class Section:
         """The baseline first."""
         return ((self.baseline,) if self.baseline else ()) + self.arms
 
-    def of(self, question: Question) -> tuple[Comparison, ...]:
+    def of(self, question: Question) -> tuple[ArmComparison, ...]:
         """The comparisons of one question."""
         return tuple(one for one in self.comparisons if one.question is question)
 
@@ -140,14 +140,14 @@ class Study:
 
     baseline: str  # the mode
     metric: str
-    sections: tuple[Section, ...]
-    others: tuple[Other, ...]
+    sections: tuple[StudySection, ...]
+    others: tuple[LeftOutRun, ...]
     verdicts: int  # how many differences were tested
     resolution: float  # what one image of val is worth; 0 = not known
     common: tuple[str, ...]  # the overrides that all arms share
-    axes: tuple[Axis, ...] = ()  # along which arms lie in order
-    levels: tuple[Levels, ...] = ()  # results without a curve
+    axes: tuple[SweptAxis, ...] = ()  # along which arms lie in order
+    levels: tuple[LevelsResult, ...] = ()  # results without a curve
     level_arms: tuple[LevelArm, ...] = ()
-    adapted: tuple[Adapted, ...] = ()  # runs that had no label of the target
+    adapted: tuple[AdaptationSection, ...] = ()  # runs that had no label of the target
     looks: tuple[tuple[str, tuple[Look, ...]], ...] = ()  # of each comparison, this look the last
     fixed_seeds: bool = False

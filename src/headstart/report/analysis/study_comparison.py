@@ -18,12 +18,20 @@ from headstart.report.analysis.arm_levels import (
     without_replaced,
 )
 from headstart.report.analysis.arm_summaries import arm_summary
-from headstart.report.analysis.arms import Arm, Group, arms_of, control_of, groups_of, left_out
-from headstart.report.analysis.finished_runs import Found, Levels
+from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, control_of, groups_of, left_out
+from headstart.report.analysis.finished_runs import LevelsResult, RunsBelow
 from headstart.report.analysis.run_measures import END, MEASURES, TEST
-from headstart.report.analysis.study_analysis import ArmSummary, Benefit, Best, Comparison, Question, Section, Study
-from headstart.report.analysis.swept_keys import Level, Placed, axes_of
-from headstart.report.analysis.verdicts import History, Seeds, judged
+from headstart.report.analysis.study_analysis import (
+    ArmComparison,
+    ArmSummary,
+    Benefit,
+    BestArm,
+    Question,
+    Study,
+    StudySection,
+)
+from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
+from headstart.report.analysis.verdicts import History, PlannedSeeds, judged
 from headstart.report.curves.learning_curve import lower_is_better, one_image
 from headstart.report.statistics.intervals import difference_of, mean, paired
 from headstart.report.statistics.seed_intervals import ALPHA, Verdict, holm
@@ -37,7 +45,7 @@ _MODES = (
 
 
 def study_of(
-    found: Found, *, baseline: str, metric: str, history: History | None = None, planned: Iterable[int] = ()
+    found: RunsBelow, *, baseline: str, metric: str, history: History | None = None, planned: Iterable[int] = ()
 ) -> Study:
     """The comparison of all finished runs.
 
@@ -58,7 +66,7 @@ def study_of(
     configs = [run.settings for run in found.finished] + [one.config() for one in found.levels]
     known = [config for config in configs if config]
     fixed = bool(known) and all(config.get("fixed_seeds") is True for config in known)
-    seeds = Seeds(fixed, frozenset(planned))
+    seeds = PlannedSeeds(fixed, frozenset(planned))
     tests = [test for section in sections for c in section.comparisons for test in tests_of(c, section, metric)]
     n_tests = len(tests)
     tests += level_tests(placed, metric)
@@ -91,7 +99,7 @@ def study_of(
     )
 
 
-def _section(group: Group, arms: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> Section:
+def _section(group: ArmGroup, arms: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> StudySection:
     members = ((group.baseline,) if group.baseline else ()) + tuple(sorted(group.arms, key=_rank))
     controls = {id(arm): control_of(arm, arms) for arm in members}
     outside = [one for one in controls.values() if one is not None and not any(one is arm for arm in members)]
@@ -114,7 +122,7 @@ def _section(group: Group, arms: Sequence[Arm], mode: str, metric: str, common: 
             comparisons.append(comparison_of(Question.WEIGHTS, base, found[id(arm)], metric, has_control=False))
         if base is not None:
             comparisons.append(comparison_of(Question.PRACTICE, base, found[id(arm)], metric))
-    section = Section(
+    section = StudySection(
         setting=tuple(sorted(group.setting - common)),
         baseline=base,
         arms=tuple(others),
@@ -127,7 +135,11 @@ def _section(group: Group, arms: Sequence[Arm], mode: str, metric: str, common: 
 
 
 def _hints(
-    mode: str, group: Group, base: ArmSummary | None, others: Sequence[ArmSummary], comparisons: Sequence[Comparison]
+    mode: str,
+    group: ArmGroup,
+    base: ArmSummary | None,
+    others: Sequence[ArmSummary],
+    comparisons: Sequence[ArmComparison],
 ) -> Iterator[str]:
     if base is None and group.apart:
         gaps = "; ".join(map(str, group.apart))
@@ -157,7 +169,7 @@ def _hints(
             )
 
 
-def _missing(section: Section) -> Iterator[tuple[Question, str]]:
+def _missing(section: StudySection) -> Iterator[tuple[Question, str]]:
     """The questions that the section cannot answer, and the override that would answer them."""
     treated = [arm.arm for arm in section.arms if not arm.arm.begins_random]
     if treated and not any(not c.unanswered for c in section.of(Question.WEIGHTS)):
@@ -169,7 +181,7 @@ def _missing(section: Section) -> Iterator[tuple[Question, str]]:
         yield Question.PRACTICE, ADD_TUNING
 
 
-def _best(arms: Sequence[ArmSummary], metric: str) -> Best | None:
+def _best(arms: Sequence[ArmSummary], metric: str) -> BestArm | None:
     """The highest level at the end. Holm over all pairs of arms, so that whichever is picked, its tests hold."""
     key = TEST if any(m.seen for arm in arms for m in arm.runs) else END
     ranked = [arm for arm in arms if math.isfinite(arm.means[key].mean) and not arm.diverged]
@@ -190,10 +202,10 @@ def _best(arms: Sequence[ArmSummary], metric: str) -> Best | None:
     if None in trials or len(trials) > 1:
         why = f"each arm ran at one setting; {ADD_TUNING} lets each find its own"
     clear = all(g.mean > 0 and q < ALPHA for _, g, q in ours)
-    return Best(top.label, label, gap, p, decided=clear and not why, why=why)
+    return BestArm(top.label, label, gap, p, decided=clear and not why, why=why)
 
 
-def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
+def _along(sections: Iterable[StudySection], metric: str) -> list[PlacedArm]:
     """The arms with their level at the end and its verdict, and their test figure."""
     sign = -1.0 if lower_is_better(metric) else 1.0
     test = f"test/{metric.partition('/')[2]}"
@@ -208,7 +220,7 @@ def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
         for arm in section.all_arms:
             level = arm.means[END]
             low, high = sorted((sign * level.low, sign * level.high))
-            end_level = Level(level._replace(mean=sign * level.mean, low=low, high=high))
+            end_level = ReachedLevel(level._replace(mean=sign * level.mean, low=low, high=high))
             if arm is not section.baseline and arm.label in ends:
                 benefit, against = ends[arm.label]
                 end_level = replace(
@@ -220,17 +232,17 @@ def _along(sections: Iterable[Section], metric: str) -> list[Placed]:
                 )
             levels = {f"{metric} at the end": end_level}
             if test in arm.tests:
-                levels[test] = Level(arm.tests[test])
-            found.append(Placed(arm.arm.name, arm.arm.setting, arm is section.baseline, levels))
+                levels[test] = ReachedLevel(arm.tests[test])
+            found.append(PlacedArm(arm.arm.name, arm.arm.setting, arm is section.baseline, levels))
     return found
 
 
-def _placed(arm: LevelArm, metric: str) -> Placed:
+def _placed(arm: LevelArm, metric: str) -> PlacedArm:
     levels = {
-        tag: Level(mean, arm.difference, arm.verdict, arm.corrected_p) if tag == metric else Level(mean)
+        tag: ReachedLevel(mean, arm.difference, arm.verdict, arm.corrected_p) if tag == metric else ReachedLevel(mean)
         for tag, mean in arm.means.items()
     }
-    return Placed(arm.label, arm.setting, arm.difference is None, levels)
+    return PlacedArm(arm.label, arm.setting, arm.difference is None, levels)
 
 
 def _rank(arm: Arm) -> tuple[int, str, bool, list[str]]:
@@ -238,7 +250,7 @@ def _rank(arm: Arm) -> tuple[int, str, bool, list[str]]:
     return known, arm.mode, arm.is_control, sorted(arm.setting)
 
 
-def _resolutions(levels: Sequence[Levels]) -> dict[str, float]:
+def _resolutions(levels: Sequence[LevelsResult]) -> dict[str, float]:
     """What one image is worth, by tag."""
     tags = {tag for one in levels for figures in one.levels.values() for tag in figures}
     return {tag: one_image(levels, tag, tag.split("/")[0]) for tag in tags}

@@ -14,7 +14,7 @@ _COUNTS = ("shots", "fraction", "per_class")  # more of it is more labelled imag
 
 
 @dataclass(frozen=True)
-class Level:
+class ReachedLevel:
     """What an arm reached, and how it compares with the baseline in the same setting."""
 
     mean: Interval  # as it was measured
@@ -25,26 +25,26 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedArm:
     """An arm, its setting and its levels."""
 
     label: str
     setting: frozenset[str]
     is_baseline: bool
-    levels: dict[str, Level]  # by figure
+    levels: dict[str, ReachedLevel]  # by figure
 
 
 @dataclass(frozen=True)
-class Point:
+class AxisPoint:
     """A place on a line."""
 
     at: float
     text: str  # the value as it was written
-    levels: dict[str, Level]
+    levels: dict[str, ReachedLevel]
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisLine:
     """Arms that differ in nothing but the axis (and the seed)."""
 
     label: str
@@ -52,19 +52,19 @@ class Line:
     rest: frozenset[str]  # the setting without the axis
     is_baseline: bool
     is_constant: bool  # the baseline where it has no value of the axis: the same everywhere
-    points: tuple[Point, ...]  # by `at`
+    points: tuple[AxisPoint, ...]  # by `at`
 
 
 @dataclass(frozen=True)
-class Axis:
+class SweptAxis:
     """A key whose values are numbers, and what lies along it."""
 
     key: str
     figures: tuple[str, ...]
     places: tuple[tuple[float, str], ...]  # each value, in order
-    lines: tuple[Line, ...]  # the baseline's first
+    lines: tuple[AxisLine, ...]  # the baseline's first
 
-    def baseline_of(self, line: Line) -> Line | None:
+    def baseline_of(self, line: AxisLine) -> AxisLine | None:
         """The baseline's line that a line is compared with: that with the largest setting within its own."""
         within = [one for one in self.lines if one.is_baseline and one.rest <= line.rest]
         return max(within, key=lambda one: len(one.rest), default=None)
@@ -75,7 +75,7 @@ class Axis:
         return self.key.rpartition(".")[2] in _COUNTS
 
 
-def axes_of(placed: Sequence[Placed]) -> tuple[Axis, ...]:
+def axes_of(placed: Sequence[PlacedArm]) -> tuple[SweptAxis, ...]:
     """An axis for each key that takes three numbers or more while all else but the seed stays the same.
 
     Keys that only name (seed, fold) are none. An arm whose value is no number, as null, has no place on it. A
@@ -87,22 +87,22 @@ def axes_of(placed: Sequence[Placed]) -> tuple[Axis, ...]:
     )
 
 
-def _axis(key: str, placed: Sequence[Placed]) -> Axis:
+def _axis(key: str, placed: Sequence[PlacedArm]) -> SweptAxis:
     on = [(one, found) for one in placed if (found := _value(one.setting, key)) is not None]
     common = frozenset.intersection(*(one.setting for one, _ in on)) if on else frozenset()
-    lines: dict[tuple[str, frozenset[str]], list[tuple[Placed, float, str]]] = {}
+    lines: dict[tuple[str, frozenset[str]], list[tuple[PlacedArm, float, str]]] = {}
     for one, (at, text) in on:
         rest = frozenset(o for o in one.setting if _key(o) != key)
         lines.setdefault((one.label, rest), []).append((one, at, text))
     places = {at: text for of_line in lines.values() for _, at, text in of_line}
     listed = [
-        Line(
+        AxisLine(
             label=" ".join([label, *sorted(rest - common)]),
             arm=label,
             rest=rest,
             is_baseline=of_line[0][0].is_baseline,
             is_constant=False,
-            points=tuple(Point(at, text, one.levels) for one, at, text in sorted(of_line, key=lambda p: p[1])),
+            points=tuple(AxisPoint(at, text, one.levels) for one, at, text in sorted(of_line, key=lambda p: p[1])),
         )
         for (label, rest), of_line in lines.items()
         if len(of_line) > 1
@@ -111,10 +111,10 @@ def _axis(key: str, placed: Sequence[Placed]) -> Axis:
     for one in placed:
         has_value = any(_key(override) == key for override in one.setting)
         if one.is_baseline and not has_value and (one.label, one.setting) not in lines:
-            points = tuple(Point(at, text, one.levels) for at, text in drawn)
+            points = tuple(AxisPoint(at, text, one.levels) for at, text in drawn)
             label = " ".join([one.label, *sorted(one.setting - common)])
-            listed.append(Line(label, one.label, one.setting, True, True, points))
-    return Axis(
+            listed.append(AxisLine(label, one.label, one.setting, True, True, points))
+    return SweptAxis(
         key=key,
         figures=tuple(dict.fromkeys(figure for one, _ in on for figure in one.levels)),
         places=tuple(drawn),
@@ -122,7 +122,7 @@ def _axis(key: str, placed: Sequence[Placed]) -> Axis:
     )
 
 
-def _keys(placed: Iterable[Placed]) -> list[str]:
+def _keys(placed: Iterable[PlacedArm]) -> list[str]:
     values: dict[str, set[float]] = {}
     for one in placed:
         for override in one.setting:

@@ -15,7 +15,7 @@ _FINAL = {word.value: word for word in (Verdict.YES, Verdict.NO, Verdict.NEGATIV
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestedDifference:
     """A difference that a verdict is about."""
 
     family: str  # tests of one family are corrected together
@@ -29,7 +29,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedDifference:
     """The verdict, and the error that this look may spend on it."""
 
     decision: Decision
@@ -37,7 +37,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Seeds:
+class PlannedSeeds:
     """Whether a study has fixed its seeds beforehand, and which."""
 
     fixed: bool = False
@@ -52,14 +52,14 @@ class Seeds:
 
 
 def judged(
-    tests: Sequence[Tested], *, history: History, seeds: Seeds
-) -> tuple[list[Judged], dict[str, tuple[Look, ...]]]:
+    tests: Sequence[TestedDifference], *, history: History, seeds: PlannedSeeds
+) -> tuple[list[JudgedDifference], dict[str, tuple[Look, ...]]]:
     """The verdict of each test, and the looks of each with this one.
 
     history: the looks of before. What cannot be tested is no part of its family and no look.
     """
     levels = [_level(one, history, seeds) for one in tests]
-    found: list[Judged] = [_without(one, seeds) for one in tests]
+    found: list[JudgedDifference] = [_without(one, seeds) for one in tests]
     looks = {key: tuple(before) for key, before in history.items()}
     for family in dict.fromkeys(one.family for one in tests):
         at = [i for i, one in enumerate(tests) if one.family == family and one.without is None]
@@ -71,17 +71,17 @@ def judged(
             before=[_decided_before(tests[i], history) for i in at],
         )
         for i, decision in zip(at, decisions, strict=True):
-            found[i] = Judged(decision, levels[i])
+            found[i] = JudgedDifference(decision, levels[i])
             looks[tests[i].key] = _with(history.get(tests[i].key, ()), tests[i], found[i])
     return found, looks
 
 
-def _level(one: Tested, history: History, seeds: Seeds) -> float:
+def _level(one: TestedDifference, history: History, seeds: PlannedSeeds) -> float:
     earlier = history.get(one.key, ())
     return level_of(len(one.seeds), earlier, fixed=seeds.fixed, digest=one.digest, alpha=ALPHA)
 
 
-def _decided_before(one: Tested, history: History) -> Verdict | None:
+def _decided_before(one: TestedDifference, history: History) -> Verdict | None:
     """What an earlier look at other data has decided."""
     for look in history.get(one.key, ()):
         if look.digest == one.digest:
@@ -91,12 +91,12 @@ def _decided_before(one: Tested, history: History) -> Verdict | None:
     return None
 
 
-def _without(one: Tested, seeds: Seeds) -> Judged:
+def _without(one: TestedDifference, seeds: PlannedSeeds) -> JudgedDifference:
     word = one.without or Verdict.UNDECIDED
-    return Judged(Decision(word, math.nan, math.nan, one.why or seeds.lacking(one.seeds)), 0.0)
+    return JudgedDifference(Decision(word, math.nan, math.nan, one.why or seeds.lacking(one.seeds)), 0.0)
 
 
-def _with(earlier: Sequence[Look], one: Tested, found: Judged) -> tuple[Look, ...]:
+def _with(earlier: Sequence[Look], one: TestedDifference, found: JudgedDifference) -> tuple[Look, ...]:
     if any(look.digest == one.digest for look in earlier):
         return tuple(earlier)
     decided = {"verdict": found.decision.verdict.value} if found.decision.verdict in _FINAL.values() else {}

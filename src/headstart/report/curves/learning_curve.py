@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.finished_runs import Levels, Run
+from headstart.report.analysis.finished_runs import FinishedRun, LevelsResult
 from headstart.report.curves.level_passage import last_window
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """The evaluations of one run, by step; all arrays (n,)."""
 
     step: Floats  # optimizer steps done
@@ -26,12 +26,12 @@ class Curve:
     time: Floats  # the learning rate summed over the steps, over its peak: steps at the full rate; else the steps
     level: Floats  # of the metric, its sign turned where lower is better: higher is always better here
 
-    def at(self, kept: NDArray[np.int64], level: Floats) -> Curve:
+    def at(self, kept: NDArray[np.int64], level: Floats) -> LearningCurve:
         """The evaluations at these positions, with these levels."""
         step, examples, epoch, wall_s, time = (
             part[kept] for part in (self.step, self.examples, self.epoch, self.wall_s, self.time)
         )
-        return Curve(step, examples, epoch, wall_s, time, level)
+        return LearningCurve(step, examples, epoch, wall_s, time, level)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -46,14 +46,14 @@ def is_share(metric: str) -> bool:
     )
 
 
-def one_image(runs: Iterable[Run | Levels], metric: str, split: str) -> float:
+def one_image(runs: Iterable[FinishedRun | LevelsResult], metric: str, split: str) -> float:
     """What one image of a split is worth in a metric; 0 if the metric is no share or the size unknown."""
     sizes = [(run.result.get("sizes") or {}).get(split) for run in runs]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
     return 1 / min(known) if known and is_share(metric) else 0.0
 
 
-def curve_of(run: Run, metric: str) -> Curve:
+def curve_of(run: FinishedRun, metric: str) -> LearningCurve:
     """The learning curve of a metric; empty where the run never measured it.
 
     Examples and wall seconds that metrics.csv lacks come from the evaluations of result.json, and the sum of the
@@ -80,10 +80,10 @@ def curve_of(run: Run, metric: str) -> Curve:
     columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
     if not np.isfinite(columns[4]).all():
         columns[4] = columns[0]
-    return Curve(*columns)
+    return LearningCurve(*columns)
 
 
-def start(curve: Curve) -> float:
+def start(curve: LearningCurve) -> float:
     """The level before the first optimizer step (the jumpstart is a difference of two); nan if not measured.
 
     Taylor & Stone 2009, Transfer learning for reinforcement learning domains, JMLR 10.
@@ -91,13 +91,13 @@ def start(curve: Curve) -> float:
     return float(curve.level[0]) if len(curve.step) and curve.step[0] == 0 else math.nan
 
 
-def after_first_epoch(curve: Curve) -> float:
+def after_first_epoch(curve: LearningCurve) -> float:
     """The level at the first evaluation after training began: a small budget, the same for all modes."""
     trained = curve.level[curve.step > 0]
     return float(trained[0]) if len(trained) else math.nan
 
 
-def asymptote(curve: Curve) -> float:
+def asymptote(curve: LearningCurve) -> float:
     """The mean level of the last 10 % of the evaluations, of at least 3; nan where training gave fewer.
 
     It is the level at the end of the budget: a curve that still rises there has not reached a limit.
@@ -106,7 +106,7 @@ def asymptote(curve: Curve) -> float:
     return float(curve.level[at].mean()) if len(at) else math.nan
 
 
-def ending(curve: Curve) -> NDArray[np.int64]:
+def ending(curve: LearningCurve) -> NDArray[np.int64]:
     """The positions of the evaluations whose mean is the level at the end; none where training gave too few."""
     trained = np.flatnonzero(curve.step > 0)
     count = last_window(len(curve.level))
@@ -138,7 +138,7 @@ def area_weights(x: Floats, until: float) -> Floats:
     return found
 
 
-def first_reaching(curve: Curve, threshold: float) -> int | None:
+def first_reaching(curve: LearningCurve, threshold: float) -> int | None:
     """The index of the first evaluation at or above a level; None where it is never reached (censored)."""
     reached = np.flatnonzero(curve.level >= threshold)
     return int(reached[0]) if len(reached) else None

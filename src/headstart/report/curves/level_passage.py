@@ -60,7 +60,7 @@ def at_evaluation(time: Floats, where: float) -> float:
 
 
 @dataclass(frozen=True)
-class Sooner:
+class Speedup:
     """When the runs of two arms reach one level."""
 
     share: float  # of the baseline's rise
@@ -75,7 +75,7 @@ def sooner(
     scratch: Sequence[tuple[Floats, Floats]],
     transfer: Sequence[tuple[Floats, Floats]],
     shares: Sequence[float] = SHARES,
-) -> tuple[Sooner, ...]:
+) -> tuple[Speedup, ...]:
     """How many times sooner transfer reaches what scratch reaches, for each share of scratch's rise.
 
     scratch, transfer: of each run its times (E,), from 0, and levels (E,), higher is better; the unit of time (steps,
@@ -96,7 +96,7 @@ def sooner(
         level = first + share * (last - first)
         slow, fast = ([_time_to(time, curve, level) for time, curve in arm] for arm in (scratch, transfer))
         ratio, bound = _ratio(slow, fast, _end(scratch), _end(transfer))
-        found.append(Sooner(share, level, _seen(slow), _seen(fast), ratio, bound))
+        found.append(Speedup(share, level, _seen(slow), _seen(fast), ratio, bound))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.report.curves.level_passage import at_evaluation, first_passage, isotonic
 from headstart.report.statistics.crossed_intervals import (
     Contributions,
-    Parts,
+    VarianceComponents,
     crossed_interval,
     crossed_parts,
     parts_over_seeds,
@@ -35,7 +35,7 @@ _NONE = Interval(math.nan, math.nan, math.nan, 0, math.nan, False)
 
 
 @dataclass(frozen=True)
-class Curve:
+class TimedCurve:
     """The learning curve of one run.
 
     Args:
@@ -59,7 +59,7 @@ class Slope:
     scratch: tuple[float, ...] = ()  # durations, in the unit of time
     transfer: tuple[float, ...] = ()
     evaluations: float = math.nan  # that the faster arm takes on average
-    parts: Parts | None = None  # variance components of the log ratio; its images are groups of images
+    parts: VarianceComponents | None = None  # variance components of the log ratio; its images are groups of images
 
 
 def without_groups(answers: NDArray[np.generic], group: NDArray[np.intp], groups: int) -> Floats:
@@ -75,8 +75,8 @@ def without_groups(answers: NDArray[np.generic], group: NDArray[np.intp], groups
 
 
 def slope(
-    scratch: Sequence[Curve],
-    transfer: Sequence[Curve],
+    scratch: Sequence[TimedCurve],
+    transfer: Sequence[TimedCurve],
     *,
     images: int | None,
     share: bool,
@@ -149,8 +149,11 @@ def _timed(time: Floats, level: Floats, between: tuple[float, float]) -> tuple[f
 
 
 def _over_seeds(
-    arms: tuple[Sequence[Curve], Sequence[Curve]], logs: list[float], between: tuple[float, float], resolution: float
-) -> tuple[Interval, Parts]:
+    arms: tuple[Sequence[TimedCurve], Sequence[TimedCurve]],
+    logs: list[float],
+    between: tuple[float, float],
+    resolution: float,
+) -> tuple[Interval, VarianceComponents]:
     if any(curve.without is None for arm in arms for curve in arm):
         return t_interval(logs, resolution=resolution), parts_over_seeds(logs)
     seeds = []
@@ -165,13 +168,15 @@ def _over_seeds(
     return crossed_interval(seeds, resolution=resolution), crossed_parts(seeds)
 
 
-def _least_range(arms: tuple[Sequence[Curve], Sequence[Curve]], high: float, images: int | None, share: bool) -> float:
+def _least_range(
+    arms: tuple[Sequence[TimedCurve], Sequence[TimedCurve]], high: float, images: int | None, share: bool
+) -> float:
     if share and images:
         return max(LEAST_RANGE, NOISES * math.sqrt(max(0.0, high * (1 - high)) / images))
     return NOISES * _noise(arms)
 
 
-def _noise(arms: tuple[Sequence[Curve], Sequence[Curve]]) -> float:
+def _noise(arms: tuple[Sequence[TimedCurve], Sequence[TimedCurve]]) -> float:
     """Standard deviation of one evaluation: between the runs of an arm at the end, or around a run's isotonic curve."""
     ends = [np.var([curve.level[-1] for curve in arm], ddof=1) for arm in arms if len(arm) > 1]
     around = [np.mean((curve.level - isotonic(curve.level)) ** 2) for arm in arms for curve in arm]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headstart.report.analysis.run_measures import Measured
+from headstart.report.analysis.run_measures import MeasuredRun
 from headstart.report.curves.learning_curve import is_share
-from headstart.report.curves.level_passage import Sooner, sooner
-from headstart.report.curves.slope import Curve, Slope, slope, without_groups
+from headstart.report.curves.level_passage import Speedup, sooner
+from headstart.report.curves.slope import Slope, TimedCurve, slope, without_groups
 from headstart.report.statistics.jackknife import image_groups
 
-Pair = tuple[Measured, Measured]  # the baseline's run and the arm's, of one seed and fold
+Pair = tuple[MeasuredRun, MeasuredRun]  # the baseline's run and the arm's, of one seed and fold
 
 
 def slope_of(pairs: Sequence[Pair], metric: str) -> Slope:
@@ -21,7 +21,7 @@ def slope_of(pairs: Sequence[Pair], metric: str) -> Slope:
     """
     kept = [(s, t) for s, t in pairs if len(s.curve.level) and len(t.curve.level)]
     runs = [m for pair in kept for m in pair]
-    curves = [Curve(m.curve.time, m.curve.level) for m in runs]
+    curves = [TimedCurve(m.curve.time, m.curve.level) for m in runs]
     rows = [m.rows for m in runs if m.rows is not None]
     if len(rows) == len(runs) and _share_images([s for s, _ in kept]):
         groups = image_groups([one.image for one in rows])
@@ -34,7 +34,7 @@ def slope_of(pairs: Sequence[Pair], metric: str) -> Slope:
     return slope(curves[::2], curves[1::2], images=images, share=is_share(metric))
 
 
-def sooner_of(pairs: Sequence[Pair]) -> tuple[Sooner, ...]:
+def sooner_of(pairs: Sequence[Pair]) -> tuple[Speedup, ...]:
     """How many times sooner the arm comes to what the baseline comes to, in optimizer steps."""
     base, arm = (
         ([(m.curve.step, m.curve.level) for m in side] for side in zip(*pairs, strict=True)) if pairs else ([], [])
@@ -42,7 +42,7 @@ def sooner_of(pairs: Sequence[Pair]) -> tuple[Sooner, ...]:
     return sooner(base, arm)
 
 
-def _share_images(runs: Sequence[Measured]) -> bool:
+def _share_images(runs: Sequence[MeasuredRun]) -> bool:
     """Whether each run kept its answers, and two seeds have an image in common."""
     if len(runs) < 2 or any(m.rows is None for m in runs):
         return False
@@ -55,7 +55,7 @@ def _share_images(runs: Sequence[Measured]) -> bool:
     return False
 
 
-def _images(one: Measured) -> int:
+def _images(one: MeasuredRun) -> int:
     """Of val, that the curve is measured on; 0 where nobody knows."""
     if one.rows is not None:
         return int(one.rows.value.shape[1])

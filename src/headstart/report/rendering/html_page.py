@@ -1,95 +1,63 @@
-"""The report as a page of HTML."""
+"""The report as an HTML page."""
 
 from __future__ import annotations
 
 import base64
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from headstart import __version__
-from headstart.report.analysis.adaptation_comparison import FIGURE, Adapted, differences
+from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationSection
 from headstart.report.analysis.arms import RANDOM
-from headstart.report.analysis.study_analysis import Benefit, Comparison, Question, Section, Study
-from headstart.report.analysis.swept_keys import Axis
-from headstart.report.rendering import tables
-from headstart.report.rendering.axis_chart import axis_charts
-from headstart.report.rendering.chart_layout import Chart, charts
-from headstart.report.rendering.method_chart import method_chart
-from headstart.report.rendering.number_definitions import definitions
-from headstart.report.rendering.sentences import (
-    AGAINST,
-    GAINS,
-    ICONS,
-    TITLES,
-    adapted_summary,
-    axis_summary,
-    chosen_by,
-    effect,
-    gain_reason,
-    look_text,
-    others_text,
-    question,
-    reason,
-    summary,
-    word,
-)
-from headstart.report.rendering.tables import Table
-from headstart.report.statistics.seed_intervals import Interval, Verdict
+from headstart.report.analysis.study_analysis import Question, Study, StudySection
+from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.rendering.answer_cards import comparison_cards, method_cards
+from headstart.report.rendering.charts.arm_colours import COLOURS, arm_colours
+from headstart.report.rendering.charts.axis_chart import axis_charts
+from headstart.report.rendering.charts.chart_layout import Chart
+from headstart.report.rendering.charts.learning_chart import learning_charts
+from headstart.report.rendering.charts.method_chart import method_chart
+from headstart.report.rendering.tables.axis_tables import axis_tables
+from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
+from headstart.report.rendering.tables.verdict_tables import overview_table, untuned_table
+from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
+from headstart.report.rendering.wording.axis_summary import axis_summary
+from headstart.report.rendering.wording.number_definitions import definitions
+from headstart.report.rendering.wording.section_summary import section_summary
+from headstart.report.rendering.wording.study_notes import left_out_text, look_text
+from headstart.report.rendering.wording.verdict_words import AGAINST, TITLES
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-COLOURS = 8  # the page's palette; further arms repeat it with other dashes
-
 BENEFIT_PICTURES = ("start", "slope", "asymptote")
-PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
-
-
-@dataclass(frozen=True)
-class Bar:
-    """An interval on the scale that its benefit has in all cards; per cent of the width."""
-
-    zero: float
-    mean: float
-    low: float
-    high: float
-    known: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One cell of a card."""
-
-    question: str
-    word: str
-    kind: str  # yes, no, undecided, negative: how the word looks
-    icon: str
-    effect: str
-    why: str
-    bar: Bar | None
+DOMAIN_PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
 
 
 def page(study: Study, name: str, command: str | None, folder: Path) -> str:
-    """The page as HTML: self-contained, readable without JavaScript."""
-    colours = _colours(study)
-    sections = [_section(i, section, study, colours) for i, section in enumerate(study.sections)]
-    ending = [tables.level_arms(study), tables.settings(study), tables.sources(study)]
-    ending += [tables.run_list(study, folder), tables.adapted_list(study, folder), tables.level_list(study, folder)]
+    """The page as HTML: self-contained, readable without JavaScript.
+
+    Args:
+        study: The comparison.
+        name: The study's name, the page's title.
+        command: The command line that makes the study again; None where there is none.
+        folder: Where the page will lie; links to run folders are relative to it.
+    """
+    colours = arm_colours(study)
     return _template().render(
         name=name,
         study=study,
         command=command,
-        sections=sections,
-        adapted=[_adapted(i, section, colours) for i, section in enumerate(study.adapted)],
+        sections=[_section(i, section, study, colours) for i, section in enumerate(study.sections)],
+        adapted=[_adaptation(i, section, colours) for i, section in enumerate(study.adapted)],
         axes=[_axis(i, axis, colours) for i, axis in enumerate(study.axes)],
-        overview=_overview(study) if len(study.sections) > 1 else None,
-        tables=[table for table in (*ending, tables.left_out(study, folder)) if table],
-        others=others_text(study) if study.others else "",
+        overview=overview_table(study) if len(study.sections) > 1 else None,
+        tables=closing_tables(study, folder),
+        others=left_out_text(study) if study.others else "",
         look=look_text(study) if study.verdicts else "",
         definitions=definitions(study),
         pictures=_benefit_pictures() if study.sections else [],
@@ -101,59 +69,58 @@ def _benefit_pictures() -> list[Markup]:
     """The three benefits as drawings, which stand in the page itself."""
     from markupsafe import Markup  # jinja2 needs it
 
-    here = Path(__file__).parent
-    return [Markup((here / f"benefit_{name}.svg").read_text(encoding="utf-8")) for name in BENEFIT_PICTURES]
+    folder = Path(__file__).parent
+    return [Markup((folder / f"benefit_{name}.svg").read_text(encoding="utf-8")) for name in BENEFIT_PICTURES]
 
 
-def _section(index: int, section: Section, study: Study, colours: dict[str, int]) -> dict[str, Any]:
-    drawn = charts(section, study, colours)
-    shown = tables.as_set(section)
+def _section(index: int, section: StudySection, study: Study, colours: dict[str, int]) -> dict[str, Any]:
+    charts = learning_charts(section, study, colours)
+    missing = dict(section.missing)
     return {
         "id": f"setting-{index}",
         "setting": " ".join(section.setting),
-        "summary": summary(section, study),
+        "summary": section_summary(section, study),
         "hints": section.hints,
         "questions": [
             {
-                "title": TITLES[asked],
-                "against": AGAINST[asked],
-                "cards": _cards(section.of(asked), study.metric, colours),
-                "missing": dict(section.missing).get(asked, ""),
+                "title": TITLES[question],
+                "against": AGAINST[question],
+                "cards": comparison_cards(section.of(question), study.metric, colours),
+                "missing": missing.get(question, ""),
             }
-            for asked in Question
-            if section.of(asked) or asked in dict(section.missing)
+            for question in Question
+            if section.of(question) or question in missing
         ],
-        "as_set": shown,
-        "charts": drawn,
-        "readout": {chart.axis: _readout(chart) for chart in drawn},
-        "tables": tables.of_section(section, study),
+        "as_set": untuned_table(section),
+        "charts": charts,
+        "readout": {chart.axis: _readout(chart) for chart in charts},
+        "tables": section_tables(section, study),
     }
 
 
-def _adapted(index: int, section: Adapted, colours: dict[str, int]) -> dict[str, Any]:
-    shown = [tables.methods(section), tables.per_class(section), tables.oracle(section)]
+def _adaptation(index: int, section: AdaptationSection, colours: dict[str, int]) -> dict[str, Any]:
     return {
         "id": f"adaptation-{index}",
         "setting": " ".join(section.setting),
-        "summary": adapted_summary(section),
-        "caption": chosen_by(section),
+        "summary": adaptation_summary(section),
+        "caption": checkpoint_choice(section),
         "hints": section.hints,
-        "cards": _method_cards(section, colours),
+        "cards": method_cards(section, colours),
         "baseline": section.baseline.label if section.baseline else "",
         "figure": FIGURE,
         "chart": method_chart(section, colours),
-        "tables": [table for table in shown if table],
-        "pictures": _pictures(section),
+        "tables": method_tables(section),
+        "pictures": _domain_pictures(section),
     }
 
 
-def _pictures(section: Adapted) -> list[dict[str, str]]:
+def _domain_pictures(section: AdaptationSection) -> list[dict[str, str]]:
     """Those of the first seed of each method that has any, as data URLs, since the page is one file."""
     return [
-        {"method": one.label, "seed": str(run.seed), "what": what, "url": _data_url(file)}
-        for one in section.all_methods
-        for run in sorted(one.arm.runs, key=lambda run: run.seed)[:1]
-        for name, what in PICTURES.items()
+        {"method": method.label, "seed": str(run.seed), "what": title, "url": _data_url(file)}
+        for method in section.all_methods
+        for run in sorted(method.arm.runs, key=lambda run: run.seed)[:1]
+        for name, title in DOMAIN_PICTURES.items()
         if (file := run.folder / name).is_file()
     ]
 
@@ -162,118 +129,16 @@ def _data_url(file: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
 
 
-def _axis(index: int, axis: Axis, colours: dict[str, int]) -> dict[str, Any]:
-    drawn = axis_charts(axis, colours)
+def _axis(index: int, axis: SweptAxis, colours: dict[str, int]) -> dict[str, Any]:
+    charts = axis_charts(axis, colours)
     return {
         "id": f"axis-{index}",
         "key": axis.key,
         "summary": axis_summary(axis),
-        "charts": drawn,
-        "readout": {chart.axis: _readout(chart) for chart in drawn},
-        "tables": tables.along(axis),
+        "charts": charts,
+        "readout": {chart.axis: _readout(chart) for chart in charts},
+        "tables": axis_tables(axis),
     }
-
-
-def _cards(comparisons: tuple[Comparison, ...], metric: str, colours: dict[str, int]) -> list[dict[str, Any]]:
-    """One card a mode, one answer a benefit."""
-    scales = {}
-    for i in range(len(comparisons[0].benefits) if comparisons else 0):
-        ours = [c.benefits[i].difference for c in comparisons]
-        limits = [x for d in ours for x in (d.mean, d.low, d.high) if math.isfinite(x)]
-        scales[i] = (min([*limits, 0.0]), max([*limits, 0.0]))
-    return [
-        {
-            "label": c.label,
-            "colour": colours.get(c.label, 1),
-            "pairs": len(c.replicates),
-            "against": c.against,
-            "over": c.over,
-            "differs": "; ".join(c.differs),
-            "answers": [_answer(b, metric, scales[i]) for i, b in enumerate(c.benefits)],
-        }
-        for c in comparisons
-    ]
-
-
-def _method_cards(section: Adapted, colours: dict[str, int]) -> list[dict[str, Any]]:
-    """One card a method, its one answer."""
-    limits = [x for d in differences(section) for x in (d.mean, d.low, d.high) if math.isfinite(x)]
-    scale = min([*limits, 0.0]), max([*limits, 0.0])
-    return [
-        {
-            "label": one.label,
-            "colour": colours[one.label],
-            "pairs": one.difference.n,
-            "against": section.baseline.label if section.baseline else "",
-            "over": one.over,
-            "differs": "",
-            "answers": [
-                Answer(
-                    question="the target's test accuracy",
-                    word=GAINS[one.verdict],
-                    kind=_kind(one.verdict),
-                    icon=ICONS[one.verdict],
-                    effect=effect("asymptote", one.difference) if math.isfinite(one.difference.mean) else "",
-                    why=gain_reason(one),
-                    bar=_bar(one.difference, scale),
-                )
-            ],
-        }
-        for one in section.methods
-        if one.difference is not None and one.verdict is not None
-    ]
-
-
-def _answer(benefit: Benefit, metric: str, scale: tuple[float, float]) -> Answer:
-    answered = benefit.verdict is not Verdict.NOT_ANSWERED
-    shown = effect(benefit.measure, benefit.difference) if answered else "–"
-    return Answer(
-        question=question(benefit.name, metric),
-        word=word(benefit),
-        kind=_kind(benefit.verdict),
-        icon=ICONS[benefit.verdict],
-        effect="" if shown == "–" else shown,
-        why=reason(benefit),
-        bar=_bar(benefit.difference, scale) if answered else None,
-    )
-
-
-def _kind(verdict: Verdict) -> str:
-    return verdict.split()[0]
-
-
-def _bar(difference: Interval, scale: tuple[float, float]) -> Bar | None:
-    low, high = scale
-    if not math.isfinite(difference.mean) or high <= low:
-        return None
-    edge = 0.06 * (high - low)
-
-    def place(value: float) -> float:
-        return round(100 * (value - low + edge) / (high - low + 2 * edge), 2)
-
-    known = difference.known
-    ends = (difference.low, difference.high) if known else (difference.mean, difference.mean)
-    return Bar(place(0.0), place(difference.mean), place(ends[0]), place(ends[1]), known)
-
-
-def _overview(study: Study) -> Table:
-    """Settings and modes by benefits: the words alone."""
-    compared = [(section, c) for section in study.sections for c in section.comparisons]
-    names = [question(b.name, study.metric) for b in compared[0][1].benefits] if compared else []
-    rows = [
-        [
-            tables.Cell(" ".join(section.setting) or "all others"),
-            tables.Cell(c.label, f"against {c.against}"),
-            *(_overview_cell(b) for b in c.benefits),
-        ]
-        for section, c in compared
-    ]
-    return Table("Overview of the settings", ["setting", "mode", *names], rows)
-
-
-def _overview_cell(benefit: Benefit) -> tables.Cell:
-    shown = "" if benefit.verdict is Verdict.NOT_ANSWERED else effect(benefit.measure, benefit.difference)
-    return tables.Cell(f"{ICONS[benefit.verdict]} {word(benefit)}", "" if shown == "–" else shown)
 
 
 def _readout(chart: Chart) -> dict[str, Any]:
@@ -284,29 +149,6 @@ def _readout(chart: Chart) -> dict[str, Any]:
         for key in ("mean", "low", "high"):
             line[key] = [None if v is None else round(v, 4) for v in line[key]]
     return {"title": chart.title, "lines": lines}
-
-
-def _colours(study: Study) -> dict[str, int]:
-    """Arm -> number of its colour; the same on the whole page, 0 for baselines."""
-    found: dict[str, int] = {}
-    for section in study.sections:
-        for arm in section.all_arms:
-            if section.baseline is not None and arm.label == section.baseline.label:
-                found[arm.label] = 0
-            elif arm.label not in found:
-                treated = found.get(arm.label.replace(f" {RANDOM}", ""))  # a control has the colour of its arm
-                found[arm.label] = treated or 1 + max(found.values(), default=0)
-    for adapted in study.adapted:
-        for one in adapted.all_methods:
-            if one is adapted.baseline:
-                found[one.label] = 0
-            elif one.label not in found:
-                found[one.label] = 1 + sum(colour > 0 for colour in found.values())
-    for axis in study.axes:
-        for line in axis.lines:
-            if line.label not in found:
-                found[line.label] = 0 if line.is_baseline else 1 + sum(colour > 0 for colour in found.values())
-    return found
 
 
 @cache

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.report.analysis.adaptation_comparison import FIGURE, Adapted, Method, recalls
+from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationMethod, AdaptationSection, recalls
 from headstart.report.analysis.arm_levels import LevelArm
 from headstart.report.analysis.phase_costs import phases_of
-from headstart.report.analysis.run_measures import MEASURES, Measured, median_reached
-from headstart.report.analysis.study_analysis import ArmSummary, Comparison, Section, Study
-from headstart.report.analysis.swept_keys import Axis, Level
+from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
+from headstart.report.analysis.study_analysis import ArmComparison, ArmSummary, Study, StudySection
+from headstart.report.analysis.swept_keys import ReachedLevel, SweptAxis
 from headstart.report.curves.learning_curve import lower_is_better
-from headstart.report.rendering.sentences import (
-    GAINS,
-    adapted_summary,
-    axis_summary,
-    chosen_by,
-    look_text,
-    summary,
-    word,
-)
+from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
+from headstart.report.rendering.wording.axis_summary import axis_summary
+from headstart.report.rendering.wording.section_summary import section_summary
+from headstart.report.rendering.wording.study_notes import look_text
+from headstart.report.rendering.wording.verdict_words import GAINS, verdict_word
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.system.atomic_write import plain
@@ -60,7 +56,7 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
     return found
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: SweptAxis) -> dict[str, Any]:
     return {
         "key": axis.key,
         "summary": axis_summary(axis),
@@ -80,7 +76,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
 
 
-def _level(level: Level) -> dict[str, Any]:
+def _level(level: ReachedLevel) -> dict[str, Any]:
     return {
         "mean": _interval(level.mean),
         "difference": None if level.difference is None else _interval(level.difference),
@@ -102,19 +98,19 @@ def _level_arm(arm: LevelArm) -> dict[str, Any]:
     }
 
 
-def _adapted(section: Adapted) -> dict[str, Any]:
+def _adapted(section: AdaptationSection) -> dict[str, Any]:
     return {
         "overrides": section.setting,
         "figure": FIGURE,
         "baseline": None if section.baseline is None else section.baseline.label,
-        "summary": adapted_summary(section),
-        "caption": chosen_by(section),
+        "summary": adaptation_summary(section),
+        "caption": checkpoint_choice(section),
         "hints": section.hints,
         "methods": [_method(method) for method in section.all_methods],
     }
 
 
-def _method(method: Method) -> dict[str, Any]:
+def _method(method: AdaptationMethod) -> dict[str, Any]:
     return {
         "method": method.label,
         "overrides": sorted(method.arm.setting),
@@ -148,11 +144,11 @@ def _method(method: Method) -> dict[str, Any]:
     }
 
 
-def _section(section: Section, study: Study, sign: float) -> dict[str, Any]:
+def _section(section: StudySection, study: Study, sign: float) -> dict[str, Any]:
     best = section.best
     return {
         "overrides": section.setting,
-        "summary": summary(section, study),
+        "summary": section_summary(section, study),
         "hints": section.hints,
         "not_answered": [{"question": asked.value, "add": override} for asked, override in section.missing],
         "threshold": sign * section.threshold,
@@ -202,7 +198,7 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
     }
 
 
-def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
+def _run(one: MeasuredRun, sign: float, levels: set[str]) -> dict[str, Any]:
     return {
         "folder": one.run.folder.name,
         "seed": one.run.seed,
@@ -219,7 +215,7 @@ def _run(one: Measured, sign: float, levels: set[str]) -> dict[str, Any]:
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def _comparison(comparison: ArmComparison) -> dict[str, Any]:
     return {
         "question": comparison.question.value,
         "arm": comparison.label,
@@ -237,7 +233,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "benefits": {
             b.name: {
                 "verdict": b.verdict.value,
-                "said": word(b),
+                "said": verdict_word(b),
                 "measure": b.measure,
                 "corrected_p": b.p,
                 "corrected_p_equal": b.p_equal,

@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
-from headstart.report.analysis.study_analysis import Question, Study
-from headstart.report.rendering import tables
-from headstart.report.rendering.number_definitions import definitions
-from headstart.report.rendering.sentences import (
-    adapted_summary,
-    axis_summary,
-    chosen_by,
-    look_text,
-    others_text,
-    summary,
-)
-from headstart.report.rendering.tables import Cell, Table
+from collections.abc import Sequence
+
+from headstart.report.analysis.adaptation_comparison import AdaptationSection
+from headstart.report.analysis.study_analysis import Question, Study, StudySection
+from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.rendering.tables.axis_tables import axis_tables
+from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
+from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
+from headstart.report.rendering.tables.verdict_tables import untuned_table, verdict_table
+from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
+from headstart.report.rendering.wording.axis_summary import axis_summary
+from headstart.report.rendering.wording.number_definitions import definitions
+from headstart.report.rendering.wording.section_summary import section_summary
+from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 
 
 def markdown(study: Study, name: str, command: str | None) -> str:
-    """The report's sentences and tables, GitHub's flavour."""
+    """The report's sentences and tables in GitHub's Markdown.
+
+    Args:
+        study: The comparison.
+        name: The study's name, the title.
+        command: The command line that makes the study again; None where there is none.
+    """
     parts = [f"# {_escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
     if command:
         parts.append(f"```\n{command}\n```")
-    for adapted in study.adapted:
-        parts.append(f"## {_escaped(' '.join(['On a target without labels', *adapted.setting]))}")
-        sentences = (*adapted_summary(adapted), *adapted.hints)
-        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
-        parts.append(_escaped(chosen_by(adapted)))
-        shown = [tables.methods(adapted), tables.per_class(adapted), tables.oracle(adapted)]
-        parts += [_table(table) for table in shown if table]
+    for adaptation in study.adapted:
+        parts += _adaptation_parts(adaptation)
     for axis in study.axes:
-        parts.append(f"## Over {_escaped(axis.key)}")
-        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in axis_summary(axis)))
-        parts += [_table(table) for table in tables.along(axis)]
+        parts += _axis_parts(axis)
     for section in study.sections:
-        if section.setting:
-            parts.append(f"## {_escaped(' '.join(section.setting))}")
-        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in (*summary(section, study), *section.hints)))
-        found = [tables.verdicts(section, asked, study.metric) for asked in Question]
-        found += [tables.as_set(section), *tables.of_section(section, study)]
-        parts += [_table(table) for table in found if table]
-    for table in (
-        tables.level_arms(study),
-        tables.settings(study),
-        tables.sources(study),
-        tables.run_list(study),
-        tables.adapted_list(study),
-        tables.level_list(study),
-        tables.left_out(study),
-    ):
-        if table:
-            parts.append(_table(table))
+        parts += _section_parts(section, study)
+    parts += map(_table, closing_tables(study))
     if study.verdicts:
         parts.append(look_text(study))
     if study.others:
-        parts.append(others_text(study))
+        parts.append(left_out_text(study))
     parts.append("### How the numbers are defined")
     parts.append("\n".join(f"- **{term}**: {_escaped(meaning)}" for term, meaning in definitions(study)))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(table: Table) -> str:
+def _adaptation_parts(section: AdaptationSection) -> list[str]:
+    title = " ".join(["On a target without labels", *section.setting])
+    sentences = _bullets((*adaptation_summary(section), *section.hints))
+    tables = map(_table, method_tables(section))
+    return [f"## {_escaped(title)}", sentences, _escaped(checkpoint_choice(section)), *tables]
+
+
+def _axis_parts(axis: SweptAxis) -> list[str]:
+    return [f"## Over {_escaped(axis.key)}", _bullets(axis_summary(axis)), *map(_table, axis_tables(axis))]
+
+
+def _section_parts(section: StudySection, study: Study) -> list[str]:
+    title = [f"## {_escaped(' '.join(section.setting))}"] if section.setting else []
+    sentences = _bullets((*section_summary(section, study), *section.hints))
+    verdicts = [verdict_table(section, question, study.metric) for question in Question]
+    tables = [*verdicts, untuned_table(section), *section_tables(section, study)]
+    return [*title, sentences, *(_table(table) for table in tables if table)]
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {_escaped(sentence)}" for sentence in sentences)
+
+
+def _table(table: ReportTable) -> str:
     lines = [f"### {_escaped(table.title)}", ""]
     if table.note:
         lines += [_escaped(table.note), ""]
@@ -73,7 +82,7 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     text = _escaped(cell.text)
     return f"{text} ({_escaped(cell.below)})" if cell.below else text
 

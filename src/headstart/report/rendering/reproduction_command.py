@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.report.analysis.finished_runs import Levels, Run
+from headstart.report.analysis.finished_runs import FinishedRun, LevelsResult
 from headstart.system.credential_masking import without_credentials
 
 
-def command(folder: Path, runs: Sequence[Run | Levels]) -> str | None:
+def command(folder: Path, runs: Sequence[FinishedRun | LevelsResult]) -> str | None:
     """The command line of a study: from Hydra's multirun.yaml, else from the overrides of its runs.
 
     None where the runs are not the product of their overrides' values, as when they were started one by one.

@@ -34,7 +34,7 @@ class Contributions:
 
 
 @dataclass(frozen=True)
-class Parts:
+class VarianceComponents:
     """Variance components of a difference d(seed, image) = mean + seed + image + residual.
 
     The variance of the mean over S seeds of n images each is
@@ -55,14 +55,14 @@ class Parts:
         return self.seed / seeds + self.image * self.shared / n + alone / (seeds * n)
 
 
-def parts_over_seeds(values: Sequence[float]) -> Parts:
+def parts_over_seeds(values: Sequence[float]) -> VarianceComponents:
     """Components of differences of which no images are known: all variance is between seeds."""
     kept = [value for value in values if math.isfinite(value)]
     variance = float(np.var(kept, ddof=1)) if len(kept) > 1 else math.nan
-    return Parts(variance, 0.0, 0.0, math.inf, 0.0, len(kept))
+    return VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, len(kept))
 
 
-def crossed_parts(seeds: Sequence[Contributions]) -> Parts:
+def crossed_parts(seeds: Sequence[Contributions]) -> VarianceComponents:
     """Variance components of the paired differences of several seeds; nan with fewer than two.
 
     The image part is the mean covariance of two seeds over the images that both have; for seeds that have all images
@@ -100,7 +100,7 @@ def crossed_interval(seeds: Sequence[Contributions], *, resolution: float) -> In
 
 @dataclass(frozen=True)
 class _Estimate:
-    parts: Parts
+    parts: VarianceComponents
     over_seeds: float = math.nan  # Vs
     over_images: float = math.nan  # Vi
     over_both: float = math.nan  # Vr
@@ -127,7 +127,7 @@ class _Estimate:
 def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
     count = len(seeds)
     if count < 2:
-        return _Estimate(Parts(math.nan, math.nan, math.nan, math.nan, math.nan, count))
+        return _Estimate(VarianceComponents(math.nan, math.nan, math.nan, math.nan, math.nan, count))
     values, there = _table(seeds)
     n = there.sum(axis=1)  # images of each seed
     s2 = float(np.var([seed.mean for seed in seeds], ddof=1))
@@ -140,7 +140,7 @@ def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
     enough = both >= 2
     if not enough.any():  # nothing tells image from residual, and nothing needs it
         within = float(np.mean([np.var(seed.value, ddof=1) if len(seed.value) > 1 else 0.0 for seed in seeds]))
-        parts = Parts(max(0.0, s2 - within / images), 0.0, within, images, 0.0, count)
+        parts = VarianceComponents(max(0.0, s2 - within / images), 0.0, within, images, 0.0, count)
         return _Estimate(parts, over_seeds=s2 / count, floored=floored)
     sums = values @ there.T  # [s, t]: of the values of s over the images of both
     squares = (values**2) @ there.T
@@ -157,7 +157,7 @@ def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
     image = max(0.0, covariance)
     alone = (image * (1 - shared) + residual) / images
     return _Estimate(
-        Parts(max(0.0, s2 - alone), image, residual, images, shared, count),
+        VarianceComponents(max(0.0, s2 - alone), image, residual, images, shared, count),
         over_seeds=s2 / count,
         over_images=overlap * (covariance + residual / sharing),
         over_both=overlap * residual / sharing,

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from headstart.report.analysis.finished_runs import Replicate, Run
-from headstart.report.analysis.run_measures import END, TEST, ByImage, Measure, Measured
+from headstart.report.analysis.finished_runs import FinishedRun, Replicate
+from headstart.report.analysis.run_measures import END, TEST, ImageShares, Measure, MeasuredRun
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.curves.slope_and_speedup import Pair
 from headstart.report.statistics.crossed_intervals import (
     Contributions,
-    Parts,
+    VarianceComponents,
     crossed_interval,
     crossed_parts,
     parts_over_seeds,
@@ -22,7 +22,7 @@ from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.seed_intervals import Interval, t_interval
 
 
-def paired(base: Sequence[Measured], arm: Sequence[Measured]) -> tuple[list[Pair], tuple[Replicate, ...]]:
+def paired(base: Sequence[MeasuredRun], arm: Sequence[MeasuredRun]) -> tuple[list[Pair], tuple[Replicate, ...]]:
     """(baseline, arm) of each seed and fold that both have, and those that only one has."""
     theirs, ours = {m.replicate: m for m in base}, {m.replicate: m for m in arm}
     both = [one for one in ours if one in theirs]
@@ -30,7 +30,7 @@ def paired(base: Sequence[Measured], arm: Sequence[Measured]) -> tuple[list[Pair
     return [(theirs[one], ours[one]) for one in both], alone
 
 
-def mean_of(key: str, runs: Sequence[Measured], metric: str) -> Interval:
+def mean_of(key: str, runs: Sequence[MeasuredRun], metric: str) -> Interval:
     """An arm's mean and its interval."""
     values = [m.values.get(key, math.nan) for m in runs]
     return interval_over(values, [m.by_image.get(key) for m in runs], [m.run for m in runs], metric, _split(key))
@@ -60,8 +60,8 @@ def difference_of(measure: Measure, pairs: Sequence[Pair], metric: str) -> Inter
 
 def interval_over(
     values: Sequence[float],
-    parts: Sequence[ByImage | None],
-    runs: Sequence[Run],
+    parts: Sequence[ImageShares | None],
+    runs: Sequence[FinishedRun],
     metric: str,
     split: str,
     *,
@@ -79,26 +79,29 @@ def interval_over(
     return t_interval(values, resolution=resolution) if crossed is None else crossed
 
 
-def components(parts: Sequence[ByImage | None], values: Sequence[float]) -> Parts:
+def components(parts: Sequence[ImageShares | None], values: Sequence[float]) -> VarianceComponents:
     if parts and all(part is not None for part in parts):
         return crossed_parts([Contributions(*part) for part in parts if part is not None])
     return parts_over_seeds(values)
 
 
-def apart(theirs: ByImage | None, ours: ByImage | None) -> ByImage | None:
+def apart(theirs: ImageShares | None, ours: ImageShares | None) -> ImageShares | None:
     """What each image contributes to a difference; None where the two are not of the same images."""
     if theirs is None or ours is None or len(theirs.image) != len(ours.image):
         return None
     if not np.array_equal(theirs.image, ours.image):
         one, other = np.argsort(theirs.image, kind="stable"), np.argsort(ours.image, kind="stable")
-        theirs, ours = ByImage(theirs.image[one], theirs.value[one]), ByImage(ours.image[other], ours.value[other])
+        theirs, ours = (
+            ImageShares(theirs.image[one], theirs.value[one]),
+            ImageShares(ours.image[other], ours.value[other]),
+        )
         if not np.array_equal(theirs.image, ours.image):
             return None
-    return ByImage(ours.image, ours.value - theirs.value)
+    return ImageShares(ours.image, ours.value - theirs.value)
 
 
-def _scaled(part: ByImage | None, factor: float) -> ByImage | None:
-    return None if part is None else ByImage(part.image, factor * part.value)
+def _scaled(part: ImageShares | None, factor: float) -> ImageShares | None:
+    return None if part is None else ImageShares(part.image, factor * part.value)
 
 
 def over_what(pairs: Sequence[Pair], by_test: str) -> str:
@@ -110,7 +113,7 @@ def over_what(pairs: Sequence[Pair], by_test: str) -> str:
     return "seeds and images" if components(parts, []).shared > 0 else "seeds"
 
 
-def _val_over_train(runs: Sequence[Run]) -> float:
+def _val_over_train(runs: Sequence[FinishedRun]) -> float:
     """Val images over those that are left to train on: 1 / (folds - 1), however few of them are shots."""
     folds = [folds for run in runs if isinstance(folds := run.settings.get("target.folds"), int) and folds > 1]
     return 1 / (min(folds, default=5) - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from headstart.report.statistics.crossed_intervals import Parts
+from headstart.report.statistics.crossed_intervals import VarianceComponents
 
 POWER = 0.8
 MOST_SEEDS = 1000
@@ -13,7 +13,13 @@ MOST_IMAGES = 10_000_000
 
 
 def power_of(
-    parts: Parts, effect: float, alpha: float, *, seeds: int, images: float | None = None, allowance: float = 0.0
+    parts: VarianceComponents,
+    effect: float,
+    alpha: float,
+    *,
+    seeds: int,
+    images: float | None = None,
+    allowance: float = 0.0,
 ) -> float:
     """The chance that a true difference of this size is decided by a two-sided t test at alpha, 0 .. 1.
 
@@ -35,7 +41,7 @@ def power_of(
 
 
 def seeds_needed(
-    parts: Parts, effect: float, alpha: float, power: float = POWER, *, allowance: float = 0.0
+    parts: VarianceComponents, effect: float, alpha: float, power: float = POWER, *, allowance: float = 0.0
 ) -> int | None:
     """The least number of seeds in all that decides a true difference of this size; images stay as they are.
 
@@ -48,7 +54,7 @@ def seeds_needed(
 
 
 def images_needed(
-    parts: Parts, effect: float, alpha: float, power: float = POWER, *, seeds: int | None = None
+    parts: VarianceComponents, effect: float, alpha: float, power: float = POWER, *, seeds: int | None = None
 ) -> int | None:
     """The least number of images (of one seed) that decides a true difference of this size, with as many seeds as now.
 
@@ -70,7 +76,7 @@ def _least(first: int, last: int, enough: Callable[[int], bool]) -> int | None:
     return first
 
 
-def _df(parts: Parts, seeds: int, images: float) -> float:
+def _df(parts: VarianceComponents, seeds: int, images: float) -> float:
     shared = parts.image * parts.shared / images
     if seeds < 2 or shared <= 0:
         return max(1.0, seeds - 1.0)
