@@ -90,5 +90,11 @@ class OneByOne:
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
         *stages, head = parts
-        alone = [Phase(name=f"{stage} alone", open=(stage, head), epochs=self.epochs) for stage in reversed(stages)]
-        return (Phase(name=head, open=(head,), epochs=self.epochs), *alone, Phase(name="all", open=tuple(parts)))
+        alone = [
+            Phase(name=f"{stage} alone", trainable=(stage, head), epochs=self.epochs) for stage in reversed(stages)
+        ]
+        return (
+            Phase(name=head, trainable=(head,), epochs=self.epochs),
+            *alone,
+            Phase(name="all", trainable=tuple(parts)),
+        )

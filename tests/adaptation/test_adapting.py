@@ -10,7 +10,7 @@ import two_domains
 from composed import TINY, composed, trained
 from headstart.cli import main
 from headstart.runs.assembly import assembled
-from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.part_names import ModelParts
 from killed import command, said
 from two_processes import run_both
 
@@ -124,7 +124,7 @@ def test_every_method_trains_and_its_networks_learn(method, tmp_path):
 
 
 def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_not():
-    parts = Parts(assembled(composed("adaptation=dann", *DOMAINS)).module)
+    parts = ModelParts(assembled(composed("adaptation=dann", *DOMAINS)).module)
     assert {name.partition(".")[0] for name in parts.of("head")} == {"head", "adaptation"}
     assert all(name.startswith("backbone.") for name in parts.of("stage4"))
 

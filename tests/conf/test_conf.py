@@ -149,5 +149,5 @@ def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_
 
     for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):
         cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1", "unfreeze.first_epoch=0")
-        assert len(schedule_of(cfg).phases(("s1", "s2", "s3", "s4", "head"))[0].open) == count + 1
+        assert len(schedule_of(cfg).phases(("s1", "s2", "s3", "s4", "head"))[0].trainable) == count + 1
     assert not weights_of(composed("mode=scratch", "weights.reset_from=2")).backbone

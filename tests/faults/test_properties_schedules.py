@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzed import thorough
-from headstart.unfreeze.phase_begins import Moment, Run, begins
+from headstart.unfreeze.phase_begins import Moment, RunLength, begins
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
@@ -44,7 +44,7 @@ schedules = st.one_of(
     st.builds(ChainThaw, until=plateaus()),
 )
 runs = st.builds(
-    Run,
+    RunLength,
     steps_per_epoch=st.integers(1, 9),
     epochs=st.integers(1, 40),
     max_steps=st.just(math.inf) | st.integers(1, 200),
@@ -75,9 +75,9 @@ def test_phases_begin_one_after_the_other_from_the_first_step_and_within_the_run
 @thorough(1000)
 def test_what_is_open_are_parts_of_the_model_and_in_the_end_all_or_the_head_alone(schedule, names):
     phases = checked(schedule.phases(names))
-    assert all(phase.open and set(phase.open) <= set(names) for phase in phases)
+    assert all(phase.trainable and set(phase.trainable) <= set(names) for phase in phases)
     is_never = getattr(schedule, "first_epoch", 0) is None
-    assert phases[-1].open == (names[-1:] if is_never else names)
+    assert phases[-1].trainable == (names[-1:] if is_never else names)
     if not isinstance(schedule, ChainThaw):  # what is open stays open, and opens from the head on
         for earlier, later in pairwise(phases):
             assert earlier.open == later.open[len(later.open) - len(earlier.open) :]
@@ -87,11 +87,11 @@ def test_what_is_open_are_parts_of_the_model_and_in_the_end_all_or_the_head_alon
 @thorough(2000)
 def test_gradual_has_open_in_each_epoch_what_pen_and_paper_say(first, every, names, epochs, steps):
     phases = checked(Gradual(first_epoch=first, every_epochs=every).phases(names))
-    begun = begins(phases, Run(steps_per_epoch=steps, epochs=epochs))
+    begun = begins(phases, RunLength(steps_per_epoch=steps, epochs=epochs))
     stages = len(names) - 1
     for epoch in range(epochs):
         opened = max(
-            len(phase.open) - 1
+            len(phase.trainable) - 1
             for phase, begin in zip(phases, begun, strict=True)
             if begin.earliest is not None and begin.earliest.epoch <= epoch
         )
@@ -105,7 +105,7 @@ def test_gradual_has_open_in_each_epoch_what_pen_and_paper_say(first, every, nam
 @given(plateaus(), parts)
 @thorough(300)
 def test_chain_thaw_opens_the_head_each_stage_once_and_then_all(until, names):
-    assert [phase.open for phase in ChainThaw(until=until).phases(names)] == [
+    assert [phase.trainable for phase in ChainThaw(until=until).phases(names)] == [
         names[-1:], *((name,) for name in names[:-1]), names,
     ]  # fmt: skip
 
@@ -113,8 +113,8 @@ def test_chain_thaw_opens_the_head_each_stage_once_and_then_all(until, names):
 @given(st.lists(st.tuples(st.sampled_from(["epochs", "steps"]), lengths), max_size=5), parts, runs)
 @thorough(1000)
 def test_phases_by_steps_and_whole_epochs_end_where_their_lengths_add_up_to(given_lengths, names, run):
-    listed = [{"open": names[-1], unit: length} for unit, length in given_lengths]
-    phases = checked(Explicit(phases=[*listed, {"open": "all"}]).phases(names))
+    listed = [{"trainable": names[-1], unit: length} for unit, length in given_lengths]
+    phases = checked(Explicit(phases=[*listed, {"trainable": "all"}]).phases(names))
     step = 0
     for (unit, length), begin in zip(given_lengths, begins(phases, run)[1:], strict=True):
         if unit == "steps":
@@ -133,7 +133,7 @@ def test_phases_by_steps_and_whole_epochs_end_where_their_lengths_add_up_to(give
 def test_a_shorter_run_has_the_same_phases_with_the_same_parts_in_the_same_order(schedule, names, share, epochs):
     shorter = Shortened(schedule=schedule, share=share, epochs=epochs, validations=share)
     whole, short = checked(schedule.phases(names)), checked(shorter.phases(names))
-    assert [phase.open for phase in short] == [phase.open for phase in whole]
-    run = Run(steps_per_epoch=7, epochs=max(1, round(share * epochs)), validations=1)
+    assert [phase.trainable for phase in short] == [phase.trainable for phase in whole]
+    run = RunLength(steps_per_epoch=7, epochs=max(1, round(share * epochs)), validations=1)
     steps = [begin.earliest.step for begin in begins(short, run) if begin.earliest is not None]
     assert steps == sorted(steps)

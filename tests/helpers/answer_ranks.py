@@ -20,7 +20,7 @@ from headstart.data.datasets.in_memory import InMemory, Labelled
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.types import Pixels
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from numbered import trainer
 
 PIXELS = Pixels(size=4, channels=1, mean=(0.5,), std=(0.25,))
@@ -71,7 +71,7 @@ def fit(folder, *, ranks, answers=None, several=False, mixin=object, more=(), ma
     run = trainer(
         folder, max_epochs=max_epochs, **devices, use_distributed_sampler=False,
         logger=CSVLogger(folder, name="", version=""), log_every_n_steps=1,
-        callbacks=[Unfreeze(Whole()), Timeline(), answers, BeforeTraining(), *more], **settings,
+        callbacks=[Unfreeze(Constant()), Timeline(), answers, BeforeTraining(), *more], **settings,
     )  # fmt: skip
     module = classifier(several=several)
     run.fit(module, datamodule=data)

@@ -29,7 +29,7 @@ def check_frozen(backbone, image):
     last = next(name for name in reversed(backbone.names) if list(backbone.stages[name].parameters()))
     prefix = f"stages.{last}."
     freezing = Freezing(backbone, {name for name, _ in backbone.named_parameters()})
-    freezing.open_only({name for name, _ in backbone.named_parameters() if name.startswith(prefix)})
+    freezing.train_only({name for name, _ in backbone.named_parameters() if name.startswith(prefix)})
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     backbone(image).square().sum().backward()

@@ -31,7 +31,7 @@ NESTED = (
     "[]", "[1,2]", "[null]", "[nan]", "[x,y]", "[[]]", "{}", "{a: 1}", "{a: {b: 1}}", "{1: 2}", "{null: 1}",
     "{'': 1}", "{_target_: os.system}", "{_target_: no.such.Thing}", "{_target_: 3}", "{_target_: ''}",
     "{_target_: torch.nn.ReLU}", "{_partial_: true}", "{_target_: builtins.dict, _args_: 3}", "{lr: 1}",
-    "{open: all}",
+    "{trainable: all}",
 )  # fmt: skip
 RESOLVED = (
     "${seed}", "${optimizer.lr}", "${no.such}", "${nothing:1}", "${oc.env:HOME}", "${oc.env:NO_SUCH_VARIABLE}",

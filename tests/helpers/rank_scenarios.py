@@ -47,10 +47,10 @@ SCHEDULES = {
     "chain_thaw": ChainThaw(until=Plateau(monitor="val/loss", mode="min", max_epochs=1, return_to_best=True)),
     "explicit": Explicit(
         phases=[
-            {"open": ["head"], "epochs": 1},
-            {"open": ["first", r"second\.1\..*"], "epochs": 1, "lr": {"first": 0.01}},
-            {"open": ["head", "second"], "epochs": 1, "warmup_steps": 3},
-            {"open": "all"},
+            {"trainable": ["head"], "epochs": 1},
+            {"trainable": ["first", r"second\.1\..*"], "epochs": 1, "lr": {"first": 0.01}},
+            {"trainable": ["head", "second"], "epochs": 1, "warmup_steps": 3},
+            {"trainable": "all"},
         ]
     ),
 }

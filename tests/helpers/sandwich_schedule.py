@@ -20,10 +20,10 @@ class States(pl.Callback):
 # head; second and head; first alone, the others closed again; all
 SANDWICH = Explicit(
     phases=[
-        {"open": ["head"], "epochs": 1},
-        {"open": ["second", "head"], "epochs": 1},
-        {"open": ["first"], "epochs": 1},
-        {"open": "all"},
+        {"trainable": ["head"], "epochs": 1},
+        {"trainable": ["second", "head"], "epochs": 1},
+        {"trainable": ["first"], "epochs": 1},
+        {"trainable": "all"},
     ]
 )
 OPENED = [{"head"}, {"second", "head"}, {"first"}, {"first", "second", "head"}]

@@ -26,7 +26,7 @@ from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.runs.training.checkpoint_selection import scores
 from headstart.types import Pixels
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from headstart.unfreeze.schedules.without_head import WithoutHead
 from numbered import trainer
 
@@ -98,7 +98,7 @@ def fit(folder, method, *, ranks):
         brings_paired=adaptation.reads_paired, target_labels=2 if module.target_labels_share else 0,
     )  # fmt: skip
     module.begin((), {})
-    schedule = Whole()
+    schedule = Constant()
     if not module.knows_labels:
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if method == "adda" else ())
     watching = [BothSides(), Scores(scores=scores(None, sees_source=module.knows_labels)), noted := Noted()]

@@ -67,8 +67,8 @@ def test_a_schedule_of_many_phases_does_not_compile_anew_for_each():
         module = model()
         for stage in module.stages.values():
             stage.compile(backend=counter)
-        phases = [{"open": names, "steps": 1} for _ in range(rounds) for names in states]
-        fitted(module, epochs=6, schedule=Explicit(phases=[*phases, {"open": "all"}]))
+        phases = [{"trainable": names, "steps": 1} for _ in range(rounds) for names in states]
+        fitted(module, epochs=6, schedule=Explicit(phases=[*phases, {"trainable": "all"}]))
         counts.append(counter.frame_count)
     assert counts[0] == counts[1] <= 20
 

@@ -15,7 +15,7 @@ from headstart.regularizers.co_tuning import CoTuning, direct, reverse
 from headstart.runs.assembly import assembled
 from headstart.types import Batch, UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
-from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.part_names import ModelParts
 
 SOURCE = {
     "linear.weight": torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),
@@ -141,7 +141,7 @@ def test_the_sources_head_opens_with_the_last_stage_and_learns_at_its_rate():
     module = assembled(composed("mode=fine_tuning", "regularizer=co_tuning")).module
     head = {"linear.weight": torch.zeros(47, 32), "linear.bias": torch.zeros(47)}
     module.begin(module.backbone.names, head)
-    found = Parts(module)
+    found = ModelParts(module)
     assert found.part_of("regularizer.source.weight") == "stage4"
     assert "regularizer.source.weight" not in found.selected(["head", "stage3"])
     for layer_decay in (1.0, 0.5):

@@ -48,7 +48,7 @@ def test_on_the_feature_store_a_run_is_that_on_the_images_also_where_a_stage_ope
 ):
     """What a stage gives that has learnt and is closed again is not what the source's gives."""
     monkeypatch.chdir(tmp_path)
-    phases = "[{open: [head], epochs: 1}, {open: [stage1], epochs: 1}, {open: [stage4, head]}]"
+    phases = "[{trainable: [head], epochs: 1}, {trainable: [stage1], epochs: 1}, {trainable: [stage4, head]}]"
     rows = []
     for store in ("default", "off"):
         folder = tmp_path / store

@@ -7,12 +7,12 @@ from composed import composed
 from headstart.runs.assembly import schedule_of
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
-from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.gradual import Gradual
 from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 from headstart.unfreeze.schedules.stage_adapters import StageAdapters
-from headstart.unfreeze.trainable_share import Share, share_of
+from headstart.unfreeze.trainable_share import TrainableShare, share_of
 
 PARTS = ("s1", "s2", "s3", "head")
 
@@ -32,15 +32,15 @@ class Model(nn.Module):
 
 
 def opened(schedule):
-    return [phase.open for phase in schedule.phases(PARTS)]
+    return [phase.trainable for phase in schedule.phases(PARTS)]
 
 
 def test_adapters_are_what_a_mark_says_and_those_of_one_part_have_a_name():
-    parts = Parts(Model())
+    parts = ModelParts(Model())
     assert parts.selected(["adapters"]) == {f"{s}.2.{p}" for s in ("s1", "s3") for p in ("weight", "bias")}
     assert parts.selected(["s3:adapters"]) == {"s3.2.weight", "s3.2.bias"}
     assert parts.selected(["s1:norms", "head:biases"]) == {"s1.1.weight", "s1.1.bias", "head.bias"}
-    with pytest.raises(UserError, match=r"opens adapters, and there are none in s2; try mode=lora or mode=adapters"):
+    with pytest.raises(UserError, match=r"trains adapters, and there are none in s2; try mode=lora or mode=adapters"):
         parts.selected(["s2:adapters"])
 
 
@@ -69,7 +69,7 @@ def test_groups_are_as_fine_as_what_opens_and_hold_each_parameter_once():
 @pytest.mark.parametrize("mode", ["lora", "adapters"])
 def test_a_mode_opens_the_adapters_and_the_head_whatever_unfreeze_says(mode):
     cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1")
-    assert [phase.open for phase in schedule_of(cfg, ("s1",)).phases(PARTS)] == [("adapters", "head")]
+    assert [phase.trainable for phase in schedule_of(cfg, ("s1",)).phases(PARTS)] == [("adapters", "head")]
     assert (cfg.reuse, cfg.inject) == (True, mode)
 
 
@@ -91,8 +91,8 @@ def test_adapters_in_a_mode_that_would_not_train_them_alone_are_refused(mode):
 def test_what_learns_is_what_any_phase_opens_without_what_was_frozen_by_whoever_made_it():
     model = Model()
     model.s2.bias.requires_grad_(False)
-    phases = [Phase(open=("head",), epochs=1), Phase(open=("s2", "s1:adapters"))]
-    share = share_of(model, Parts(model), phases)
+    phases = [Phase(trainable=("head",), epochs=1), Phase(trainable=("s2", "s1:adapters"))]
+    share = share_of(model, ModelParts(model), phases)
     assert share.learning == (4 * 2 + 2) + 4 * 4 + (4 * 4 + 4)
     assert share.of == sum(p.numel() for p in model.parameters())
 
@@ -100,10 +100,10 @@ def test_what_learns_is_what_any_phase_opens_without_what_was_frozen_by_whoever_
 @pytest.mark.parametrize(
     ("share", "text"),
     [
-        (Share(134_400, 11_200_000), "learns 1.2 % of 11.2 million parameters"),
-        (Share(8_694, 8_694), "learns 100 % of 8,694 parameters"),
-        (Share(99_999, 100_000), "learns 99.9 % of 100,000 parameters"),
-        (Share(500, 2_000_000_000), "learns 2.5e-05 % of 2.0 billion parameters"),
+        (TrainableShare(134_400, 11_200_000), "learns 1.2 % of 11.2 million parameters"),
+        (TrainableShare(8_694, 8_694), "learns 100 % of 8,694 parameters"),
+        (TrainableShare(99_999, 100_000), "learns 99.9 % of 100,000 parameters"),
+        (TrainableShare(500, 2_000_000_000), "learns 2.5e-05 % of 2.0 billion parameters"),
     ],
 )
 def test_the_share_in_words(share, text):

@@ -33,7 +33,7 @@ def test_a_frozen_stage_changes_no_weight_and_no_buffer_and_an_open_one_changes_
     held = freezing(cnn)
     # all learn first: momentum and decay then move a weight even without a gradient of its own, so a leak would show
     for open_stages in (["stages.stage1", "stages.stage2", "stages.stage3", "stages.stage4"], ["stages.stage2"]):
-        held.open_only(names(cnn, *open_stages))
+        held.train_only(names(cnn, *open_stages))
         before = everything(cnn)
         for _ in range(3):
             cnn(torch.randn(8, 1, 16, 16)).square().sum().backward()
@@ -47,14 +47,14 @@ def test_a_frozen_stage_changes_no_weight_and_no_buffer_and_an_open_one_changes_
 
 def test_closing_a_stage_drops_the_gradient_that_it_has(cnn):
     cnn(torch.randn(4, 1, 16, 16)).sum().backward()
-    freezing(cnn).open_only(names(cnn, "stages.stage4"))
+    freezing(cnn).train_only(names(cnn, "stages.stage4"))
     assert all(p.grad is None for p in cnn.stages["stage1"].parameters())
     assert all(p.grad is not None for p in cnn.stages["stage4"].parameters())
 
 
 def test_frozen_stages_come_back_to_eval_whoever_called_train(cnn):
     held = freezing(cnn)
-    held.open_only(names(cnn, "stages.stage3", "stages.stage4"))
+    held.train_only(names(cnn, "stages.stage3", "stages.stage4"))
     cnn.eval()
     cnn.train()
     held.hold()
@@ -63,7 +63,7 @@ def test_frozen_stages_come_back_to_eval_whoever_called_train(cnn):
 
 def test_a_norm_that_is_open_alone_trains_in_a_stage_that_is_otherwise_closed(cnn):
     held = freezing(cnn)
-    held.open_only(names(cnn, "stages.stage1.1"))
+    held.train_only(names(cnn, "stages.stage1.1"))
     assert cnn.stages["stage1"][1].training
     assert not cnn.stages["stage1"][0].training
     assert not cnn.stages["stage2"][1].training
@@ -71,7 +71,7 @@ def test_a_norm_that_is_open_alone_trains_in_a_stage_that_is_otherwise_closed(cn
 
 def test_dropout_follows_the_stage_that_it_lies_in():
     model = nn.Sequential(*(nn.Sequential(nn.Linear(2, 2), nn.Dropout()) for _ in range(2)), nn.Dropout())
-    freezing(model).open_only({"1.0.weight", "1.0.bias"})
+    freezing(model).train_only({"1.0.weight", "1.0.bias"})
     assert [model[0][1].training, model[1][1].training, model[2].training] == [False, True, True]
 
 
@@ -79,8 +79,8 @@ def test_what_was_frozen_or_in_eval_before_stays_so_and_the_end_leaves_all_as_fo
     cnn.stages["stage2"][0].weight.requires_grad_(False)
     cnn.stages["stage3"][1].eval()
     held = freezing(cnn)
-    held.open_only(names(cnn, "stages.stage4"))
-    held.open_only(names(cnn, ""))
+    held.train_only(names(cnn, "stages.stage4"))
+    held.train_only(names(cnn, ""))
     for _ in range(2):
         assert not cnn.stages["stage2"][0].weight.requires_grad
         assert not cnn.stages["stage3"][1].training

@@ -47,7 +47,7 @@ def test_both_decays_multiply():
     assert rates(stage_decay=0.1, layer_decay=0.5)["stem.0"] == pytest.approx(0.1**2 * 2**-5)
 
 
-NORMS = Explicit(phases=[{"open": [r".*\.1\.bias"]}])
+NORMS = Explicit(phases=[{"trainable": [r".*\.1\.bias"]}])
 
 
 @pytest.mark.parametrize("arguments", [{}, {"layer_decay": 0.7}, {"schedule": NORMS}])
@@ -68,8 +68,8 @@ def test_norms_and_biases_have_no_weight_decay():
 
 
 def test_a_schedule_that_opens_less_than_a_stage_gets_groups_as_fine_as_that():
-    first = {"open": ["head", "blocks.2"], "epochs": 1, "lr": {"blocks.2.0": 0.1}}
-    groups = parameter_groups(Net(), lr=1.0, stages=STAGES, schedule=Explicit(phases=[first, {"open": "all"}]))
+    first = {"trainable": ["head", "blocks.2"], "epochs": 1, "lr": {"blocks.2.0": 0.1}}
+    groups = parameter_groups(Net(), lr=1.0, stages=STAGES, schedule=Explicit(phases=[first, {"trainable": "all"}]))
     named = {group["name"]: group["params"] for group in groups}
     assert len(named["blocks"]) == 2  # the weights of the two blocks that stay closed
     assert len(named["blocks[blocks.2][blocks.2.0]"]) == 1

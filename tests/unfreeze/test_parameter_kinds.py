@@ -11,8 +11,8 @@ from headstart.runs.assembly import schedule_of
 from headstart.types import UserError
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.parameter_kinds import of_kind
-from headstart.unfreeze.part_names import Parts
-from headstart.unfreeze.schedules.one_parameter_kind import OneKind
+from headstart.unfreeze.part_names import ModelParts
+from headstart.unfreeze.schedules.one_parameter_kind import OneParameterKind
 
 
 class Model(nn.Module):
@@ -31,8 +31,8 @@ def cnn():
 
 
 def opened(model, kind):
-    parts = Parts(model)
-    return parts.selected(OneKind(kind=kind).phases(parts.names)[0].open)
+    parts = ModelParts(model)
+    return parts.selected(OneParameterKind(kind=kind).phases(parts.names)[0].trainable)
 
 
 def test_a_resnets_norms_are_its_20_batch_norms_whatever_they_are_called():
@@ -74,7 +74,7 @@ def test_each_kind_of_norm_is_one(norm):
 def test_only_the_kind_and_the_head_move_and_running_statistics_with_the_norms_alone(kind, endings):
     model = cnn()
     held = Freezing(model, dict(model.named_parameters()))
-    held.open_only(opened(model, kind))
+    held.train_only(opened(model, kind))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     for _ in range(3):
@@ -92,7 +92,7 @@ def test_only_the_kind_and_the_head_move_and_running_statistics_with_the_norms_a
 def test_opening_all_again_lets_the_running_statistics_move():
     model = cnn()
     held = Freezing(model, dict(model.named_parameters()))
-    held.open_only(opened(model, "biases"))
+    held.train_only(opened(model, "biases"))
     held.end()
     assert all(module.training for module in model.modules())
 
@@ -105,7 +105,7 @@ def test_a_backbone_without_norms_is_told_so():
 @pytest.mark.parametrize(("mode", "kind"), [("bias_only", "biases"), ("norm_only", "norms")])
 def test_a_mode_opens_its_kind_and_the_head_whatever_unfreeze_says(mode, kind):
     cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1")
-    assert [phase.open for phase in schedule_of(cfg).phases(("stage1", "head"))] == [(kind, "head")]
+    assert [phase.trainable for phase in schedule_of(cfg).phases(("stage1", "head"))] == [(kind, "head")]
     assert cfg.reuse
 
 

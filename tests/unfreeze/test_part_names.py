@@ -5,7 +5,7 @@ from torch import nn
 
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.types import UserError
-from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.part_names import ModelParts
 
 
 class Foreign(nn.Module):
@@ -39,7 +39,7 @@ STAGES = {
 
 
 def test_a_module_that_says_its_stages_needs_no_names():
-    parts = Parts(Own())
+    parts = ModelParts(Own())
     assert parts.names == ("stage1", "stage2", "stage3", "stage4", "head")
     assert parts.of("stage1") == (
         "backbone.stages.stage1.0.weight", "backbone.stages.stage1.1.weight", "backbone.stages.stage1.1.bias",
@@ -48,12 +48,12 @@ def test_a_module_that_says_its_stages_needs_no_names():
 
 
 def test_regular_expressions_gather_stages():
-    parts = Parts(Foreign(), STAGES)
+    parts = ModelParts(Foreign(), STAGES)
     assert {part: len(parts.of(part)) for part in parts.names} == {"embed": 2, "early": 12, "late": 12, "head": 2}
 
 
 def test_a_list_of_attribute_paths_and_single_parameters_names_stages():
-    parts = Parts(Foreign(), ["token", "embed", "encoder.layers", "head"])
+    parts = ModelParts(Foreign(), ["token", "embed", "encoder.layers", "head"])
     assert parts.names == ("token", "embed", "encoder.layers", "head")
     assert parts.of("token") == ("token",)
 
@@ -71,7 +71,7 @@ def test_a_list_of_attribute_paths_and_single_parameters_names_stages():
     ],
 )
 def test_a_selector_is_a_part_a_layer_or_a_regular_expression(selector, count):
-    assert len(Parts(Own()).selected([selector])) == count
+    assert len(ModelParts(Own()).selected([selector])) == count
 
 
 def test_a_part_is_not_taken_for_the_beginning_of_anothers_name():
@@ -80,20 +80,20 @@ def test_a_part_is_not_taken_for_the_beginning_of_anothers_name():
             super().__init__()
             self.stage1, self.stage10 = nn.Linear(1, 1), nn.Linear(1, 1)
 
-    assert Parts(Ten(), ["stage1", "stage10"]).of("stage1") == ("stage1.weight", "stage1.bias")
+    assert ModelParts(Ten(), ["stage1", "stage10"]).of("stage1") == ("stage1.weight", "stage1.bias")
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Parts(Foreign()), "not say which stages.*its children with parameters are embed, encoder, head"),
-        (lambda: Parts(Foreign(), ["embed", "encodr", "head"]), "encodr means no parameter.*did you mean encoder"),
-        (lambda: Parts(Foreign(), ["embed", "encoder", "head"]), "needs a stage, these have none: token"),
-        (lambda: Parts(Foreign(), [".*", "head"]), r"stages \.\* and head both mean head.weight"),
-        (lambda: Parts(Foreign(), ["(", "head"]), "neither an attribute nor a regular expression"),
-        (lambda: Parts(Own()).selected(["stage9"]), "'stage9', which is no part.*are stage1, .*did you mean stage"),
-        (lambda: Parts(Own()).selected(["stage4.9"]), "did you mean stage4"),
-        (lambda: Parts(Own()).selected(["("]), "matches no parameter"),
+        (lambda: ModelParts(Foreign()), "not say which stages.*its children with parameters are embed, encoder, head"),
+        (lambda: ModelParts(Foreign(), ["embed", "encodr", "head"]), "encodr means no parameter.*did you mean encoder"),
+        (lambda: ModelParts(Foreign(), ["embed", "encoder", "head"]), "needs a stage, these have none: token"),
+        (lambda: ModelParts(Foreign(), [".*", "head"]), r"stages \.\* and head both mean head.weight"),
+        (lambda: ModelParts(Foreign(), ["(", "head"]), "neither an attribute nor a regular expression"),
+        (lambda: ModelParts(Own()).selected(["stage9"]), "'stage9', which is no part.*are stage1, .*did you mean st"),
+        (lambda: ModelParts(Own()).selected(["stage4.9"]), "did you mean stage4"),
+        (lambda: ModelParts(Own()).selected(["("]), "matches no parameter"),
     ],
 )  # fmt: skip
 def test_what_the_model_lacks_is_an_error_that_lists_what_there_is(make, message):

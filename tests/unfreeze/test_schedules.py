@@ -4,7 +4,7 @@ import pytest
 
 from headstart.types import UserError
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
 from headstart.unfreeze.schedules.lp_ft import LpFt
@@ -15,14 +15,14 @@ STALL = Plateau(monitor="val/loss", mode="min")
 
 
 def opened(schedule):
-    return ["+".join(phase.open) for phase in checked(schedule.phases(PARTS))]
+    return ["+".join(phase.trainable) for phase in checked(schedule.phases(PARTS))]
 
 
 def open_counts(schedule, epochs=8):
-    """How many stages are open in each epoch, told from the phases' lengths alone."""
+    """How many stages are trainable in each epoch, by the phases' lengths alone."""
     counts = []
     for phase in checked(schedule.phases(PARTS)):
-        counts += [len(phase.open) - 1] * (epochs if phase.epochs is None else phase.epochs)
+        counts += [len(phase.trainable) - 1] * (epochs if phase.epochs is None else phase.epochs)
     return counts[:epochs]
 
 
@@ -47,7 +47,7 @@ def test_steps_and_fractions_are_the_lengths_of_the_same_phases():
     by_fraction = GradualByFraction(first=0.2, every=0.1).phases(PARTS)
     assert [phase.steps for phase in by_steps] == [5, 7, 7, 7, None]
     assert [phase.fraction for phase in by_fraction] == [0.2, 0.1, 0.1, 0.1, None]
-    assert [phase.open for phase in by_steps] == [phase.open for phase in by_fraction]
+    assert [phase.trainable for phase in by_steps] == [phase.trainable for phase in by_fraction]
 
 
 def test_a_plateau_opens_one_stage_more_each_time():
@@ -65,27 +65,27 @@ def test_chain_thaw_takes_the_head_each_stage_from_the_input_and_then_everything
 
 
 def test_the_whole_is_one_phase():
-    assert opened(Whole()) == ["s1+s2+s3+s4+head"]
-    assert opened(Whole(head_only=True)) == ["head"]
+    assert opened(Constant()) == ["s1+s2+s3+s4+head"]
+    assert opened(Constant(head_only=True)) == ["head"]
 
 
 def test_a_file_of_phases_says_the_same_as_python(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(
         "phases:\n"
-        "- {open: [head], epochs: 2, lr: 1e-3}\n"  # YAML 1.1 reads 1e-3 as text
-        "- {open: s4, until: {monitor: val/loss, mode: min, patience: 3}, lr: {s4: 1e-4}, warmup_steps: 5}\n"
-        "- {open: all}\n"
+        "- {trainable: [head], epochs: 2, lr: 1e-3}\n"  # YAML 1.1 reads 1e-3 as text
+        "- {trainable: s4, until: {monitor: val/loss, mode: min, patience: 3}, lr: {s4: 1e-4}, warmup_steps: 5}\n"
+        "- {trainable: all}\n"
     )
     assert Explicit.from_file(file).phases(PARTS) == (
-        Phase(open=("head",), epochs=2, lr=0.001),
+        Phase(trainable=("head",), epochs=2, lr=0.001),
         Phase(
-            open=("s4",),
+            trainable=("s4",),
             until=Plateau(monitor="val/loss", mode="min", patience=3),
             lr={"s4": 0.0001},
             warmup_steps=5,
         ),
-        Phase(open=("all",)),
+        Phase(trainable=("all",)),
     )
 
 
@@ -105,22 +105,23 @@ def test_an_improvement_is_more_than_min_delta_in_the_right_direction(mode, min_
     ("make", "message"),
     [
         (lambda: Explicit(phases=[]), "a schedule needs a phase"),
-        (lambda: Explicit(phases=[{"open": "all"}] * 2), r"phase 1 \(all\) has no length, so those after it never"),
-        (lambda: Explicit(phases=[{"open": "all", "epochs": 3}]), "the last phase lasts to the end of the run"),
-        (lambda: Explicit(phases=[{"open": "s1", "epochs": 3, "steps": 4}]), "one length, s1 has epochs and steps"),
-        (lambda: Explicit(phases=[{"open": []}]), "needs something open"),
-        (lambda: Explicit(phases=[{"epochs": 3}]), "a phase needs `open`"),
-        (lambda: Explicit(phases=[{"open": "all", "length": 3}]), "a phase has open, name.*got length"),
-        (lambda: Explicit(phases=[{"open": "all", "until": {"monitor": "x"}}]), "until needs mode"),
-        (lambda: Explicit(phases=[{"open": "all", "until": {"metric": "x"}}]), "until has monitor.*got metric"),
-        (lambda: Explicit(phases=[{"open": "all", "lr": {"s4": {"a": 1}}}]), "this is no phase.*float"),
-        (lambda: Explicit(phases=[{"open": 3}]), "this is no phase.*not iterable"),
-        (lambda: Explicit(phases=[{"open": [None]}]), "open is a part or a list of parts, got"),
-        (lambda: Explicit(phases=[{"open": "all", "until": "stalled"}]), "until is a mapping with monitor and mode"),
-        (lambda: Explicit(phases=[{"open": "all", "epochs": 1.5}]), "epochs of a phase is a whole number, got 1.5"),
-        (lambda: Explicit(phases=[{"open": "all", "fraction": "half"}]), "this is no phase"),
-        (lambda: Explicit(phases=[{"open": "all", "lr": 0}]), "a learning rate is more than 0"),
-        (lambda: Explicit(phases=[{"open": "all", "epochs": -1}]), "a length is 0 or more"),
+        (lambda: Explicit(phases=[{"trainable": "all"}] * 2), r"phase 1 \(all\) has no length, so those after"),
+        (lambda: Explicit(phases=[{"trainable": "all", "epochs": 3}]), "the last phase lasts to the end of the run"),
+        (lambda: Explicit(phases=[{"trainable": "s1", "epochs": 3, "steps": 4}]), "length, s1 has epochs and steps"),
+        (lambda: Explicit(phases=[{"trainable": []}]), "needs something trainable"),
+        (lambda: Explicit(phases=[{"epochs": 3}]), "a phase needs `trainable`"),
+        (lambda: Explicit(phases=[{"open": "s1", "epochs": 3}]), "`open` of a phase is called `trainable` now"),
+        (lambda: Explicit(phases=[{"trainable": "all", "length": 3}]), "a phase has trainable, name.*got length"),
+        (lambda: Explicit(phases=[{"trainable": "all", "until": {"monitor": "x"}}]), "until needs mode"),
+        (lambda: Explicit(phases=[{"trainable": "all", "until": {"metric": "x"}}]), "until has monitor.*got metric"),
+        (lambda: Explicit(phases=[{"trainable": "all", "lr": {"s4": {"a": 1}}}]), "this is no phase.*float"),
+        (lambda: Explicit(phases=[{"trainable": 3}]), "this is no phase.*not iterable"),
+        (lambda: Explicit(phases=[{"trainable": [None]}]), "trainable is a part or a list of parts, got"),
+        (lambda: Explicit(phases=[{"trainable": "all", "until": "stalled"}]), "until is a mapping with monitor"),
+        (lambda: Explicit(phases=[{"trainable": "all", "epochs": 1.5}]), "epochs of a phase is a whole number, got"),
+        (lambda: Explicit(phases=[{"trainable": "all", "fraction": "half"}]), "this is no phase"),
+        (lambda: Explicit(phases=[{"trainable": "all", "lr": 0}]), "a learning rate is more than 0"),
+        (lambda: Explicit(phases=[{"trainable": "all", "epochs": -1}]), "a length is 0 or more"),
         (lambda: LpFt(until=Plateau(monitor="x", mode="most")), "max or min, got 'most'"),
         (lambda: LpFt(until=Plateau(monitor="x", mode="max", min_epochs=3, max_epochs=2)), "not less than min_epochs"),
         (lambda: Explicit.from_file("/nowhere.yaml"), "cannot read the phases in /nowhere.yaml"),

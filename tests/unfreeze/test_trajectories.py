@@ -15,22 +15,22 @@ from torch.utils.data import DataLoader, TensorDataset
 from composed import CONF
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.unfreeze.parameter_groups import NO_DECAY, parameter_groups
-from headstart.unfreeze.part_names import Parts
-from headstart.unfreeze.phase_begins import Run
+from headstart.unfreeze.part_names import ModelParts
+from headstart.unfreeze.phase_begins import RunLength
+from headstart.unfreeze.plan_building import SampleStep, plan_of
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
 from headstart.unfreeze.schedules.lp_ft import LpFt
 from headstart.unfreeze.schedules.schedule_phases import Plateau
-from headstart.unfreeze.unfreezing_plan import plan_of
 
 STAGES = ["first", "second", "head"]
 STEPS = 4  # of an epoch
 SANDWICH = [
-    {"open": ["head"], "epochs": 1},
-    {"open": ["second", "first.1"], "epochs": 2, "lr": {"second": 0.3}},
-    {"open": ["head"], "steps": 6, "lr": 0.02},  # to the middle of an epoch
-    {"open": "all", "lr": {"first": 0.003, "second": 0.01}},
+    {"trainable": ["head"], "epochs": 1},
+    {"trainable": ["second", "first.1"], "epochs": 2, "lr": {"second": 0.3}},
+    {"trainable": ["head"], "steps": 6, "lr": 0.02},  # to the middle of an epoch
+    {"trainable": "all", "lr": {"first": 0.003, "second": 0.01}},
 ]
 KNOWN = {  # of the schedules in conf/unfreeze those whose boundaries are known before the run
     "gradual": Gradual(first_epoch=1, every_epochs=2),
@@ -131,11 +131,11 @@ def small(schedule, figures=()):
 
 
 def planned(module, epochs=6):
-    parts = Parts(module, STAGES)
+    parts = ModelParts(module, STAGES)
     return plan_of(
-        module, parts, module.schedule.phases(parts.names), run=Run(steps_per_epoch=STEPS, epochs=epochs),
-        groups=module.configure_optimizers().param_groups, image=torch.ones(2, 4),
-        loss=lambda image: module(image).sum(), batch_size=8,
+        module, parts, module.schedule.phases(parts.names), run=RunLength(steps_per_epoch=STEPS, epochs=epochs),
+        groups=module.configure_optimizers().param_groups,
+        sample=SampleStep(images=torch.ones(2, 4), loss=lambda images: module(images).sum()), batch_size=8,
     )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def agrees(seen, plan, phase_of_step):
     assert len(seen.steps) == len(seen.rates) == plan.run.steps
     for step, ((phase, opened, count), rates) in enumerate(zip(seen.steps, seen.rates, strict=True)):
         row = plan.rows[phase_of_step(step)]
-        assert (phase, opened, count) == (phase_of_step(step), tuple(row.open), row.trainable), step
+        assert (phase, opened, count) == (phase_of_step(step), tuple(row.trainable), row.trainable_parameters), step
         assert rates == {part: pytest.approx(pair) for part, pair in row.rates.items()}, step
     return True
 
@@ -239,7 +239,7 @@ def test_the_first_and_the_last_moment_that_a_plan_gives_for_a_plateau_are_reach
 
 
 def test_what_opens_warms_up_from_its_opening_step_on_and_what_was_open_does_not():
-    schedule = Explicit(phases=[{"open": ["head"], "steps": 3}, {"open": "all", "warmup_steps": 4}])
+    schedule = Explicit(phases=[{"trainable": ["head"], "steps": 3}, {"trainable": "all", "warmup_steps": 4}])
     seen = fitted(small(schedule), epochs=3)
     assert [rates["head"][0] for rates in seen.rates] == [0.1] * 12
     # 0.05 x 1/4, 2/4, 3/4, 1 at steps 3 to 6
@@ -250,9 +250,9 @@ def test_what_opens_warms_up_from_its_opening_step_on_and_what_was_open_does_not
 def test_what_opens_again_warms_up_again():
     schedule = Explicit(
         phases=[
-            {"open": ["head"], "steps": 2},
-            {"open": ["second"], "steps": 2, "warmup_steps": 2},
-            {"open": ["second", "head"], "warmup_steps": 2},
+            {"trainable": ["head"], "steps": 2},
+            {"trainable": ["second"], "steps": 2, "warmup_steps": 2},
+            {"trainable": ["second", "head"], "warmup_steps": 2},
         ]
     )
     seen = fitted(small(schedule), epochs=2)
@@ -262,9 +262,9 @@ def test_what_opens_again_warms_up_again():
 
 def test_a_phases_rate_is_the_heads_with_the_ratios_kept_or_each_parts_own():
     phases = [
-        {"open": "all", "steps": 2, "lr": 0.04},
-        {"open": "all", "steps": 2, "lr": {"first": 0.3}},
-        {"open": "all"},
+        {"trainable": "all", "steps": 2, "lr": 0.04},
+        {"trainable": "all", "steps": 2, "lr": {"first": 0.3}},
+        {"trainable": "all"},
     ]
     seen = fitted(small(Explicit(phases=phases)), epochs=2)
     # the optimizer has 0.1 for the head, 0.05 for second, 0.025 for first
@@ -283,7 +283,11 @@ def test_what_is_closed_again_has_no_gradient_and_stays_equal_to_the_bit_under_m
                 assert all("momentum_buffer" in trainer.optimizers[0].state[p] for p in module.first.parameters())
 
     schedule = Explicit(
-        phases=[{"open": "all", "steps": 6}, {"open": ["head"], "epochs": 2}, {"open": ["first", "head"]}]
+        phases=[
+            {"trainable": "all", "steps": 6},
+            {"trainable": ["head"], "epochs": 2},
+            {"trainable": ["first", "head"]},
+        ]
     )
     seen = fitted(small(schedule), epochs=4, more=[Gradients()])
     closed, still, opened = seen.validated[1:]  # the phases' boundaries: in the middle of epoch 1, before epoch 3

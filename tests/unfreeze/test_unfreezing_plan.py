@@ -15,18 +15,18 @@ from composed import composed, trained
 from headstart.cli import main
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
-from headstart.unfreeze.part_names import Parts
-from headstart.unfreeze.phase_begins import Run, begins
+from headstart.unfreeze.part_names import ModelParts
+from headstart.unfreeze.phase_begins import RunLength, begins
+from headstart.unfreeze.plan_building import SampleStep, plan_of
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual
 from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
-from headstart.unfreeze.unfreezing_plan import plan_of
 
-END = Phase(open=("all",))
+END = Phase(trainable=("all",))
 
 
 def of(**length):
-    return Phase(open=("head",), **length)
+    return Phase(trainable=("head",), **length)
 
 
 def stall(**settings):
@@ -51,7 +51,7 @@ def stall(**settings):
     ],
 )
 def test_a_phase_begins_when_the_one_before_it_has_had_its_length(phases, want):
-    found = begins(phases, Run(steps_per_epoch=10, epochs=10))
+    found = begins(phases, RunLength(steps_per_epoch=10, epochs=10))
     assert [begin.earliest for begin in found] == [begin.latest for begin in found] == want
 
 
@@ -70,29 +70,29 @@ def test_a_phase_begins_when_the_one_before_it_has_had_its_length(phases, want):
     ],
 )
 def test_a_plateau_ends_between_never_getting_better_and_always(settings, run, earliest, latest):
-    begin = begins([stall(**settings), END], Run(steps_per_epoch=10, epochs=20, **run))[1]
+    begin = begins([stall(**settings), END], RunLength(steps_per_epoch=10, epochs=20, **run))[1]
     assert begin.earliest == (earliest and (earliest, 10 * earliest))
     assert begin.latest == (latest and (latest, 10 * latest))
 
 
 def test_after_a_plateau_both_moments_move_on_and_the_figure_of_its_end_is_the_next_ones_first():
     phases = [stall(patience=2, max_epochs=5), of(steps=15), stall(patience=2, max_epochs=5), END]
-    found = begins(phases, Run(steps_per_epoch=10, epochs=11))
+    found = begins(phases, RunLength(steps_per_epoch=10, epochs=11))
     assert found[1] == ((3, 30), (5, 50))
     assert found[2] == ((4, 45), (6, 65))
     assert found[3] == ((6, 60), None)  # two validations after step 45; the latest would be epoch 11
 
 
 def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
-    assert Run(steps_per_epoch=10, epochs=3).end == (3, 30)
-    assert Run(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)
-    assert Run(steps_per_epoch=10).end is None
-    assert begins([of(epochs=1000), END], Run(steps_per_epoch=10))[1].latest == (1000, 10_000)
+    assert RunLength(steps_per_epoch=10, epochs=3).end == (3, 30)
+    assert RunLength(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)
+    assert RunLength(steps_per_epoch=10).end is None
+    assert begins([of(epochs=1000), END], RunLength(steps_per_epoch=10))[1].latest == (1000, 10_000)
 
 
 def test_a_fraction_of_a_run_without_an_end_is_an_error():
     with pytest.raises(UserError, match="known length"):
-        begins([of(fraction=0.5), END], Run(steps_per_epoch=10))
+        begins([of(fraction=0.5), END], RunLength(steps_per_epoch=10))
 
 
 # ---------------------------------------------------------------------- what it costs
@@ -116,13 +116,14 @@ ALL = CONV + HEAD + CONV + 2 * HEAD  # backward: both weights' gradients, the he
 
 def planned(module, phases, *, run=None, groups=(), size=4, batch_size=64, stages=("conv", "head")):
     return plan_of(
-        module, Parts(module, stages), phases, run=run or Run(steps_per_epoch=10, epochs=10), groups=groups,
-        image=torch.ones(2, 1, size, size), loss=lambda image: module(image).sum(), batch_size=batch_size,
+        module, ModelParts(module, stages), phases, run=run or RunLength(steps_per_epoch=10, epochs=10), groups=groups,
+        sample=SampleStep(images=torch.ones(2, 1, size, size), loss=lambda images: module(images).sum()),
+        batch_size=batch_size,
     )  # fmt: skip
 
 
 def test_flops_are_those_of_forward_and_backward_with_the_phases_freezing():
-    phases = [Phase(open=(part,), epochs=1) for part in ("head", "conv")]
+    phases = [Phase(trainable=(part,), epochs=1) for part in ("head", "conv")]
     head, conv, everything = planned(Net(), [*phases, END]).rows
     assert [row.forward for row in (head, conv, everything)] == pytest.approx([(CONV + HEAD) / ALL] * 3)
     assert head.backward == pytest.approx(HEAD / ALL)
@@ -131,10 +132,10 @@ def test_flops_are_those_of_forward_and_backward_with_the_phases_freezing():
 
 
 def test_the_weights_of_an_open_layer_alone_are_in_the_backward_pass():
-    (bias, *_) = planned(Net(), [Phase(open=("head.bias",), epochs=1), END]).rows
+    (bias, *_) = planned(Net(), [Phase(trainable=("head.bias",), epochs=1), END]).rows
     assert bias.backward == 0
     assert bias.open == {"head": "partly"}
-    assert bias.trainable == 3
+    assert bias.trainable_parameters == 3
 
 
 def test_activations_are_what_the_open_layers_keep_each_storage_once():
@@ -194,11 +195,11 @@ def test_rates_are_the_optimizers_times_the_phases_own():
     module = Net()
     groups = parameter_groups(module, lr=0.1, stage_decay=0.5, stages=["conv", "head"])
     phases = [
-        Phase(open=("all",), epochs=1),
-        Phase(open=("all",), epochs=1, lr=0.04),  # of the head; the others keep their ratio to it
-        Phase(open=("all",), epochs=1, lr={"conv": 0.3}),
-        Phase(open=("all",), epochs=1, lr={"head.bias": 0.7}),
-        Phase(open=("conv",)),
+        Phase(trainable=("all",), epochs=1),
+        Phase(trainable=("all",), epochs=1, lr=0.04),  # of the head; the others keep their ratio to it
+        Phase(trainable=("all",), epochs=1, lr={"conv": 0.3}),
+        Phase(trainable=("all",), epochs=1, lr={"head.bias": 0.7}),
+        Phase(trainable=("conv",)),
     ]
     rows = planned(module, phases, groups=groups).rows
     want = [
@@ -220,7 +221,7 @@ def test_rates_are_those_before_the_scheduler_which_changes_them_when_it_is_made
 
 
 def test_what_the_schedule_names_and_the_model_lacks_lists_what_there_is():
-    for phases in ([Phase(open=("hed",))], [Phase(open=("all",), lr={"hed": 0.1})]):
+    for phases in ([Phase(trainable=("hed",))], [Phase(trainable=("all",), lr={"hed": 0.1})]):
         with pytest.raises(UserError, match=r"the parts are conv, head; did you mean head\?"):
             planned(Net(), phases)
 
@@ -228,12 +229,12 @@ def test_what_the_schedule_names_and_the_model_lacks_lists_what_there_is():
 # ---------------------------------------------------------------------- as text
 
 
-def test_the_table_says_what_is_closed_partly_open_or_not_reached():
+def test_the_table_shows_what_is_frozen_trainable_in_part_or_not_reached():
     schedule = Explicit(
         phases=[
-            {"name": "probe", "open": ["head"], "epochs": 4},
-            {"open": ["conv", "head.weight"], "epochs": 9},
-            {"open": "all"},
+            {"name": "probe", "trainable": ["head"], "epochs": 4},
+            {"trainable": ["conv", "head.weight"], "epochs": 9},
+            {"trainable": "all"},
         ]
     )
     module = Net()
@@ -301,14 +302,14 @@ def test_a_schedule_for_another_model_is_an_error_of_the_command_that_lists_its_
 
 
 @pytest.mark.parametrize(
-    ("mode", "open_parts"),
+    ("mode", "trainable_parts"),
     [("scratch", 5), ("fine_tuning", 5), ("feature_extraction", 1)],
 )
-def test_modes_without_a_schedule_have_one_phase(mode, open_parts):
+def test_modes_without_a_schedule_have_one_phase(mode, trainable_parts):
     from headstart.tasks.plan import plan
 
     (row,) = plan(cfg=composed(f"mode={mode}")).rows
-    assert len(row.open) == open_parts
+    assert len(row.trainable) == trainable_parts
     assert row.ends.latest == (4, 16)
 
 
@@ -399,7 +400,7 @@ def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
 
 
 def test_the_end_of_an_endless_run_is_not_known():
-    text = str(planned(Net(), [of(epochs=1), END], run=Run(steps_per_epoch=10, epochs=math.inf)))
+    text = str(planned(Net(), [of(epochs=1), END], run=RunLength(steps_per_epoch=10, epochs=math.inf)))
     assert "no known end" in text
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from headstart.compat.torch_norms import BatchNorm
 
 
 class Moments(NamedTuple):
@@ -18,14 +19,14 @@ class Moments(NamedTuple):
     squares: Tensor  # (channels,), the sum of the squared distances from the mean
 
 
-def norms_of(stages: Mapping[str, nn.Module] | nn.ModuleDict) -> list[_BatchNorm]:
+def norms_of(stages: Mapping[str, nn.Module] | nn.ModuleDict) -> list[BatchNorm]:
     """All BatchNorms that normalise by running statistics when the model is in eval()."""
     found = [module for stage in stages.values() for module in stage.modules()]
-    return [one for one in found if isinstance(one, _BatchNorm) and one.running_mean is not None]
+    return [one for one in found if isinstance(one, BatchNorm) and one.running_mean is not None]
 
 
 @torch.no_grad()
-def take_statistics(norms: list[_BatchNorm], run: Callable[[], None]) -> None:
+def take_statistics(norms: list[BatchNorm], run: Callable[[], None]) -> None:
     """Give norms, in eval(), the mean and the variance (n - 1) of all that enters them while `run` runs.
 
     Meanwhile each normalises a batch by that batch's own mean and variance (n), as in training: so the statistics of
@@ -34,7 +35,7 @@ def take_statistics(norms: list[_BatchNorm], run: Callable[[], None]) -> None:
     seen: dict[nn.Module, Moments] = {}
 
     def note(norm: nn.Module, entering: tuple[Any, ...]) -> None:
-        assert isinstance(norm, _BatchNorm)
+        assert isinstance(norm, BatchNorm)
         batch = moments(entering[0])
         seen[norm] = joined(seen[norm], batch) if norm in seen else batch
         _set(norm, batch.mean, batch.squares / batch.values)
@@ -46,7 +47,7 @@ def take_statistics(norms: list[_BatchNorm], run: Callable[[], None]) -> None:
         for hook in hooks:
             hook.remove()
     for norm, (values, mean, squares) in seen.items():
-        assert isinstance(norm, _BatchNorm)
+        assert isinstance(norm, BatchNorm)
         _set(norm, mean, squares / max(1, values - 1))
 
 
@@ -68,7 +69,7 @@ def joined(one: Moments, other: Moments) -> Moments:
     return Moments(values, mean, one.squares + other.squares + gap.square() * (one.values * other.values / values))
 
 
-def _set(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+def _set(norm: BatchNorm, mean: Tensor, variance: Tensor) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.running_mean.copy_(mean)

@@ -21,10 +21,10 @@ from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.runs.backbone_template import resolved, with_weights
 from headstart.types import UserError
 from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from headstart.unfreeze.schedules.explicit_phases import Explicit
-from headstart.unfreeze.schedules.one_parameter_kind import OneKind
-from headstart.unfreeze.schedules.only_new_stages import Fresh
+from headstart.unfreeze.schedules.one_parameter_kind import OneParameterKind
+from headstart.unfreeze.schedules.only_new_stages import OnlyNewStages
 from headstart.unfreeze.schedules.schedule_phases import Schedule
 from headstart.unfreeze.schedules.shortened import Shortened
 from headstart.unfreeze.schedules.stage_adapters import StageAdapters
@@ -223,11 +223,11 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUA
     if cfg.open == ADAPTERS and not inject:
         raise UserError("open=adapters needs some, got inject=null; try mode=lora or mode=adapters")
     if cfg.open in KINDS:
-        return OneKind(kind=cfg.open)
+        return OneParameterKind(kind=cfg.open)
     if cfg.open == "fresh":
-        return Fresh(kept=cfg.weights.get("reset_from"))
+        return OnlyNewStages(reused=cfg.weights.get("reset_from"))
     if cfg.open != "schedule":
-        return Whole(head_only=cfg.open == "none")
+        return Constant(head_only=cfg.open == "none")
     schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
     own = schedule.schedule if isinstance(schedule, Shortened) else schedule
     if inject and not isinstance(own, Explicit):

@@ -1,4 +1,4 @@
-"""Which parameters learn at which rate?"""
+"""Parameter groups of an optimizer: a learning rate for each stage, no weight decay of norms and biases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Gt, Interval
 from torch import nn
 
-from headstart.unfreeze.part_names import Parts, Stages
+from headstart.unfreeze.part_names import ModelParts, Stages
 from headstart.unfreeze.reserved_names import ALL
 from headstart.unfreeze.schedules.schedule_phases import Schedule
 
@@ -24,18 +24,22 @@ def parameter_groups(
     schedule: Schedule | None = None,
     stages: Stages | None = None,
 ) -> list[dict[str, Any]]:
-    """Optimizer groups for all parts, open or not, from the input to the head.
+    """Optimizer groups of all parts, trainable or frozen, from the input to the head.
 
-    lr: of the head. stage_decay: the rate of a stage over that of the stage above it (Howard & Ruder 2018 take
-    1/2.6); layer_decay: the same from layer to layer within and across the stages (usually 0.75; the layers of
-    a stage are its children with a weight matrix or kernel, norms go with the layer before them). schedule: a
-    schedule whose phases open less than a part gets groups as fine as that. stages: as for `Unfreeze`.
-
-    One or two groups a part, named `<part>` and `<part>/no_decay`: norms and biases (all that has fewer than two
+    One or two groups a part, named `<part>` and `<part>/no_decay`: norms and biases (whatever has fewer than two
     dimensions) have no weight decay. All groups are there from the first step: optimizers skip a parameter
-    without a gradient, and groups that come later break schedulers and resuming.
+    without a gradient, and groups that are added later break schedulers and resuming.
+
+    Args:
+        module: A LightningModule or any other module.
+        lr: Learning rate of the head.
+        stage_decay: Learning rate of a stage over that of the stage above it (Howard & Ruder 2018 take 1/2.6).
+        layer_decay: The same from layer to layer, within and across stages (usually 0.75). The layers of a stage are
+            its children with a weight matrix or kernel; a norm belongs to the layer before it.
+        schedule: Where a phase trains less than a part, the groups are as fine as that.
+        stages: As for `Unfreeze`.
     """
-    parts = Parts(module, stages)
+    parts = ModelParts(module, stages)
     parameters = dict(module.named_parameters())
     selectors = _finer_selectors(parts, schedule)
     groups: list[dict[str, Any]] = []
@@ -56,17 +60,19 @@ def parameter_groups(
     return [group | {"base": group["lr"]} for group in groups[::-1]]
 
 
-def _finer_selectors(parts: Parts, schedule: Schedule | None) -> dict[str, frozenset[str]]:
-    """What the phases open or give a rate of its own to, where that is no whole part."""
+def _finer_selectors(parts: ModelParts, schedule: Schedule | None) -> dict[str, frozenset[str]]:
+    """The parameters of each selector of the phases that is no whole part."""
     phases = schedule.phases(parts.names) if schedule is not None else ()
-    named = {text for phase in phases for text in (*phase.open, *(phase.lr if isinstance(phase.lr, Mapping) else ()))}
+    named = {
+        text for phase in phases for text in (*phase.trainable, *(phase.lr if isinstance(phase.lr, Mapping) else ()))
+    }
     return {text: parts.selected([text]) for text in sorted(named - {ALL, *parts.names})}
 
 
-def _layers(module: nn.Module, parts: Parts, part: str) -> list[tuple[str, list[str]]]:
+def _layers(module: nn.Module, parts: ModelParts, part: str) -> list[tuple[str, list[str]]]:
     """The layers of a part, by the path of their first child, from the input on."""
     path = parts.paths[part]
-    if path is None:  # a regular expression gathers it: what the order of its layers is, nobody knows
+    if path is None:  # of a regular expression: the order of its layers is not known
         return [("", list(parts.of(part)))]
     stage = module.get_submodule(path)
     shapes = {name: parameter.ndim for name, parameter in stage.named_parameters()}
@@ -80,17 +86,17 @@ def _layers(module: nn.Module, parts: Parts, part: str) -> list[tuple[str, list[
             layers[-1][1].append(child)
     if len(layers) == 1:
         return [("", list(parts.of(part)))]
-    found = [
+    named = [
         (first, [f"{path}.{name}" for name in shapes if name.partition(".")[0] in inside]) for first, inside in layers
     ]
-    found[-1][1].extend(name for name in parts.of(part) if not name.startswith(f"{path}."))  # what stands beside it
-    return found
+    named[-1][1].extend(name for name in parts.of(part) if not name.startswith(f"{path}."))  # its side networks
+    return named
 
 
 def _split(names: list[str], selectors: Mapping[str, frozenset[str]]) -> list[tuple[str, list[str]]]:
-    """The names by which of the selectors choose them, with what to add to the group's name."""
-    found: dict[str, list[str]] = {}
+    """The names grouped by the selectors that select them, each group with a suffix for its title."""
+    groups: dict[str, list[str]] = {}
     for name in names:
         suffix = "".join(f"[{text}]" for text, chosen in selectors.items() if name in chosen)
-        found.setdefault(suffix, []).append(name)
-    return list(found.items())
+        groups.setdefault(suffix, []).append(name)
+    return list(groups.items())

@@ -1,23 +1,29 @@
-"""Which parameters of a model are of a kind, whatever its layers are called?"""
+"""Parameters by kind: biases, affine parameters of norms, adapters."""
 
 from __future__ import annotations
 
 import re
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
-NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: BatchNorm, SyncBatchNorm, InstanceNorm
+from headstart.compat.torch_norms import RunningNorm
+
+NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 BIAS = re.compile(r"(\w+_)?bias(_[ih]h_l\d+(_reverse)?)?")  # also in_proj_bias of attention, bias_hh_l0 of an LSTM
 
 
 def of_kind(module: nn.Module) -> dict[str, frozenset[str]]:
-    """The names of a module's parameters by kind: biases, norms' included; the affine ones of norms; adapters.
+    """The names of a module's parameters by kind.
 
-    Norms are told by their class, as ResNet calls one `downsample.1`; biases by the name that torch gives them;
-    adapters by a mark on the module that holds them, `is_adapter` (backbones/injected/lora.py, adapters.py). One may
-    be of
-    several kinds: adapters have biases.
+    `biases` are those that torch names so, of norms too. `norms` are the affine parameters of norms, which are known
+    by their class, as a ResNet has one called `downsample.1`. `adapters` lie in a module that is marked
+    `is_adapter = True` (backbones/injected/lora.py, adapters.py). A parameter may be of several kinds.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        Kind -> names of parameters, as the module has them.
     """
     names = [name for name, _ in module.named_parameters()]
     norms = {path for path, child in module.named_modules() if isinstance(child, NORMS)}

@@ -1,10 +1,11 @@
-"""Which parameters of a model does a name mean?"""
+"""Names of a model's parts and parameters: stages, head, layers, kinds, regular expressions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -16,19 +17,43 @@ from headstart.unfreeze.reserved_names import ADAPTERS, ALL, KINDS, split
 Stages = Sequence[str] | Mapping[str, str]
 
 
-class Parts:
+@runtime_checkable
+class StagedModel(Protocol):
+    """A module that names its parts itself."""
+
+    @property
+    def stages(self) -> Mapping[str, nn.Module]:
+        """Name -> module, from the input to the head."""
+        ...
+
+
+@runtime_checkable
+class ModelWithSideNetworks(Protocol):
+    """A staged model with networks beside its stages, which learn together with one of its parts."""
+
+    @property
+    def beside(self) -> Sequence[tuple[str, nn.Module]]:
+        """Part -> a network that is trainable when the part is."""
+        ...
+
+
+class ModelParts:
     """A model's parts, from the input to the head: the stages and, last, the head.
 
-    module: a LightningModule or any other. stages: attribute paths or regular expressions of parameter names,
-    from the input to the head, under names of their own if it is a mapping; None = what the module's own
-    `stages` (name -> module) says, with what stands `beside` them ((part, module), ...), if anything does. Every
-    parameter lies in exactly one part. Raises UserError where a stage means nothing, two mean the same parameter,
-    or a parameter is in none.
+    Every parameter lies in exactly one part.
+
+    Args:
+        module: A LightningModule or any other module.
+        stages: Attribute paths or regular expressions of parameter names, from the input to the head, as a list or a
+            mapping from names; None takes them from the module (`StagedModel`, `ModelWithSideNetworks`).
+
+    Raises:
+        UserError: A stage has no parameter, two stages share one, or a parameter is in no stage.
     """
 
     def __init__(self, module: nn.Module, stages: Stages | None = None) -> None:
-        own: dict[str, nn.Module] | None = getattr(module, "stages", None)
-        if stages is None and not isinstance(own, Mapping):
+        of_module = module.stages if isinstance(module, StagedModel) and isinstance(module.stages, Mapping) else None
+        if stages is None and of_module is None:
             children = ", ".join(name for name, child in module.named_children() if list(child.parameters()))
             raise UserError(
                 f"{type(module).__name__} does not say which stages it has; name them from the input to the head, "
@@ -37,7 +62,7 @@ class Parts:
         everything = [name for name, _ in module.named_parameters()]
         paths = {id(child): path for path, child in module.named_modules()}
         wanted = (
-            {name: paths[id(child)] for name, child in (own or {}).items()}
+            {name: paths[id(child)] for name, child in (of_module or {}).items()}
             if stages is None
             else dict(stages)
             if isinstance(stages, Mapping)
@@ -50,14 +75,14 @@ class Parts:
         self.paths: dict[str, str | None] = {}
         for name, text in wanted.items():
             is_path = text in modules
-            found = _below(text, everything) if is_path else _matching(text, everything, name)
-            self._names[name] = {f"{name}{full[len(text) :]}" if is_path else full: full for full in found}
+            parameters = _below(text, everything) if is_path else _matching(text, everything, name)
+            self._names[name] = {f"{name}{full[len(text) :]}" if is_path else full: full for full in parameters}
             self.paths[name] = text if is_path else None
-            if not found:
+            if not parameters:
                 raise UserError(
                     f"stage {name} means no parameter of {type(module).__name__}; {_offer(text, everything, modules)}"
                 )
-        beside: Sequence[tuple[str, nn.Module]] = getattr(module, "beside", ()) if stages is None else ()
+        beside = module.beside if stages is None and isinstance(module, ModelWithSideNetworks) else ()
         for name, network in beside:
             self._names[name] |= {full: full for full in _below(paths[id(network)], everything)}
         self._check_partition(everything)
@@ -82,16 +107,21 @@ class Parts:
         return next(part for part, names in self._names.items() if parameter in names.values())
 
     def selected(self, selectors: Iterable[str]) -> frozenset[str]:
-        """The parameters that parts, layers or regular expressions name, as the module has them.
+        """The parameters that parts, layers or regular expressions select, as the module names them.
 
         A selector is `all`, a part, a layer below a part (`layer4.1`), `biases`, `norms` or `adapters` (of the stages,
         not of the head) or those of one part (`layer4:norms`), or a regular expression that is all of a parameter's
-        name, from the part on (`layer4\\..*bn.*`) or from the module on. Raises UserError where one means nothing, with
-        what there is.
-        """
-        return frozenset(full for selector in selectors for full in self._one(selector))
+        name, from the part on (`layer4\\..*bn.*`) or from the module on.
 
-    def _one(self, selector: str) -> list[str]:
+        Args:
+            selectors: One or several of these.
+
+        Raises:
+            UserError: A selector selects nothing; the message lists what there is.
+        """
+        return frozenset(full for selector in selectors for full in self._selected_by(selector))
+
+    def _selected_by(self, selector: str) -> list[str]:
         every = [(shown, full) for names in self._names.values() for shown, full in names.items()]
         if selector == ALL:
             return [full for _, full in every]
@@ -105,32 +135,34 @@ class Parts:
         if below:
             return below
         pattern = _pattern(selector)
-        found = [full for shown, full in every if pattern and (pattern.fullmatch(shown) or pattern.fullmatch(full))]
-        if not found:
+        matches = [full for shown, full in every if pattern and (pattern.fullmatch(shown) or pattern.fullmatch(full))]
+        if not matches:
             layers = {shown.rpartition(".")[0] for shown, _ in every} - {""}
             raise UserError(
                 f"the schedule names {selector!r}, which is no part, no layer and matches no parameter; the parts are "
                 f"{', '.join(self.names)}{_closest(selector, [*self.names, *layers])}"
             )
-        return found
+        return matches
 
     def _of_kind(self, kind: str, parts: Sequence[str]) -> list[str]:
-        if found := [full for part in parts for full in self.of(part) if full in self._kinds[kind]]:
-            return found
+        if parameters := [full for part in parts for full in self.of(part) if full in self._kinds[kind]]:
+            return parameters
         others = "lora or mode=adapters" if kind == ADAPTERS else "feature_extraction or mode=fine_tuning"
-        raise UserError(f"the schedule opens {kind}, and there are none in {', '.join(parts)}; try mode={others}")
+        raise UserError(f"the schedule trains {kind}, and there are none in {', '.join(parts)}; try mode={others}")
 
     def _check_partition(self, everything: list[str]) -> None:
-        seen: dict[str, str] = {}
+        stage_of: dict[str, str] = {}
         for part, names in self._names.items():
             for full in names.values():
-                if full in seen:
-                    raise UserError(f"stages {seen[full]} and {part} both mean {full}; each parameter needs one stage")
-                seen[full] = part
-        if left := [full for full in everything if full not in seen]:
+                if full in stage_of:
+                    raise UserError(
+                        f"stages {stage_of[full]} and {part} both mean {full}; each parameter needs one stage"
+                    )
+                stage_of[full] = part
+        if missing := [full for full in everything if full not in stage_of]:
             raise UserError(
-                f"each parameter needs a stage, these have none: {first_few(left)}; add what they belong to to stages, "
-                "the head last"
+                f"each parameter needs a stage, these have none: {first_few(missing)}; add what they belong "
+                "to to stages, the head last"
             )
 
 

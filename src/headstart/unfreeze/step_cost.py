@@ -1,4 +1,4 @@
-"""What does a training step cost, with what learns just now?"""
+"""FLOPs and memory of one training step."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 
-class Cost(NamedTuple):
-    """Of one training step on one batch."""
+class StepCost(NamedTuple):
+    """The cost of one training step on one batch."""
 
     forward_flops: int
     backward_flops: int
-    saved_bytes: int  # what the forward pass keeps for the backward pass, besides the model
+    saved_bytes: int  # activations that the forward pass saves for the backward pass
 
 
-def step_cost(module: nn.Module, loss: Callable[[], Tensor]) -> Cost:
-    """Measured on a real forward and backward pass: matrix products, convolutions and attention count as FLOPs.
+def step_cost(module: nn.Module, loss: Callable[[], Tensor]) -> StepCost:
+    """The cost of a step, measured on a real forward and backward pass.
 
-    loss: the module's, on a batch. What needs no gradient is not in the backward pass, nor is it kept for it.
-    A storage that is kept twice counts once.
+    Matrix products, convolutions and attention count as FLOPs. A storage that is saved twice counts once.
+
+    Args:
+        module: Its trainable parameters alone take part in the backward pass.
+        loss: Gives the loss of the module on a batch.
     """
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
-    kept: dict[int, int] = {}
+    of_model = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
+    saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # it holds the storage, so that no other gets its address meanwhile
+        if storage.data_ptr() not in of_model:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # keeps the storage alive, so that no other gets its address
 
     with FlopCounterMode(display=False) as counter:
         with saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -41,12 +44,12 @@ def step_cost(module: nn.Module, loss: Callable[[], Tensor]) -> Cost:
         forward = counter.get_total_flops()
         if value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
-        return Cost(forward, counter.get_total_flops() - forward, sum(kept.values()))
+        return StepCost(forward, counter.get_total_flops() - forward, sum(saved.values()))
 
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """A training step inside leaves no trace: not in buffers, gradients, modes, requires_grad or random numbers."""
+    """Restores buffers, gradients, modes, requires_grad and the RNG states after a training step inside."""
     parameters = [(p, p.grad, p.requires_grad) for p in module.parameters()]
     buffers = [
         (inner, name, buffer, buffer.detach().clone())
@@ -66,6 +69,6 @@ def untouched(module: nn.Module) -> Iterator[None]:
                 parameter.requires_grad_(learns)
                 parameter.grad = gradient
             for inner, name, buffer, value in buffers:
-                inner._buffers[name] = buffer.copy_(value)
+                setattr(inner, name, buffer.copy_(value))
         for inner, mode in modes:
             inner.training = mode

@@ -1,4 +1,4 @@
-"""How much of a model learns in a run?"""
+"""The share of a model's parameters that a run trains."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from headstart.unfreeze.part_names import Parts
+from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.schedule_phases import Phase
 
 
 @dataclass(frozen=True)
-class Share:
-    """The parameters that learn in one phase at least, and those that there are."""
+class TrainableShare:
+    """The parameters that are trainable in one phase at least, and all of them.
+
+    Args:
+        learning: Count of those that are trainable at some time.
+        of: Count of all.
+    """
 
     learning: int
     of: int
@@ -22,16 +27,24 @@ class Share:
         return f"learns {_percent(self.learning, self.of)} % of {_count(self.of)} parameters"
 
 
-def share_of(module: nn.Module, parts: Parts, phases: Sequence[Phase]) -> Share:
-    """Counted before a strategy shards the module. What was frozen by whoever made the module never learns."""
-    open_ = parts.selected(text for phase in phases for text in phase.open)
+def share_of(module: nn.Module, parts: ModelParts, phases: Sequence[Phase]) -> TrainableShare:
+    """The trainable share of a module over all phases.
+
+    A parameter that is frozen before the run stays frozen.
+
+    Args:
+        module: Before a strategy shards it.
+        parts: Of the module.
+        phases: Of the run.
+    """
+    trainable = parts.selected(text for phase in phases for text in phase.trainable)
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
-    learning = sum(sizes[name] for name, p in module.named_parameters() if name in open_ and p.requires_grad)
-    return Share(learning, sum(sizes.values()))
+    learning = sum(sizes[name] for name, p in module.named_parameters() if name in trainable and p.requires_grad)
+    return TrainableShare(learning, sum(sizes.values()))
 
 
 def _percent(part: int, whole: int) -> str:
-    """With two digits that say something, and 100 only where it is all."""
+    """A percentage with two significant digits; 100 only for the whole."""
     share = 100 * part / (whole or 1)
     if part == whole:
         return "100"

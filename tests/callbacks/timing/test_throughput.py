@@ -20,7 +20,9 @@ from headstart.types import Batch
 
 IMAGE_S, STEP_S, HOOK_S, VALIDATION_S, START_S = 0.5, 3.0, 1.0, 7.0, 20.0
 IMAGES, BATCH = 16, 4  # 4 steps an epoch, 2 s of waiting for each
-SCHEDULE = Explicit(phases=[{"open": ["head"], "steps": 2}, {"open": ["second", "head"], "steps": 4}, {"open": "all"}])
+SCHEDULE = Explicit(
+    phases=[{"trainable": ["head"], "steps": 2}, {"trainable": ["second", "head"], "steps": 4}, {"trainable": "all"}]
+)
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ def test_what_the_store_computes_is_neither_waiting_nor_measuring(clock):
 
 
 def test_a_phase_of_whole_epochs_ends_with_its_validation(clock):
-    schedule = Explicit(phases=[{"open": ["head"], "epochs": 1}, {"open": "all"}])
+    schedule = Explicit(phases=[{"trainable": ["head"], "epochs": 1}, {"trainable": "all"}])
     one, two = fit(clock, schedule=schedule)[0].phases()
     assert (one["epochs"], two["epochs"]) == (1.0, 1.0)
     assert (one["validation_s"], two["validation_s"]) == (START_S + VALIDATION_S, VALIDATION_S)
@@ -213,7 +215,7 @@ def test_a_resumed_run_goes_on_adding(clock, tmp_path, epoch):
 
 
 def test_a_phase_without_a_step_is_not_told(clock):
-    schedule = Explicit(phases=[{"open": ["head"], "steps": 0}, {"open": "all"}])
+    schedule = Explicit(phases=[{"trainable": ["head"], "steps": 0}, {"trainable": "all"}])
     (only,) = fit(clock, epochs=1, schedule=schedule)[0].phases()
     assert only["steps"] == 4
 

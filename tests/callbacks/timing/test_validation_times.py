@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
 from headstart import Explicit, Gradual
 from headstart.callbacks.timing.validation_times import Timeline
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from three_parts import RATE, STEPS, ThreeParts, fitted
 
 
@@ -65,7 +65,7 @@ def run(scheduler=constant, *more, **settings):
         }  # fmt: skip
 
     sums = Sums()
-    fitted(ThreeParts(configure), sums, *more, **{"schedule": Whole()} | settings)
+    fitted(ThreeParts(configure), sums, *more, **{"schedule": Constant()} | settings)
     return sums, made[0].seen
 
 
@@ -99,10 +99,10 @@ def test_where_gradients_are_accumulated_optimizer_steps_count_not_batches():
 
 PHASES = Explicit(
     phases=[
-        {"open": ["head"], "epochs": 1, "lr": 0.1},
-        {"open": ["first"], "epochs": 1, "lr": {"first": 0.01}},  # the head is closed
-        {"open": ["head", "second"], "epochs": 1, "warmup_steps": 3},
-        {"open": "all", "lr": 2.0},
+        {"trainable": ["head"], "epochs": 1, "lr": 0.1},
+        {"trainable": ["first"], "epochs": 1, "lr": {"first": 0.01}},  # the head is closed
+        {"trainable": ["head", "second"], "epochs": 1, "warmup_steps": 3},
+        {"trainable": "all", "lr": 2.0},
     ]
 )
 

@@ -87,7 +87,7 @@ def test_an_accumulated_step_counts_once():
 
 
 def test_a_part_that_closes_is_itself_again_and_begins_anew_when_it_opens():
-    phases = [{"open": "all", "epochs": 1}, {"open": ["head"], "epochs": 1}, {"open": ["first", "head"]}]
+    phases = [{"trainable": "all", "epochs": 1}, {"trainable": ["head"], "epochs": 1}, {"trainable": ["first", "head"]}]
     trail = Trail()
     fitted(model(), EMA(decay=0.9, warmup=False), trail, schedule=Explicit(phases=phases))
     name = "first.0.weight"

@@ -61,7 +61,9 @@ def test_an_optimizer_without_what_opens_later_is_an_error_that_names_the_helper
 
 
 def test_rates_for_less_than_the_optimizers_groups_are_an_error_before_the_first_step():
-    schedule = Explicit(phases=[{"open": ["head"], "epochs": 1, "lr": {"head.1.weight": 0.1}}, {"open": "all"}])
+    schedule = Explicit(
+        phases=[{"trainable": ["head"], "epochs": 1, "lr": {"head.1.weight": 0.1}}, {"trainable": "all"}]
+    )
 
     class Coarse(rank_scenarios.Small):
         def configure_optimizers(self):
@@ -184,7 +186,9 @@ def test_a_phase_that_only_got_worse_ends_with_the_averages_that_were_measured_b
                 begun.append({name: p.detach().clone() for name, p in module.named_parameters()})
 
     until = Plateau(monitor="val/told", mode="min", max_epochs=2, return_to_best=True)
-    schedule = Explicit(phases=[{"open": "head", "epochs": 2}, {"open": "all", "until": until}, {"open": "all"}])
+    schedule = Explicit(
+        phases=[{"trainable": "head", "epochs": 2}, {"trainable": "all", "until": until}, {"trainable": "all"}]
+    )
     torch.manual_seed(0)
     fit(Told(batch_norm=False), schedule, more=[Seen(), EMA(decay=0.9, warmup=False)])
     for name, weight in measured[1].items():

@@ -243,7 +243,7 @@ def test_statistics_need_no_label_and_leave_chance_as_it_was():
         (["mode=bias_only"], {1, 2, 3, 4}),
         (["mode=norm_only"], set()),
         (["mode=adapters"], {1, 2, 3, 4}),
-        (["mode=gradual", "unfreeze=sandwich", "unfreeze.phases=[{name: ends, open: [stage1, head]}]"], {2, 3, 4}),
+        (["mode=gradual", "unfreeze=sandwich", "unfreeze.phases=[{name: ends, trainable: [stage1, head]}]"], {2, 3, 4}),
     ],
 )
 def test_what_stays_closed_in_the_first_phase_is_measured_and_what_trains_begins_as_it_was_made(overrides, measured):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.unfreeze.schedules.only_new_stages import Fresh
+from headstart.unfreeze.schedules.only_new_stages import OnlyNewStages
 
 PARTS = ("stage1", "stage2", "stage3", "head")
 
@@ -18,5 +18,5 @@ PARTS = ("stage1", "stage2", "stage3", "head")
     ],
 )
 def test_the_first_n_stages_are_closed_for_the_whole_run(kept, opened, title):
-    (phase,) = Fresh(kept=kept).phases(PARTS)
-    assert (phase.open, phase.title, phase.is_endless) == (opened, title, True)
+    (phase,) = OnlyNewStages(reused=kept).phases(PARTS)
+    assert (phase.trainable, phase.title, phase.is_endless) == (opened, title, True)

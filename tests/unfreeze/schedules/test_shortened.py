@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from headstart.unfreeze.phase_begins import Run, begins
+from headstart.unfreeze.phase_begins import RunLength, begins
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualBySteps
@@ -21,17 +21,17 @@ SCHEDULES = {
     "fraction": GradualByFraction(first=0.1, every=0.2),
     "explicit": Explicit(
         phases=[
-            {"open": ["head"], "epochs": 2},
-            {"open": ["stage4"], "steps": 80, "warmup_steps": 4},
-            {"open": ["stage3"], "fraction": 0.25},
-            {"open": "all"},
+            {"trainable": ["head"], "epochs": 2},
+            {"trainable": ["stage4"], "steps": 80, "warmup_steps": 4},
+            {"trainable": ["stage3"], "fraction": 0.25},
+            {"trainable": "all"},
         ]
     ),
 }
 
 
 def moments(schedule, epochs):
-    run = Run(steps_per_epoch=STEPS, epochs=epochs, validates_first=True)
+    run = RunLength(steps_per_epoch=STEPS, epochs=epochs, validates_first=True)
     return [begin.latest.step if begin.latest else math.inf for begin in begins(schedule.phases(PARTS), run)]
 
 

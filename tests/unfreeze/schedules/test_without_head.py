@@ -3,9 +3,9 @@
 import pytest
 
 from headstart.types import UserError
-from headstart.unfreeze.schedules.constant import Whole
+from headstart.unfreeze.schedules.constant import Constant
 from headstart.unfreeze.schedules.gradual import Gradual
-from headstart.unfreeze.schedules.one_parameter_kind import OneKind
+from headstart.unfreeze.schedules.one_parameter_kind import OneParameterKind
 from headstart.unfreeze.schedules.schedule_phases import Phase
 from headstart.unfreeze.schedules.without_head import WithoutHead
 
@@ -16,19 +16,19 @@ class Everything:
     """A schedule that says `all`."""
 
     def phases(self, _):
-        return (Phase(open=("all",)),)
+        return (Phase(trainable=("all",)),)
 
 
 def opened(schedule, *instead):
-    return [phase.open for phase in WithoutHead(schedule=schedule, instead=instead).phases(PARTS)]
+    return [phase.trainable for phase in WithoutHead(schedule=schedule, instead=instead).phases(PARTS)]
 
 
 @pytest.mark.parametrize(
     ("schedule", "want"),
     [
-        (Whole(), [("s1", "s2")]),
+        (Constant(), [("s1", "s2")]),
         (Everything(), [("s1", "s2")]),
-        (OneKind(kind="norms"), [("norms",)]),
+        (OneParameterKind(kind="norms"), [("norms",)]),
         (Gradual(first_epoch=1, every_epochs=2), [("s2",), ("s1", "s2")]),
     ],
 )
@@ -43,4 +43,4 @@ def test_what_stands_in_the_heads_place_opens_when_it_would():
 
 def test_a_schedule_of_the_head_alone_is_an_error_that_says_what_to_try():
     with pytest.raises(UserError, match="nothing else would learn; try mode=fine_tuning"):
-        opened(Whole(head_only=True))
+        opened(Constant(head_only=True))

@@ -259,7 +259,7 @@ class Throughput(Callback):
             if unfreeze is None:
                 self.accounts[self._phase] = Account("all")
             else:
-                opened = unfreeze.opened(self._phase)
+                opened = unfreeze.trainable_in(self._phase)
                 parts = [part for part in unfreeze.parts.names if not opened.isdisjoint(unfreeze.parts.of(part))]
                 self.accounts[self._phase] = Account(unfreeze.phases[self._phase].title, parts)
         return self.accounts[self._phase]

@@ -179,9 +179,9 @@ class FeatureStore(Callback):
 
     def _closed_stages(self, phase: int) -> int:
         unfreeze, names = self._unfreeze, self._backbone.names
-        opened = unfreeze.opened(phase)
+        opened = unfreeze.trainable_in(phase)
         if self._runs_copies:  # of stages as they began: what was open meanwhile gives other activations than these
-            opened = opened.union(*(unfreeze.opened(before) for before in range(phase)))
+            opened = opened.union(*(unfreeze.trainable_in(before) for before in range(phase)))
         for count, name in enumerate(names):
             parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()
             # one without any may hold dropout, which is as what is around it

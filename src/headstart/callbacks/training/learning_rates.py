@@ -25,7 +25,7 @@ class Rates(Callback):
         for name, rate in unfreeze.rates(trainer.global_step).items():
             part = f"lr/{name.removesuffix(NO_DECAY)}"
             figures[part] = max(rate, figures.get(part, 0.0))  # weights and norms open together, or one of them
-        figures["stages/open"] = len([part for part in unfreeze.open_parts if part != unfreeze.parts.names[-1]])
+        figures["stages/open"] = len([part for part in unfreeze.trainable_parts if part != unfreeze.parts.names[-1]])
         figures["stages/trainable_parameters"] = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.global_step)

@@ -17,7 +17,7 @@ from headstart.callbacks.training.ema import EMA
 from headstart.compat.lightning_trainer import callbacks_of
 from headstart.types import UserError
 from headstart.unfreeze.freezing import Freezing
-from headstart.unfreeze.part_names import Parts, Stages
+from headstart.unfreeze.part_names import ModelParts, Stages
 from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau, Schedule, checked
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Unfreeze(Callback):
     """Opens and closes the parts of any LightningModule as a schedule says, alike on all devices.
 
     schedule: its phases. stages: the parts from the input to the head, as attribute paths or regular
-    expressions, None where the module says them itself (`Parts`).
+    expressions, None where the module says them itself (`ModelParts`).
 
     What is closed does not change: no gradient, no weight decay, no momentum, no BatchNorm statistics. A phase by
     epochs or by a plateau begins at an epoch's start, one by steps or a fraction before a batch. On several
@@ -64,7 +64,7 @@ class Unfreeze(Callback):
         self._best_weights: dict[str, torch.Tensor] = {}
         self._best_figures: dict[str, float] = {}  # all that were measured on these
         self._figures: dict[str, float] = {}  # of the last validation
-        self._parts: Parts | None = None
+        self._parts: ModelParts | None = None
         self._open: list[frozenset[str]] = []  # of each phase
         self._rates: list[dict[str, float]] = []  # of each phase: the rates that it sets, by parameter
         self._freezing: Freezing | None = None
@@ -81,18 +81,18 @@ class Unfreeze(Callback):
     # ------------------------------------------------------------------ what others may ask
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> ModelParts:
         """The parts of the module that is trained."""
         if self._parts is None:
             raise RuntimeError("the parts are known once trainer.fit has begun")
         return self._parts
 
     @property
-    def open_parameters(self) -> frozenset[str]:
+    def trainable_parameters(self) -> frozenset[str]:
         """The names of the parameters that learn now."""
         return self._open[self.phase]
 
-    def opened(self, phase: int) -> frozenset[str]:
+    def trainable_in(self, phase: int) -> frozenset[str]:
         """The names of the parameters that learn in a phase."""
         return self._open[phase]
 
@@ -104,9 +104,9 @@ class Unfreeze(Callback):
         return phase
 
     @property
-    def open_parts(self) -> tuple[str, ...]:
+    def trainable_parts(self) -> tuple[str, ...]:
         """The parts of which something learns now, from the input to the head."""
-        now = self.open_parameters
+        now = self.trainable_parameters
         return tuple(part for part in self.parts.names if not now.isdisjoint(self.parts.of(part)))
 
     def rates(self, step: int) -> dict[str, float]:
@@ -142,10 +142,10 @@ class Unfreeze(Callback):
         self.phase, self._began, self._opened = 0, {"epoch": 0, "step": 0}, {}
         self._best, self._stalled, self._best_weights = None, 0, {}
         self._best_figures, self._figures = {}, {}
-        parts = self._parts = Parts(pl_module, self.stages)
+        parts = self._parts = ModelParts(pl_module, self.stages)
         self.phases = checked(self.schedule.phases(parts.names))
         self._freezing = Freezing(pl_module, parts.parameters)
-        self._open = [parts.selected(phase.open) & self._freezing.among for phase in self.phases]
+        self._open = [parts.selected(phase.trainable) & self._freezing.among for phase in self.phases]
         self._rates = [_named_rates(phase, parts) for phase in self.phases]
         for phase, names in zip(self.phases, self._open, strict=True):
             if not names:
@@ -153,7 +153,7 @@ class Unfreeze(Callback):
             returns = phase.until is not None and phase.until.return_to_best
             if returns and isinstance(trainer.strategy, ModelParallelStrategy):
                 raise UserError("return_to_best needs whole weights on each device; with trainer=fsdp set it to false")
-        self._freezing.open_only(self._open[self.phase])
+        self._freezing.train_only(self._open[self.phase])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         titles = [phase.title for phase in self.phases]
@@ -170,7 +170,7 @@ class Unfreeze(Callback):
         self._factors.clear()
         self._learning.clear()
         if self._freezing is not None:  # before the strategy wraps the model
-            self._freezing.open_only(self._open[self.phase])
+            self._freezing.train_only(self._open[self.phase])
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -260,7 +260,7 @@ class Unfreeze(Callback):
         if self.phase == before:
             return
         assert self._freezing is not None
-        self._freezing.open_only(self._open[self.phase])
+        self._freezing.train_only(self._open[self.phase])
         self._factors.clear()
         self._learning.clear()
         _wrap_anew(trainer)
@@ -297,7 +297,7 @@ class Unfreeze(Callback):
             self._see(entered, self._figures[str(entered.monitor)], trainer)  # the weights that it begins with count
         log.info(
             "epoch %d, step %d: phase %s opens %s",
-            trainer.current_epoch, trainer.global_step, self.phases[self.phase].title, ", ".join(self.open_parts),
+            trainer.current_epoch, trainer.global_step, self.phases[self.phase].title, ", ".join(self.trainable_parts),
         )  # fmt: skip
 
     # ------------------------------------------------------------------ plateaus
@@ -310,7 +310,7 @@ class Unfreeze(Callback):
         if plateau.return_to_best:
             self._best_figures = dict(self._figures)
             module = trainer.lightning_module
-            changing = self.open_parameters | {name for name, _ in module.named_buffers()}
+            changing = self.trainable_parameters | {name for name, _ in module.named_buffers()}
             measured = dict(module.state_dict())
             for average in _averages(trainer):
                 measured |= average.averages
@@ -340,10 +340,10 @@ class Unfreeze(Callback):
         return self._factors[optimizer]
 
     def _group_factor(self, group: Mapping[str, Any], names: Sequence[str]) -> _Factor:
-        opened = [name for name in names if name in self.open_parameters]
-        if not opened:
+        trainable = [name for name in names if name in self.trainable_parameters]
+        if not trainable:
             return _Factor(0.0, 0, 0)
-        since, over = max((self._opened[name] for name in opened if name in self._opened), default=(0, 0))
+        since, over = max((self._opened[name] for name in trainable if name in self._opened), default=(0, 0))
         return _Factor(self._phase_factor(group, names, self.phase), since, over)
 
     def _phase_factor(self, group: Mapping[str, Any], names: Sequence[str], phase: int) -> float:
@@ -377,7 +377,7 @@ class Unfreeze(Callback):
             self._learning[optimizer] = [
                 group
                 for group, names in pairs
-                if len(names) < len(group["params"]) or not self.open_parameters.isdisjoint(names)
+                if len(names) < len(group["params"]) or not self.trainable_parameters.isdisjoint(names)
             ]
         return self._learning[optimizer]
 
@@ -418,7 +418,7 @@ def _check_strategy(trainer: Trainer) -> None:
         )
 
 
-def _named_rates(phase: Phase, parts: Parts) -> dict[str, float]:
+def _named_rates(phase: Phase, parts: ModelParts) -> dict[str, float]:
     """The rate of each parameter that a phase sets one for; of two that name the same one the later counts."""
     if not isinstance(phase.lr, Mapping):
         return {}

@@ -88,16 +88,20 @@ MODULES = {  # below `headstart`: module -> where its classes and functions are 
     "unfreeze.shortened": "unfreeze.schedules.shortened",
 }
 _EARLIER = {now: before for before, now in MODULES.items()}
+EXPLICIT = "headstart.unfreeze.schedules.explicit_phases.Explicit"
+PHASE = "headstart.unfreeze.schedules.schedule_phases.Phase"
+PHASE_KEYS = {"open": "trainable"}  # of a phase: setting -> what it is called now
+_EARLIER_PHASE_KEYS = {now: before for before, now in PHASE_KEYS.items()}
 
 
 def renamed(node: Any) -> Any:
     """A plain config with today's names for those of earlier versions."""
-    return _with_names(node, MODULES)
+    return _with_names(node, MODULES, PHASE_KEYS)
 
 
 def as_earlier(node: Any) -> Any:
     """A plain config with the names of the earliest version, as hashes are computed over."""
-    return _with_names(node, _EARLIER)
+    return _with_names(node, _EARLIER, _EARLIER_PHASE_KEYS)
 
 
 def name_now(target: str) -> str:
@@ -105,14 +109,29 @@ def name_now(target: str) -> str:
     return str(_moved(target, MODULES))
 
 
-def _with_names(node: Any, modules: dict[str, str]) -> Any:
+def _with_names(node: Any, modules: dict[str, str], phase_keys: dict[str, str]) -> Any:
     if isinstance(node, dict):
-        return {
-            key: _moved(one, modules) if key == "_target_" else _with_names(one, modules) for key, one in node.items()
-        }
+        named = {key: _with_names(value, modules, phase_keys) for key, value in node.items()}
+        if "_target_" in node:
+            named["_target_"] = _moved(node["_target_"], modules)
+            named = _with_phase_keys(named, name_now(str(node["_target_"])), phase_keys)
+        return named
     if isinstance(node, list):
-        return [_with_names(one, modules) for one in node]
+        return [_with_names(item, modules, phase_keys) for item in node]
     return node
+
+
+def _with_phase_keys(node: dict[Any, Any], target: str, phase_keys: dict[str, str]) -> dict[Any, Any]:
+    """A call's config with other names for the settings of its phases, where it has phases."""
+    if target == PHASE:
+        return {phase_keys.get(key, key): value for key, value in node.items()}
+    if target != EXPLICIT or not isinstance(node.get("phases"), list):
+        return node
+    phases = [
+        {phase_keys.get(key, key): value for key, value in phase.items()} if isinstance(phase, dict) else phase
+        for phase in node["phases"]
+    ]
+    return node | {"phases": phases}
 
 
 def _moved(target: Any, modules: dict[str, str]) -> Any:

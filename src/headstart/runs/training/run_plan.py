@@ -19,22 +19,23 @@ from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.runs.assembly import Assembly
 from headstart.runs.training.training_without_validation import has_no_val
 from headstart.types import UserError
-from headstart.unfreeze import part_names as model_parts
-from headstart.unfreeze.phase_begins import Run
-from headstart.unfreeze.step_cost import Cost
-from headstart.unfreeze.trainable_share import Share, share_of
-from headstart.unfreeze.unfreezing_plan import Plan, plan_of
+from headstart.unfreeze.part_names import ModelParts
+from headstart.unfreeze.phase_begins import RunLength
+from headstart.unfreeze.plan_building import SampleStep, plan_of
+from headstart.unfreeze.step_cost import StepCost
+from headstart.unfreeze.trainable_share import TrainableShare, share_of
+from headstart.unfreeze.unfreezing_plan import Plan
 
 log = logging.getLogger(__name__)
 # of networks that this process has measured: by the network, what learns -> what a step costs
-_COSTS: dict[Hashable, dict[frozenset[str], Cost]] = {}
+_COSTS: dict[Hashable, dict[frozenset[str], StepCost]] = {}
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 
 
 def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
     """The plan of fitting the parts, which are as before afterwards. processes: that share each batch."""
     module, data = parts.module, parts.data
-    found = model_parts.Parts(module)
+    found = ModelParts(module)
     run = run_of(data, trainer, processes=processes)
     pixels = parts.backbone.pixels
     image = torch.rand(IMAGES, pixels.channels, pixels.size, pixels.size, generator=torch.Generator().manual_seed(0))
@@ -49,10 +50,10 @@ def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
         parts.schedule.phases(found.names),
         run=run,
         groups=_groups(module, trainer, run),
-        image=image,
-        loss=loss,
+        sample=SampleStep(
+            images=image, loss=loss, known_costs=_COSTS.setdefault((parts.network, image.shape, _layout(module)), {})
+        ),
         batch_size=min(data.batch_size, data.sizes["train"]),
-        known=_COSTS.setdefault((parts.network, image.shape, _layout(module)), {}),
     )
 
 
@@ -62,9 +63,9 @@ def _layout(module: pl.LightningModule) -> tuple[Any, ...]:
     return (*parameters, *((name, buffer.shape) for name, buffer in module.named_buffers()))
 
 
-def share_of_run(parts: Assembly) -> Share:
+def share_of_run(parts: Assembly) -> TrainableShare:
     """How much of the model learns in the run."""
-    found = model_parts.Parts(parts.module)
+    found = ModelParts(parts.module)
     return share_of(parts.module, found, parts.schedule.phases(found.names))
 
 
@@ -77,7 +78,7 @@ def log_plan(found: Plan, loggers: Iterable[Any]) -> None:
             logger.experiment.add_text("plan", "\n".join(lines), global_step=0)
 
 
-def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
+def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> RunLength:
     """How long a fit is, by Lightning's own rules. processes: that share each batch."""
     batches = _limited(_batches(data, processes), trainer.limit_train_batches)
     if batches == 0:
@@ -94,7 +95,7 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> Run:
             f"count through all epochs: trainer.check_val_every_n_epoch=null, or trainer.val_check_interval=1.0"
         )
     apart = interval if isinstance(interval, int) else max(1, int(batches * interval))  # batches
-    return Run(
+    return RunLength(
         steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),
         epochs=_unlimited(trainer.max_epochs),
         max_steps=_unlimited(trainer.max_steps),
@@ -135,7 +136,7 @@ def _unlimited(count: int | None) -> float:
     return math.inf if count is None or count < 0 else count
 
 
-def _groups(module: pl.LightningModule, trainer: pl.Trainer, run: Run) -> list[dict[str, Any]]:
+def _groups(module: pl.LightningModule, trainer: pl.Trainer, run: RunLength) -> list[dict[str, Any]]:
     """The groups of the optimizer that the module would be trained with."""
     module.trainer = _OfLength(trainer, run)  # type: ignore[assignment]
     try:
@@ -149,7 +150,7 @@ def _groups(module: pl.LightningModule, trainer: pl.Trainer, run: Run) -> list[d
 class _OfLength:
     """A trainer that knows how many steps its run has; Lightning's learns it once fit has begun."""
 
-    def __init__(self, trainer: pl.Trainer, run: Run) -> None:
+    def __init__(self, trainer: pl.Trainer, run: RunLength) -> None:
         self._trainer, self.estimated_stepping_batches = trainer, run.steps
 
     def __getattr__(self, name: str) -> Any:

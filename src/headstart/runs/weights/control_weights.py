@@ -11,18 +11,18 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.backbones.stages import Backbone
+from headstart.compat.torch_norms import BatchNorm
 from headstart.distributed.rank_agreement import of_first
 from headstart.runs.assembly import Assembly, adaptation_of
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.trainer import lone_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError
-from headstart.unfreeze import part_names as model_parts
 from headstart.unfreeze.freezing import Freezing
+from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.schedule_phases import Schedule, checked
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def measured_statistics(parts: Assembly, data: Any, trainer: DictConfig) -> Iter
     _give(before)
 
 
-def measure_statistics(backbone: Backbone, norms: list[_BatchNorm], data: Any, trainer: DictConfig) -> None:
+def measure_statistics(backbone: Backbone, norms: list[BatchNorm], data: Any, trainer: DictConfig) -> None:
     """Give BatchNorms the means and variances (n - 1) of what the first training images become; all ranks get the same.
 
     The images pass in chunks, each normalised by itself as in training; all other layers are in eval(). The size of a
@@ -130,25 +130,25 @@ def _chunks(data: Any, backbone: Backbone) -> Iterator[Tensor]:
     yield from first.tensor_split(-(-len(first) // at_once))  # one image alone has no variance
 
 
-def _closed(module: Any, schedule: Schedule, norms: list[_BatchNorm]) -> list[_BatchNorm]:
+def _closed(module: Any, schedule: Schedule, norms: list[BatchNorm]) -> list[BatchNorm]:
     """Those that do not train in the first phase; the module is as before afterwards."""
-    found = model_parts.Parts(module)
+    found = ModelParts(module)
     first = checked(schedule.phases(found.names))[0]
     freezing = Freezing(module, found.parameters)
-    freezing.open_only(found.selected(first.open) & freezing.among)
+    freezing.train_only(found.selected(first.trainable) & freezing.among)
     closed = [norm for norm in norms if not norm.training]
     freezing.end()
     return closed
 
 
 def _statistics(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    assert isinstance(norm, _BatchNorm)
+    assert isinstance(norm, BatchNorm)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     return norm.running_mean.detach().cpu().clone(), norm.running_var.detach().cpu().clone()
 
 
-def _give(statistics: dict[_BatchNorm, tuple[Tensor, Tensor]]) -> None:
+def _give(statistics: dict[BatchNorm, tuple[Tensor, Tensor]]) -> None:
     for norm, (mean, variance) in statistics.items():
         assert norm.running_mean is not None
         assert norm.running_var is not None

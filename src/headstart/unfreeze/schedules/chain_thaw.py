@@ -1,6 +1,6 @@
-"""Which stages are open if each learns alone, one after the other, and all of them at the end?
+"""Chain-thaw: the head alone, each stage alone, then the whole model.
 
-Felbo et al. 2017, Using millions of emoji occurrences ... (arXiv:1708.00524), section 3.3: chain-thaw.
+Felbo et al. 2017, Using millions of emoji occurrences ... (arXiv:1708.00524), section 3.3.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 class ChainThaw:
     """The new head alone, then each stage alone from the input to the head, then all parts to the end.
 
-    until: when a figure counts as stalled; the paper trains each to convergence on val and goes back to its best
-    weights (return_to_best).
+    The paper trains each phase to convergence on val and goes back to its best weights (`return_to_best`).
+
+    Args:
+        until: When the phase of one part ends.
+        warmup_steps: Optimizer steps over which the learning rate of newly trainable parts rises from 0.
     """
 
     until: Plateau
@@ -27,7 +30,7 @@ class ChainThaw:
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
         alone = [
-            Phase(name=part, open=(part,), until=self.until, warmup_steps=self.warmup_steps)
+            Phase(name=part, trainable=(part,), until=self.until, warmup_steps=self.warmup_steps)
             for part in (parts[-1], *parts[:-1])
         ]
-        return (*alone, Phase(name="all", open=tuple(parts), warmup_steps=self.warmup_steps))
+        return (*alone, Phase(name="all", trainable=tuple(parts), warmup_steps=self.warmup_steps))

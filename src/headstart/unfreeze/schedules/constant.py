@@ -1,4 +1,4 @@
-"""Which stages are open if nothing ever changes?"""
+"""The same trainable parts for the whole run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from headstart.unfreeze.schedules.schedule_phases import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whole:
-    """The same parts for the whole run: all of them, or the head alone. head_only: which of the two."""
+class Constant:
+    """All parts, or the head alone, for the whole run.
+
+    Args:
+        head_only: Whether the head alone is trainable.
+    """
 
     head_only: bool = False
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
-        chosen = parts[-1:] if self.head_only else parts
-        return (Phase(name=parts[-1] if self.head_only else "all", open=tuple(chosen)),)
+        trainable = parts[-1:] if self.head_only else parts
+        return (Phase(name=parts[-1] if self.head_only else "all", trainable=tuple(trainable)),)

@@ -1,4 +1,4 @@
-"""Which stages are open if one more opens every so often, from the head towards the input?
+"""Gradual unfreezing: one more trainable stage every so often, from the head towards the input.
 
 Howard & Ruder 2018 (ULMFiT, arXiv:1801.06146), section 3.3: the last layer first, one more each epoch.
 """
@@ -16,8 +16,13 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 
 @dataclass(frozen=True, kw_only=True)
 class Gradual:
-    """By epochs. first_epoch: when the stage next to the head opens, None for never; every_epochs: from one
-    stage to the next, 0 opens all at first_epoch."""
+    """One stage more every few epochs.
+
+    Args:
+        first_epoch: When the stage next to the head becomes trainable; None means never.
+        every_epochs: From one stage to the next; 0 makes all trainable at `first_epoch`.
+        warmup_steps: Optimizer steps over which the learning rate of a new stage rises from 0.
+    """
 
     first_epoch: Annotated[int, Ge(0)] | None
     every_epochs: Annotated[int, Ge(0)]
@@ -29,8 +34,13 @@ class Gradual:
 
 @dataclass(frozen=True, kw_only=True)
 class GradualBySteps:
-    """By optimizer steps, also in the middle of an epoch. first_step: when the stage next to the head opens;
-    every_steps: from one stage to the next, 0 opens all at first_step."""
+    """One stage more every few optimizer steps, also in the middle of an epoch.
+
+    Args:
+        first_step: When the stage next to the head becomes trainable.
+        every_steps: From one stage to the next; 0 makes all trainable at `first_step`.
+        warmup_steps: Optimizer steps over which the learning rate of a new stage rises from 0.
+    """
 
     first_step: Annotated[int, Ge(0)]
     every_steps: Annotated[int, Ge(0)]
@@ -42,8 +52,13 @@ class GradualBySteps:
 
 @dataclass(frozen=True, kw_only=True)
 class GradualByFraction:
-    """By the fraction of the run's optimizer steps. first: when the stage next to the head opens; every: from
-    one stage to the next, 0 opens all at first."""
+    """One stage more after each fraction of the run.
+
+    Args:
+        first: Fraction of the run's optimizer steps after which the stage next to the head becomes trainable.
+        every: Fraction from one stage to the next; 0 makes all trainable at `first`.
+        warmup_steps: Optimizer steps over which the learning rate of a new stage rises from 0.
+    """
 
     first: Annotated[float, Interval(ge=0, le=1)]
     every: Annotated[float, Interval(ge=0, le=1)]
@@ -55,7 +70,12 @@ class GradualByFraction:
 
 @dataclass(frozen=True, kw_only=True)
 class GradualByPlateau:
-    """When a figure stalls, one stage more opens. until: which figure, and when it counts as stalled."""
+    """One stage more whenever the monitored metric stalls.
+
+    Args:
+        until: The monitored metric, and when it counts as stalled.
+        warmup_steps: Optimizer steps over which the learning rate of a new stage rises from 0.
+    """
 
     until: Plateau
     warmup_steps: Annotated[int, Ge(0)] = 0
@@ -79,6 +99,6 @@ def _one_by_one(
 
 
 def _phase(parts: Sequence[str], count: int, warmup_steps: int, **length: Any) -> Phase:
-    """The head and so many stages next to it."""
+    """The phase in which the head and `count` stages next to it are trainable."""
     title = parts[-1] if count == 0 else "all" if count == len(parts) - 1 else f"{parts[-1 - count]} and above"
-    return Phase(name=title, open=tuple(parts[len(parts) - 1 - count :]), warmup_steps=warmup_steps, **length)
+    return Phase(name=title, trainable=tuple(parts[len(parts) - 1 - count :]), warmup_steps=warmup_steps, **length)

@@ -1,6 +1,6 @@
-"""Which stages are open if the head is probed first and everything fine-tuned then?
+"""LP-FT: a linear probe first, then fine-tuning of the whole model.
 
-Kumar et al. 2022, Fine-tuning can distort pretrained features (arXiv:2202.10054): LP-FT.
+Kumar et al. 2022, Fine-tuning can distort pretrained features (arXiv:2202.10054).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 
 @dataclass(frozen=True, kw_only=True)
 class LpFt:
-    """The head alone until a figure stalls (has converged), then all parts to the end of the run.
+    """The head alone until the monitored metric stalls, then all parts to the end of the run.
 
-    until: which figure, and when it counts as stalled. lr: the head's rate in the second phase, which the paper
-    takes lower than the probe's; None = the same.
+    Args:
+        until: The monitored metric, and when it counts as stalled.
+        warmup_steps: Optimizer steps over which the learning rate of the stages rises from 0.
+        lr: Learning rate of the head in the second phase, in the paper lower than the probe's; None means the same.
     """
 
     until: Plateau
@@ -27,5 +29,5 @@ class LpFt:
     lr: Annotated[float, Gt(0)] | None = None
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
-        probe = Phase(name="probe", open=(parts[-1],), until=self.until)
-        return probe, Phase(name="fine-tune", open=tuple(parts), lr=self.lr, warmup_steps=self.warmup_steps)
+        probe = Phase(name="probe", trainable=(parts[-1],), until=self.until)
+        return probe, Phase(name="fine-tune", trainable=tuple(parts), lr=self.lr, warmup_steps=self.warmup_steps)

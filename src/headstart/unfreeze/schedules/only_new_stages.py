@@ -1,4 +1,4 @@
-"""Which stages are open if what comes from a source never learns?"""
+"""Networks AnB and BnB: the reused stages are frozen, those above them and the head are trainable."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from headstart.unfreeze.schedules.schedule_phases import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fresh:
-    """What is above the first `kept` stages, head included, for the whole run; None = they are all kept.
+class OnlyNewStages:
+    """Whatever is above the first `reused` stages, head included, for the whole run.
 
-    Networks AnB and BnB of Yosinski et al. 2014, How transferable are features in deep neural networks?
-    (arXiv:1411.1792, section 2).
+    Yosinski et al. 2014, How transferable are features in deep neural networks? (arXiv:1411.1792, section 2).
+
+    Args:
+        reused: How many stages have the source's weights; None means all.
     """
 
-    kept: int | None
+    reused: int | None
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
         stages = len(parts) - 1  # the last part is the head
-        chosen = tuple(parts[min(stages if self.kept is None else self.kept, stages) :])
-        return (Phase(name=chosen[0] if len(chosen) == 1 else f"{chosen[0]} and above", open=chosen),)
+        trainable = tuple(parts[min(stages if self.reused is None else self.reused, stages) :])
+        name = trainable[0] if len(trainable) == 1 else f"{trainable[0]} and above"
+        return (Phase(name=name, trainable=trainable),)

@@ -1,4 +1,4 @@
-"""What is open in a phase, and when does the next one begin?"""
+"""Phases of a schedule: which parameters are trainable, how long, at which learning rate."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from headstart.types import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Plateau:
-    """A phase ends at the first epoch's start after a monitored figure has stopped getting better.
+    """A phase ends at the first start of an epoch after the monitored metric has stopped improving.
 
-    monitor: a logged figure; mode: whether more of it is better. patience: validations in a row without an
-    improvement by more than min_delta. min_epochs, max_epochs: of the phase, whatever the figure does, None =
-    no end but the plateau. return_to_best: end the phase with the weights of its best validation (its start
-    included) instead of its last.
+    Args:
+        monitor: A logged metric; None, in a config, is the module's own.
+        mode: Whether a larger or a smaller value is better.
+        patience: Validations in a row without an improvement by more than `min_delta`.
+        min_delta: The smallest change that counts as an improvement.
+        min_epochs: The shortest phase.
+        max_epochs: The longest phase; None means no limit.
+        return_to_best: Whether the phase ends with the weights of its best validation (its start included) instead
+            of its last.
     """
 
-    monitor: str | None  # None: for a config, whose task fills in the module's figure
+    monitor: str | None
     mode: Literal["max", "min"]
     patience: Annotated[int, Ge(1)] = 2
     min_delta: Annotated[float, Ge(0)] = 0.0
@@ -38,7 +43,7 @@ class Plateau:
             raise UserError(f"max_epochs must be 1 or more and not less than min_epochs, got {self}")
 
     def is_better(self, value: float, best: float | None) -> bool:
-        """Whether a value is an improvement on the best one so far, None = there is none."""
+        """Whether a value improves on the best one so far; `best` None means that there is none."""
         if best is None:
             return value == value  # NaN is no improvement on anything
         return value > best + self.min_delta if self.mode == "max" else value < best - self.min_delta
@@ -46,16 +51,24 @@ class Plateau:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training in which the same parameters are open.
+    """A stretch of training with the same trainable parameters.
 
-    open: parts, layers or regular expressions (`Parts.selected`). Its length is at most one of epochs, steps
-    (optimizer steps), fraction (of the run's steps) and until; none = to the end of the run. lr: the head's
-    learning rate before the scheduler, the others keep their ratio to it; or one for each part, layer or
-    regular expression; None = as the optimizer has them. warmup_steps: over how many optimizer steps the rate of
-    what this phase opens anew rises linearly; what is open at the run's start has the scheduler's warm-up.
+    Its length is at most one of epochs, steps, fraction and until; without any it lasts to the end of the run.
+
+    Args:
+        trainable: Parts, layers or regular expressions (`ModelParts.selected`).
+        name: A title; by default the names of what is trainable.
+        epochs: Length in epochs.
+        steps: Length in optimizer steps.
+        fraction: Length as a fraction of the run's optimizer steps.
+        until: Ends the phase at a plateau.
+        lr: Learning rate of the head before the scheduler, to which the others keep their ratio; or one rate for each
+            part, layer or regular expression; None leaves the optimizer's.
+        warmup_steps: Optimizer steps over which the learning rate of newly trainable parameters rises linearly. What
+            is trainable from the run's start has the scheduler's warm-up.
     """
 
-    open: tuple[str, ...]
+    trainable: tuple[str, ...]
     name: str = ""
     epochs: Annotated[int, Ge(0)] | None = None
     steps: Annotated[int, Ge(0)] | None = None
@@ -68,24 +81,24 @@ class Phase:
         given = [key for key in ("epochs", "steps", "fraction", "until") if getattr(self, key) is not None]
         if len(given) > 1:
             raise UserError(f"a phase has one length, {self.title} has {' and '.join(given)}; keep one of them")
-        if not self.open:
-            raise UserError(f"a phase needs something open, {self.title} has nothing; try open: [head]")
+        if not self.trainable:
+            raise UserError(f"a phase needs something trainable, {self.title} has nothing; try trainable: [head]")
         if min(self.epochs or 0, self.steps or 0, self.warmup_steps) < 0 or not 0 <= (self.fraction or 0) <= 1:
             raise UserError(f"a length is 0 or more (a fraction at most 1), {self.title} has {self}")
         rates = self.lr.values() if isinstance(self.lr, Mapping) else () if self.lr is None else (self.lr,)
         if any(rate <= 0 for rate in rates):
             raise UserError(
-                f"a learning rate is more than 0, {self.title} has lr={self.lr}; what does not learn is not opened"
+                f"a learning rate is more than 0, {self.title} has lr={self.lr}; what does not learn is not trainable"
             )
 
     @property
     def title(self) -> str:
-        """Its name, else what is open."""
-        return self.name or "+".join(self.open)
+        """Its name, else what is trainable."""
+        return self.name or "+".join(self.trainable)
 
     @property
     def length(self) -> str:
-        """In words: `3 epochs`, `until val/loss stalls`, `to the end`."""
+        """The length as text: `3 epochs`, `until val/loss stalls`, `to the end`."""
         if self.epochs is not None:
             return f"{self.epochs} epoch{'s' if self.epochs != 1 else ''}"
         if self.steps is not None:
@@ -104,15 +117,19 @@ class Phase:
 
 
 class Schedule(Protocol):
-    """What is open when: phases one after the other, the last one to the end of the run."""
+    """Phases one after the other, the last one to the end of the run."""
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
-        """The phases for a model with these parts, from the input to the head."""
+        """The phases of a model.
+
+        Args:
+            parts: The names of its parts, from the input to the head.
+        """
         ...
 
 
 def checked(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """The phases, where the last and only the last has no length. Raises UserError."""
+    """The same phases. Raises UserError unless the last one, and no other, has no length."""
     if not phases:
         raise UserError("a schedule needs a phase, got none")
     for place, phase in enumerate(phases[:-1], start=1):
@@ -130,27 +147,29 @@ def checked(phases: Sequence[Phase]) -> tuple[Phase, ...]:
 
 
 def phase_of(values: Mapping[str, Any]) -> Phase:
-    """The phase that a YAML file's mapping says. Raises UserError on a key or a value that is none of a phase's."""
+    """The phase of a mapping in a YAML file. Raises UserError on a key or a value that no phase has."""
     try:
         return _phase_of(dict(values))
     except (TypeError, ValueError) as error:  # of a value of another type
-        raise UserError(f"this is no phase: {dict(values)} ({error}); try {{open: [head], epochs: 3}}") from error
+        raise UserError(f"this is no phase: {dict(values)} ({error}); try {{trainable: [head], epochs: 3}}") from error
 
 
 def _phase_of(given: dict[str, Any]) -> Phase:
+    if "open" in given:
+        raise UserError(f"`open` of a phase is called `trainable` now; write trainable: {given['open']}")
     _check_keys(given, Phase, "a phase")
-    if "open" not in given:
-        raise UserError(f"a phase needs `open`, got {given}; try open: [head]")
-    chosen = given.pop("open")
+    if "trainable" not in given:
+        raise UserError(f"a phase needs `trainable`, got {given}; try trainable: [head]")
+    chosen = given.pop("trainable")
     until = given.pop("until", None)
     if isinstance(until, Mapping):
         _check_keys(until, Plateau, "until")
         if missing := {"monitor", "mode"} - set(until):
             raise UserError(f"until needs {' and '.join(sorted(missing))}, got {dict(until)}")
         until = Plateau(**{str(key): value for key, value in until.items()})
-    opened = [chosen] if isinstance(chosen, str) else list(chosen)
-    if not all(isinstance(one, str) for one in opened):
-        raise UserError(f"open is a part or a list of parts, got {chosen!r}; try open: [head]")
+    trainable = [chosen] if isinstance(chosen, str) else list(chosen)
+    if not all(isinstance(selector, str) for selector in trainable):
+        raise UserError(f"trainable is a part or a list of parts, got {chosen!r}; try trainable: [head]")
     if until is not None and not isinstance(until, Plateau):
         raise UserError(f"until is a mapping with monitor and mode, got {until!r}")
     for key in ("epochs", "steps", "warmup_steps"):
@@ -158,7 +177,7 @@ def _phase_of(given: dict[str, Any]) -> Phase:
             raise UserError(f"{key} of a phase is a whole number, got {given[key]!r}")
     lr = given.pop("lr", None)
     return Phase(
-        open=tuple(opened),
+        trainable=tuple(trainable),
         until=until,
         # YAML 1.1 reads 1e-3 as text
         lr={str(key): float(rate) for key, rate in lr.items()} if isinstance(lr, Mapping) else lr and float(lr),
@@ -167,6 +186,6 @@ def _phase_of(given: dict[str, Any]) -> Phase:
 
 
 def _check_keys(given: Mapping[str, Any], what: type, title: str) -> None:
-    valid = [one.name for one in fields(what)]
+    valid = [field.name for field in fields(what)]
     if unknown := [str(key) for key in given if key not in valid]:
         raise UserError(f"{title} has {', '.join(valid)}; got {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""A schedule whose phases are as much shorter as a shorter run, so that each of them still happens."""
+"""A schedule for a shorter run, with each phase shortened by the same factor."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau, Schedul
 
 @dataclass(frozen=True, kw_only=True)
 class Shortened:
-    """The phases of a schedule in a run that is shorter than the one it was made for.
+    """The phases of a schedule in a run that is shorter than the one that it was written for.
 
     A phase of epochs becomes one of the same fraction of the run, which can end in mid-epoch. A phase of optimizer
     steps, and a warm-up, keep their share, one step at least. A plateau waits for its share of validations and epochs,
     one at least; as it ends at an epoch's start only, a very short run may still end before the last phase.
 
     Args:
-        schedule: The one of the full run.
+        schedule: The schedule of the full run.
         share: The length of the short run over that of the full run.
         epochs: Of the full run; None where its length is a number of steps.
-        validations: How many the short run has, over those of the full run.
+        validations: Validations of the short run over those of the full run.
     """
 
     schedule: Schedule
@@ -55,5 +55,5 @@ class Shortened:
 
 
 def shorter(length: int, share: float) -> int:
-    """The share of a length, 1 at least; 0 stays 0."""
+    """The share of a length, at least 1; 0 stays 0."""
     return max(1, round(share * length)) if length else 0

@@ -1,4 +1,4 @@
-"""Which adapters are open if a schedule speaks of stages?"""
+"""A schedule of stages applied to the adapters in them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class StageAdapters:
-    """A schedule's phases, each stage in them standing for the adapters in it.
+    """The phases of a schedule in which each stage stands for its adapters.
 
-    stages: those that have adapters. A phase that would open nothing is left out.
+    A phase in which nothing would be trainable is left out.
+
+    Args:
+        schedule: The schedule of the stages.
+        stages: The stages that have adapters.
     """
 
     schedule: Schedule
     stages: tuple[str, ...]
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
-        narrowed = [(phase, self._narrowed(phase.open, parts)) for phase in self.schedule.phases(parts)]
-        return tuple(replace(phase, name=phase.title, open=chosen) for phase, chosen in narrowed if chosen)
+        narrowed = [(phase, self._narrowed(phase.trainable, parts)) for phase in self.schedule.phases(parts)]
+        return tuple(replace(phase, name=phase.title, trainable=chosen) for phase, chosen in narrowed if chosen)
 
     def _narrowed(self, selectors: Sequence[str], parts: Sequence[str]) -> tuple[str, ...]:
         head = parts[-1]

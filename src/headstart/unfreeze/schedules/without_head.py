@@ -1,4 +1,4 @@
-"""What is open if a schedule is followed, but for the head?"""
+"""A schedule whose head stays frozen."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from headstart.unfreeze.schedules.schedule_phases import Phase, Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutHead:
-    """A schedule's phases whose head stays as it is.
+    """The phases of a schedule with a frozen head.
 
-    instead: selectors of what is open in its place. A phase that would open nothing is left out. Raises UserError where
-    none is left.
+    A phase in which nothing would be trainable is left out.
+
+    Args:
+        schedule: The schedule with a trainable head.
+        instead: Selectors of the parameters that are trainable in place of the head.
     """
 
     schedule: Schedule
     instead: tuple[str, ...] = ()
 
     def phases(self, parts: Sequence[str]) -> tuple[Phase, ...]:
-        narrowed = [(phase, self._narrowed(phase.open, parts)) for phase in self.schedule.phases(parts)]
-        left = tuple(replace(phase, name=phase.title, open=chosen) for phase, chosen in narrowed if chosen)
-        if not left:
+        """The phases. Raises UserError where nothing would be trainable in any of them."""
+        narrowed = [(phase, self._narrowed(phase.trainable, parts)) for phase in self.schedule.phases(parts)]
+        remaining = tuple(replace(phase, name=phase.title, trainable=chosen) for phase, chosen in narrowed if chosen)
+        if not remaining:
             raise UserError(
                 "the head stays the source's with this adaptation, and nothing else would learn; try mode=fine_tuning"
             )
-        return left
+        return remaining
 
     def _narrowed(self, selectors: Sequence[str], parts: Sequence[str]) -> tuple[str, ...]:
         head = parts[-1]
