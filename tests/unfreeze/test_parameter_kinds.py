@@ -98,7 +98,7 @@ def test_opening_all_again_lets_the_running_statistics_move():
 
 
 def test_a_backbone_without_norms_is_told_so():
-    with pytest.raises(UserError, match=r"opens norms, and there are none in backbone; try mode="):
+    with pytest.raises(UserError, match=r"trains norms, and there are none in backbone; try mode="):
         opened(Model(nn.Linear(4, 4), 4), "norms")
 
 

@@ -134,7 +134,7 @@ def test_flops_are_those_of_forward_and_backward_with_the_phases_freezing():
 def test_the_weights_of_an_open_layer_alone_are_in_the_backward_pass():
     (bias, *_) = planned(Net(), [Phase(trainable=("head.bias",), epochs=1), END]).rows
     assert bias.backward == 0
-    assert bias.open == {"head": "partly"}
+    assert bias.trainable == {"head": "partly"}
     assert bias.trainable_parameters == 3
 
 
@@ -369,7 +369,8 @@ def test_the_plan_of_a_run_leaves_its_parts_and_its_chance_as_they_were():
     import numpy as np
 
     from headstart.runs.assembly import assembled
-    from headstart.runs.training.run_plan import _lone_trainer, run_plan
+    from headstart.runs.training.run_plan import run_plan
+    from headstart.tasks.plan import _lone_trainer
 
     cfg = composed("mode=gradual")
     parts = assembled(cfg)
@@ -392,7 +393,7 @@ def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
     with caplog.at_level("INFO"):
         log_plan(found, [logger])
     logger.finalize("success")
-    assert [record.getMessage() for record in caplog.records if record.name == "headstart.tasks.plan"] == [str(found)]
+    assert [record.getMessage() for record in caplog.records if record.name == "headstart.runs.training.run_plan"] == [str(found)]
     events = EventAccumulator(str(next(Path(tmp_path).rglob("events*")))).Reload()
     (text,) = events.Tensors("plan/text_summary")
     shown = text.tensor_proto.string_val[0].decode()
@@ -406,17 +407,18 @@ def test_the_end_of_an_endless_run_is_not_known():
 
 def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
     from headstart.runs.assembly import assembled
-    from headstart.tasks import plan as task
-    from headstart.unfreeze import unfreezing_plan as module
+    from headstart.runs.training import run_plan as of_runs
+    from headstart.tasks.plan import _lone_trainer
+    from headstart.unfreeze import plan_building as module
 
     measured = []
     measure = module.step_cost
     monkeypatch.setattr(module, "step_cost", lambda *given: measured.append(1) or measure(*given))
-    monkeypatch.setattr(task, "_COSTS", {})
+    monkeypatch.setattr(of_runs, "_COSTS", {})
 
     def plan(*overrides):
         cfg = composed("mode=feature_extraction", *overrides)
-        return task.run_plan(assembled(cfg), task._lone_trainer(cfg.trainer), processes=1)
+        return of_runs.run_plan(assembled(cfg), _lone_trainer(cfg.trainer), processes=1)
 
     first = plan()
     assert len(measured) == 2  # all, and the head alone
@@ -427,5 +429,5 @@ def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeyp
     assert more > 2  # what it opens
     wide = plan("backbone.width=20")
     assert len(measured) == more + 2
-    monkeypatch.setattr(task, "_COSTS", {})
+    monkeypatch.setattr(of_runs, "_COSTS", {})
     assert plan("backbone.width=20") == wide

@@ -104,7 +104,7 @@ def _is_open_ended(plan: Plan) -> bool:
 
 def _rate_lines(plan: Plan) -> list[str]:
     partly = any("partly" in row.trainable.values() for row in plan.rows)
-    legend = f"{FROZEN} frozen" + (f", {PARTLY} trainable in part" if partly else "")
+    legend = f"{FROZEN} frozen" + (f", {PARTLY} partly frozen" if partly else "")
     lines = [f"learning rate by stage: the optimizer's times the phase's own, before scheduler and warm-up ({legend})"]
     titles = [f"{number} {row.phase.title}" for number, row in enumerate(plan.rows, start=1)]
     columns = [[part, *(_rate(row, part) for row in plan.rows)] for part in plan.parts]
