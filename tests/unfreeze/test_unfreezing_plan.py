@@ -393,7 +393,9 @@ def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
     with caplog.at_level("INFO"):
         log_plan(found, [logger])
     logger.finalize("success")
-    assert [record.getMessage() for record in caplog.records if record.name == "headstart.runs.training.run_plan"] == [str(found)]
+    assert [record.getMessage() for record in caplog.records if record.name == "headstart.runs.training.run_plan"] == [
+        str(found)
+    ]
     events = EventAccumulator(str(next(Path(tmp_path).rglob("events*")))).Reload()
     (text,) = events.Tensors("plan/text_summary")
     shown = text.tensor_proto.string_val[0].decode()

@@ -25,7 +25,7 @@ from headstart.runs.weights.control_weights import lacks_statistics, measured_st
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Selection
 from headstart.system import rank_environment
-from headstart.unfreeze.trainable_share import Share
+from headstart.unfreeze.trainable_share import TrainableShare
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PreparedRun:
     weights: Weights
     from_source: tuple[str, ...]
     resumed: Path | None
-    share: Share
+    share: TrainableShare
     validates: bool
     knows_labels: bool
     monitor: str
