@@ -1,13 +1,13 @@
-"""Figures of a finished run's model on its own data or on other data."""
+"""The task `evaluate`: metrics of a finished run's model on its own data or on other data."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -24,12 +24,13 @@ from headstart.evaluation.evaluation_pictures import calibration_figure, saved
 from headstart.evaluation.multi_label_evaluation import LabelAnswers
 from headstart.evaluation.single_label_evaluation import Answers
 from headstart.evaluation.view_evaluation import EachView, averaged, gain, lines, metrics_of, set_up_again, view_count
+from headstart.evaluation.views.view import Views
 from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.package_versions import figures
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
-from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.training.trainer import lone_trainer
 from headstart.runs.training.training_without_validation import check_split
 from headstart.runs.view_data import enlarged_data, views_of
@@ -49,19 +50,22 @@ def evaluate(
     worst: Annotated[int, Ge(0)],
     tta: DictConfig | None,
 ) -> dict[str, float]:
-    """Print what a run's model makes of a split, write it to <run_dir>/evaluate-<split>.json, and give the figures.
+    """Measure a run's model on a split, print the metrics, and write <run_dir>/evaluate-<split>.json -> the metrics.
 
-    Beside them the file has each class's scores, the confusion matrix (not where an image may have several labels),
-    the calibration and the `worst` surest wrong answers; pictures of the last three lie next to it. split: None for
-    test, and of other data for all images. data: other data than the run's target; its images are evaluated as they
-    come, none set apart to train on, and the file's name says which data and how many images. Its classes are found by
-    their names, in any order, and may be some of the run's. tta: views of each image, whose probabilities are
-    averaged; the file's name then ends in -tta, all that it says is of these means, and the figures of the images as
-    they are stand beside it. Of this command's config only the trainer's accelerator counts, the rest is the run's
-    own, the precision too. Always on one device, so that each image counts once; of the ranks of torchrun or SLURM the
-    first does it, the others return nothing. Raises UserError where the run is not finished or does not know a class,
-    where the data have one label an image and the run several, or fewer classes then, or the other way round, or where
-    a split that they do not come with is asked for.
+    The file also has each class's scores, the confusion matrix (of one label an image), the calibration and the most
+    confident wrong predictions; pictures of the last three lie beside it. Only the first of several ranks computes.
+
+    Args:
+        cfg: The composed config, of which only the trainer's accelerator counts; the rest is the run's own.
+        run_dir: The folder of a finished run.
+        split: The split; None for test, or for all images of other data.
+        checkpoint: The weights that are measured.
+        data: Data in the place of the run's target, whose classes are matched by name; some of them may be missing.
+        worst: How many wrong predictions are listed and drawn.
+        tta: Views of each image, whose probabilities are averaged; the file's name then ends in -tta.
+
+    Raises:
+        UserError: The run is not finished, or its classes, its kind of labels or the split do not fit the data.
     """
     quieten()
     if rank_environment.rank() > 0:
@@ -70,61 +74,109 @@ def evaluate(
         log.info("evaluating on one device: each image counts once")
     run = saved_run(run_dir, checkpoint)
     check_no_target("evaluate")
-    folder, own, class_names, several = run.folder, run.cfg, run.class_names, run.several
-    parts = assembled(own, run.known)
+    parts = assembled(run.cfg, run.known)
+    pixels = parts.backbone.pixels
     views = None if tta is None else views_of(tta)
-    count = 1 if views is None else view_count(views, parts.backbone.pixels)  # views that cannot be are told now
-
-    how = {"pixels": parts.backbone.pixels, "seed": own.seed}
-
-    def looked_at(make: Callable[[DictConfig], Any]) -> Looked:
-        if data is not None:
-            return other_data(data, make=make, split=split, setting="evaluate.split")
-        return Looked(drawn(own, make(own.target)), split or "test", split or "test")
-
-    images, within, called = looked_at(partial(instantiate, **how))
-    tag = "test" if called == "all" else called  # of the figures
-    places = _places(tuple(images.class_names), class_names)
-    _check_kind(images, several, places, class_names)
-    images.setup("test")
-    check_split(images, within, f"evaluate.split={within}")
+    count = 1 if views is None else view_count(views, pixels)  # an error of the views comes before the data
+    images, within, called = _images(run, data, split, partial(instantiate, pixels=pixels, seed=run.cfg.seed))
+    places = _set_up(images, within, run)
     parts.module.load_state_dict(run.state())
-    loader = images.plain_dataloader(within)
-    seen, logged = _tested(cfg, own, parts, _Relabelled(loader, places, len(class_names), several=several))
-    logits, label = torch.cat(seen.logits), torch.cat(seen.labels)
-    names = images.names(within) if hasattr(images, "names") else [f"{within}/{n}" for n in range(len(label))]
-    answers: Answers | LabelAnswers = (
-        LabelAnswers(logits, label, names, class_names)
-        if several
-        else Answers(logits, label, names, class_names, tuple(sorted(places.tolist())))
-    )
-    measured = {name.replace("test/", f"{tag}/"): value for name, value in figures(logged, "test").items()}
-    about: dict[str, Any] = {"run": folder.name, "checkpoint": checkpoint, "split": called, "images": len(label)}
-    if data is not None:
-        about["data"] = OmegaConf.to_container(data, resolve=False)
-    said = [f"{name:<26}{value:.4f}" for name, value in sorted(measured.items())]
+    evaluation = _Evaluation(cfg, run, parts, places, within, "test" if called == "all" else called)
+    outcome = evaluation.of(images)
     if views is not None and tta is not None:
-        larger = (
-            images if views.larger == 1 else set_up_again(looked_at(partial(enlarged_data, views=views, **how)).data)
+        larger = images
+        if views.larger != 1:
+            enlarge = partial(enlarged_data, views=views, pixels=pixels, seed=run.cfg.seed)
+            larger = set_up_again(_images(run, data, split, enlarge).data)
+        outcome = evaluation.of_views(larger, views, outcome, {"kind": tta._target_, "views": count})
+    answers = outcome.answers
+    metadata = {"run": run.folder.name, "checkpoint": checkpoint, "split": called, "images": len(answers.label)}
+    if data is not None:
+        metadata["data"] = OmegaConf.to_container(data, resolve=False)
+    name = called if data is None else data_stem(data, called, len(answers.label))
+    stem = run.folder / f"evaluate-{name}{'' if tta is None else '-tta'}"
+    write_json(Path(f"{stem}.json"), metadata | outcome.content | answers.content(worst))
+    _draw(stem, answers, images, pixels, within, worst)
+    print(*outcome.lines, "", *answers.lines(), sep="\n")
+    log.info("%s.json: %d images; pictures beside it", stem, len(answers.label))
+    return outcome.metrics
+
+
+def _images(run: SavedRun, data: DictConfig | None, split: str | None, make: Callable[[DictConfig], Any]) -> Looked:
+    """The images to evaluate on: those of other data, or the split of the run's own."""
+    if data is not None:
+        return other_data(data, make=make, split=split, setting="evaluate.split")
+    return Looked(drawn(run.cfg, make(run.cfg.target)), split or "test", split or "test")
+
+
+def _set_up(images: Any, split: str, run: SavedRun) -> Tensor:
+    """Set the data up -> the numbers of their classes among the run's. Raise UserError where they do not fit."""
+    places = _places(tuple(images.class_names), run.class_names)
+    _check_kind(images, run.several, places, run.class_names)
+    images.setup("test")
+    check_split(images, split, f"evaluate.split={split}")
+    return places
+
+
+class _Outcome(NamedTuple):
+    """What an evaluation says."""
+
+    answers: Answers | LabelAnswers
+    metrics: dict[str, float]
+    lines: list[str]  # for the terminal
+    content: dict[str, Any]  # of the file
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """A run's model, and the split that it is evaluated on."""
+
+    cfg: DictConfig  # of this command
+    run: SavedRun
+    parts: Assembly
+    places: Tensor  # of the data's classes among the run's
+    split: str
+    tag: str  # the first word of the metrics' names
+
+    def of(self, images: Any) -> _Outcome:
+        """The outcome on the images as they are."""
+        gathered, logged = self._tested(self._loader(images))
+        logits, label = torch.cat(gathered.logits), torch.cat(gathered.labels)
+        has_names = hasattr(images, "names")
+        names = images.names(self.split) if has_names else [f"{self.split}/{n}" for n in range(len(label))]
+        class_names = self.run.class_names
+        answers: Answers | LabelAnswers = (
+            LabelAnswers(logits, label, names, class_names)
+            if self.run.several
+            else Answers(logits, label, names, class_names, tuple(sorted(self.places.tolist())))
         )
-        relabelled = _Relabelled(larger.plain_dataloader(within), places, len(class_names), several=several)
-        seen, _ = _tested(cfg, own, parts, EachView(relabelled, views, parts.backbone.pixels))
-        one, answers = answers, replace(answers, logits=averaged(seen.logits, count, several=several))
-        alone, measured, found = measured, metrics_of(parts.module.labels, answers, tag), gain(one, answers)
-        about["tta"] = {"kind": tta._target_, "views": count, **found}
-        about["metrics_without_tta"] = alone
-        said = lines(alone, measured, count, found)
-    of = called if data is None else data_stem(data, called, len(label))
-    stem = f"evaluate-{of}{'' if tta is None else '-tta'}"
-    write_json(folder / f"{stem}.json", about | {"metrics": measured} | answers.content(worst))
-    _draw(folder / stem, answers, images, parts.backbone.pixels, within, worst)
-    print(*said, "", *answers.lines(), sep="\n")
-    log.info("%s: %d images; pictures beside it", folder / f"{stem}.json", len(label))
-    return measured
+        metrics = {name.replace("test/", f"{self.tag}/"): value for name, value in figures(logged, "test").items()}
+        printed = [f"{name:<26}{value:.4f}" for name, value in sorted(metrics.items())]
+        return _Outcome(answers, metrics, printed, {"metrics": metrics})
+
+    def of_views(self, images: Any, views: Views, single: _Outcome, metadata: dict[str, Any]) -> _Outcome:
+        """The outcome with the mean probabilities over views; single: that of the images as they are."""
+        count = metadata["views"]
+        gathered, _ = self._tested(EachView(self._loader(images), views, self.parts.backbone.pixels))
+        answers = replace(single.answers, logits=averaged(gathered.logits, count, several=self.run.several))
+        metrics, changes = metrics_of(self.parts.module.labels, answers, self.tag), gain(single.answers, answers)
+        content = {"tta": metadata | changes, "metrics_without_tta": single.metrics, "metrics": metrics}
+        return _Outcome(answers, metrics, lines(single.metrics, metrics, count, changes), content)
+
+    def _loader(self, images: Any) -> _Relabelled:
+        loader = images.plain_dataloader(self.split)
+        return _Relabelled(loader, self.places, len(self.run.class_names), several=self.run.several)
+
+    def _tested(self, loader: _Relabelled | EachView) -> tuple[_GatheredLogits, Any]:
+        """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
+        gathered = _GatheredLogits()
+        trainer = lone_trainer(self.cfg.trainer, precision=self.run.cfg.trainer.precision, callbacks=[gathered])
+        trainer.test(self.parts.module, dataloaders=loader, verbose=False)
+        return gathered, trainer.callback_metrics
 
 
 class _Relabelled:
-    """Batches whose labels are places among the run's classes, not among those of the data; several: 0 or 1 of each."""
+    """Batches whose labels are numbers of the run's classes, not of the data's; several: 0 or 1 of each class."""
 
     def __init__(self, loader: Any, places: Tensor, classes: int, *, several: bool) -> None:
         self._loader, self._places, self._classes, self._several = loader, places, classes, several
@@ -138,8 +190,8 @@ class _Relabelled:
             yield batch._replace(label=label)
 
 
-class _Seen(pl.Callback):
-    """Keeps what was said of each image, and what was true."""
+class _GatheredLogits(pl.Callback):
+    """Gathers the logits and the labels of each batch."""
 
     def __init__(self) -> None:
         self.logits: list[Tensor] = []
@@ -163,43 +215,35 @@ class _Seen(pl.Callback):
         self.labels.append(batch.label.cpu())
 
 
-def _places(asked: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
+def _places(data_classes: tuple[str, ...], run_classes: tuple[str, ...]) -> Tensor:
     """Where each class of the data is among those of the run. Raises UserError where one is not there."""
     return class_places(
-        asked,
-        known,
+        data_classes,
+        run_classes,
         lambda unknown: UserError(
-            f"the run's classes are {', '.join(known)}; those of evaluate.data are {', '.join(asked)}; "
+            f"the run's classes are {', '.join(run_classes)}; those of evaluate.data are {', '.join(data_classes)}; "
             f"the run does not know {', '.join(unknown)}: rename them, or leave them out"
         ),
     )
 
 
-def _check_kind(images: Any, several: bool, places: Tensor, known: tuple[str, ...]) -> None:
-    """Raises UserError where the run's figures would mean something else on these data."""
+def _check_kind(images: Any, several: bool, places: Tensor, run_classes: tuple[str, ...]) -> None:
+    """Raise UserError where the run's metrics would mean something else on these data."""
     if not several and getattr(images, "multi_label", False):
         raise UserError("the run tells one class an image, and evaluate.data may have several labels an image")
-    if several and getattr(images, "multi_label", False) and len(places) < len(known):
-        lacking = [name for at, name in enumerate(known) if at not in set(places.tolist())]
+    if several and getattr(images, "multi_label", False) and len(places) < len(run_classes):
+        lacking = [name for at, name in enumerate(run_classes) if at not in set(places.tolist())]
         raise UserError(
             "evaluate.data must say of each of the run's classes whether an image has it, not among them: "
             f"{', '.join(lacking)}"
         )
 
 
-def _tested(cfg: DictConfig, own: DictConfig, parts: Assembly, loader: _Relabelled | EachView) -> tuple[_Seen, Any]:
-    """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
-    seen = _Seen()
-    trainer = lone_trainer(cfg.trainer, precision=own.trainer.precision, callbacks=[seen])
-    trainer.test(parts.module, dataloaders=loader, verbose=False)
-    return seen, trainer.callback_metrics
-
-
 def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixels, split: str, worst: int) -> None:
     """<stem>-confusion.png (or -labels.png), -calibration.png and, where an answer is wrong, -worst.png."""
-    said = answers.logits, answers.label, answers.class_names
+    arrays = answers.logits, answers.label, answers.class_names
     of_labels = isinstance(answers, LabelAnswers)
-    figure = labels_figure(*said) if of_labels else confusion_figure(*said)
+    figure = labels_figure(*arrays) if of_labels else confusion_figure(*arrays)
     saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
     calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)
     saved(calibration, stem.with_name(f"{stem.name}-calibration.png"))
@@ -207,6 +251,6 @@ def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixe
     path.unlink(missing_ok=True)  # an earlier one may have shown other images
     if chosen:
         batches = images.plain_dataloader(split, positions=np.array(chosen))
-        shown = torch.cat([visible(batch.image, pixels) for batch in batches])
-        found = wrong_figure(shown, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
-        saved(found, path)
+        pictures = torch.cat([visible(batch.image, pixels) for batch in batches])
+        wrong = wrong_figure(pictures, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
+        saved(wrong, path)

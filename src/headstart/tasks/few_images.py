@@ -1,10 +1,11 @@
-"""How few labelled images are enough for a linear classifier, on pixels and on a source's features?"""
+"""The task `few_images`: accuracy of a linear classifier on pixels and on a source's features, with few images."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,7 +33,7 @@ BASELINE = "pixels"  # what a report compares the others with
 VARIES = 1e-9  # of the whole variance: a direction with less of it is rounding
 
 Representation = Literal["pixels", "pixels_pca", "features", "features_pca", "random_features"]
-Read = Callable[[str], Labelled]  # split -> its images in a representation, and their labels
+Reader = Callable[[str], Labelled]  # split -> its images in a representation, and their labels
 
 
 def few_images(
@@ -45,22 +46,29 @@ def few_images(
 ) -> float:
     """Train one kind of linear classifier on each representation of the target's images -> the best one's val accuracy.
 
-    The classifier is a logistic regression on standardised numbers; its strength, and of principal components their
-    number, are chosen on val, then it is measured on test, once. stage: whose features; None = the last. components:
-    the numbers of them that are tried, as far as there are so many. logistic: values of C. Prints the table and writes
-    it to result.json, for the report of a sweep over target.shots. Of several ranks the first does it.
-    Raises UserError where the mode reuses no source, the job is a control, there is no such stage or a class has no
-    training image.
+    The classifier is a logistic regression on standardised numbers. Its strength, and the number of principal
+    components, are chosen on val; then it is measured on test, once. The table is printed and written to result.json,
+    for the report of a sweep over target.shots. Only the first of several ranks computes.
+
+    Args:
+        cfg: The composed config.
+        representations: What the classifier sees.
+        stage: The stage whose features it sees; None for the last.
+        components: Numbers of principal components to try, as far as there are so many.
+        logistic: Values of C to try.
+
+    Raises:
+        UserError: The mode reuses no source, the job is a control, there is no such stage, or a class has no training
+            image.
     """
     if rank_environment.rank() > 0:
         return float("nan")
     check_chooses_on_val(cfg, "few_images")
-    folder = Path(cfg.run_dir)
-    own = hashes(cfg)
-    check_folder(cfg, folder, own)
-    result = finished_run(cfg, folder, own)
+    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
+    check_folder(cfg, folder, config_hashes)
+    result = finished_run(cfg, folder, config_hashes)
     if result is None:
-        write_mark(folder, own.now, asked=own.now)
+        write_mark(folder, config_hashes.now, asked=config_hashes.now)
         if not cfg.reuse:
             raise UserError(
                 f"few_images asks what a source's features bring, and mode={cfg.mode} reuses no source; "
@@ -79,58 +87,30 @@ def few_images(
 
 
 def _compared(
-    cfg: DictConfig, folder: Path, wanted: list[str], stage: str | None, components: list[int], c: list[float]
+    cfg: DictConfig, folder: Path, names: list[str], stage: str | None, components: list[int], c: list[float]
 ) -> dict[str, Any]:
-    """What stands in result.json."""
-    began = time.monotonic()
+    """The content of result.json."""
+    start = time.monotonic()
     model = frozen(cfg, None)
     data = model.parts.data
-    readers: dict[str, Read] = {"pixels": _pixels(model), "features": _features(model, stage)}
-    if "random_features" in wanted:
-        fresh = OmegaConf.merge(cfg, {"reuse": False})
-        assert isinstance(fresh, DictConfig)
-        readers["random_features"] = _features(frozen(fresh, None), stage)
-    chosen: dict[str, Candidate] = {}
-    read: dict[str, dict[str, Labelled]] = {}  # representation without _pca -> split -> images
-    reduced: dict[str, Directions] = {}
-    for name in wanted:
+    readers: dict[str, Reader] = {"pixels": _pixels(model), "features": _features(model, stage)}
+    if "random_features" in names:
+        untrained = OmegaConf.merge(cfg, {"reuse": False})
+        assert isinstance(untrained, DictConfig)
+        readers["random_features"] = _features(frozen(untrained, None), stage)
+    classifiers: dict[str, _Classifier] = {}
+    splits: dict[str, dict[str, Labelled]] = {}  # representation without _pca -> split -> images
+    for name in names:
         plain = name.removesuffix("_pca")
-        if plain not in read:
-            read[plain] = {split: readers[plain](split) for split in ("train", "val")}
-            _check(read[plain], data)
-        train, val = read[plain]["train"], read[plain]["val"]
-        if name == plain:
-            materials = {"": Material(train, val, data.num_classes)}
-        else:
-            reduced[name] = _directions(train.features, max(components))
-            of = reduced[name].of
-            seen_train, seen_val = of(train.features), of(val.features)
-            materials = {
-                str(n): Material(
-                    Labelled(seen_train[:, :n], train.labels), Labelled(seen_val[:, :n], val.labels), data.num_classes
-                )
-                for n in sorted({min(n, len(reduced[name].variance)) for n in components})
-            }
-        tried = [one for n, material in materials.items() for one in candidates(_kind(c), n, material)]
-        chosen[name] = best_by(lambda _: "", tried)[""]
-    figures, about = {}, {}
-    for plain in read:  # the first look at test: the choice is made
-        test = readers[plain]("test")
-        for name in (one for one in wanted if one.removesuffix("_pca") == plain):
-            best, seen = chosen[name], test
-            if name in reduced:
-                seen = Labelled(reduced[name].of(test.features)[:, : int(best.stage)], test.labels)
-            right, total = best.rightly(seen), len(test.labels)
-            figures[name] = {
-                "val/accuracy": best.right / len(read[plain]["val"].labels),
-                "test/accuracy": right / total,
-            }
-            about[name] = {
-                "width": read[plain]["train"].features.shape[1],
-                "setting": {**({"components": int(best.stage)} if best.stage else {}), **best.setting},
-                "test_interval": wilson_interval(right, total),
-            }
-    winner = max(wanted, key=lambda name: figures[name]["val/accuracy"])  # of equals the first
+        if plain not in splits:
+            splits[plain] = {split: readers[plain](split) for split in ("train", "val")}
+            _check(splits[plain], data)
+        numbers = components if name != plain else None
+        classifiers[name] = _best_classifier(splits[plain], data.num_classes, c, numbers)
+    tests = {plain: readers[plain]("test") for plain in splits}  # the first look at test: the choice is made
+    measured = {name: _tested(classifiers[name], tests[name.removesuffix("_pca")]) for name in names}
+    metrics = {name: {tag: measured[name][tag] for tag in ("val/accuracy", "test/accuracy")} for name in names}
+    winner = max(names, key=lambda name: metrics[name]["val/accuracy"])  # of equals the first
     result = {
         "format": 1,
         "task": "few_images",
@@ -141,40 +121,85 @@ def _compared(
         "mode": cfg.mode,
         "seed": cfg.seed,
         **model.facts,
-        "metrics": figures[winner],
+        "metrics": metrics[winner],
         "best": winner,
         "baseline": BASELINE,
-        "levels": {name: figures[name] for name in wanted},
-        "chosen": {name: about[name] for name in wanted},
+        "levels": metrics,
+        "chosen": {name: {key: measured[name][key] for key in ("width", "setting", "test_interval")} for name in names},
         "sizes": {split: data.sizes[split] for split in ("train", "val", "test")},
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
-        "wall_s": time.monotonic() - began,
+        "wall_s": time.monotonic() - start,
         "versions": versions(),
     }
     write_json(folder / RESULT, result)
     return result
 
 
+@dataclass(frozen=True)
+class _Classifier:
+    """The best classifier on a representation."""
+
+    head: Candidate  # its stage: how many principal components it sees, "" for the representation as it is
+    directions: Directions | None  # the principal ones; None for the representation as it is
+    width: int  # of the representation
+    val_images: int
+
+
+def _best_classifier(
+    images: dict[str, Labelled], num_classes: int, c: list[float], components: list[int] | None
+) -> _Classifier:
+    """The classifier with the best val accuracy; components: numbers of principal components, None for none."""
+    train, val = images["train"], images["val"]
+    principal = None if components is None else _directions(train.features, max(components))
+    if components is None or principal is None:
+        materials = {"": Material(train, val, num_classes)}
+    else:
+        train_scores, val_scores = principal.of(train.features), principal.of(val.features)
+        materials = {
+            str(n): Material(
+                Labelled(train_scores[:, :n], train.labels), Labelled(val_scores[:, :n], val.labels), num_classes
+            )
+            for n in sorted({min(n, len(principal.variance)) for n in components})
+        }
+    tried = [head for n, material in materials.items() for head in candidates(_kind(c), n, material)]
+    return _Classifier(best_by(lambda _: "", tried)[""], principal, train.features.shape[1], len(val.labels))
+
+
+def _tested(classifier: _Classifier, test: Labelled) -> dict[str, Any]:
+    """A classifier's setting, and its accuracy on val and test."""
+    head = classifier.head
+    if classifier.directions is not None:
+        test = Labelled(classifier.directions.of(test.features)[:, : int(head.stage)], test.labels)
+    correct, total = head.rightly(test), len(test.labels)
+    return {
+        "width": classifier.width,
+        "setting": {**({"components": int(head.stage)} if head.stage else {}), **head.setting},
+        "val/accuracy": head.right / classifier.val_images,
+        "test/accuracy": correct / total,
+        "test_interval": wilson_interval(correct, total),
+    }
+
+
 def _kind(c: list[float]) -> Mapping[str, Callable[[Material], Probe]]:
-    def learned(material: Material) -> Probe:
+    def fitted(material: Material) -> Probe:
         heads = logistic(material.axes, material.train.labels, material.num_classes, c)
         return Probe.of_heads(heads, [{"C": value} for value in c], material.scale)
 
-    return {"logistic": learned}
+    return {"logistic": fitted}
 
 
-def _features(model: Frozen, stage: str | None) -> Read:
+def _features(model: Frozen, stage: str | None) -> Reader:
     name = stage or model.stages[-1]
 
     def read(split: str) -> Labelled:
-        found = model.features(split, [name])
-        return Labelled(found.features[name], found.label)
+        stored = model.features(split, [name])
+        return Labelled(stored.features[name], stored.label)
 
     return read
 
 
-def _pixels(model: Frozen) -> Read:
+def _pixels(model: Frozen) -> Reader:
     """The images as they enter the first stage, normalised, one row of numbers each."""
     backbone, engine = model.parts.backbone, model.engine
 
@@ -191,33 +216,34 @@ def _pixels(model: Frozen) -> Read:
 
 def _directions(features: Tensor, most: int) -> Directions:
     """At most so many principal directions, as far as there is variance along them (one at least)."""
-    found = directions(features, min(most, len(features) - 1, features.shape[1]))
-    n = max(1, int((found.share > VARIES).sum()))
-    return Directions(found.mean, found.components[:n], found.variance[:n], found.share[:n])
+    every = directions(features, min(most, len(features) - 1, features.shape[1]))
+    n = max(1, int((every.share > VARIES).sum()))
+    return Directions(every.mean, every.components[:n], every.variance[:n], every.share[:n])
 
 
-def _check(read: dict[str, Labelled], data: Any) -> None:
-    labels = read["train"].labels
+def _check(images: dict[str, Labelled], data: Any) -> None:
+    """Raise UserError where a class has no training image, or there is no val image."""
+    labels = images["train"].labels
     empty = first_empty(labels, data.num_classes)
     if empty is not None:
         raise UserError(
             f"each class needs a training image, {data.class_names[empty]!r} has none of {len(labels)}; "
             "try more of them (target.shots=null takes all), or data without the class"
         )
-    if not len(read["val"].labels):
+    if not len(images["val"].labels):
         raise UserError("a classifier is chosen on val images, and these data have none; try another data@target")
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result as lines: each representation with its width, what val has chosen, and its figures."""
+    """The result as lines: each representation with its width, the setting that val chose, and its accuracies."""
     sizes = result["sizes"]
     rows = [["", "numbers", "chosen on val", "val", "test", "95 % interval"]]
     for name, levels in result["levels"].items():
-        about = result["chosen"][name]
-        low, high = about["test_interval"]
-        setting = " ".join(f"{key}={value:g}" for key, value in about["setting"].items())
-        figures = [f"{levels[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
-        rows.append([name, str(about["width"]), setting, *figures, f"{low:.3f} to {high:.3f}"])
+        chosen = result["chosen"][name]
+        low, high = chosen["test_interval"]
+        setting = " ".join(f"{key}={value:g}" for key, value in chosen["setting"].items())
+        accuracies = [f"{levels[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
+        rows.append([name, str(chosen["width"]), setting, *accuracies, f"{low:.3f} to {high:.3f}"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head = (
         f"a linear classifier from {sizes['train']} labelled images of {result['num_classes']} classes; "

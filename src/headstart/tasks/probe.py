@@ -1,4 +1,4 @@
-"""How much do a frozen model's features know about the classes, and at which depth?"""
+"""The task `probe`: accuracy of heads on the features of frozen stages, stage by stage."""
 
 from __future__ import annotations
 
@@ -52,32 +52,46 @@ def probe(
 ) -> float:
     """Train heads of all kinds and settings on the features of frozen stages -> the best one's val accuracy.
 
-    All learn from train; of each kind the one that is right most often on val (of equals the first) is measured on
-    test, once. Prints the table, writes it to result.json of the run's folder, and pictures for TensorBoard. A
-    finished probe of the same hash is shown again. run_dir: a finished run whose model is probed, None for the
-    weights that the mode starts from. data: other data than the target. Of several ranks the first does it.
-    Raises UserError where a stage is not there, a class has no training image, or an image may have several labels.
+    Of each kind, the head with the best val accuracy (of equals the first) is measured on test, once. The table is
+    printed and written to result.json; pictures go to TensorBoard. Only the first of several ranks computes.
+
+    Args:
+        cfg: The composed config.
+        run_dir: A finished run whose model is probed; None for the weights that the mode starts from.
+        data: Data in the place of the target.
+        stages: Names of the stages; None for all.
+        lr: Learning rates of the linear heads, each tried with each weight decay.
+        weight_decay: Weight decays of the linear heads.
+        epochs: Of the linear heads' training.
+        batch_size: Of the linear heads' training.
+        checkpoint: The linear head that counts: the best on val, or the last.
+        neighbours: Similarity measures of the nearest-neighbour heads.
+        k: Numbers of neighbours.
+        temperature: Of the neighbours' weights.
+        ridge: Strengths of the ridge regressions.
+        logistic: Values of C of the logistic regressions.
+
+    Raises:
+        UserError: There is no such stage, a class has no training image, or an image may have several labels.
     """
     if rank_environment.rank() > 0:
         return float("nan")
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "probe")
-    folder = Path(cfg.run_dir)
-    own = hashes(cfg)
-    check_folder(cfg, folder, own)
-    result = finished_run(cfg, folder, own)
+    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
+    check_folder(cfg, folder, config_hashes)
+    result = finished_run(cfg, folder, config_hashes)
     if result is None:
-        write_mark(folder, own.now, asked=own.now)
+        write_mark(folder, config_hashes.now, asked=config_hashes.now)
         kinds = Kinds(
             ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",
             seed=int(cfg.seed),
         )  # fmt: skip
         result = _probed(cfg, folder, frozen(cfg, run_dir, data), stages, kinds)
-        print(table(result))
     else:
-        print(table(result))
         log.info("%s is finished (rerun=true probes again)", folder.name)
+    print(table(result))
     return float(result["metrics"]["val/accuracy"])
 
 
@@ -87,8 +101,8 @@ def _class_means(material: Material) -> Probe:
 
 
 def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: Kinds) -> dict[str, Any]:
-    """What stands in result.json: every head's val figure, and test figures of the chosen ones."""
-    data, began = model.parts.data, time.monotonic()
+    """The content of result.json: val accuracy of every head, and test accuracy of the chosen ones."""
+    data, start = model.parts.data, time.monotonic()
     if getattr(data, "multi_label", False):
         raise UserError(
             "task=probe tells one class an image, and these data may have several labels an image; "
@@ -97,33 +111,13 @@ def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | No
     names = list(dict.fromkeys(stages or model.stages))
     train, val = (model.features(split, names) for split in ("train", "val"))
     _check(train.label, len(val.label), kinds, data)
-    passed = time.monotonic()
-    device = model.engine.device if model.engine.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
-
-    def labelled(stored: Stored, stage: str) -> Labelled:
-        return Labelled(stored.features[stage].to(device), stored.label.to(device))
-
-    tried = {"class_means": _class_means, **kinds.named()}
-    found: list[Candidate] = []
-    for stage in names:
-        material = Material(labelled(train, stage), labelled(val, stage), data.num_classes)
-        found += candidates(tried, stage, material)
-    best = best_by(lambda one: one.kind, found)
-    learned = time.monotonic()
+    extracted = time.monotonic()
+    heads = _heads(names, train, val, data.num_classes, kinds, _device(model))
+    best = best_by(lambda head: head.kind, heads)
+    fitted = time.monotonic()
     # the first look at test: the choice is made
-    test = model.features("test", list(dict.fromkeys(one.stage for one in best.values())))
-    tested = {kind: one.rightly(labelled(test, one.stage)) for kind, one in best.items()}
-    total = len(test.label)
-    chosen = {
-        kind: {
-            "stage": one.stage,
-            "setting": dict(one.setting),
-            "val/accuracy": one.right / len(val.label),
-            "test/accuracy": tested[kind] / total,
-            "test_interval": wilson_interval(tested[kind], total),
-        }
-        for kind, one in best.items()
-    }
+    test = model.features("test", list(dict.fromkeys(head.stage for head in best.values())))
+    chosen = {kind: _tested(head, test, len(val.label), _device(model)) for kind, head in best.items()}
     winner = best_by(lambda _: "", best.values())[""].kind
     result = {
         "format": 1,
@@ -138,25 +132,52 @@ def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | No
         "metrics": {key: chosen[winner][key] for key in ("val/accuracy", "test/accuracy")},
         "best": winner,
         "chosen": chosen,
-        "heads": [
-            {
-                "kind": one.kind,
-                "stage": one.stage,
-                "setting": dict(one.setting),
-                "val/accuracy": one.right / len(val.label),
-            }
-            for one in found
-        ],
+        "heads": [{"kind": head.kind, **_on_val(head, len(val.label))} for head in heads],
         "stages": {stage: train.features[stage].shape[1] for stage in names},
-        "sizes": {"train": len(train.label), "val": len(val.label), "test": total},
+        "sizes": {"train": len(train.label), "val": len(val.label), "test": len(test.label)},
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
-        "wall_s": {"features": passed - began + time.monotonic() - learned, "heads": learned - passed},
+        "wall_s": {"features": extracted - start + time.monotonic() - fitted, "heads": fitted - extracted},
         "versions": versions(),
     }
     _draw(cfg, result, kinds)
     write_json(folder / RESULT, result)
     return result
+
+
+def _device(model: Frozen) -> torch.device:
+    """Where heads are fitted: MPS has no float64."""
+    return model.engine.device if model.engine.device.type == "cuda" else torch.device("cpu")
+
+
+def _labelled(stored: Stored, stage: str, device: torch.device) -> Labelled:
+    return Labelled(stored.features[stage].to(device), stored.label.to(device))
+
+
+def _heads(
+    stages: list[str], train: Stored, val: Stored, num_classes: int, kinds: Kinds, device: torch.device
+) -> list[Candidate]:
+    """Heads of all kinds and settings on each stage."""
+    learners = {"class_means": _class_means, **kinds.named()}
+    heads: list[Candidate] = []
+    for stage in stages:
+        material = Material(_labelled(train, stage, device), _labelled(val, stage, device), num_classes)
+        heads += candidates(learners, stage, material)
+    return heads
+
+
+def _on_val(head: Candidate, val_images: int) -> dict[str, Any]:
+    return {"stage": head.stage, "setting": dict(head.setting), "val/accuracy": head.right / val_images}
+
+
+def _tested(head: Candidate, test: Stored, val_images: int, device: torch.device) -> dict[str, Any]:
+    """A chosen head with its accuracy on val and test."""
+    correct, total = head.rightly(_labelled(test, head.stage, device)), len(test.label)
+    return {
+        **_on_val(head, val_images),
+        "test/accuracy": correct / total,
+        "test_interval": wilson_interval(correct, total),
+    }
 
 
 def _check(labels: Tensor, val: int, kinds: Kinds, data: Any) -> None:
