@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from numbered import trainer
-from one_line_model import Line
 from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
 from headstart.compat import lightning_loops
+from numbered import trainer
+from one_line_model import Line
 
 BATCHES = 4  # of an epoch
 

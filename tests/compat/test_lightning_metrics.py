@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from numbered import trainer
-from one_line_model import Line
 from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
 from headstart.compat.lightning_metrics import logged_metrics, restore_logged_metrics
+from numbered import trainer
+from one_line_model import Line
 
 
 class Logs(Line):

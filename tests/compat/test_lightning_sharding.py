@@ -2,10 +2,10 @@
 
 import inspect
 
-from one_line_model import Line
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from headstart.compat.lightning_sharding import shard_over_all_devices
+from one_line_model import Line
 
 
 def test_the_strategy_has_one_group_of_all_devices_and_shards_by_the_function():

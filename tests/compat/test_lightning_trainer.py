@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from numbered import trainer
-from one_line_model import Line
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.profilers import PyTorchProfiler
 from torch.utils.data import DataLoader
 
 from headstart.compat import lightning_trainer
+from numbered import trainer
+from one_line_model import Line
 
 
 class Ones(LightningDataModule):
@@ -59,7 +59,7 @@ def test_a_setting_that_lightning_refuses_raises_the_error_that_is_named_here():
 def test_a_profiler_knows_its_module_by_the_attribute_that_the_trainer_sets():
     profiler, module = PyTorchProfiler(), Line()
     lightning_trainer.set_profiled_module(profiler, module)
-    assert profiler._lightning_module is module
+    assert lightning_trainer.profiled_module(profiler) is module
     run = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, profiler="simple", max_epochs=0)
     run.fit(module, DataLoader(torch.ones(4, 2)))
-    assert run.profiler._lightning_module is not None  # or Lightning would set another one by now
+    assert lightning_trainer.profiled_module(run.profiler) is not None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from headstart.adaptation.adaptation import Adaptation, Head, Looked, Ramp, Side
@@ -33,6 +33,7 @@ class SHOT(Adaptation):
         super().__init__(weight=weight, ramp=ramp)
         self.beta = beta
         self.register_buffer("pseudo_label", torch.empty(0, dtype=torch.int64))
+        self.register_load_state_dict_pre_hook(_expect_labels)
 
     def look(self, seen: Looked) -> None:
         labels = torch.zeros(seen.images, dtype=torch.int64, device=seen.position.device)
@@ -53,10 +54,12 @@ class SHOT(Adaptation):
         }
         return strength * (entropy - mean_entropy + self.beta * pseudo)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        if (kept := state_dict.get(f"{prefix}pseudo_label")) is not None:  # how many images there are, it says
-            self.pseudo_label = torch.empty_like(kept, device=self.pseudo_label.device)
-        super()._load_from_state_dict(state_dict, prefix, *others)
+
+def _expect_labels(shot: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Make room for a checkpoint's labels, which say how many images there are; torch's hook before tensors load."""
+    assert isinstance(shot, SHOT)
+    if (labels := state_dict.get(f"{prefix}pseudo_label")) is not None:
+        shot.pseudo_label = torch.empty_like(labels, device=shot.pseudo_label.device)
 
 
 def information(probability: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ __all__ = [
     "callbacks_of",
     "checkpoint_of",
     "datamodule_of",
+    "profiled_module",
     "set_callbacks",
     "set_profiled_module",
     "shares_out_samples",
@@ -60,6 +61,14 @@ def shares_out_samples(trainer: Trainer) -> bool:
     Relies on: `trainer._accelerator_connector.use_distributed_sampler`; no public attribute holds the setting.
     """
     return bool(trainer._accelerator_connector.use_distributed_sampler)
+
+
+def profiled_module(profiler: Profiler) -> LightningModule | None:
+    """The module that the trainer has told a profiler to profile; None before that.
+
+    Relies on: the trainer sets the attribute `_lightning_module` before it sets the profiler up.
+    """
+    return getattr(profiler, "_lightning_module", None)
 
 
 def set_profiled_module(profiler: Profiler, module: LightningModule | None) -> None:

@@ -1,25 +1,27 @@
-"""What of a model is compiled?"""
+"""Compilation of a model's stages by torch.compile, each by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch._dynamo.config
 from torch import nn
 
-VARIANTS = 64  # of one piece of code: open or closed, training or not, a smaller last batch, for each stage
+from headstart.compat.torch_compilation import raise_recompile_limits
+
+VARIANTS = 64  # of one piece of code: trainable or frozen, training or not, a smaller last batch, for each stage
 
 
 def compile_in_place(stages: Mapping[str, nn.Module], *, backend: str = "inductor") -> None:
     """Compile each stage by itself; names, state dict and type of all modules stay.
 
-    A stage has few variants (open, closed, closed below one that is open), so that a schedule of many phases
-    compiles no more than one of three. Where torch would go on uncompiled, since it has compiled one
-    piece of code too often, it raises instead.
+    A stage has few variants (trainable, frozen, frozen below one that is trainable), so that a schedule of many phases
+    compiles no more than one of three. Where torch would go on uncompiled, since it has compiled one piece of code too
+    often, it raises instead.
+
+    Args:
+        stages: The parts of the model, by name.
+        backend: What torch.compile compiles with.
     """
-    config = torch._dynamo.config
-    config.recompile_limit = max(config.recompile_limit, VARIANTS)  # one count for all modules: they share __call__
-    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, VARIANTS * max(1, len(stages)))
-    config.fail_on_recompile_limit_hit = True
+    raise_recompile_limits(VARIANTS, len(stages))
     for stage in stages.values():
         stage.compile(backend=backend)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge
@@ -110,11 +110,10 @@ class CoTuning(Regularizer):
             return torch.empty(0), torch.empty(0, dtype=torch.long), torch.empty(0)
         return torch.cat(said), torch.cat(labels), few[:1]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        key = f"{prefix}source.weight"
-        if key in state_dict and isinstance(self.source, nn.Identity):
-            self._make_source(state_dict[key])
-        super()._load_from_state_dict(state_dict, prefix, *others)
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        super().expect(state)
+        if "source.weight" in state and isinstance(self.source, nn.Identity):
+            self._make_source(state["source.weight"])
 
 
 def direct(source: Tensor, label: Tensor, classes: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
@@ -115,8 +115,8 @@ class DELTA(Regularizer):
             self._known = self.compared.tolist(), self.held.tolist()
         return self._known
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *others)
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        super().expect(state)
         self._known = None
 
 

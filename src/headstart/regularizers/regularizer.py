@@ -43,6 +43,10 @@ class Regularizer(nn.Module):
     runs_copies = False  # whether it has stages of its own that began as the model's, and needs what enters these
     sized_later: tuple[str, ...] = ()  # its buffers and parameters whose shape is not known in prepare
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_pre_hook(_expect)
+
     def prepare(self, stages: Stages) -> None:
         """Make room for what the others will remember."""
 
@@ -67,12 +71,18 @@ class Regularizer(nn.Module):
         """
         raise NotImplementedError
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        """Make room for a checkpoint's tensors, by the names of this module's own; called before they are loaded."""
         for name in self.sized_later:
-            if prefix + name in state_dict:
-                own = getattr(self, name)
-                own.data = torch.empty_like(state_dict[prefix + name], dtype=own.dtype, device=own.device)
-        super()._load_from_state_dict(state_dict, prefix, *others)
+            if name in state:
+                tensor = getattr(self, name)
+                tensor.data = torch.empty_like(state[name], dtype=tensor.dtype, device=tensor.device)
+
+
+def _expect(regularizer: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """torch's hook before a module's tensors are loaded."""
+    assert isinstance(regularizer, Regularizer)
+    regularizer.expect({name.removeprefix(prefix): state_dict[name] for name in state_dict if name.startswith(prefix)})
 
 
 def check_whole(stages: Stages, name: str) -> None:

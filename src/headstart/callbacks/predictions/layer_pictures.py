@@ -19,6 +19,7 @@ from torch import nn
 from headstart.backbones.weights.weights_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.torch_compilation import is_compiled
 from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network
 from headstart.explain.gallery import png
@@ -178,7 +179,7 @@ class Explain(Callback):
 def _unnoticed(module: LightningModule) -> Iterator[None]:
     """Whatever draws random numbers takes none of the run's; what is compiled runs uncompiled, and compiles nothing."""
     states = random_states(module.device)
-    compiled = any(getattr(one, "_compiled_call_impl", None) is not None for one in module.modules())
+    compiled = any(map(is_compiled, module.modules()))
     try:
         with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             yield

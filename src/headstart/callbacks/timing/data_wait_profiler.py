@@ -11,7 +11,7 @@ from typing import Any
 
 from pytorch_lightning.profilers import Profiler
 
-from headstart.compat.lightning_trainer import set_profiled_module
+from headstart.compat.lightning_trainer import profiled_module, set_profiled_module
 from headstart.system import rank_environment
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Clock(Profiler):
         self._make = inner
         self._inner: Profiler | None = None
         self._asked = 0.0
-        self._module: Any = None
+        self._of = ""  # the stage: fit or test
         self._timed: dict[str, Any] = {STEP: _Step(self)}
 
     @property
@@ -69,9 +69,10 @@ class Clock(Profiler):
 
     def setup(self, stage: str, local_rank: int | None = None, log_dir: str | None = None) -> None:
         super().setup(stage, local_rank, log_dir)
+        self._of = getattr(stage, "value", stage)  # Lightning's word is an enum
         if self._make is not None:
             self._inner = self._make()
-            set_profiled_module(self._inner, self._module)
+            set_profiled_module(self._inner, profiled_module(self))
             self._inner.setup(stage, local_rank, str(self.folder))
 
     def describe(self) -> None:
@@ -80,22 +81,14 @@ class Clock(Profiler):
             return
         inner, self._inner = self._inner, None  # whatever follows is not of this stage
         text = inner.summary()
-        inner.teardown(self._stage)
+        inner.teardown(self._of)
         if text:
-            stage = getattr(self._stage, "value", self._stage)  # Lightning's word is an enum
+            stage = self._of
             of_rank = f"-rank{rank_environment.rank()}" if rank_environment.rank() else ""
             path = self.folder / f"profile-{stage}{of_rank}.txt"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{text}\n", encoding="utf-8")
             log.info("profile of the %s: %s", stage, path)
-
-    @property
-    def _lightning_module(self) -> Any:
-        return self._module
-
-    @_lightning_module.setter
-    def _lightning_module(self, module: Any) -> None:
-        self._module = module
 
 
 class _Nothing:

@@ -74,8 +74,6 @@ class Divergence(Callback):
         self._stepped = True  # whether the optimizer changed the weights in its last step
         self._skipped = 0  # steps in a row that were left out
         self._hooks: list[Any] = []
-        if not skipped_steps:  # Lightning calls what is callable, in every step
-            self.on_before_optimizer_step = None  # type: ignore[assignment, method-assign]
 
     @property
     def state(self) -> str:
@@ -105,7 +103,9 @@ class Divergence(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Leave out a step whose gradients are not finite: an optimizer passes over what has no gradient."""
-        if not _are_finite([p.grad for p in pl_module.parameters() if p.grad is not None], pl_module.device):
+        if self.skipped_steps and not _are_finite(
+            [p.grad for p in pl_module.parameters() if p.grad is not None], pl_module.device
+        ):
             self._stepped = False
             optimizer.zero_grad()
 
