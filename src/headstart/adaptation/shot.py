@@ -33,7 +33,7 @@ class SHOT(Adaptation):
         super().__init__(weight=weight, ramp=ramp)
         self.beta = beta
         self.register_buffer("pseudo_label", torch.empty(0, dtype=torch.int64))
-        self.register_load_state_dict_pre_hook(_expect_labels)
+        self.register_load_state_dict_pre_hook(_expect_labels)  # type: ignore[no-untyped-call]
 
     def look(self, seen: Looked) -> None:
         labels = torch.zeros(seen.images, dtype=torch.int64, device=seen.position.device)

@@ -18,6 +18,7 @@ from torchmetrics import MetricCollection
 
 from headstart.adaptation.adaptation import Adaptation, Looked, Side
 from headstart.backbones.stages import Backbone, pooled
+from headstart.compat.lightning_hooks import QuickHookName
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.batch_shares import step_shares
@@ -37,7 +38,7 @@ from headstart.unfreeze.schedules.schedule_phases import Schedule
 Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/batch_shares.py
 
 
-class Classifier(LightningModule):
+class Classifier(QuickHookName, LightningModule):
     """A backbone and a head that learn by cross-entropy, where images have several labels by that of each class.
 
     optimizer: called with parameter groups (unfreeze/parameter_groups.py, which explains both decays); its `lr` is the
@@ -113,12 +114,6 @@ class Classifier(LightningModule):
             adaptation.prepare(width=backbone.width, num_classes=num_classes, source_classes=source_classes)
             adaptation.stand_beside(self.stages)
             self.train_adaptation = nn.ModuleDict({name: Mean() for name in self._told(adaptation)})
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":  # Lightning's, a string, 48 times a step: torch looks whether it is a parameter
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     @property
     def stages(self) -> dict[str, nn.Module]:

@@ -45,7 +45,7 @@ class Regularizer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_load_state_dict_pre_hook(_expect)
+        self.register_load_state_dict_pre_hook(_expect)  # type: ignore[no-untyped-call]
 
     def prepare(self, stages: Stages) -> None:
         """Make room for what the others will remember."""

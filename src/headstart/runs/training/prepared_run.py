@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.callbacks.timing.idle_hooks import leave_out_idle_hooks
+from headstart.compat.lightning_hooks import leave_out_idle_hooks
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.runs.assembly import Assembly, assembled, monitored_metric
 from headstart.runs.continuing.resume_point import resume_point

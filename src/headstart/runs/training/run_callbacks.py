@@ -22,7 +22,6 @@ from headstart.callbacks.domains.selection_scores import Scores
 from headstart.callbacks.predictions.class_recalls import Recalls
 from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.callbacks.timing.data_wait_profiler import Clock
-from headstart.callbacks.timing.idle_hooks import without_idle_hooks
 from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.divergence import Divergence
@@ -32,6 +31,7 @@ from headstart.callbacks.training.final_validation import End
 from headstart.callbacks.training.finalize import Conclude
 from headstart.callbacks.training.initial_model import Start
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.trial_images import seen_images
 from headstart.runs.assembly import with_monitor
