@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from headstart.backbones.stages import Backbone
+from headstart.data.dataset_settings import LoadingSettings
 from headstart.data.datasets.in_memory import InMemory, Labelled
-from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import SPLITS, Pixels
 from headstart.unfreeze.schedules.schedule_phases import Phase
 
@@ -34,20 +34,9 @@ class Shapes(InMemory):
         thickness: Annotated[int, Interval(ge=1, le=5)],
         shots: Annotated[int, Ge(1)],
         held_out: Annotated[int, Ge(1)],
-        batch_size: Annotated[int, Ge(1)],
-        num_workers: Annotated[int, Ge(0)],
-        augment: Augmentation | None,
-        pixels: Pixels,
-        seed: Annotated[int, Ge(0)],
+        **loading: Unpack[LoadingSettings],
     ) -> None:
-        super().__init__(
-            class_names=CLASSES,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            pixels=pixels,
-            seed=seed,
-        )
+        super().__init__(class_names=CLASSES, **loading)
         self.thickness, self.shots, self.held_out = thickness, shots, held_out
 
     def load(self) -> dict[str, Labelled]:

@@ -58,7 +58,7 @@ import typing as t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Optional, TypedDict, Union, Unpack
 
 import annotated_types as at
 from annotated_types import Ge, Gt, Interval, Le, Lt, MinLen
@@ -113,6 +113,16 @@ def several(a: int) -> int: ...
 @t.overload
 def several(a: str) -> str: ...
 def several(a: int | str, b: int = 1) -> int | str: ...
+class Seeded(TypedDict):
+    seed: Annotated[int, Ge(0)]
+class Loading(Seeded):
+    batch_size: Annotated[int, Ge(1)]
+class Folds(Seeded):
+    folds: int
+class Settings(Folds, Loading):
+    augment: str | None
+class DataSet(Base):
+    def __init__(self, *, root: str, **settings: Unpack[Settings]) -> None: ...
 shortcut = function
 '''
 OTHER = """
@@ -150,6 +160,16 @@ def package(tmp_path_factory):
 def names(target):
     found = signature(target)
     return list(found.parameters) if found else None
+
+
+def test_the_keywords_of_an_unpacked_typed_dict_are_parameters_with_their_ranges():
+    read = signature("readable.DataSet")
+    assert list(read.parameters) == ["root", "seed", "folds", "batch_size", "augment"]
+    assert not read.takes_others
+    assert all(parameter.required for parameter in read.parameters.values())
+    assert fits(1, read.parameters["batch_size"].kind)
+    assert not fits(0, read.parameters["batch_size"].kind)
+    assert expected(read.parameters["seed"].kind) == "a whole number at least 0"
 
 
 def test_inheritance_aliases_and_re_exports_are_followed():

@@ -5,9 +5,9 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from headstart.data.datasets.image_datamodule import pools
 from headstart.data.loading.batch_order import BalancedOrder, Shares
 from headstart.data.loading.image_seed import Chance
+from headstart.data.splits.class_turns import class_positions
 from headstart.types import Pixels
 from numbered import Numbered, passed
 
@@ -15,7 +15,7 @@ LABEL = np.repeat([0, 1, 2], [30, 8, 3])
 
 
 def order(seed=0, epoch=0, label=LABEL) -> BalancedOrder:
-    made = BalancedOrder(length=len(label), seed=seed, pools=pools(label))
+    made = BalancedOrder(length=len(label), seed=seed, pools=class_positions(label))
     made.set_epoch(epoch)
     return made
 
@@ -91,7 +91,7 @@ def test_an_image_that_comes_again_has_another_chance_and_one_that_does_not_the_
 def test_of_several_labels_each_class_has_its_places_and_what_has_none_is_a_class_of_its_own():
     label = np.zeros((40, 2), np.float32)
     label[:30, 0] = label[28:33, 1] = 1
-    found = pools(label)
+    found = class_positions(label)
     assert [pool.tolist() for pool in found] == [list(range(30)), [*range(28, 33)], list(range(33, 40))]
     positions = order(label=label).positions()
     assert (positions >= 33).sum() in (13, 14)

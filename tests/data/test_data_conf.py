@@ -8,6 +8,17 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from data_conf import FOLDER, data_conf, keywords
+from headstart.cli.checking.target_signatures import signature
+from headstart.data.dataset_settings import (
+    DecodingSettings,
+    FileSettings,
+    FoldSettings,
+    ImageSettings,
+    LoadingSettings,
+    SplitSettings,
+)
+from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.image_datamodule import Images
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.loading.image_seed import Chance
@@ -16,7 +27,7 @@ from headstart.types import Pixels
 
 CONF = Path(__file__).parents[2] / "conf"
 # those that are short for another file have no target of their own; tests/conf holds them to the command line
-FILES = [file for file in sorted((CONF / "data").glob("*.yaml")) if "_target_" in file.read_text(encoding="utf-8")]
+NAMES = [file.stem for file in sorted(FOLDER.glob("*.yaml")) if "_target_" in file.read_text(encoding="utf-8")]
 # which need files, and some a library: their own tests make them
 ELSEWHERE = {"torchvision", "table", "hugging_face", "webdataset"}
 # standard is made of others: test_augment_options.py composes it
@@ -24,26 +35,51 @@ AUGMENTATIONS = [file for file in sorted((CONF / "augment").glob("*.yaml")) if f
 WIRED = {"pixels", "seed"}  # from the backbone and the run
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_yaml_is_the_call(file, class_folders):
-    conf = OmegaConf.to_container(OmegaConf.load(file))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_yaml_is_the_call(name, class_folders):
+    conf = data_conf(name)
     if conf.get("root") == "???":
         conf["root"] = str(class_folders())
-    target = locate(conf.pop("_target_"))
-    parameters = inspect.signature(target).parameters
-    assert set(conf) == set(parameters) - WIRED
-    assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
-    assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}
-    if file.stem in ELSEWHERE:
+    target = conf.pop("_target_")
+    read = signature(target)
+    assert set(conf) == set(read.parameters) - WIRED
+    assert all(parameter.required for parameter in read.parameters.values())
+    assert not read.takes_others
+    if name in ELSEWHERE:
         return
-    data = target(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
+    data = locate(target)(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
     assert isinstance(data, Images)
     assert data.num_classes == len(data.class_names)
 
 
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        (["loading"], LoadingSettings),
+        (["folds"], FoldSettings),
+        (["splits"], SplitSettings),
+        (["decoding"], DecodingSettings),
+        (["images"], ImageSettings),
+        (["files"], FileSettings),
+    ],
+)
+def test_a_shared_yaml_has_the_names_of_its_settings(names, settings):
+    conf = {key for name in names for key in data_conf(name, FOLDER / "_settings")}
+    assert conf == settings.__required_keys__ - WIRED
+
+
+def test_a_wrong_or_missing_setting_is_an_error_in_python_too():
+    conf = keywords("digits") | {"pixels": Pixels(32, 1, (0.5,), (0.5,)), "seed": 0}
+    with pytest.raises(TypeError, match=r"Digits\(\) got an unexpected keyword argument: shot$"):
+        Digits(**conf, shot=5)
+    del conf["batch_size"]
+    with pytest.raises(TypeError, match=r"Digits\(\) misses keyword arguments: batch_size$"):
+        Digits(**conf)
+
+
 @pytest.mark.parametrize("name", ["image_folder", "table", "hugging_face", "torchvision", "webdataset"])
-def test_how_files_become_pixels_is_the_same_in_each_data_set_and_changes_no_hash_of_an_earlier_run(name):
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "data" / f"{name}.yaml"))
+def test_how_files_become_pixels_changes_no_hash_of_an_earlier_run(name):
+    conf = data_conf(name)
     shared = {key: conf[key] for key in ("value_range", "background", "max_pixels")}
     decoder = decoder_like({}, Pixels(8, 3, (0.5,) * 3, (0.5,) * 3), resize=None)
     assert shared == {key: getattr(decoder, key) for key in shared}

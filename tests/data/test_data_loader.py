@@ -6,7 +6,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import LambdaCallback
 
-from headstart.data.datasets.image_datamodule import TrainingBatches
+from headstart.data.datasets.image_batches import TrainingBatches
 from headstart.types import UserError
 from numbered import SaveAfter, Witness, numbered, numbers, passed, trainer
 

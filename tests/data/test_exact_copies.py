@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from data_conf import split_settings
 from folder_data import folder
 from headstart.data.splits.class_division import divided, together
 from headstart.types import UserError
@@ -50,11 +51,8 @@ def test_a_file_follows_the_first_of_its_copies_that_is_in_one_of_the_parts():
     copies = {"a": "x", "d": "x", "c": "x", "e": "y", "b": "y"}
     assert together([["f", "d", "b"], ["a", "e", "c"]], copies) == [["f", "b", "e"], ["d", "a", "c"]]
     assert together([["f", "d"], ["c"]], copies) == [["f"], ["d", "c"]]
-    how = {"val_share": 0.2, "test_share": 0.2, "shots": None, "seed": 0}
-    names = [f"{number:02}" for number in range(20)]
-    assert divided("ants", train=names, val=None, test=None, **how, copies={"zz": "x"}) == divided(
-        "ants", train=names, val=None, test=None, **how
-    )
+    given = {"train": [f"{number:02}" for number in range(20)]}
+    assert divided("ants", given, split_settings(), copies={"zz": "x"}) == divided("ants", given, split_settings())
 
 
 def test_the_same_bytes_under_two_labels_are_named_with_both(class_folders, caplog):

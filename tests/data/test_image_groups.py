@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_conf import split_settings
 from folder_data import folder
 from headstart.data.splits.class_division import NO_COPIES
 from headstart.data.splits.image_groups import (
@@ -14,19 +15,9 @@ from headstart.data.splits.image_groups import (
     groups_by_pattern,
     with_copies,
 )
-from headstart.data.splits.multi_label_division import Several
+from headstart.data.splits.multi_label_division import SeveralLabels
 from headstart.types import UserError
 from table_data import table, written
-
-HOW = {
-    "val_share": 0.2,
-    "test_share": 0.2,
-    "shots": None,
-    "val_shots": None,
-    "fraction": None,
-    "fold": None,
-    "folds": 5,
-}
 
 
 def patients(count=40, seed=0):
@@ -59,7 +50,7 @@ def splits_of(parts):
 @pytest.mark.parametrize("seed", range(3))
 def test_no_group_lies_in_two_splits(settings, seed):
     found, groups = patients(seed=seed)
-    splits = splits_of(divided_groups(found, groups=groups, **HOW | settings, seed=seed))
+    splits = splits_of(divided_groups(found, groups, split_settings(**settings, seed=seed)))
     assert not parted(groups, splits)
     assert all(splits.values())
 
@@ -67,7 +58,7 @@ def test_no_group_lies_in_two_splits(settings, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_each_split_has_about_its_share_of_the_images_of_each_class(seed):
     found, groups = patients(200)
-    parts = divided_groups(found, groups=groups, **HOW, seed=seed)
+    parts = divided_groups(found, groups, split_settings(seed=seed))
     for one, of in zip(parts, found["train"].values(), strict=True):
         for split, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
             assert abs(len(one[split]) / len(of) - share) < 0.03
@@ -75,14 +66,14 @@ def test_each_split_has_about_its_share_of_the_images_of_each_class(seed):
 
 def test_the_test_is_the_same_for_every_seed_and_val_is_not():
     found, groups = patients()
-    drawn = [splits_of(divided_groups(found, groups=groups, **HOW, seed=seed)) for seed in range(4)]
+    drawn = [splits_of(divided_groups(found, groups, split_settings(seed=seed))) for seed in range(4)]
     assert len({tuple(sorted(one["test"])) for one in drawn}) == 1
     assert len({tuple(sorted(one["val"])) for one in drawn}) == 4
 
 
 def test_of_all_folds_each_image_is_val_once_with_its_group():
     found, groups = patients()
-    drawn = [splits_of(divided_groups(found, groups=groups, **HOW | {"fold": fold}, seed=1)) for fold in range(5)]
+    drawn = [splits_of(divided_groups(found, groups, split_settings(fold=fold, seed=1))) for fold in range(5)]
     vals = [name for one in drawn for name in one["val"]]
     assert len(vals) == len(set(vals)) == len(groups) - len(drawn[0]["test"])
     assert not parted(groups, {str(fold): one["val"] for fold, one in enumerate(drawn)})
@@ -92,7 +83,7 @@ def test_five_shots_of_a_seed_are_among_its_ten_and_two_val_shots_among_its_thre
     found, groups = patients(60)
 
     def drawn(**settings):
-        return splits_of(divided_groups(found, groups=groups, **HOW | settings, seed=3))
+        return splits_of(divided_groups(found, groups, split_settings(**settings, seed=3)))
 
     assert set(drawn(shots=5)["train"]) < set(drawn(shots=10)["train"]) < set(drawn()["train"])
     assert set(drawn(val_shots=2)["val"]) < set(drawn(val_shots=3)["val"]) < set(drawn()["val"])
@@ -104,7 +95,7 @@ def test_a_class_of_three_groups_has_one_in_each_split_however_large_they_are():
         names = {f"{group}/{number}": str(group) for group, size in enumerate(sizes) for number in range(size)}
         many = {f"x{number}": f"x{number}" for number in range(100)}
         found = {"train": {"many": list(many), "rare": list(names)}}
-        (_, rare) = divided_groups(found, groups=names | many, **HOW, seed=0)
+        (_, rare) = divided_groups(found, names | many, split_settings())
         assert all(rare.values()), sizes
 
 
@@ -112,7 +103,7 @@ def test_a_class_of_two_groups_is_an_error_that_counts_them():
     found = {"train": {"many": [f"x{n}" for n in range(50)], "rare": [f"{n % 2}/{n}" for n in range(30)]}}
     groups = {name: name.split("/")[0] for of in found["train"].values() for name in of}
     with pytest.raises(UserError, match=r"class rare has too few images: 30 in train, in 2 groups that must each stay"):
-        divided_groups(found, groups=groups, **HOW, seed=0)
+        divided_groups(found, groups, split_settings())
 
 
 def test_given_val_and_test_images_stay_and_half_of_a_given_val_is_test_by_groups():
@@ -124,10 +115,10 @@ def test_given_val_and_test_images_stay_and_half_of_a_given_val_is_test_by_group
         }
         for at, split in enumerate(("train", "val", "test"))
     }
-    given = splits_of(divided_groups(apart, groups=groups, **HOW, seed=0))
+    given = splits_of(divided_groups(apart, groups, split_settings()))
     assert given["test"] == sorted(given["test"], key=names.index) or set(given["test"]) <= set(names)
     assert all(set(given[split]) == {one for of in apart[split].values() for one in of} for split in apart)
-    halves = splits_of(divided_groups({one: apart[one] for one in ("train", "val")}, groups=groups, **HOW, seed=0))
+    halves = splits_of(divided_groups({one: apart[one] for one in ("train", "val")}, groups, split_settings()))
     assert not parted(groups, halves)
     of_val = sum(map(len, apart["val"].values()))
     assert abs(len(halves["test"]) - of_val / 2) <= 5
@@ -138,9 +129,9 @@ def test_images_with_several_labels_stay_with_their_group():
     chance = np.random.default_rng(0)
     groups = {f"{number:03}.png": f"burst{number // 4}" for number in range(200)}
     labels = {name: frozenset(np.flatnonzero(chance.random(3) < (0.5, 0.3, 0.2)).tolist()) for name in groups}
-    several = Several(("a", "b", "c"), {"train": labels})
+    several = SeveralLabels(("a", "b", "c"), {"train": labels})
     for fold in (None, 0, 1):
-        splits = several.divided(list(groups), **HOW | {"fold": fold}, seed=0, groups=groups)
+        splits = several.divided(list(groups), split_settings(fold=fold), groups=groups)
         assert not parted(groups, splits)
         assert abs(len(splits["test"]) - 40) <= 4
 

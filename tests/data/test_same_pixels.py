@@ -7,11 +7,11 @@ from pydoc import locate
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
 from container_pixels import ALPHA, CMYK, GREY, INDEX, PALETTE, RGB, WIDE, of_pillow, p_image
 from containers import png, tiff
+from data_conf import data_conf
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.tasks.predict import files_of
 from headstart.types import Pixels
@@ -20,7 +20,6 @@ datasets = pytest.importorskip("datasets")
 pytest.importorskip("webdataset")
 datasets.disable_progress_bars()
 
-CONF = Path(__file__).parents[2] / "conf" / "data"
 PIXELS = Pixels(size=16, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 FILES = {
     "turned.tif": tiff(RGB, photometric=2, orientation=6),
@@ -37,7 +36,7 @@ SETTINGS = {"value_range": [0, 60000], "background": 40, "resize": 16, "num_work
 
 
 def made(name, **changes):
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    conf = data_conf(name)
     return locate(conf.pop("_target_"))(**conf | SETTINGS | changes, pixels=PIXELS, seed=0)
 
 

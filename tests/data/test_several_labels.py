@@ -1,19 +1,16 @@
 """Images of a table with several labels are those of its rows, and are divided fairly."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 
-from headstart.data.datasets.image_datamodule import by_turns
+from data_conf import keywords, split_settings
 from headstart.data.datasets.image_table import Table
-from headstart.data.splits.multi_label_division import Several, leading
+from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.multi_label_division import SeveralLabels, leading
 from headstart.types import Pixels, UserError
 
-CONF = Path(__file__).parents[2] / "conf" / "data" / "table.yaml"
 RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 NAMES = ("ants", "bees", "cats")
 
@@ -31,9 +28,9 @@ def photos(tmp_path):
 
 def table(root, head, rows, **changes) -> Table:
     (root / "photos.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    conf = OmegaConf.to_container(OmegaConf.load(CONF))
-    del conf["_target_"]
-    return Table(**conf | {"table": str(root / "photos.csv"), "num_workers": 0} | changes, pixels=RGB, seed=0)
+    return Table(
+        **keywords("table") | {"table": str(root / "photos.csv"), "num_workers": 0} | changes, pixels=RGB, seed=0
+    )
 
 
 def separated(root, separator="|", **changes) -> Table:
@@ -79,19 +76,18 @@ def test_what_is_missing_is_cut_off_with_its_share_of_every_label(photos):
 
 
 def test_the_test_is_the_same_for_every_seed_and_val_is_not(photos):
-    several = separated(photos)._found
-    assert isinstance(several, Several)
+    several = separated(photos)._listed
+    assert isinstance(several, SeveralLabels)
     files = several.files()["train"]
-    how = {"val_share": 0.2, "test_share": 0.2, "shots": None, "fraction": None, "fold": None, "folds": 5}
-    parts = [several.divided(files, **how, seed=seed) for seed in (0, 1)]
+    parts = [several.divided(files, split_settings(seed=seed)) for seed in (0, 1)]
     assert parts[0]["test"] == parts[1]["test"]
     assert parts[0]["val"] != parts[1]["val"]
-    five = [several.divided(files, **how | {"fold": fold}, seed=0) for fold in range(5)]
+    five = [several.divided(files, split_settings(fold=fold)) for fold in range(5)]
     vals = sorted(name for one in five for name in one["val"])
     assert vals == sorted(set(files) - set(parts[0]["test"]))
     assert all(sorted(one["train"] + one["val"]) == vals for one in five)
     tenth, fifth, every = (
-        set(several.divided(files, **how | {"fraction": share}, seed=0)["train"]) for share in (0.1, 0.2, 1.0)
+        set(several.divided(files, split_settings(fraction=share))["train"]) for share in (0.1, 0.2, 1.0)
     )
     assert tenth < fifth < every == set(parts[0]["train"])
 

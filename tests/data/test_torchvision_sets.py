@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import inspect
 import os
 import pickle
 from itertools import pairwise
@@ -17,8 +16,10 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from composed import CONF
+from data_conf import keywords
 from headstart.data.datasets.image_folder import ImageFolder
-from headstart.data.datasets.torchvision_datasets import SETS, Named
+from headstart.data.datasets.torchvision_datasets import Named
+from headstart.data.datasets.torchvision_names import SETS
 from headstart.data.datasets.whole_dataset import Whole
 from headstart.runs.training.train_run import train
 from headstart.types import Pixels, UserError
@@ -27,15 +28,14 @@ GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))
 RGB = Pixels(size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 REAL = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHARED = {
-    "shots": None, "val_shots": None, "val_share": 0.25, "test_share": 0.25, "resize": None, "decode": "full",
-    "cache_gib": 0, "batch_size": 8, "num_workers": 0, "augment": None, "sampler": None,
-    "value_range": None, "background": 255, "max_pixels": 10**9,
+    "val_share": 0.25, "test_share": 0.25, "decode": "full", "cache_gib": 0, "batch_size": 8, "num_workers": 0,
+    "max_pixels": 10**9,
 }  # fmt: skip
 
 
 def named(name, root, *, pixels=RGB, seed=0, **changed):
-    settings = SHARED | {"variant": None, "download": False, "fraction": None, "fold": None, "folds": 5} | changed
-    return Named(name=name, root=str(root), **settings, pixels=pixels, seed=seed)
+    settings = keywords("torchvision") | SHARED | changed | {"name": name, "root": str(root)}
+    return Named(**settings, pixels=pixels, seed=seed)
 
 
 def idx(path, array):
@@ -176,18 +176,8 @@ def test_a_picture_has_the_pixels_that_image_folder_makes_of_its_file(pixels, tm
 
 
 def named_folder(root, pixels):
-    wanted = inspect.signature(ImageFolder).parameters
-    more = {
-        "folders": None,
-        "group_pattern": None,
-        "fraction": None,
-        "fold": None,
-        "folds": 5,
-        "unreadable": "error",
-        "leakage": "allow",
-    }
-    settings = {key: value for key, value in (SHARED | more).items() if key in wanted}
-    return ImageFolder(root=str(root), **settings, pixels=pixels, seed=0)
+    settings = keywords("image_folder") | SHARED | {"leakage": "allow", "root": str(root)}
+    return ImageFolder(**settings, pixels=pixels, seed=0)
 
 
 def test_emnist_is_upright_and_its_letters_count_from_zero(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fuzzed import thorough
 from headstart.data.splits.class_division import divided, without_fold
 from headstart.data.splits.stratification import stratified, stratified_order
-from headstart.types import UserError
+from headstart.types import SPLITS, UserError
 
 pytestmark = pytest.mark.faults
 
@@ -41,7 +41,8 @@ def divisions(draw):
 
 def split(arguments):
     try:
-        return divided("a", **arguments)
+        given = {split: arguments[split] for split in SPLITS if arguments[split] is not None}
+        return divided("a", given, {key: value for key, value in arguments.items() if key not in SPLITS})
     except UserError as error:
         assert "too few images" in str(error)  # noqa: PT017 - nothing else may be wrong with these arguments
         return None

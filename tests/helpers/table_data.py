@@ -1,20 +1,14 @@
 """Tables that list the images of a folder, and the data set of such a table."""
 
-from pathlib import Path
-
-from omegaconf import OmegaConf
-
+from data_conf import keywords
 from headstart.data.datasets.image_table import Table
 from headstart.types import Pixels
 
-CONF = Path(__file__).parents[2] / "conf" / "data"
 RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
 def table(file, **changes) -> Table:
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "table.yaml"))
-    del conf["_target_"]
-    return Table(**conf | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
+    return Table(**keywords("table") | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
 
 
 def rows_of(root, split=None) -> list[str]:

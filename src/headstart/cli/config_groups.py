@@ -45,7 +45,8 @@ def groups(folders: list[Path]) -> list[Group]:
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
             parts = file.relative_to(folder).with_suffix("").parts
-            if len(parts) > 1 and parts[0] not in ("hydra", "local"):  # not for the command line of every day
+            is_shared = any(part.startswith("_") for part in parts)  # what the options of a group have in common
+            if len(parts) > 1 and not is_shared and parts[0] not in ("hydra", "local"):  # not for every day
                 option = Option("/".join(parts[1:]), _about(file))
                 found.setdefault(parts[0], {})[option.name] = option
     names = [name for name in used if name in found] + sorted(set(found) - set(used))

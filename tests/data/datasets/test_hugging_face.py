@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
 from composed import TINY
+from data_conf import keywords
 from headstart.cli import main
-from headstart.data.datasets.hugging_face import HuggingFace, chosen_splits, classes_of, columns_of
+from headstart.data.datasets.hugging_face import HuggingFace
+from headstart.data.datasets.hugging_face_columns import classes_of, columns_of
+from headstart.data.datasets.hugging_face_library import chosen_splits
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.types import Pixels, UserError
 
@@ -32,15 +34,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def hugging_face(path, **changes) -> HuggingFace:
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "hugging_face.yaml"))
-    del conf["_target_"]
-    return HuggingFace(**conf | {"path": str(path), "num_workers": 0} | changes, pixels=RGB, seed=0)
+    return HuggingFace(**keywords("hugging_face") | {"path": str(path), "num_workers": 0} | changes, pixels=RGB, seed=0)
 
 
 def image_folder(root) -> ImageFolder:
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "image_folder.yaml"))
-    del conf["_target_"]
-    return ImageFolder(**conf | {"root": str(root), "num_workers": 0}, pixels=RGB, seed=0)
+    return ImageFolder(**keywords("image_folder") | {"root": str(root), "num_workers": 0}, pixels=RGB, seed=0)
 
 
 def stored(label: int, number: int, kind="PNG", mode="RGB", size=(12, 10), **how) -> bytes:

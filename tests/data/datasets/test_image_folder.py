@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from folder_data import RGB, folder
-from headstart.data.datasets.image_folder import Files, found
+from headstart.data.datasets.class_folders import class_folders as found
+from headstart.data.datasets.file_split import FileSplit
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import Pixels, UserError
 
@@ -295,21 +296,21 @@ def test_the_files_of_a_split_can_be_pickled_for_workers_that_are_not_forked(cla
     import pickle
 
     files = folder(class_folders()).splits["train"]
-    assert isinstance(files, Files)
+    assert isinstance(files, FileSplit)
     there = pickle.loads(pickle.dumps(files))
     assert torch.equal(there.at(np.array([3, 1])), files.at(np.array([3, 1])))
 
 
 def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch):
-    from headstart.data.datasets import image_folder
+    from headstart.data.datasets import image_storage
 
     Image.new("L", (4, 4), 10).save(tmp_path / "a.png")
     read = []
-    seen = image_folder.header
-    monkeypatch.setattr(image_folder, "header", lambda *given: read.append(given) or seen(*given))
-    first = image_folder.Folder(tmp_path)
+    seen = image_storage.header
+    monkeypatch.setattr(image_storage, "header", lambda *given: read.append(given) or seen(*given))
+    first = image_storage.FolderStorage(tmp_path)
     before = first.header("a.png", 99), first.digest("a.png", b"")
-    again = image_folder.Folder(tmp_path)
+    again = image_storage.FolderStorage(tmp_path)
     assert (again.header("a.png", 99), again.digest("a.png", b"")) == before
     assert again.digest("a.png", b"other") != before[1]
     assert len(read) == 1

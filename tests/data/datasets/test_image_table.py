@@ -1,27 +1,24 @@
 """Images of a table are those that its rows name."""
 
-import inspect
 import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from composed import TINY
+from data_conf import keywords
 from headstart.cli import main
+from headstart.cli.checking.target_signatures import signature
 from headstart.data.datasets.image_folder import ImageFolder
-from headstart.data.datasets.image_table import Table
 from headstart.types import UserError
-from table_data import CONF, RGB, rows_of, table, written
+from table_data import RGB, rows_of, table, written
 
 
 def test_a_table_of_a_folder_is_that_folder(class_folders):
     root = class_folders()
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "image_folder.yaml"))
-    del conf["_target_"]
-    of_folder = ImageFolder(**conf | {"root": str(root), "num_workers": 0}, pixels=RGB, seed=0)
+    of_folder = ImageFolder(**keywords("image_folder") | {"root": str(root), "num_workers": 0}, pixels=RGB, seed=0)
     of_table = table(written(root, reversed(rows_of(root))))
     assert of_table.class_names == of_folder.class_names
     for split in of_folder.sizes:
@@ -193,10 +190,9 @@ def test_the_command_line_trains_on_a_parquet_table(class_folders, tmp_path, mon
 
 
 def test_the_yaml_is_the_call():
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "table.yaml"))
-    parameters = inspect.signature(Table).parameters
-    assert set(conf) - {"_target_"} == set(parameters) - {"pixels", "seed"}
-    assert {parameter.default for parameter in parameters.values()} == {inspect.Parameter.empty}
+    read = signature("headstart.data.datasets.image_table.Table")
+    assert set(keywords("table")) == set(read.parameters) - {"pixels", "seed"}
+    assert all(parameter.required for parameter in read.parameters.values())
 
 
 def test_val_shots_and_folds_of_a_table_divide_the_images_that_are_not_for_the_test(class_folders):

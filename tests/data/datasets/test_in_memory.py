@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.data.datasets.image_datamodule import by_turns
 from headstart.data.datasets.in_memory import Labelled
+from headstart.data.splits.class_turns import by_turns
 from headstart.types import Batch, UserError
 from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 

@@ -17,13 +17,15 @@ from shutil import which
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 
 from composed import TINY
+from data_conf import keywords
 from headstart.cli import main
-from headstart.data.datasets.webdataset import WebDataset, by_workers, divided_shards
-from headstart.data.datasets.webdataset_shards import Classes, Members, indexed, samples, shards_of
+from headstart.data.datasets.webdataset import WebDataset
+from headstart.data.datasets.webdataset_division import by_workers, divided_shards
+from headstart.data.datasets.webdataset_samples import ClassNumbers, SampleMembers
+from headstart.data.datasets.webdataset_shards import indexed, samples, shards_of
 from headstart.data.datasets.whole_dataset import Whole
 from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.data.loading.stream_sampling import Lanes, drawn, stream_shares
@@ -82,8 +84,7 @@ def shards(tmp_path_factory):
 
 
 def web(folder, *, device=(0, 1), pixels=GREY, **changes) -> WebDataset:
-    conf = OmegaConf.to_container(OmegaConf.load(CONF / "webdataset.yaml"))
-    del conf["_target_"]
+    conf = keywords("webdataset")
     given = {
         "urls": f"{folder}/part-{{0..3}}.tar", "val_urls": f"{folder}/part-4.tar", "test_urls": f"{folder}/part-5.tar",
         "batch_size": 4, "num_workers": 0, "streams": 2, "shuffle": 6,
@@ -337,14 +338,14 @@ def test_the_batches_of_each_worker_rise_and_the_smaller_one_is_the_last(count, 
 
 def test_val_and_test_take_shards_of_train_and_the_test_is_that_of_every_seed():
     urls = tuple(f"{number}.tar" for number in range(10))
-    given = {"val": (), "test": (), "val_share": 0.2, "test_share": 0.1}
-    parts = [divided_shards(urls, **given, seed=seed) for seed in range(5)]
+    shares = {"val_share": 0.2, "test_share": 0.1}
+    parts = [divided_shards({"train": urls, "val": (), "test": ()}, **shares, seed=seed) for seed in range(5)]
     assert {tuple(map(len, part.values())) for part in parts} == {(7, 2, 1)}
     assert all(sorted(sum(part.values(), ())) == sorted(urls) for part in parts)
     assert len({part["test"] for part in parts}) == 1
     assert len({part["val"] for part in parts}) > 1
     with pytest.raises(UserError, match="val and test take whole shards of train, and one must be left: 2 are too few"):
-        divided_shards(urls[:2], **given, seed=0)
+        divided_shards({"train": urls[:2], "val": (), "test": ()}, **shares, seed=0)
 
 
 def test_test_is_half_of_val_class_by_class_where_val_alone_is_given(shards):
@@ -374,7 +375,7 @@ def test_looking_at_training_images_takes_the_first_of_each_shard(shards):
 def test_val_is_read_once_where_its_images_fit_into_memory(shards, monkeypatch):
     data = web(shards)
     first = passed(data.val_dataloader())
-    monkeypatch.setattr("headstart.data.datasets.webdataset_shards.samples", None)
+    monkeypatch.setattr("headstart.data.datasets.webdataset_split.samples", None)
     assert passed(data.val_dataloader()) == first
 
 
@@ -408,7 +409,7 @@ def test_labels_in_json_become_classes_by_the_alphabet(shards):
 
 
 def test_numbers_become_classes_by_their_size_and_can_be_given_names(shards, tmp_path):
-    assert Classes.found(["10", "9", "10"]).names == ("9", "10")
+    assert ClassNumbers.of_words(["10", "9", "10"]).names == ("9", "10")
     names = tmp_path / "classes.txt"
     names.write_text("\n".join(KINDS) + "\n")
     for classes in (list(KINDS), str(names)):
@@ -528,7 +529,7 @@ def test_a_command_of_the_shell_is_run_only_where_the_command_line_permits_it(tm
             with pytest.raises(UserError, match=r"would run a command of the shell.*add --pipe"):
                 web(shards, **{"urls": f"{shards}/part-0.tar", "samples": 9, "classes": ["0", "1"], where: urls})
         with pytest.raises(UserError, match="add --pipe"):
-            next(samples(urls.replace("{", ""), Members(None, "cls", None)))
+            next(samples(urls.replace("{", ""), SampleMembers(None, "cls", None)))
     with pytest.raises(UserError):
         web(shards, urls="-", samples=9)
     assert not (tmp_path / "exploded").exists()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from folder_data import folder
-from headstart.data.datasets.image_folder import found
+from headstart.data.datasets.class_folders import class_folders as found
 from headstart.data.decoding import file_opening
 from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.file_opening import begins_as_image

@@ -2,16 +2,19 @@
 
 import pytest
 
+from data_conf import split_settings
 from headstart.data.splits.class_division import checked_labels, divided, shuffled
 from headstart.types import UserError
 
 
 def parts(train=20, val=None, test=None, *, shots=None, seed=0, val_share=0.2, test_share=0.25, **labels):
-    def files(split: str, count: int | None) -> list[str] | None:
-        return None if count is None else [f"{split}/{number:02}.png" for number in range(count)]
+    def files(split: str, count: int) -> list[str]:
+        return [f"{split}/{number:02}.png" for number in range(count)]
 
-    given = {"train": files("train", train) or [], "val": files("val", val), "test": files("test", test)}
-    return divided("ants", **given, val_share=val_share, test_share=test_share, shots=shots, seed=seed, **labels)
+    counts = {"train": train, "val": val, "test": test}
+    given = {split: files(split, count) for split, count in counts.items() if count is not None}
+    settings = split_settings(val_share=val_share, test_share=test_share, shots=shots, seed=seed, **labels)
+    return divided("ants", given, settings)
 
 
 def counts(**given) -> tuple[int, int, int]:

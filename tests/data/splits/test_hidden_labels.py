@@ -7,8 +7,8 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import LambdaCallback
 
-from headstart.data.datasets.image_datamodule import by_turns
 from headstart.data.datasets.paired_domains import Domains
+from headstart.data.splits.class_turns import by_turns
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, Unlabelled
 from headstart.types import UserError
 from numbered import SIZES, Witness, numbered, numbers, trainer

@@ -13,12 +13,13 @@ from headstart.cli.checking.source_definitions import (
     Module,
     bases,
     definition,
+    definition_in,
     dotted_name,
     members,
 )
 from headstart.cli.checking.value_types import Either, Null, Scalar, ValueType, fits
 
-PLAIN_BASES = ("object", "ABC", "Generic", "Protocol")  # classes that add no parameter
+PLAIN_BASES = ("object", "ABC", "Generic", "Protocol", "TypedDict")  # classes that add no parameter
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,21 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module, i
     static = any(dotted_name(mark) == "staticmethod" for mark in node.decorator_list)
     skipped = max(len(args.posonlyargs), 1 if in_class and not static else 0)  # self, cls; what has no keyword
     pairs = [*pairs[skipped:], *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
-    return Signature(
-        {arg.arg: Parameter(arg.arg, arg.annotation, default, module) for arg, default in pairs},
-        takes_others=args.kwarg is not None,
-    )
+    parameters = {arg.arg: Parameter(arg.arg, arg.annotation, default, module) for arg, default in pairs}
+    unpacked = _unpacked(args.kwarg, module)
+    if unpacked is not None:
+        return Signature(parameters | unpacked.parameters, takes_others=False)
+    return Signature(parameters, takes_others=args.kwarg is not None)
+
+
+def _unpacked(kwarg: ast.arg | None, module: Module) -> Signature | None:
+    """The fields of the TypedDict in `**settings: Unpack[Settings]`; None where the keywords are others."""
+    annotation = kwarg.annotation if kwarg is not None else None
+    if not isinstance(annotation, ast.Subscript) or _last_name(annotation) != "Unpack":
+        return None
+    name = dotted_name(annotation.slice)
+    found = definition_in(module, name) if name else None
+    return _of_definition(found, 0) if found is not None else None
 
 
 def _of_class(node: ast.ClassDef, module: Module, depth: int) -> Signature | None:
@@ -94,7 +106,7 @@ def _of_class(node: ast.ClassDef, module: Module, depth: int) -> Signature | Non
         bound = own.get(maker)
         if isinstance(bound, Function):
             return _of_function(bound, module, in_class=True)
-    if _is_dataclass(node) or _is_named_tuple(node):
+    if _is_dataclass(node) or _is_named_tuple(node) or _is_typed_dict(node, module):
         return _of_fields(node, module, depth)
     return _of_bases(node, module, depth)
 
@@ -148,6 +160,20 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 def _is_named_tuple(node: ast.ClassDef) -> bool:
     return any(_last_name(base) == "NamedTuple" for base in node.bases)
+
+
+def _is_typed_dict(node: ast.ClassDef, module: Module, depth: int = 0) -> bool:
+    if depth > 30:  # 30: a class that inherits from itself has no end
+        return False
+    return any(
+        _last_name(base) == "TypedDict"
+        or (
+            found is not None
+            and isinstance(found.node, ast.ClassDef)
+            and _is_typed_dict(found.node, found.module, depth + 1)
+        )
+        for base, found in zip(node.bases, bases(node, module), strict=True)
+    )
 
 
 def _last_name(node: ast.expr) -> str:

@@ -6,22 +6,26 @@ import gzip
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.data.dataset_settings import FoldSettings, LoadingSettings, check_names, loading_of
 from headstart.data.datasets.in_memory import InMemory, Labelled
 from headstart.data.splits.class_division import checked_labels, without_fold
-from headstart.data.transforms.augmentation import Augmentation
-from headstart.types import Pixels, UserError
+from headstart.types import UserError
 
 TEST = 72  # images a class: 40 % of the 1,797
 VAL = 50  # at least
 LARGEST_SHOTS = 52  # of the rarest digit, 8, there are 174 images
 SIZE = 32
+
+
+class DigitsSettings(FoldSettings, LoadingSettings):
+    """What Digits shares with other data sets."""
 
 
 class Digits(InMemory):
@@ -43,22 +47,11 @@ class Digits(InMemory):
         *,
         shots: Annotated[int, Interval(ge=1, le=52)] | None,
         val_shots: Annotated[int, Interval(ge=0, le=101)] | None,
-        fold: Annotated[int, Ge(0)] | None,
-        folds: Annotated[int, Ge(2)],
-        batch_size: Annotated[int, Ge(1)],
-        num_workers: Annotated[int, Ge(0)],
-        augment: Augmentation | None,
-        pixels: Pixels,
-        seed: Annotated[int, Ge(0)],
+        **settings: Unpack[DigitsSettings],
     ) -> None:
-        super().__init__(
-            class_names=tuple("0123456789"),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            pixels=pixels,
-            seed=seed,
-        )
+        check_names(settings, DigitsSettings, self)
+        super().__init__(class_names=tuple("0123456789"), **loading_of(settings))
+        fold, folds = settings["fold"], settings["folds"]
         checked_labels(shots=None, fraction=None, fold=fold, folds=folds, val_shots=val_shots)
         if shots is not None and not 1 <= shots <= LARGEST_SHOTS:
             raise UserError(

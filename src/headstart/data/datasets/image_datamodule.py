@@ -1,4 +1,4 @@
-"""How do the images of three splits become batches, on any number of devices?"""
+"""Images of three splits as batches, on any number of devices."""
 
 from __future__ import annotations
 
@@ -6,134 +6,35 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from headstart.compat.lightning_trainer import shares_out_samples
+from headstart.data.dataset_settings import LoadingSettings, check_names
+from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
 from headstart.data.datasets.joined_splits import Joined
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.file_checks import Duplicate
-from headstart.data.decoding.pixel_conversion import prepared, resized, standardised
 from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader, Rows
 from headstart.data.loading.batch_order import BalancedOrder, EpochOrder, Shares, StoredOrder
-from headstart.data.loading.image_seed import Chance
 from headstart.data.loading.paired_images import Field, PairLoader
 from headstart.data.loading.worker_processes import cores, loading
-from headstart.data.splits.multi_label_division import leading
+from headstart.data.splits.class_turns import by_turns, class_positions
 from headstart.data.transforms.augmentation import Augmentation
-from headstart.types import SPLITS, Batch, Pixels, UserError
+from headstart.types import SPLITS, Batch, UserError
 
 PLAIN_PIXELS = 2**21  # of a batch without gradients, in all its images: 40 of 224 pixels a side
-Place = tuple[int, int]  # (epoch, position): in another epoch, chance makes another image of the same position
 
 
-def by_turns(label: Labels) -> NDArray[np.int64]:
-    """Positions with the classes taking turns, each class in its own order: any first part holds all classes alike.
-
-    `limit_val_batches` and `overfit_batches` look at the first batches only. An image of several classes counts for
-    the rarest of them.
-    """
-    own = label.astype(np.int64) if label.ndim == 1 else leading(label.astype(np.float32))
-    turn = np.zeros_like(own)
-    for one in np.unique(own):
-        turn[own == one] = np.arange((own == one).sum())
-    return np.lexsort((own, turn))
-
-
-def pools(label: Labels) -> list[NDArray[np.int64]]:
-    """The positions of each class's images, those without any label at the end."""
-    if label.ndim == 1:
-        return [np.flatnonzero(label == one) for one in np.unique(label)]
-    return [*(np.flatnonzero(column) for column in label.T), np.flatnonzero(~label.any(axis=1))]
-
-
-class Batches(Dataset[Batch]):
-    """Batches by a list of positions, as torch's loader asks for them: one look at the split for all."""
-
-    def __init__(self, *, split: Split, pixels: Pixels) -> None:
-        self.split, self.pixels = split, pixels
-        self.label = as_tensor(split.label)
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def __getitem__(self, position: int) -> Batch:
-        batch = self.__getitems__([position])
-        return Batch(batch.image[0], batch.label[0])
-
-    def __getitems__(self, positions: list[int]) -> Batch:
-        index = torch.tensor(positions)
-        return Batch(prepared(self.split.at(index.numpy()), self.pixels), self.label[index], position=index)
-
-
-class TrainingBatches(Dataset[Batch]):
-    """Batches by a list of places."""
-
-    def __init__(self, *, split: Split, pixels: Pixels, augment: Augmentation | None, seed: int) -> None:
-        self.split, self.pixels = split, pixels
-        self.label = as_tensor(split.label)
-        self.augment = augment
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def __getitem__(self, place: Place) -> Batch:
-        batch = self.__getitems__([place])
-        return Batch(batch.image[0], batch.label[0])
-
-    def __getitems__(self, places: Sequence[Place]) -> Batch:
-        epoch, position = torch.tensor(places).unbind(1)
-        position = position.contiguous()
-        made = training_batch(
-            self.split.at(position.numpy()),
-            self.label[position],
-            epoch=epoch.numpy(),
-            position=position.numpy(),
-            pixels=self.pixels,
-            augment=self.augment,
-            seed=self.seed,
-        )
-        return made._replace(position=position)
-
-
-def training_batch(
-    stored: Tensor,
-    label: Tensor,
-    *,
-    epoch: NDArray[np.int64],
-    position: NDArray[np.int64],
-    pixels: Pixels,
-    augment: Augmentation | None,
-    seed: int,
-) -> Batch:
-    """Stored images as the backbone wants them, changed by the chance that belongs to each epoch and position (B,)."""
-    if augment is None:
-        return Batch(prepared(stored, pixels), label)
-    image = resized(stored, pixels)
-    image = _like(image, augment(image, Chance(seed=seed, epoch=epoch, position=position)), augment)
-    return Batch(standardised(image, pixels), label)
-
-
-def _like(given: Tensor, made: Tensor, augment: Augmentation) -> Tensor:
-    """The augmented images, where they are what a backbone can take. Raises UserError."""
-    if made.shape != given.shape or made.dtype != given.dtype:
-        raise UserError(
-            f"an augmentation must give back images of the shape and type that it gets, {tuple(given.shape)} of "
-            f"{given.dtype}; {type(augment).__name__} made {tuple(made.shape)} of {made.dtype} of them"
-        )
-    return made
-
-
-def as_tensor(label: Labels) -> Tensor:
-    """Labels of a split; where they are hidden, so they are here."""
-    return torch.from_numpy(label) if isinstance(label, np.ndarray) else label
+def check_none_left_out(settings: Mapping[str, object]) -> None:
+    """Raise UserError where one of these settings, which choose some of the images, is not None."""
+    if given := [f"{name}={value}" for name, value in settings.items() if value is not None]:
+        raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
 
 
 def as_it_is(batch: Batch) -> Batch:
@@ -142,32 +43,45 @@ def as_it_is(batch: Batch) -> Batch:
 
 
 class Images(LightningDataModule, ABC):
-    """What is left to say is what the splits hold; the training order is a function of seed and epoch.
+    """Images of three splits as batches; what is left to say is what the splits hold.
 
-    On several devices, each has its share of train, val and test; batch_size is that of one device. augment
-    changes training images only. Images are uint8 until the backbone has them, unless they must be resized or
-    augmented first: then they are float32 and normalised. sampler: `balanced` draws training images of each class
-    equally often, None goes through all of them. multi_label: whether an image may have any number of the classes.
-    served: where set, asked with (split, augmented) what stands in for the next images of train, val and test.
-    paired, labelled: where set, each training batch comes with one of it, as PairLoader says. Raises UserError where
-    augment cannot be called.
+    The training order is a function of seed and epoch. On several devices, each has its share of train, val and test;
+    batch_size is that of one device. Images are uint8 until the backbone has them, unless they must be resized or
+    augmented first: then they are float32 and normalised.
+
+    Args:
+        class_names: Names of the classes, in the order of their numbers.
+        sampler: `balanced` draws training images of each class equally often; None goes through all of them.
+        loading: As LoadingSettings says; augment changes training images only.
+
+    Attributes:
+        multi_label: Whether an image may have any number of the classes.
+        in_any_order: Whether images can be read in any order; those of a stream cannot.
+        shots: Training images of each class that the labels choose; None where they choose none.
+        val_shots: The same of val.
+        duplicates: Images that are there twice, where the data are compared.
+        served: Where set, asked with (split, augmented) what stands in for the next images of train, val and test.
+        paired: Where set, each training batch comes with a batch of it, as PairLoader says.
+        labelled: The same of few target images with labels.
+
+    Raises UserError where augment cannot be called.
     """
 
     multi_label = False
-    in_any_order = True  # whether images can be read in any order; a stream's cannot
+    in_any_order = True
+    shots: int | None = None
+    val_shots: int | None = None
 
     def __init__(
         self,
         *,
         class_names: tuple[str, ...],
-        batch_size: int,
-        num_workers: int | Literal["auto"],
-        augment: Augmentation | None,
-        pixels: Pixels,
-        seed: int,
         sampler: Literal["balanced"] | None = None,
+        **loading: Unpack[LoadingSettings],
     ) -> None:
+        check_names(loading, LoadingSettings, self)
         super().__init__()
+        augment = loading["augment"]
         if augment is not None and not callable(augment):
             raise UserError(
                 f"augment must be null or a mapping with the _target_ of an augmentation, got {augment!r}; "
@@ -175,13 +89,13 @@ class Images(LightningDataModule, ABC):
             )
         self.class_names = class_names
         self.num_classes = len(class_names)
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.batch_size = loading["batch_size"]
+        self.num_workers = loading["num_workers"]
         self.augment = augment
-        self.pixels = pixels
-        self.seed = seed
+        self.pixels = loading["pixels"]
+        self.seed = loading["seed"]
         self.sampler = sampler
-        self.duplicates: Sequence[Duplicate] = ()  # images that are there twice, where the data are compared
+        self.duplicates: Sequence[Duplicate] = ()
         self.served: Callable[[str, bool], Rows | None] | None = None
         self.paired: Images | None = None
         self.labelled: Images | None = None
@@ -214,15 +128,9 @@ class Images(LightningDataModule, ABC):
 
         They need not be enough to train on. Raises UserError where settings leave images out.
         """
-        self.check_none_left_out("val_shots")  # of others val has the rest
+        check_none_left_out({"val_shots": self.val_shots})  # of others val has the rest
         wanted = [split for split in self.splits if split in splits]
         return Joined([self.splits[split] for split in wanted]), [one for split in wanted for one in self.names(split)]
-
-    def check_none_left_out(self, *settings: str) -> None:
-        """Raise UserError where one of these settings, which choose some of the images, is not null."""
-        given = [f"{name}={value}" for name in settings if (value := getattr(self, name, None)) is not None]
-        if given:
-            raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
 
     def check_trainable(self) -> None:
         """Raise UserError where these data cannot be trained on, as far as is known before any file is opened."""
@@ -285,10 +193,15 @@ class Images(LightningDataModule, ABC):
         """This device's images of test: over all devices, each image once."""
         return self._plain("test", self._share("test"), passes="one", stored=True)
 
-    def settings(self) -> dict[str, Any]:
-        """What other data of these classes are made with, to be loaded and augmented as these are."""
-        names = ("class_names", "batch_size", "num_workers", "augment", "pixels", "seed")
-        return {name: getattr(self, name) for name in names}
+    def loading_settings(self) -> LoadingSettings:
+        """What other data are made with, to be loaded and augmented as these are."""
+        return {
+            "batch_size": self.batch_size,
+            "num_workers": self.num_workers,
+            "augment": self.augment,
+            "pixels": self.pixels,
+            "seed": self.seed,
+        }
 
     def plain_dataloader(
         self, split: str, positions: NDArray[np.int64] | None = None, *, stored: bool = False
@@ -302,7 +215,7 @@ class Images(LightningDataModule, ABC):
             positions = np.arange(len(self._split(split).label))
         return self._plain(split, positions, passes="one", stored=stored)
 
-    def view_dataloader(self, places: Sequence[Place]) -> DataLoader[Batch]:
+    def view_dataloader(self, places: Sequence[ImagePlace]) -> DataLoader[Batch]:
         """Training images as chance makes them at these places, in this order."""
         size = self._plain_batch_size
         cut = [list(places[begin : begin + size]) for begin in range(0, len(places), size)]
@@ -324,13 +237,13 @@ class Images(LightningDataModule, ABC):
 
     def _order(self, label: Labels) -> EpochOrder:
         if self.sampler == "balanced":
-            return BalancedOrder(length=len(label), seed=self.seed, pools=pools(label))
+            return BalancedOrder(length=len(label), seed=self.seed, pools=class_positions(label))
         return EpochOrder(length=len(label), seed=self.seed)
 
     def _plain(
         self, split: str, positions: NDArray[np.int64], *, passes: Literal["one", "many"], stored: bool
     ) -> DataLoader[Batch]:
-        dataset = Batches(split=self._split(split), pixels=self.pixels)
+        dataset = PlainBatches(split=self._split(split), pixels=self.pixels)
         return PlainLoader(
             dataset,
             positions=positions,

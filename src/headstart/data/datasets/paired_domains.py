@@ -49,8 +49,8 @@ class Domains(Images):
         if any(isinstance(data, WebDataset) for data in (source, target)):
             raise UserError("adaptation needs images that it can look up, not streams; take another data set")
         checked_classes(source.class_names, target.class_names)
-        for setting in ("shots", "val_shots"):
-            if (count := getattr(target, setting, None)) is not None:
+        for setting, count in (("shots", target.shots), ("val_shots", target.val_shots)):
+            if count is not None:
                 raise UserError(
                     f"adaptation has no labels of the target to draw images by, got target.{setting}={count}; "
                     f"try target.{setting}=null"
@@ -58,12 +58,8 @@ class Domains(Images):
         main = target if unlabelled else source
         super().__init__(
             class_names=source.class_names,
-            batch_size=main.batch_size,
-            num_workers=main.num_workers,
-            augment=main.augment,
-            pixels=main.pixels,
-            seed=main.seed,
             sampler=None if unlabelled else main.sampler,
+            **main.loading_settings(),
         )
         self._source, self._target = source, target
         self.hidden, self.unlabelled = Unlabelled(target), unlabelled
@@ -117,7 +113,7 @@ def paired_data(
                 f"to learn from two data sets at once, each must be a headstart.data.datasets.image_datamodule.Images, "
                 f"{name} is {type(data).__name__}"
             )
-        if getattr(data, "multi_label", False) and (name, main) != ("target", "target"):
+        if data.multi_label and (name, main) != ("target", "target"):
             raise UserError(
                 f"to learn from two data sets at once, images of the {name} must be each of one class, and they may "
                 "have several labels"

@@ -7,16 +7,16 @@ from functools import cache
 from importlib.util import find_spec
 from math import cos, sin
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from headstart.data.dataset_settings import LoadingSettings
 from headstart.data.datasets.in_memory import InMemory, Labelled
-from headstart.data.transforms.augmentation import Augmentation
-from headstart.types import SPLITS, Pixels, UserError
+from headstart.types import SPLITS, UserError
 
 DIGITS = "0123456789"
 # capitals and the 11 small letters that do not look like theirs: the classes of EMNIST Balanced
@@ -62,22 +62,11 @@ class Printed(InMemory):
         val_per_class: Annotated[int, Ge(0)],
         test_per_class: Annotated[int, Ge(1)],
         fonts: Literal["train", "val", "test"] | None,
-        batch_size: Annotated[int, Ge(1)],
-        num_workers: Annotated[int, Ge(0)],
-        augment: Augmentation | None,
-        pixels: Pixels,
-        seed: Annotated[int, Ge(0)],
+        **loading: Unpack[LoadingSettings],
     ) -> None:
         if characters not in CHARACTERS:
             raise UserError(f"characters must be one of {', '.join(CHARACTERS)}, got {characters!r}")
-        super().__init__(
-            class_names=tuple(CHARACTERS[characters]),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            pixels=pixels,
-            seed=seed,
-        )
+        super().__init__(class_names=tuple(CHARACTERS[characters]), **loading)
         if fonts is not None and fonts not in FONTS:
             raise UserError(f"fonts must be one of {', '.join(FONTS)}, or null, got {fonts!r}")
         self.counts = {"train": per_class, "val": val_per_class, "test": test_per_class}

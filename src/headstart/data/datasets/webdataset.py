@@ -1,68 +1,71 @@
-"""Which images are trained on where they come as a stream of shards?"""
+"""Images in the shards of a WebDataset, read as a stream."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, Unpack
 
 import numpy as np
 from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from headstart.data.datasets.image_datamodule import Batches, Images, Place
+from headstart.data.dataset_settings import DecodingSettings, LoadingSettings, check_names, loading_of
+from headstart.data.datasets.image_batches import ImagePlace, PlainBatches
+from headstart.data.datasets.image_datamodule import Images
 from headstart.data.datasets.labelled_split import Split
-from headstart.data.datasets.webdataset_shards import (
-    Classes,
-    InShards,
-    Listed,
-    Members,
-    indexed,
-    is_remote,
-    listed,
-    name_of,
-    samples,
-    shards_of,
-)
-from headstart.data.decoding.file_opening import regular
-from headstart.data.decoding.image_decoding import decoder_of
-from headstart.data.decoding.utf8_names import utf8
+from headstart.data.datasets.webdataset_contents import ShardContents, shards_of_splits
+from headstart.data.datasets.webdataset_division import ShardPlaces, by_workers, divided_shards, halves
+from headstart.data.datasets.webdataset_samples import SampleMembers
+from headstart.data.datasets.webdataset_shards import is_remote, name_of
+from headstart.data.datasets.webdataset_split import ShardSplit
+from headstart.data.decoding.image_decoding import configured_decoder
 from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader
 from headstart.data.loading.stream_sampling import Lanes, StreamedBatches, stream_shares
-from headstart.data.splits.class_division import shuffled
-from headstart.data.transforms.augmentation import Augmentation
-from headstart.types import SPLITS, Batch, Pixels, UserError
+from headstart.types import SPLITS, Batch, UserError
 
 PLAIN_SHARDS = 16  # that the look at training images takes its images from
-Places = list[tuple[int, int, Listed]]  # of images: shard, number in it, key and class
 
 log = logging.getLogger(__name__)
+
+
+class WebDatasetSettings(DecodingSettings, LoadingSettings):
+    """What WebDataset shares with other data sets."""
 
 
 class WebDataset(Images):
     """Images in the tar files of a WebDataset, of which no more is read ahead than what is shuffled.
 
-    urls, val_urls, test_urls: the shards, with braces; files, http(s), s3, gs or `pipe:command`. Where val has none,
-    it is a share of the shards of train by the seed; where test has none, half of val's images class by class, or
-    where that has no shards either a share of train's shards, the same for every seed. samples: training images of an
-    epoch, over all devices; None = all. index: a JSON file of the samples in each shard of train; None = local shards
-    are counted, unless samples and classes are given. classes: their names, or a file with a name a line (or a JSON
-    list); None = found in local shards. image_key, label_key, label_field: as Members. shuffle: undecoded images of a
-    device that wait for chance to draw them. streams: shards that a device reads at once; workers share them, so that
-    there are at most as many. plain_images: of train, evenly from up to 16 shards, where training images are only
-    looked at: the class means before the first step, the naive models, probes. cache_gib: decoded images of val that
-    stay in memory, per process.
+    Where val has no shards, it is a share of the shards of train by the seed; where test has none, half of val's images
+    class by class, or where that has no shards either a share of train's shards, the same for every seed.
+
+    Args:
+        urls: Shards of train, with braces; files, http(s), s3, gs or `pipe:command`.
+        val_urls: The same of val.
+        test_urls: The same of test.
+        samples: Training images of an epoch, over all devices; None means all.
+        index: A JSON file of the samples in each shard of train; None means that local shards are counted, unless
+            samples and classes are given.
+        classes: Their names, or a file with a name a line (or a JSON list); None means found in local shards.
+        image_key: As SampleMembers says.
+        label_key: As SampleMembers says.
+        label_field: As SampleMembers says.
+        shuffle: Undecoded images of a device from which the next one is drawn.
+        streams: Shards that a device reads at once; workers share them, so that there are at most as many.
+        plain_images: Images of train, evenly from up to 16 shards, where training images are only looked at: the class
+            means before the first step, the naive models, probes.
+        val_share: Share of the shards of train that becomes val.
+        test_share: The same of test.
+        settings: As DecodingSettings and LoadingSettings say; cache_gib is for val alone.
 
     Nothing is stored of a stream (`contents` is missing). Raises UserError where shards or classes are missing or
     cannot be known without reading what is far away, a sample has no image or class, or there are fewer shards than
     val, test and the devices need.
     """
+
+    in_any_order = False
 
     def __init__(
         self,
@@ -81,60 +84,31 @@ class WebDataset(Images):
         plain_images: Annotated[int, Ge(1)],
         val_share: Annotated[float, Interval(gt=0, lt=1)],
         test_share: Annotated[float, Interval(gt=0, lt=1)],
-        resize: Annotated[int, Ge(1)] | None,
-        decode: Literal["reduced", "full"],
-        value_range: tuple[float, float] | None,
-        background: Annotated[int, Interval(ge=0, le=255)],
-        max_pixels: Annotated[int, Ge(1)],
-        cache_gib: Annotated[float, Ge(0)],
-        batch_size: Annotated[int, Ge(1)],
-        num_workers: Annotated[int, Ge(0)] | Literal["auto"],
-        augment: Augmentation | None,
-        pixels: Pixels,
-        seed: Annotated[int, Ge(0)],
+        **settings: Unpack[WebDatasetSettings],
     ) -> None:
-        self._members = Members(image_key, label_key.lower().lstrip("."), label_field)
-        given = shards_of(urls, setting="urls")
-        val = () if val_urls is None else shards_of(val_urls, setting="val_urls")
-        test = () if test_urls is None else shards_of(test_urls, setting="test_urls")
-        if both := sorted((set(given) & {*val, *test}) | (set(val) & set(test))):
-            raise UserError(f"a shard must be in one split, {', '.join(both[:5])} is in two; change the urls")
-        self._given = {"train": given, "val": val, "test": test}
+        check_names(settings, WebDatasetSettings, self)
+        members = SampleMembers(image_key, label_key.lower().lstrip("."), label_field)
+        self._given = shards_of_splits(urls, val_urls, test_urls)
         self._too_few: UserError | None = None
         try:
-            self._urls = divided_shards(
-                given, val=val, test=test, val_share=val_share, test_share=test_share, seed=seed
-            )
+            self._urls = divided_shards(self._given, val_share=val_share, test_share=test_share, seed=settings["seed"])
         except UserError as error:  # one shard is enough to evaluate on
             self._too_few, self._urls = error, self._given
-        self._listed: dict[str, list[Listed]] = {}  # of the shards that were looked at
-        self._counts = self._counted(samples, index, has_classes=classes is not None)
+        self._shards = ShardContents(self._urls["train"], members)
+        self._counts = self._shards.counts(samples, index, has_classes=classes is not None)
         self.samples = sum(self._counts) if samples is None and self._counts is not None else samples or 0
         if not self.samples:
             raise UserError(f"images are needed to train on, the {len(self._urls['train'])} shards of urls hold none")
-        self._classes = self._named(classes)
+        self._classes = self._shards.classes(classes)
         if len(self._classes.names) < 2:
             raise UserError(
                 f"two classes are needed at least, got {', '.join(self._classes.names) or 'none'}; which member says "
                 f"the class? label_key={label_key}"
             )
-        super().__init__(
-            class_names=self._classes.names,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            pixels=pixels,
-            seed=seed,
-        )
-        self.shuffle, self.streams, self.plain_images, self.cache_gib = shuffle, streams, plain_images, cache_gib
-        self.decoder = decoder_of(
-            pixels,
-            resize=resize,
-            reduced=decode == "reduced",
-            value_range=value_range,
-            background=background,
-            max_pixels=max_pixels,
-        )
+        super().__init__(class_names=self._classes.names, **loading_of(settings))
+        self.shuffle, self.streams, self.plain_images = shuffle, streams, plain_images
+        self._cache_gib = settings["cache_gib"]
+        self.decoder = configured_decoder(self.pixels, settings)
 
     # ------------------------------------------------------------------ what there is
 
@@ -142,8 +116,6 @@ class WebDataset(Images):
     def contents(self) -> NoReturn:
         """Missing: the feature store asks for it, and images of a stream cannot be found again one by one."""
         raise AttributeError("a stream does not say what each of its images contains")
-
-    in_any_order = False
 
     def check_trainable(self) -> None:
         """Raise UserError where there are fewer shards than train, val and test need."""
@@ -161,7 +133,7 @@ class WebDataset(Images):
         whole = self._split_of(urls, self._places(urls), 0)
         return whole, list(whole.names)
 
-    def load(self) -> dict[str, InShards]:
+    def load(self) -> dict[str, ShardSplit]:
         self.check_trainable()
         places = {"train": self._looked_at()} | {split: self._places(self._urls[split]) for split in ("val", "test")}
         if not places["test"]:
@@ -169,7 +141,7 @@ class WebDataset(Images):
         for split in ("val", "test"):
             if not places[split]:
                 raise UserError(f"{split} needs an image at least, its {len(self._urls[split])} shards hold none")
-        room = int(self.cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
+        room = int(self._cache_gib * 2**30) // (self.decoder.size**2 * self.decoder.channels)  # images
         splits = {
             split: self._split_of(
                 self._urls["val" if split == "test" and not self._urls["test"] else split], of, room * (split == "val")
@@ -195,7 +167,7 @@ class WebDataset(Images):
         Raises UserError where there is no such split.
         """
         of = self._split(split)
-        assert isinstance(of, InShards)
+        assert isinstance(of, ShardSplit)
         return list(of.names)
 
     # ------------------------------------------------------------------ loaders
@@ -224,7 +196,7 @@ class WebDataset(Images):
             world_size=world_size, seed=self.seed,
         )  # fmt: skip
         dataset = StreamedBatches(
-            urls=self._urls["train"], lanes=lanes, members=self._members, classes=self._classes,
+            urls=self._urls["train"], lanes=lanes, members=self._shards.members, classes=self._classes,
             shuffle=max(1, self.shuffle // self.streams), decoder=self.decoder, pixels=self.pixels,
             augment=None if overfits else self.augment,
         )  # fmt: skip
@@ -256,7 +228,7 @@ class WebDataset(Images):
         loading = self._loading(passes="one", batch_size=self._plain_batch_size, images=len(positions))
         return self._in_order(split, positions, self._at_most(loading, 1))
 
-    def view_dataloader(self, places: Sequence[Place]) -> DataLoader[Batch]:
+    def view_dataloader(self, places: Sequence[ImagePlace]) -> DataLoader[Batch]:
         raise UserError(f"a stream has no places to look at {len(places)} views; set store.views=0")
 
     def _of_device(self, split: str, *, passes: Literal["one", "many"]) -> DataLoader[Batch]:
@@ -267,7 +239,7 @@ class WebDataset(Images):
         return self._in_order(split, by_workers(share, self._plain_batch_size, loading["num_workers"]), loading)
 
     def _in_order(self, split: str, positions: NDArray[np.int64], loading: dict[str, Any]) -> DataLoader[Batch]:
-        dataset = Batches(split=self._split(split), pixels=self.pixels)
+        dataset = PlainBatches(split=self._split(split), pixels=self.pixels)
         return PlainLoader(
             dataset, positions=positions, batch_size=self._plain_batch_size, loading=loading, labels=dataset.label
         )
@@ -279,43 +251,14 @@ class WebDataset(Images):
 
     # ------------------------------------------------------------------ looking into shards
 
-    def _counted(self, samples: int | None, index: str | None, *, has_classes: bool) -> tuple[int, ...] | None:
-        """Images of each shard of train, None where they need not be known and would be costly to know."""
-        train = self._urls["train"]
-        if index is not None:
-            return indexed(Path(index).expanduser(), train)
-        if samples is not None and has_classes:
-            return None
-        if not any(map(is_remote, train)):
-            return tuple(len(self._list(url)) for url in train)
-        if samples is None:
-            raise UserError(
-                f"how many images {len(train)} shards hold cannot be known without reading them, as {train[0]} is no "
-                "file of this machine; say target.samples (images of an epoch) or target.index (a JSON file of each "
-                "shard's number)"
-            )
-        return None
+    def _places(self, urls: Sequence[str]) -> ShardPlaces:
+        return [
+            (shard, number, one)
+            for shard, url in enumerate(urls)
+            for number, one in enumerate(self._shards.labels(url))
+        ]
 
-    def _named(self, classes: str | list[str] | None) -> Classes:
-        if classes is not None:
-            return Classes(class_names(classes))
-        train = self._urls["train"]
-        if any(map(is_remote, train)):
-            raise UserError(
-                f"the classes cannot be found without reading all shards, as {train[0]} is no file of this machine; "
-                "say target.classes: their names, or a file with a name a line"
-            )
-        return Classes.found(one.word for url in train for one in self._list(url))
-
-    def _list(self, url: str) -> list[Listed]:
-        if url not in self._listed:
-            self._listed[url] = listed(url, self._members)
-        return self._listed[url]
-
-    def _places(self, urls: Sequence[str]) -> Places:
-        return [(shard, number, one) for shard, url in enumerate(urls) for number, one in enumerate(self._list(url))]
-
-    def _looked_at(self) -> Places:
+    def _looked_at(self) -> ShardPlaces:
         """The training images to look at: the first ones of shards that lie evenly among all."""
         urls = self._urls["train"]
         if self._counts is not None and sum(self._counts) <= self.plain_images:
@@ -323,29 +266,30 @@ class WebDataset(Images):
         else:
             chosen = sorted({at * len(urls) // PLAIN_SHARDS for at in range(PLAIN_SHARDS)})
             most = -(-self.plain_images // len(chosen))
-        found: Places = []
+        found: ShardPlaces = []
         for shard in chosen:
-            there = self._list(urls[shard]) if not is_remote(urls[shard]) else self._first(urls[shard], most)
+            there = (
+                self._shards.labels(urls[shard])
+                if not is_remote(urls[shard])
+                else self._shards.first_labels(urls[shard], most)
+            )
             found += [(shard, number, one) for number, one in enumerate(there[:most])]
         return found[: self.plain_images]
 
-    def _first(self, url: str, most: int) -> list[Listed]:
-        return [Listed(one.key, one.word) for one in islice(samples(url, self._members), most)]
-
-    def _split_of(self, urls: Sequence[str], places: Places, room: int) -> InShards:
+    def _split_of(self, urls: Sequence[str], places: ShardPlaces, room: int) -> ShardSplit:
         names = [name_of(urls[shard], one.key) for shard, _, one in places]
         label = [self._classes.number(one.word, name) for (_, _, one), name in zip(places, names, strict=True)]
-        return InShards(
+        return ShardSplit(
             urls,
             np.array([(shard, number) for shard, number, _ in places], np.int64).reshape(-1, 2),
             names,
             np.array(label, np.int64),
-            members=self._members,
+            members=self._shards.members,
             decoder=self.decoder,
-            kept_images=min(room, len(places)),
+            cached_images=min(room, len(places)),
         )
 
-    def _tell(self, splits: dict[str, InShards]) -> None:
+    def _tell(self, splits: dict[str, ShardSplit]) -> None:
         known = "each once" if self._counts is not None and self.samples <= sum(self._counts) else "as they come"
         rows = [f"train  {self.samples} images an epoch from {len(self._urls['train'])} shards, {known}"]
         for split in SPLITS[1:]:
@@ -355,96 +299,3 @@ class WebDataset(Images):
         looked = len(splits["train"].label)
         rows.append(f"looked at before training: {looked} training images; nothing is compared between splits")
         log.info("shards of %d classes\n%s", self.num_classes, "\n".join(rows))
-
-
-def divided_shards(
-    urls: tuple[str, ...],
-    *,
-    val: tuple[str, ...],
-    test: tuple[str, ...],
-    val_share: float,
-    test_share: float,
-    seed: int,
-) -> dict[str, tuple[str, ...]]:
-    """The shards of train, val and test; none for test where it is half of val's images.
-
-    Chance draws numbers, so that it matters not where the shards lie. Raises UserError where too few are left.
-    """
-    left = [f"{number:09}" for number in range(len(urls))]
-    taken: dict[str, list[str]] = {"val": [], "test": []}
-    if not test and not val:
-        left, taken["test"] = _cut(shuffled(left, "test"), test_share, len(urls))
-    if not val:
-        left, taken["val"] = _cut(shuffled(left, f"seed {seed}"), val_share, len(urls))
-    if not left or not (val or taken["val"]):
-        raise UserError(
-            f"val and test take whole shards of train, and one must be left: {len(urls)} are too few; set val_urls and "
-            "test_urls, or write more and smaller shards"
-        )
-    named = {split: tuple(urls[int(number)] for number in sorted(of)) for split, of in taken.items()}
-    return {
-        "train": tuple(urls[int(number)] for number in sorted(left)),
-        "val": val or named["val"],
-        "test": test or named["test"],
-    }
-
-
-def halves(places: Places) -> tuple[Places, Places]:
-    """Each class's images in two parts, the same for every seed; the second has the larger half."""
-    of_class: dict[str, list[str]] = {}
-    by_name = {f"{shard:09}/{number:09}": (shard, number, one) for shard, number, one in places}
-    for name, (_, _, one) in by_name.items():
-        of_class.setdefault(one.word, []).append(name)
-    second = {name for names in of_class.values() for name in _cut(shuffled(names, "test"), 0.5, len(names))[1]}
-    return [by_name[name] for name in by_name if name not in second], [
-        by_name[name] for name in by_name if name in second
-    ]
-
-
-def by_workers(positions: NDArray[np.int64], batch_size: int, workers: int) -> NDArray[np.int64]:
-    """The same positions in an order of which each worker, who gets every so many-th batch, gets a part that rises.
-
-    The smaller last batch stays the last.
-    """
-    batches = [positions[begin : begin + batch_size] for begin in range(0, len(positions), batch_size)]
-    workers = min(workers, len(batches))
-    if workers < 2:
-        return positions
-    least, more = divmod(len(batches), workers)
-    last = (more - 1) % workers  # who gets the last batch
-    of_worker: dict[int, list[NDArray[np.int64]]] = {}
-    begin = 0
-    for worker in [*(one for one in range(workers) if one != last), last]:
-        end = begin + least + (worker < more)
-        of_worker[worker], begin = batches[begin:end], end
-    turns = [(turn, worker) for turn in range(least + 1) for worker in range(workers)]
-    return np.concatenate([of_worker[worker][turn] for turn, worker in turns if turn < len(of_worker[worker])])
-
-
-def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
-    """Names, or those in a file: a JSON list, or one a line. Raises UserError where they are none."""
-    if isinstance(classes, str):
-        file = Path(classes).expanduser()
-        try:
-            with regular(file) as stream:
-                text = stream.read().decode("utf-8-sig")
-            named = json.loads(text) if file.suffix.lower() == ".json" else text.splitlines()
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"classes must be a list of names, a file with a name a line, or a JSON list, got {classes} "
-                f"({type(error).__name__}: {error})"
-            ) from error
-    else:
-        named = list(classes)
-    if not isinstance(named, list):
-        raise UserError(f"classes must be a list of names, {classes} holds {type(named).__name__}")
-    names = tuple(utf8(name) for name in (str(one).strip() for one in named) if name)
-    if twice := [name for name, number in Counter(names).items() if number > 1]:
-        raise UserError(f"classes must be named once each, got {', '.join(twice[:5])} again")
-    return names
-
-
-def _cut(names: list[str], share: float, whole: int) -> tuple[list[str], list[str]]:
-    """What is left, and a share of the whole from the end, one at least."""
-    keep = max(0, len(names) - max(1, round(share * whole)))
-    return names[:keep], names[keep:]

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from headstart.data.datasets.image_datamodule import Images, by_turns
+from headstart.data.datasets.image_datamodule import Images
 from headstart.data.datasets.labelled_split import Split
+from headstart.data.splits.class_turns import by_turns
 from headstart.types import SPLITS, UserError
 
 ALL = "test"  # the split that holds all images
@@ -25,7 +26,10 @@ class Whole(Images):
     """
 
     def __init__(self, data: Images, *, splits: Collection[str] = SPLITS) -> None:
-        super().__init__(**data.settings() | ({} if data.in_any_order else {"num_workers": 0}))
+        loading = data.loading_settings()
+        if not data.in_any_order:
+            loading["num_workers"] = 0
+        super().__init__(class_names=data.class_names, **loading)
         self.multi_label = data.multi_label
         self._data, self._chosen = data, splits
         self._names: list[str] = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.dataset_settings import DecodingSettings
 from headstart.data.decoding.eight_bit import Samples, eight_bit, samples_of
 from headstart.data.decoding.file_opening import BEGIN, MAX_PIXELS, UnfitImageError, check_size, opened, regular
 from headstart.data.decoding.utf8_names import escaped
@@ -185,6 +186,18 @@ def decoder_of(
         value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
         background=background,
         max_pixels=max_pixels,
+    )
+
+
+def configured_decoder(pixels: Pixels, settings: DecodingSettings) -> Decoder:
+    """The decoder that makes of a file what a backbone expects, with the settings of a data set."""
+    return decoder_of(
+        pixels,
+        resize=settings["resize"],
+        reduced=settings["decode"] == "reduced",
+        value_range=settings["value_range"],
+        background=settings["background"],
+        max_pixels=settings["max_pixels"],
     )
 
 

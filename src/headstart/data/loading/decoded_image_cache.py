@@ -1,4 +1,4 @@
-"""Which decoded images stay in memory?"""
+"""Memory for decoded images, shared by the loaders of a process and its workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Kept:
+class DecodedImageCache:
     """Room for the first `count` images of a split, filled as they come, so that none is decoded twice.
 
     Shared by all loaders of this process and by the workers that are forked from it; memory is taken when an image
@@ -22,8 +22,8 @@ class Kept:
         self._image = _shared(count * prod(shape)).reshape(count, *shape)
         self._is_in = _shared(count)
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[int, tuple[int, ...]]]:
-        return Kept, (0, self.shape)
+    def __reduce__(self) -> tuple[type[DecodedImageCache], tuple[int, tuple[int, ...]]]:
+        return DecodedImageCache, (0, self.shape)
 
     def has(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these are there (B,)."""
@@ -38,7 +38,7 @@ class Kept:
         return found
 
     def put(self, positions: NDArray[np.int64], image: NDArray[np.uint8]) -> None:
-        """Keep what there is room for."""
+        """Store the images that there is room for."""
         inside = positions < self.count
         self._image[positions[inside]] = image[inside]
         self._is_in[positions[inside]] = 1  # last: who sees it finds the whole image

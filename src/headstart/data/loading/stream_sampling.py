@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from headstart.data.datasets.image_datamodule import training_batch
-from headstart.data.datasets.image_folder import by_threads
-from headstart.data.datasets.webdataset_shards import Classes, Members, Sample, name_of, samples
+from headstart.data.datasets.image_batches import training_batch
+from headstart.data.datasets.webdataset_samples import ClassNumbers, Sample, SampleMembers
+from headstart.data.datasets.webdataset_shards import name_of, samples
+from headstart.data.decoding.decoding_threads import by_threads
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.loading.batch_order import EpochOrder, Shares, StoredOrder
 from headstart.data.transforms.augmentation import Augmentation
@@ -126,8 +127,8 @@ class StreamedBatches(Dataset[Batch]):
         *,
         urls: Sequence[str],
         lanes: Lanes,
-        members: Members,
-        classes: Classes,
+        members: SampleMembers,
+        classes: ClassNumbers,
         shuffle: int,
         decoder: Decoder,
         pixels: Pixels,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
+from headstart.data.dataset_settings import SplitSettings
 from headstart.types import SPLITS, UserError
 
 Copies = Mapping[str, str]  # file -> which image it is, of files of which there are several copies
@@ -15,79 +16,70 @@ NO_COPIES: Copies = MappingProxyType({})
 T = TypeVar("T")
 
 
-class Division(TypedDict):
-    """How images are divided into splits, and which of them a run reads: what `divided` takes besides the files."""
-
-    val_share: float
-    test_share: float
-    shots: int | None
-    val_shots: int | None
-    seed: int
-    fraction: float | None
-    fold: int | None
-    folds: int
-
-
 def divided(
-    name: str,
-    *,
-    train: list[str],
-    val: list[str] | None,
-    test: list[str] | None,
-    val_share: float,
-    test_share: float,
-    shots: int | None,
-    seed: int,
-    val_shots: int | None = None,
-    fraction: float | None = None,
-    fold: int | None = None,
-    folds: int = 5,
-    copies: Copies = NO_COPIES,
+    name: str, given: Mapping[str, list[str]], settings: SplitSettings, *, copies: Copies = NO_COPIES
 ) -> dict[str, list[str]]:
-    """The files of one class for train, val and test, each sorted; None = that split has no files of its own.
+    """The files of one class for train, val and test, each sorted.
 
     Missing test files are half of the val files, or where those are missing too, test_share of the train files: the
-    same for every seed. Missing val files are val_share of the train files, by the seed. fold: what is not for the
-    test, val files too, is dealt out by the seed into `folds` equal parts, and this one is val. copies: which files
-    are copies of one image; what is cut off or left keeps them together, with the first of them by name. The rest is
-    as chosen_files says. Raises UserError where a split would have too few, and as checked_labels does.
+    same for every seed. Missing val files are val_share of the train files, by the seed. With a fold, what is not for
+    the test, val files too, is dealt out by the seed into equal parts, one of which is val. The rest is as chosen_files
+    says.
+
+    Args:
+        name: The class, for messages.
+        given: Split -> its files; `train` at least.
+        settings: Shares, shots, folds and seed.
+        copies: Which files are copies of one image. What is cut off or left keeps them together, with the first of
+            them by name.
+
+    Raises UserError where a split would have too few, and as checked_labels does.
     """
-    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
-    given = {"train": len(train), "val": len(val or ()), "test": len(test or ())}
+    check_split_settings(settings)
+    counts = {split: len(given.get(split, ())) for split in SPLITS}
+    train, val, test = given["train"], given.get("val"), given.get("test")
+    key = f"seed {settings['seed']}"
     if test is None and val is not None:
-        val, test = together(_cut(shuffled(val, "test"), 0.5, len(val)), copies)
+        val, test = together(cut_off(shuffled(val, "test"), 0.5, len(val)), copies)
     elif test is None:
-        train, test = together(_cut(shuffled(train, "test"), test_share, given["train"]), copies)
-    if fold is not None:
-        pool = shuffled([*train, *(val or ())], f"seed {seed}")
-        train, val = together(without_fold(pool, fold, folds), copies)
+        train, test = together(cut_off(shuffled(train, "test"), settings["test_share"], counts["train"]), copies)
+    if settings["fold"] is not None:
+        pool = shuffled([*train, *(val or ())], key)
+        train, val = together(without_fold(pool, settings["fold"], settings["folds"]), copies)
     elif val is None:
-        train, val = together(_cut(shuffled(train, f"seed {seed}"), val_share, given["train"]), copies)
-    found = {"train": train, "val": val or [], "test": test or []}
-    return chosen_files(
-        name, found, given=given, shots=shots, val_shots=val_shots, fraction=fraction, fold=fold, seed=seed
-    )
+        train, val = together(cut_off(shuffled(train, key), settings["val_share"], counts["train"]), copies)
+    return chosen_files(name, {"train": train, "val": val or [], "test": test or []}, settings, given=counts)
 
 
 def chosen_files(
     name: str,
     divided: Mapping[str, list[str]],
+    settings: SplitSettings,
     *,
     given: Mapping[str, int],
-    shots: int | None,
-    val_shots: int | None,
-    fraction: float | None,
-    fold: int | None,
-    seed: int,
     groups: int | None = None,
 ) -> dict[str, list[str]]:
     """What a run reads of one class's files, which are divided into train, val and test; each sorted.
 
-    shots: of those for training as many, by the seed; 5 shots of a seed are among its 10. fraction: the same, as a
-    share of them, one image at least. val_shots: the same of val; 2 of a seed are among its 5, 0 leaves val empty, and
-    the others are in no split. given: the files that the class came with, groups: how many groups they form, for the
-    message. Raises UserError where a split would have too few.
+    Of the training files so many as `shots` says, by the seed (5 shots of a seed are among its 10), or the share that
+    `fraction` says, one image at least. The same of val by val_shots (2 of a seed are among its 5, 0 leaves val empty);
+    the others are in no split.
+
+    Args:
+        name: The class, for messages.
+        divided: Split -> its files.
+        settings: Shots, fraction and seed.
+        given: How many files the class came with, by split, for the message.
+        groups: How many groups they form, for the message.
+
+    Raises UserError where a split would have too few.
     """
+    shots, val_shots, fraction, seed = (
+        settings["shots"],
+        settings["val_shots"],
+        settings["fraction"],
+        settings["seed"],
+    )
     train, val, test = (divided[split] for split in SPLITS)
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
     needed = {"train": shots or 1, "val": 1 if val_shots is None else val_shots, "test": 1}
@@ -96,7 +88,7 @@ def chosen_files(
         there += f", in {groups} groups that must each stay in one split" if groups is not None and there else ""
         hint = ", take fewer shots" if shots else ""
         hint += f", take fewer val_shots ({len(val)} at most)" if val_shots and len(val) < val_shots else ""
-        hint += ", take fewer folds" if fold is not None else ""
+        hint += ", take fewer folds" if settings["fold"] is not None else ""
         raise UserError(
             f"class {name} has too few images: {there or 'none'}; that would be {len(train)} to train on, "
             f"{len(val)} for val, {len(test)} for test, where {needed['train']}, {needed['val']} and {needed['test']} "
@@ -124,20 +116,19 @@ def together(parts: Sequence[list[str]], copies: Copies) -> list[list[str]]:
 def drawn(
     given: Mapping[str, list[str]],
     cut: Callable[[list[str], Sequence[float], str, Sequence[int]], list[list[str]]],
-    *,
-    val_share: float,
-    test_share: float,
-    seed: int,
-    fold: int | None,
-    folds: int,
+    settings: SplitSettings,
 ) -> dict[str, list[str]]:
     """Files of all classes together for train, val and test: what is missing is cut off, as `divided` says.
 
-    given: split -> its files, `train` at least. cut: files, shares, a key, and how many groups of a class each part
-    needs (two where it will be cut again) -> a part for each share.
+    Args:
+        given: Split -> its files; `train` at least.
+        cut: Files, shares, a key, and how many groups of a class each part needs (two where it will be cut again) ->
+            a part for each share.
+        settings: Shares, folds and seed.
     """
+    fold, folds, test_share = settings["fold"], settings["folds"], settings["test_share"]
     train, val, test = given["train"], given.get("val"), given.get("test")
-    whole, key = len(train), f"seed {seed}"
+    whole, key = len(train), f"seed {settings['seed']}"
     if test is None and val is not None:
         val, test = cut(val, (0.5, 0.5), "test", (1, 1))
     elif test is None:
@@ -149,9 +140,20 @@ def drawn(
         val = parts.pop(fold)
         train = [name for part in parts for name in part]
     elif val is None:
-        share = min(1.0, val_share * whole / max(len(train), 1))
+        share = min(1.0, settings["val_share"] * whole / max(len(train), 1))
         train, val = cut(train, (1 - share, share), key, (1, 1))
     return {"train": train, "val": val or [], "test": test or []}
+
+
+def check_split_settings(settings: SplitSettings) -> None:
+    """Raise UserError where shots, fraction, fold, folds and val_shots are out of range or do not go together."""
+    checked_labels(
+        shots=settings["shots"],
+        fraction=settings["fraction"],
+        fold=settings["fold"],
+        folds=settings["folds"],
+        val_shots=settings["val_shots"],
+    )
 
 
 def checked_labels(
@@ -188,7 +190,7 @@ def shuffled(names: Iterable[str], key: str) -> list[str]:
     return sorted(names, key=lambda name: sha256(f"{key}/{name}".encode()).digest())
 
 
-def _cut(names: list[str], share: float, whole: int) -> tuple[list[str], list[str]]:
+def cut_off(names: list[str], share: float, whole: int) -> tuple[list[str], list[str]]:
     """What is left, and a share of the whole from the end, one at least."""
     keep = max(0, len(names) - max(1, round(share * whole)))
     return names[:keep], names[keep:]

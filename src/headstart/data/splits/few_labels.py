@@ -23,7 +23,7 @@ class FewLabels(Images):
     """
 
     def __init__(self, data: Images, *, per_class: Annotated[int, Ge(1)], class_names: tuple[str, ...]) -> None:
-        super().__init__(**data.settings() | {"class_names": class_names})
+        super().__init__(class_names=class_names, **data.loading_settings())
         self._data, self.per_class = data, per_class
 
     def load(self) -> dict[str, Split]:

@@ -61,7 +61,7 @@ class Unlabelled(Images):
     """The images of train and val of another data set, in an order that says nothing of their labels."""
 
     def __init__(self, data: Images) -> None:
-        super().__init__(**data.settings())
+        super().__init__(class_names=data.class_names, **data.loading_settings())
         self._data = data
 
     @cached_property

@@ -12,10 +12,11 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from headstart.data.datasets.image_datamodule import Images, by_turns
+from headstart.data.datasets.image_datamodule import Images
 from headstart.data.datasets.joined_splits import Joined
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.datasets.webdataset import WebDataset
+from headstart.data.splits.class_turns import by_turns
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Drawn(Images):
             raise UserError(
                 f"each of {data.num_classes} classes needs a training image, got {train} images; draw more of them"
             )
-        super().__init__(**data.settings(), sampler=data.sampler)
+        super().__init__(class_names=data.class_names, sampler=data.sampler, **data.loading_settings())
         self.multi_label = data.multi_label
         self._data, self._counts, self._merged = data, {"train": train, "val": val}, merged
         self._names: dict[str, list[str]] = {}

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.splits.class_division import Copies, checked_labels, chosen_files, drawn
+from headstart.data.dataset_settings import SplitSettings
+from headstart.data.splits.class_division import Copies, check_split_settings, chosen_files, drawn
 from headstart.data.splits.stratification import stratified
 from headstart.system.name_listing import first_few
 from headstart.types import UserError
@@ -102,54 +103,36 @@ def cut_groups(
 
 
 def divided_groups(
-    found: Mapping[str, Mapping[str, Sequence[str]]],
-    *,
-    groups: Groups,
-    val_share: float,
-    test_share: float,
-    shots: int | None,
-    val_shots: int | None,
-    seed: int,
-    fraction: float | None,
-    fold: int | None,
-    folds: int,
+    listed: Mapping[str, Mapping[str, Sequence[str]]], groups: Groups, settings: SplitSettings
 ) -> list[dict[str, list[str]]]:
     """Of each class its files for train, val and test, as class_division.divided, but whole groups.
 
-    found: split -> class -> files. Raises UserError as that does.
+    Args:
+        listed: Split -> class -> files.
+        groups: File -> its group.
+        settings: Shares, shots, folds and seed.
+
+    Raises UserError as class_division.divided does.
     """
-    checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
-    class_names = list(found["train"])
+    check_split_settings(settings)
+    class_names = list(listed["train"])
     label = {
-        name: (number,) for of in found.values() for number, one in enumerate(class_names) for name in of.get(one, ())
+        file: (number,)
+        for classes in listed.values()
+        for number, name in enumerate(class_names)
+        for file in classes.get(name, ())
     }
     parts = drawn(
-        {split: [name for files in of.values() for name in files] for split, of in found.items()},
+        {split: [file for files in classes.values() for file in files] for split, classes in listed.items()},
         partial(cut_groups, label=label, groups=groups),
-        val_share=val_share,
-        test_share=test_share,
-        seed=seed,
-        fold=fold,
-        folds=folds,
+        settings,
     )
     divided = []
-    for number, one in enumerate(class_names):
-        mine = {split: [name for name in names if label[name] == (number,)] for split, names in parts.items()}
-        given = {split: len(of.get(one, ())) for split, of in found.items()}
-        count = len({groups[name] for of in found.values() for name in of.get(one, ())})
-        divided.append(
-            chosen_files(
-                one,
-                mine,
-                given=given,
-                shots=shots,
-                val_shots=val_shots,
-                fraction=fraction,
-                fold=fold,
-                seed=seed,
-                groups=count,
-            )
-        )
+    for number, name in enumerate(class_names):
+        of_class = {split: [file for file in files if label[file] == (number,)] for split, files in parts.items()}
+        given = {split: len(classes.get(name, ())) for split, classes in listed.items()}
+        count = len({groups[file] for classes in listed.values() for file in classes.get(name, ())})
+        divided.append(chosen_files(name, of_class, settings, given=given, groups=count))
     return divided
 
 

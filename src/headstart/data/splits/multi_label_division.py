@@ -10,7 +10,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.splits.class_division import NO_COPIES, Copies, checked_labels, drawn, shuffled, together
+from headstart.data.dataset_settings import SplitSettings
+from headstart.data.splits.class_division import (
+    NO_COPIES,
+    Copies,
+    check_split_settings,
+    drawn,
+    shuffled,
+    together,
+)
 from headstart.data.splits.image_groups import Groups, cut_groups
 from headstart.data.splits.stratification import stratified, stratified_order
 from headstart.system.name_listing import first_few
@@ -20,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Several:
+class SeveralLabels:
     """Files of which each has any number of the classes.
 
     labels: split -> file -> its classes, as places in class_names; `train` alone where no splits are given.
@@ -44,36 +52,37 @@ class Several:
     def divided(
         self,
         readable: Collection[str],
+        settings: SplitSettings,
         *,
-        val_share: float,
-        test_share: float,
-        shots: int | None,
-        seed: int,
-        fraction: float | None,
-        fold: int | None,
-        folds: int,
-        val_shots: int | None = None,
         groups: Groups | None = None,
         copies: Copies = NO_COPIES,
     ) -> dict[str, list[str]]:
         """The files for train, val and test, each sorted, of those that are readable.
 
         As class_division.divided, but for all classes together: what is missing is cut off by iterative
-        stratification. shots: so many images of each class at least, chosen in rounds of one for each class that
-        lacks it, the rarest first; 5 shots of a seed are among its 10. val_shots: the same of what would be val, 0
-        leaves it empty. fraction: a first part of a stratified order. groups: files that must stay in one split.
+        stratification. So many images of each class at least as `shots` says, chosen in rounds of one for each class
+        that lacks it, the rarest first; 5 shots of a seed are among its 10. The same of val by val_shots, where 0
+        leaves it empty. A fraction is a first part of a stratified order.
+
+        Args:
+            readable: The files that can be read.
+            settings: Shares, shots, folds and seed.
+            groups: Files that must stay in one split.
+            copies: Which files are copies of one image.
+
         Raises UserError where a class has no image to train on, or fewer than shots, or a split has none; a class
         that val or test lacks is a warning.
         """
-        checked_labels(shots=shots, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
+        check_split_settings(settings)
+        shots, val_shots, fraction = settings["shots"], settings["val_shots"], settings["fraction"]
         there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
-        key = f"seed {seed}"
+        key = f"seed {settings['seed']}"
         cut = (
             partial(self._cut, copies=copies)
             if groups is None
             else partial(cut_groups, label=self._places(), groups=groups)
         )
-        found = drawn(there, cut, val_share=val_share, test_share=test_share, seed=seed, fold=fold, folds=folds)
+        found = drawn(there, cut, settings)
         train, val, test = found["train"], found["val"], found["test"]
         if shots is not None:
             train = self._shots(train, shots, key, split="train")

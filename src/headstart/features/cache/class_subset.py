@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.datasets.image_datamodule import by_turns, pools
 from headstart.data.datasets.labelled_split import Labels
+from headstart.data.splits.class_turns import by_turns, class_positions
 
 
 def stratified(label: Labels, at_most: int | None, of_each: int) -> NDArray[np.int64]:
@@ -21,7 +21,7 @@ def stratified(label: Labels, at_most: int | None, of_each: int) -> NDArray[np.i
         return np.arange(count)
     if label.ndim == 1:
         order = by_turns(label)
-        needed = sum(min(of_each, len(pool)) for pool in pools(label))
+        needed = sum(min(of_each, len(pool)) for pool in class_positions(label))
         return np.sort(order[: max(at_most, needed)])
     spread = by_turns(label)[np.linspace(0, count - 1, at_most).round().astype(np.int64)]
     chosen = [spread, *(np.flatnonzero(column)[:of_each] for column in label.T)]
