@@ -130,7 +130,7 @@ def _steps(ground: Ground, _: Runs) -> dict[str, Callable[[int], Figures]]:
         job = replace(job, root=str(ground.small_part(SIZES[-1])), size=SMALL)
         found = ground.headstart(
             job,
-            f"store.folder={store}",
+            f"feature_cache.folder={store}",
             "target.batch_size=256",
             "callbacks.checkpoint=null",
             f"trainer.check_val_every_n_epoch={STEPS_BETWEEN}",

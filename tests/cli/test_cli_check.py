@@ -92,7 +92,7 @@ WRONG = [
     ("weights.optimizer.lr=inf", "weights.optimizer.lr must be a finite number", "got inf"),
     ("scheduler.eta_min=nan", "scheduler.eta_min must be a finite number, got nan", "scheduler.eta_min=0.0"),
     ("+optimizer.betas=[0.9,nan]", "optimizer.betas[1] must be a finite number", "got nan"),
-    ("store.max_gib=inf", "store.max_gib must be a finite number", "got inf"),
+    ("feature_cache.max_gib=inf", "feature_cache.max_gib must be a finite number", "got inf"),
     ("trainer.max_epochs=100000000000000000000", "at most 64 bits", "trainer.max_epochs=30"),
     # out of the range that a third-party class has and does not say
     ("optimizer.lr=-1", "optimizer.lr must be a number at least 0, got -1", "torch.optim.AdamW"),

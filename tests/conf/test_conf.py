@@ -27,9 +27,9 @@ def here(tmp_path, monkeypatch):
 def test_the_groups_are_those_that_the_architecture_names():
     assert set(GROUPS) == {
         "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
-        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "store", "mix",
-        "tta", "lora", "adapters", "adaptation", "rule", "selection", "picture",
-        "tuning",
+        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "mix",
+        "tta", "lora", "adapters", "adaptation", "recipe", "selection", "picture",
+        "tuning", "feature_cache",
     }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_the_control_networks_come_from_the_target_unless_the_command_says_other
 
 
 @pytest.mark.parametrize(
-    ("mode", "reuse", "opened", "decay", "init"),
+    ("mode", "reuse", "trainable", "decay", "init"),
     [
         ("scratch", False, "all", 1.0, "random"),
         ("feature_extraction", True, "none", 1.0, "class_means"),
@@ -131,15 +131,16 @@ def test_the_control_networks_come_from_the_target_unless_the_command_says_other
         ("multi_task", False, "all", 1.0, "random"),
         ("lora", True, "adapters", 1.0, "class_means"),
         ("adapters", True, "adapters", 1.0, "class_means"),
-        ("AnB", True, "fresh", 1.0, "random"),
+        ("AnB", True, "new_stages", 1.0, "random"),
         ("AnB+", True, "all", 1.0, "random"),
-        ("BnB", True, "fresh", 1.0, "random"),
+        ("BnB", True, "new_stages", 1.0, "random"),
         ("BnB+", True, "all", 1.0, "random"),
     ],
 )
-def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, opened, decay, init):
+def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, trainable, decay, init):
     cfg = composed(f"mode={mode}")
-    assert (cfg.mode, cfg.reuse, cfg.open, cfg.module.stage_decay, cfg.head.init) == (mode, reuse, opened, decay, init)
+    set_by_mode = (cfg.mode, cfg.reuse, cfg.trainable, cfg.module.stage_decay, cfg.head.init)
+    assert set_by_mode == (mode, reuse, trainable, decay, init)
 
 
 def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():

@@ -27,7 +27,7 @@ def test_a_run_that_is_killed_or_stopped_now_and_then_ends_as_the_whole_one(whol
 @pytest.mark.drawn(30)
 def test_a_sweep_with_a_source_model_that_is_stopped_again_and_again_loses_no_run(tmp_path, chance):
     sweep = [
-        "-m", *(one for one in RUN if one not in ("mode=scratch", "open=schedule")), "mode=scratch,fine_tuning",
+        "-m", *(one for one in RUN if one not in ("mode=scratch", "trainable=schedule")), "mode=scratch,fine_tuning",
         "resume=auto",
     ]  # fmt: skip
     before = 0

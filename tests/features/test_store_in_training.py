@@ -34,7 +34,7 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        trained("mode=feature_extraction", "trainer.max_epochs=1", "store=off", folder=folder / "run")
+        trained("mode=feature_extraction", "trainer.max_epochs=1", "feature_cache=off", folder=folder / "run")
     return folder / "outputs" / "source"
 
 
@@ -63,7 +63,7 @@ def linked(here, source):
 def test_the_store_changes_no_figure_and_no_weight(name, here, source):
     linked(here, source)
     one = trained(*PHASES[name], folder=here / "stored")
-    other = trained(*PHASES[name], "store=off", folder=here / "live")
+    other = trained(*PHASES[name], "feature_cache=off", folder=here / "live")
     for got, wanted in zip(figures(here / "stored"), figures(here / "live"), strict=True):
         assert got == pytest.approx(wanted, abs=1e-5), name
     for (key_, got), wanted in zip(weights(here / "stored").items(), weights(here / "live").values(), strict=True):
@@ -117,16 +117,16 @@ def test_what_does_not_fit_runs_live_and_says_so(here, source, compute, caplog):
     linked(here, source)
     caplog.set_level("INFO")
     small = 1500 * 300 * 4 / 2**30  # room for the pooled features and the next border, for no larger map
-    trained("mode=gradual", "unfreeze.every_epochs=1", f"store.max_gib={small}", folder=here / "one")
+    trained("mode=gradual", "unfreeze.every_epochs=1", f"feature_cache.max_gib={small}", folder=here / "one")
     shapes = {cache_shards.read(path).rows.shape[1:] for path in (here / "outputs" / "store").glob("*/*.safetensors")}
     assert shapes == {(32,), (4, 4, 16)}
-    (line,) = [one.message for one in caplog.records if one.message.startswith("store: head")]
-    assert "store.max_gib" in line
+    (line,) = [one.message for one in caplog.records if one.message.startswith("feature cache: head")]
+    assert "feature_cache.max_gib" in line
 
 
 def test_views_are_drawn_anew_in_each_epoch_and_the_same_in_each_run(here, source, compute):
     linked(here, source)
-    arguments = ("mode=feature_extraction", "augment@target.augment=affine", "store.views=3", "target.shots=2")
+    arguments = ("mode=feature_extraction", "augment@target.augment=affine", "feature_cache.views=3", "target.shots=2")
     result = trained(*arguments, folder=here / "one")
     assert sum(compute) == 3 * 20 + sum(result["sizes"].values())  # train as it is, before the first step
     compute.clear()
@@ -142,7 +142,7 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
     augmented = ("mode=feature_extraction", "augment@target.augment=affine")
     result = trained(*augmented, folder=here / "one")
     assert sum(compute) == sum(result["sizes"].values())  # train before the first step
-    trained(*augmented, "store=off", folder=here / "live")
+    trained(*augmented, "feature_cache=off", folder=here / "live")
     for got, wanted in zip(figures(here / "one"), figures(here / "live"), strict=True):
         assert got == pytest.approx(wanted, abs=1e-5)
 

@@ -49,16 +49,16 @@ def phases_of_mode(mode: str, seed: int) -> list[dict[str, Any]]:
 
 
 MODES: dict[str, dict[str, Any]] = {  # what the mode's own YAML says
-    "scratch": {"reuse": False, "open": "all"},
-    "multi_task": {"reuse": False, "open": "all", "adaptation": {"_target_": "headstart.adaptation.SourceTask"}},
-    "AnB": {"reuse": True, "open": "fresh"},
-    "AnB+": {"reuse": True, "open": "all"},
-    "feature_extraction": {"reuse": True, "open": "none", "head": {"init": "class_means"}},
+    "scratch": {"reuse": False, "trainable": "all"},
+    "multi_task": {"reuse": False, "trainable": "all", "adaptation": {"_target_": "headstart.adaptation.SourceTask"}},
+    "AnB": {"reuse": True, "trainable": "new_stages"},
+    "AnB+": {"reuse": True, "trainable": "all"},
+    "feature_extraction": {"reuse": True, "trainable": "none", "head": {"init": "class_means"}},
     "fine_tuning": {
-        "reuse": True, "open": "all", "module": {"stage_decay": 0.5}, "head": {"init": "class_means"},
+        "reuse": True, "trainable": "all", "module": {"stage_decay": 0.5}, "head": {"init": "class_means"},
     },
     "gradual": {
-        "reuse": True, "open": "schedule", "module": {"stage_decay": 0.5}, "head": {"init": "class_means"},
+        "reuse": True, "trainable": "schedule", "module": {"stage_decay": 0.5}, "head": {"init": "class_means"},
     },
 }  # fmt: skip
 
@@ -66,7 +66,7 @@ MODES: dict[str, dict[str, Any]] = {  # what the mode's own YAML says
 def config_of(mode: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
     """A composed config: defaults, then the mode's, then the overrides."""
     config: dict[str, Any] = {
-        "mode": mode, "seed": seed, "control": False, "reuse": True, "open": "all", "inject": None,
+        "mode": mode, "seed": seed, "control": False, "reuse": True, "trainable": "all", "peft": None,
         "target": {"_target_": "headstart.data.datasets.digits.Digits", "shots": 5, "fold": None, "batch_size": 16},
         "source": {"_target_": "headstart.data.datasets.printed_characters.Printed"},
         "weights": {"_target_": "headstart.runs.weights.source_model.source_weights", "seed": 0, "reset_from": None},

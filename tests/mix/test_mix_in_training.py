@@ -101,7 +101,7 @@ def test_half_precision_learns_from_shares_too():
     assert loss.item() == pytest.approx(want, rel=0.02)
 
 
-# ------------------------------------------------------------------ the feature store and the head's start
+# ------------------------------------------------------------------ the feature cache and the head's start
 
 
 def test_the_store_serves_what_is_measured_and_not_what_is_mixed_and_says_why(here, monkeypatch, caplog):
@@ -111,13 +111,13 @@ def test_the_store_serves_what_is_measured_and_not_what_is_mixed_and_says_why(he
         "headstart.features.cache.cached_images.activations",
         lambda backbone, image, places: (seen.append(len(image)), original(backbone, image, places))[1],
     )
-    mixed = ("mode=feature_extraction", "mix@module.mix=mixup_cutmix", "store.views=2")
+    mixed = ("mode=feature_extraction", "mix@module.mix=mixup_cutmix", "feature_cache.views=2")
     result = trained(*mixed, folder=here / "one")
     assert sum(seen) == result["sizes"]["val"] + result["sizes"]["test"]
-    (line,) = [one.message for one in caplog.records if one.message.startswith("store: head")]
+    (line,) = [one.message for one in caplog.records if one.message.startswith("feature cache: head")]
     assert "mixed (module.mix): training images live" in line
-    assert "store.views=2 is for images that are not mixed" in line
-    trained(*mixed[:-1], "store=off", folder=here / "live")
+    assert "feature_cache.views=2 is for images that are not mixed" in line
+    trained(*mixed[:-1], "feature_cache=off", folder=here / "live")
     for got, wanted in zip(figures(here / "one"), figures(here / "live"), strict=True):
         assert got == pytest.approx(wanted, abs=1e-5)
 
@@ -125,7 +125,7 @@ def test_the_store_serves_what_is_measured_and_not_what_is_mixed_and_says_why(he
 def test_gradual_unfreezing_on_stored_features_goes_on_with_mixed_images_where_nothing_is_stored(here):
     mixed = ("mode=gradual", "unfreeze=steps", "unfreeze.first_step=3", "unfreeze.every_steps=3", MIXED)
     trained(*mixed, folder=here / "one")
-    trained(*mixed, "store=off", folder=here / "live")
+    trained(*mixed, "feature_cache=off", folder=here / "live")
     for got, wanted in zip(figures(here / "one"), figures(here / "live"), strict=True):
         assert got == pytest.approx(wanted, abs=1e-5)
 

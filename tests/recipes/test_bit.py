@@ -56,7 +56,7 @@ def test_a_large_data_set_gets_the_long_schedule_and_the_large_size(monkeypatch)
     assert cfg.backbone.size == 480
     assert list(cfg.target.augment.steps.crop.scale) == [0.8789, 0.8789]  # (480 / 512)^2
     assert dict(cfg.module.mix) == {"_target_": "headstart.data.transforms.mix.mixup.MixUp", "alpha": 0.1, "prob": 1.0}
-    assert "rule" not in cfg
+    assert "recipe" not in cfg
     o = cfg.optimizer
     assert (o._target_, o.lr, o.momentum, o.nesterov, o.weight_decay) == ("torch.optim.SGD", 0.003, 0.9, False, 0)
 
@@ -70,7 +70,7 @@ def test_a_small_one_mixes_nothing(monkeypatch):
 
 def test_that_images_are_not_mixed_where_they_should_be_is_said(monkeypatch, caplog):
     values(counted=(20_000, 32), monkeypatch=monkeypatch, mix=False)
-    assert "the rule mixes so many images (MixUp, alpha 0.1), which this module cannot" in caplog.text
+    assert "the recipe mixes so many images (MixUp, alpha 0.1), which this module cannot" in caplog.text
 
 
 @pytest.mark.parametrize(("processes", "accumulated", "each"), [(1, 1, 512), (2, 1, 256), (2, 8, 32), (512, 1, 1)])
@@ -90,7 +90,7 @@ def test_where_all_images_are_less_than_a_batch_validation_is_as_often(monkeypat
 
 
 def test_a_batch_that_cannot_be_shared_out_is_an_error(monkeypatch):
-    with pytest.raises(UserError, match=r"must be a multiple of 3 .*; try rule.batch_size=510"):
+    with pytest.raises(UserError, match=r"must be a multiple of 3 .*; try recipe.batch_size=510"):
         values(processes=3, monkeypatch=monkeypatch)
 
 
@@ -114,7 +114,7 @@ def test_files_are_counted_and_measured_before_they_are_resized(side, crop):
     cfg = composed("experiment=bit", "data@target=image_folder", "target.root=photos")
     plain = settled(cfg, processes=1)
     assert (plain.backbone.size, plain.target.resize) == (crop, crop)  # half as high, twice as wide: the same area
-    assert settled(composed("experiment=bit", "rule.image_side=200"), processes=1).backbone.size == 480
+    assert settled(composed("experiment=bit", "recipe.image_side=200"), processes=1).backbone.size == 480
 
 
 def test_images_in_memory_are_measured_as_they_are_stored():
@@ -139,7 +139,7 @@ def run_of(place, name="bit"):
 
 @pytest.mark.slow
 def test_a_run_a_50th_as_long_takes_10_steps_at_the_rules_rates_and_its_folder_holds_plain_numbers(tmp_path, capsys):
-    assert main([*TINY, "rule.step_scale=0.02", "rule.validations=5"]) == 0
+    assert main([*TINY, "recipe.step_scale=0.02", "recipe.validations=5"]) == 0
     folder = run_of(tmp_path)
     result = json.loads((folder / "result.json").read_text())
     assert (result["steps"], result["examples"]) == (10, 500)  # 50 images: each step sees them all
@@ -148,26 +148,26 @@ def test_a_run_a_50th_as_long_takes_10_steps_at_the_rules_rates_and_its_folder_h
     by_hand = [0, 1.5e-3, 3e-3, 3e-3, 3e-4, 3e-4, 3e-5, 3e-5, 3e-6, 3e-6]  # 2 to warm up, milestones 4, 6, 8
     assert [seen[step] for step in range(10)] == pytest.approx(by_hand)
     cfg = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    assert "rule" not in cfg
+    assert "recipe" not in cfg
     assert (cfg.trainer.max_steps, cfg.target.batch_size, list(cfg.scheduler.milestones)) == (10, 512, [4, 6, 8])
     assert cfg.backbone.size == 32  # the command line's
     assert OmegaConf.to_container(cfg, resolve=False)["run_dir"] == "${hydra:runtime.output_dir}"
     assert main(["task=evaluate", f"evaluate.run_dir={folder}", "evaluate.split=val"]) == 0
-    assert main([*TINY, "rule.step_scale=0.02", "rule.validations=5"]) == 0
+    assert main([*TINY, "recipe.step_scale=0.02", "recipe.validations=5"]) == 0
     assert "is finished" in (folder / "headstart.log").read_text()
 
 
 def test_the_plan_is_that_of_the_run(capsys):
-    assert main(["task=plan", *TINY, "rule.step_scale=0.02"]) == 0
+    assert main(["task=plan", *TINY, "recipe.step_scale=0.02"]) == 0
     assert "10" in capsys.readouterr().out
-    plan = main(["task=plan", *TINY, "rule.step_scale=0.02", "+trainer.max_steps=7"])
+    plan = main(["task=plan", *TINY, "recipe.step_scale=0.02", "+trainer.max_steps=7"])
     assert plan == 0
     assert "7 steps" in capsys.readouterr().out
 
 
 def test_the_choice_of_a_group_leaves_the_rule_its_values_and_a_value_of_ones_own_does_not(capsys):
     tiny = [one for one in TINY if one != "backbone.size=32"]
-    command = ["task=plan", *tiny, "backbone=small_cnn", "trainer=cpu", "rule.step_scale=0.02"]
+    command = ["task=plan", *tiny, "backbone=small_cnn", "trainer=cpu", "recipe.step_scale=0.02"]
     assert main(command) == 0
     told = capsys.readouterr().err
     assert "trainer.max_steps=10" in told
@@ -185,7 +185,7 @@ def test_the_choice_of_a_group_leaves_the_rule_its_values_and_a_value_of_ones_ow
 def test_a_run_that_was_killed_inside_an_epoch_ends_with_the_weights_of_one_that_was_not(tmp_path):
     # 200 images in batches of 64 are 4 steps an epoch; validation every 5 steps, mostly inside of one
     run = [
-        *TINY, "target.shots=20", "rule.batch_size=64", "rule.step_scale=0.04", "rule.validations=4",
+        *TINY, "target.shots=20", "recipe.batch_size=64", "recipe.step_scale=0.04", "recipe.validations=4",
         "callbacks.checkpoint.min_interval_s=0", "callbacks.checkpoint.every_steps=1", "augment@target.augment=flip",
         "+callbacks.stop._target_=resume_plugins.Stop",
     ]  # fmt: skip
@@ -206,7 +206,7 @@ def test_a_run_that_was_killed_inside_an_epoch_ends_with_the_weights_of_one_that
 
 @pytest.mark.slow
 def test_two_processes_share_the_rules_batch(tmp_path):
-    assert main([*TINY, "rule.step_scale=0.02", "rule.validations=5", "trainer=ddp_cpu"]) == 0
+    assert main([*TINY, "recipe.step_scale=0.02", "recipe.validations=5", "trainer=ddp_cpu"]) == 0
     folder = run_of(tmp_path)
     result = json.loads((folder / "result.json").read_text())
     assert (result["steps"], result["processes"], result["examples"]) == (10, 2, 500)
@@ -214,7 +214,7 @@ def test_two_processes_share_the_rules_batch(tmp_path):
 
 
 def test_what_the_rule_cannot_take_is_one_line(capsys):
-    assert main([*TINY, "rule.step_scale=0"]) == 2
-    assert "rule.step_scale must be" in capsys.readouterr().err
-    assert main([*TINY, "rule.batch_size=510", "trainer.accumulate_grad_batches=4"]) == 2
-    assert "rule.batch_size must be a multiple of 4" in capsys.readouterr().err
+    assert main([*TINY, "recipe.step_scale=0"]) == 2
+    assert "recipe.step_scale must be" in capsys.readouterr().err
+    assert main([*TINY, "recipe.batch_size=510", "trainer.accumulate_grad_batches=4"]) == 2
+    assert "recipe.batch_size must be a multiple of 4" in capsys.readouterr().err

@@ -167,7 +167,7 @@ def test_a_trial_is_the_arm_itself_at_another_seed(trained):
     last = trained[-1]
     assert last.seed == 2000
     changed = {"seed", "optimizer", "module", "trainer", "callbacks", "logger", "start_class_means", "run_dir"}
-    for key in set(cfg) - {"tuning", "rerun", "resume", "prolong"}:
+    for key in set(cfg) - {"tuning", "rerun", "resume", "extended_lr"}:
         if key not in changed:
             assert last[key] == cfg[key], key
     assert last.module.label_smoothing == 0.1
@@ -289,7 +289,7 @@ def test_a_choice_at_the_border_is_a_warning_with_a_wider_space(trained, caplog)
 def test_nothing_tries_values_twice_and_no_final_seed_is_a_trials(trained):
     with pytest.raises(UserError, match=r"got seed=2000 and tuning.seeds=\[2000\]; try tuning.seeds=\[3000\]"):
         settled(composed(*EQUAL, "seed=2000"), processes=1)
-    with pytest.raises(UserError, match="rule=vtab1k and tuning both try values"):
+    with pytest.raises(UserError, match="recipe=vtab1k and tuning both try values"):
         settled(composed("experiment=vtab1k", "tuning=equal"), processes=1)
     with pytest.raises(UserError, match="try selection=infomax"):
         settled(composed("mode=fine_tuning", "adaptation=shot", "source.characters=digits", *EQUAL), processes=1)
@@ -297,7 +297,7 @@ def test_nothing_tries_values_twice_and_no_final_seed_is_a_trials(trained):
 
 
 def test_a_rule_that_tries_nothing_comes_first(trained):
-    cfg = composed("experiment=bit", "mode=scratch", "tuning=equal", "rule.step_scale=0.16", "rule.image_side=32")
+    cfg = composed("experiment=bit", "mode=scratch", "tuning=equal", "recipe.step_scale=0.16", "recipe.image_side=32")
     found = settled(cfg, processes=1)  # 80 steps, milestones at 32, 48, 64, 20 validations
     assert [one.trainer.max_steps for one in trained] == [20] * 8 + [40] * 4 + [80] * 2
     assert {one.target.batch_size for one in trained} == {512} == {found.target.batch_size}
@@ -359,7 +359,7 @@ def levels(pattern):
 
 PLANTED = [
     "weights=file", "weights.path=source.pth", "optimizer=sgd", "optimizer.weight_decay=0", "head.init=random",
-    "trainer.max_epochs=8", "trainer.accelerator=cpu", "logger=csv", "callbacks.figures=null", "store=off",
+    "trainer.max_epochs=8", "trainer.accelerator=cpu", "logger=csv", "callbacks.figures=null", "feature_cache=off",
     "start_class_means=false", "trainer.limit_val_batches=6",
 ]  # fmt: skip
 

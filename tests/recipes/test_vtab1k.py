@@ -17,8 +17,8 @@ from killed import command, said
 TINY = [
     "experiment=vtab1k", "data@target=printed", "target.characters=digits", "target.per_class=9",
     "target.val_per_class=6", "target.test_per_class=3", "mode=scratch", "backbone.width=4", "trainer.accelerator=cpu",
-    "callbacks.figures=null", "logger=csv", "rule.train_images=60", "rule.val_images=20", "rule.batch_size=32",
-    "rule.steps=[2,8]", "rule.rates=[30,1e-9]", "rule.validations=4", "head.init=class_means",
+    "callbacks.figures=null", "logger=csv", "recipe.train_images=60", "recipe.val_images=20", "recipe.batch_size=32",
+    "recipe.steps=[2,8]", "recipe.rates=[30,1e-9]", "recipe.validations=4", "head.init=class_means",
 ]  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_the_better_trial_on_val_is_run_on_all_images_and_only_that_run_sees_tes
     assert "test/accuracy" in result["metrics"]
     (folder,) = (path.parent for path in Path("outputs/vtab1k").glob("*/.hydra"))
     cfg = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    assert "rule" not in cfg
+    assert "recipe" not in cfg
     assert (cfg.optimizer.lr, cfg.trainer.max_steps) == (1e-9, result["steps"])
     assert "chosen={" not in (folder / "headstart.log").read_text()  # the table says it
     assert main(["task=report", "report.dir=outputs/vtab1k"]) == 0
@@ -76,7 +76,7 @@ def test_the_better_trial_on_val_is_run_on_all_images_and_only_that_run_sees_tes
 
 @pytest.mark.slow
 def test_what_the_command_line_says_is_no_question_of_the_trials(capsys):
-    assert main([*TINY, "optimizer.lr=0.05", "rule.steps=[2]"]) == 0
+    assert main([*TINY, "optimizer.lr=0.05", "recipe.steps=[2]"]) == 0
     (trial,), (result,) = read("outputs/trials/*/result.json"), read("outputs/vtab1k/*/result.json")
     assert trial["steps"] == 2
     assert result["chosen"]["values"] == {"optimizer.lr": 0.05, "trainer.max_steps": 2}
@@ -89,7 +89,7 @@ def test_the_plan_trains_nothing(capsys):
 
 
 def test_all_images_of_train_are_drawn_from_unless_the_command_says_fewer():
-    cfg = composed("experiment=vtab1k", "rule.step_scale=0.001")  # the digits, whose usual shots are 5
+    cfg = composed("experiment=vtab1k", "recipe.step_scale=0.001")  # the digits, whose usual shots are 5
     cfg.task = "plan"
     plain = settled(cfg, processes=1)
     assert plain.target.shots is None
@@ -100,7 +100,7 @@ def test_all_images_of_train_are_drawn_from_unless_the_command_says_fewer():
 def test_what_is_not_about_labelled_images_of_the_target_is_an_error():
     with pytest.raises(UserError, match="VTAB-1k trains on labelled images of the target, adaptation=dann"):
         settled(composed("experiment=vtab1k", "adaptation=dann", "source.characters=digits"), processes=1)
-    with pytest.raises(UserError, match=r"rule.batch_size must be a multiple of 3 .*; try rule.batch_size=510"):
+    with pytest.raises(UserError, match=r"recipe.batch_size must be a multiple of 3 .*; try recipe.batch_size=510"):
         settled(composed("experiment=vtab1k"), processes=3)
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_was_killed_in_a_trial_or_after_them_ends_as_one_that_was_not
     assert command(whole, *run) == 0, said(whole)
     command(killed, *run, stop=("on_train_batch_start", 5))  # in the first long trial
     (folder,) = (path.parent for path in killed.glob("outputs/vtab1k/*/.hydra"))
-    assert "rule" in OmegaConf.load(folder / ".hydra" / "config.yaml")
+    assert "recipe" in OmegaConf.load(folder / ".hydra" / "config.yaml")
     assert command(killed, f"resume={folder}") == 0, said(killed)
     results = [json.loads(next(place.glob("outputs/vtab1k/*/result.json")).read_text()) for place in places]
     assert results[0]["weights_hash"] == results[1]["weights_hash"]

@@ -9,7 +9,7 @@ from killed import command, said
 from same_run import assert_same, run_of
 
 RUN = [  # 20 steps in 5 epochs; dropout, BatchNorm, augmentation, OneCycle
-    *TINY, "trainer.max_epochs=5", "mode=scratch", "open=schedule", "target.shots=6", "scheduler=one_cycle",
+    *TINY, "trainer.max_epochs=5", "mode=scratch", "trainable=schedule", "target.shots=6", "scheduler=one_cycle",
     "backbone._target_=resume_plugins.dropout_cnn", "augment@target.augment=affine", "callbacks=ema",
     "trainer.limit_val_batches=3", "trainer.limit_test_batches=2", "callbacks.figures=null",
     "callbacks.checkpoint.every_steps=3", "callbacks.checkpoint.min_interval_s=0",

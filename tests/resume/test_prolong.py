@@ -69,14 +69,14 @@ def test_at_a_constant_rate_it_is_to_the_bit_the_run_that_was_longer_from_the_be
 def test_it_names_its_parent_which_stays_as_it_is_and_says_its_schedule(place, short, longer):
     about = result(longer)["parent"]
     assert about == {"hash": result(short)["hash"], "epochs": 2, "schedule": "new_length"}
-    assert longer.name.endswith(f"trainer.max_epochs=4,prolong=new_length-{result(longer)['hash']}")
+    assert longer.name.endswith(f"trainer.max_epochs=4,extended_lr=new_length-{result(longer)['hash']}")
     assert result(short)["parent"] is None
     assert result(short)["evaluations"][-1]["epoch"] == 2
     log = (longer / "headstart.log").read_text()
-    assert f"prolongs run {about['hash']} from 2 to 4 epochs; the schedule of learning rates is that of 4 epochs" in log
+    assert f"extends run {about['hash']} from 2 to 4 epochs; the schedule of learning rates is that of 4 epochs" in log
 
 
-def test_asked_again_it_is_finished_and_it_can_be_prolonged_itself(place, short, longer):
+def test_asked_again_it_is_finished_and_it_can_be_extended_itself(place, short, longer):
     made = (longer / "result.json").stat().st_mtime_ns
     assert command(place, f"resume={short.relative_to(place)}", "trainer.max_epochs=4") == 0
     assert (longer / "result.json").stat().st_mtime_ns == made
@@ -116,10 +116,10 @@ def test_the_further_epochs_have_the_rates_of_a_schedule_of_the_new_length(tmp_p
 def test_held_the_rates_stay_as_they_were_also_after_a_kill(tmp_path):
     own = [*BASE, "scheduler=cosine", "scheduler.eta_min=1e-4", "trainer.log_every_n_steps=1"]
     short = run(tmp_path, *own, "trainer.max_epochs=2")
-    ask = [f"resume={short.relative_to(tmp_path)}", "trainer.max_epochs=4", "prolong=held"]
+    ask = [f"resume={short.relative_to(tmp_path)}", "trainer.max_epochs=4", "extended_lr=held"]
     assert command(tmp_path, *ask, stop=("on_train_batch_start", 14)) == -9
     assert command(tmp_path, *ask) == 0, said(tmp_path)
-    (longer,) = tmp_path.glob("outputs/runs/*prolong=held*")
+    (longer,) = tmp_path.glob("outputs/runs/*extended_lr=held*")
     late = {rate for step, rate in rates(longer).items() if step >= result(short)["steps"]}
     assert late == {pytest.approx(1e-4)}
     assert result(longer)["parent"]["schedule"] == "held"
@@ -131,13 +131,13 @@ def test_held_the_rates_stay_as_they_were_also_after_a_kill(tmp_path):
         (["trainer.max_epochs=2"], r"must be more than the 2 that the run"),
         (["trainer.max_epochs=many"], "must be a whole number above 0, got many"),
         (["trainer.max_steps=40"], "is set by trainer.max_epochs, got trainer.max_steps"),
-        (["trainer.max_epochs=4", "prolong=cosine"], "prolong must be one of new_length, held, got cosine"),
+        (["trainer.max_epochs=4", "extended_lr=cosine"], "extended_lr must be one of new_length, held, got cosine"),
         (["trainer.max_epochs=4", "optimizer.lr=1"], "takes nothing beside it but a greater length of a finished run"),
-        (["prolong=held"], "got prolong=held"),
+        (["extended_lr=held"], "got extended_lr=held"),
         (["seed=3"], "got seed=3"),
     ],
 )
-def test_what_cannot_be_prolonged_is_refused_by_name_and_makes_nothing(place, short, monkeypatch, capsys, more, told):
+def test_what_cannot_be_extended_is_refused_by_name_and_makes_nothing(place, short, monkeypatch, capsys, more, told):
     monkeypatch.chdir(place)
     before = sorted(place.rglob("*"))
     assert main([f"resume={short.relative_to(place)}", *more]) == 2

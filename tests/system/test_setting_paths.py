@@ -7,7 +7,7 @@ import pytest
 from headstart.backbones.weights.weights_address import place_of
 from headstart.cli import main
 from headstart.data.datasets.webdataset_shards import shards_of
-from headstart.features.cache.feature_cache import Store
+from headstart.features.cache.feature_cache import FeatureCache
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system.setting_paths import given_path
 from headstart.tasks.predict import files_of
@@ -34,7 +34,7 @@ def test_an_empty_text_is_refused(text):
         lambda: files_of("", setting="predict.images"),
         lambda: place_of(""),
         lambda: shards_of("", setting="urls"),
-        lambda: Store(folder="", max_gib=1, dtype="float32", views=0),
+        lambda: FeatureCache(folder="", max_gib=1, dtype="float32", views=0),
     ],
 )
 def test_whoever_reads_a_path_refuses_an_empty_one(read):

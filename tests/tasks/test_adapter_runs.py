@@ -14,7 +14,7 @@ from composed import TINY, composed, figures
 from headstart.backbones.injected import lora
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
-from headstart.features.cache.feature_cache import Store
+from headstart.features.cache.feature_cache import FeatureCache
 from headstart.runs.assembly import assembled, schedule_of
 from headstart.runs.saved.finished_model import finished_model
 from headstart.runs.saved.finished_run import run_config
@@ -142,20 +142,20 @@ def test_the_stages_before_the_first_adapter_are_stored_and_nothing_else(place):
         "stage1",
         "stage2",
     ]
-    live = run_of("mode=lora", "lora.layers=[stage3]", "lora.dropout=0.2", "store=off")
+    live = run_of("mode=lora", "lora.layers=[stage3]", "lora.dropout=0.2", "feature_cache=off")
     for got, want in zip(figures(stored), figures(live), strict=True):
         assert got == pytest.approx(want, abs=1e-5)
 
 
 def kept():
-    return Store(folder="outputs/store", max_gib=1, dtype="float32", views=0).entries()
+    return FeatureCache(folder="outputs/store", max_gib=1, dtype="float32", views=0).entries()
 
 
 @pytest.mark.slow
 def test_a_closed_stage_with_adapters_has_rows_of_its_own_the_plain_one_before_it_shares_its(runs, place):
     gradual = [*("mode=gradual", "unfreeze.first_epoch=1", "unfreeze.every_epochs=1"), "unfreeze.warmup_steps=0"]
     plain = stages_stored(place, *gradual)
-    injected = stages_stored(place, *gradual, "inject=adapters", "adapters.layers=[stage3,stage4]")
+    injected = stages_stored(place, *gradual, "peft=adapters", "adapters.layers=[stage3,stage4]")
     both = plain & injected
     assert both == {key for key in plain if key[1] == ("stage1", "stage2")}
     assert {key[1] for key in injected - both} >= {("stage1", "stage2", "stage3")}
@@ -163,7 +163,7 @@ def test_a_closed_stage_with_adapters_has_rows_of_its_own_the_plain_one_before_i
 
 def stages_stored(place, *overrides):
     """(key, stages) of what a run with a store of its own has put there."""
-    assert main([*RUN, *overrides, "store.folder=own", "rerun=true", "trainer.max_epochs=4"]) == 0
+    assert main([*RUN, *overrides, "feature_cache.folder=own", "rerun=true", "trainer.max_epochs=4"]) == 0
     found = {
         (about.parent.name, tuple(json.loads(about.read_text())["stages"])) for about in place.glob("own/*/about.json")
     }
@@ -174,7 +174,7 @@ def stages_stored(place, *overrides):
 
 @pytest.mark.slow
 def test_gradual_opens_the_adapters_of_one_stage_after_the_other():
-    folder = run_of("mode=gradual", "inject=adapters", "unfreeze.every_epochs=2", "trainer.max_epochs=4")
+    folder = run_of("mode=gradual", "peft=adapters", "unfreeze.every_epochs=2", "trainer.max_epochs=4")
     after = weights(folder)
     moved = {name.split(".")[2] for name in after if name.endswith("adapter.up.weight") and after[name].any()}
     assert moved == {"stage3", "stage4"}
@@ -219,12 +219,12 @@ def test_with_layer_decay_an_adapter_has_the_rate_of_its_layer(mode):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["mode=fine_tuning", "inject=lora"], "inject=lora goes with mode=lora and mode=gradual"),
+        (["mode=fine_tuning", "peft=lora"], "peft=lora goes with mode=lora and mode=gradual"),
         (["mode=lora", "lora.layers=[stage7]"], "lora.layers names 'stage7', which is no convolution"),
         (["mode=lora", "lora.rank=0"], "lora.rank must be"),
         (["mode=adapters", "adapters.width=half"], "adapters.width must be"),
-        (["mode=adapters", "inject=null"], "open=adapters needs some"),
-        (["inject=ia3"], "inject must be"),
+        (["mode=adapters", "peft=null"], "trainable=adapters needs some"),
+        (["peft=ia3"], "peft must be"),
     ],
 )
 def test_a_mistake_is_one_line_before_a_source_model_is_trained(overrides, message, tmp_path, monkeypatch, capsys):

@@ -53,7 +53,7 @@ def test_a_run_s_changed_best_checkpoint_is_refused_by_whoever_reads_it(best, ca
     flip(best, mends_checksum=mends_checksum)
     assert main(task) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "error: " in line]
-    told = "mine cannot be prolonged: its best.ckpt" if task[0] == "resume=mine" else "mine/checkpoints/best.ckpt"
+    told = "mine cannot be extended: its best.ckpt" if task[0] == "resume=mine" else "mine/checkpoints/best.ckpt"
     assert f"{told} is damaged" in line
     assert not Path("mine/export").exists()
 

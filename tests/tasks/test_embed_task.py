@@ -52,7 +52,7 @@ def live(model, split, stage):
 
 @pytest.mark.parametrize("store", ["default", "off"])
 def test_each_row_is_what_the_runs_best_model_makes_of_the_image_of_that_name(run, store):
-    assert main(["task=embed", f"embed.run_dir={run}", "embed.stages=[stage4,stage2]", f"store={store}"]) == 0
+    assert main(["task=embed", f"embed.run_dir={run}", "embed.stages=[stage4,stage2]", f"feature_cache={store}"]) == 0
     model = frozen(composed(), str(run))
     for split in ("train", "val", "test"):
         found = read(run / "embeddings" / f"{split}.safetensors")

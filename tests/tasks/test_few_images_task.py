@@ -13,7 +13,7 @@ from headstart.runs.frozen_model import frozen
 from headstart.runs.weights import source_model
 from headstart.tasks.few_images import VARIES, _directions
 
-SMALL = [*TINY, "task=few_images", "mode=feature_extraction", "target.shots=3", "store=off"]
+SMALL = [*TINY, "task=few_images", "mode=feature_extraction", "target.shots=3", "feature_cache=off"]
 ALL = ["pixels", "pixels_pca", "features", "features_pca", "random_features"]
 
 
@@ -52,7 +52,7 @@ def test_pixels_and_features_are_judged_as_scikit_learn_judges_them(capfd):
     result, said = result_of(), capfd.readouterr().out
     assert (result["task"], result["baseline"], list(result["levels"])) == ("few_images", "pixels", ALL)
     assert result["sizes"]["train"] == 30
-    cfg = composed("mode=feature_extraction", "target.shots=3", "store=off")
+    cfg = composed("mode=feature_extraction", "target.shots=3", "feature_cache=off")
     model = frozen(cfg, None)
     splits = {}
     for split in ("train", "val", "test"):
@@ -104,7 +104,8 @@ def test_directions_without_variance_are_left_out():
 
 @pytest.mark.slow
 def test_a_sweep_over_images_ends_in_a_report_and_is_found_again(capfd):
-    sweep = ["-m", *SMALL[:-2], "store=off", "target.shots=1,2,3", "few_images.representations=[pixels,features]"]
+    sweep = ["-m", *SMALL[:-2], "feature_cache=off", "target.shots=1,2,3"]
+    sweep += ["few_images.representations=[pixels,features]"]
     assert main(sweep) == 0
     said = capfd.readouterr().out
     assert "val/accuracy over target.shots" in said

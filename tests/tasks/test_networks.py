@@ -19,7 +19,7 @@ from headstart.types import UserError
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 WANTED = ("seed", "max_epochs", "batch_size", "optimizer", "scheduler")
-SHORT = ("trainer.max_epochs=2", "store=off")
+SHORT = ("trainer.max_epochs=2", "feature_cache=off")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from headstart.cli import main
 from headstart.runs.frozen_model import Stored
 from headstart.tasks import probe as module
 
-SMALL = [*TINY, "task=probe", "mode=scratch", "store=off", "probe.epochs=3", "probe.lr=[0.01]", "probe.k=[3,1]"]
+SMALL = [*TINY, "task=probe", "mode=scratch", "feature_cache=off", "probe.epochs=3", "probe.lr=[0.01]", "probe.k=[3,1]"]
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_a_finished_probe_is_shown_again_unless_rerun(monkeypatch, capfd):
 
 
 def test_a_probe_of_a_finished_run_looks_at_its_best_weights(capfd):
-    fit = [*TINY, "mode=scratch", "trainer.max_epochs=1", "store=off"]
+    fit = [*TINY, "mode=scratch", "trainer.max_epochs=1", "feature_cache=off"]
     assert main(fit) == 0
     (run,) = Path("outputs", "runs").iterdir()
     assert main([*SMALL, "probe.stages=[stage4]", f"probe.run_dir='{run}'"]) == 0

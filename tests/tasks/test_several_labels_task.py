@@ -159,7 +159,8 @@ def test_the_store_changes_no_weight_where_a_balanced_order_draws_images_again(p
     weights = {}
     for store in ("default", "off"):
         given = ["mode=gradual", "unfreeze.first_epoch=2", "target.sampler=balanced", "module.class_weights=effective"]
-        trained(*SMALL, *table(photos), *given, f"store={store}", "callbacks.figures=null", folder=tmp_path / store)
+        given += [f"feature_cache={store}", "callbacks.figures=null"]
+        trained(*SMALL, *table(photos), *given, folder=tmp_path / store)
         last = torch.load(tmp_path / store / "checkpoints" / "last.ckpt", weights_only=True)
         weights[store] = last["state_dict"]
     assert weights["default"].keys() == weights["off"].keys()

@@ -79,7 +79,7 @@ def test_its_metrics_have_a_row_of_training_for_each_epoch_and_none_of_val(runs)
         (["mode=gradual", "unfreeze=lp_ft"], "the phase probe of unfreeze"),
         (["scheduler=plateau"], r"scheduler=plateau \(module.scheduler_monitor=val/loss\) needs val images"),
         (["callbacks.checkpoint.monitor=val/loss"], "callbacks.checkpoint.monitor=val/loss needs val images"),
-        (["rule=vtab1k"], "rule=vtab1k, which chooses by them, needs val images"),
+        (["recipe=vtab1k"], "recipe=vtab1k, which chooses by them, needs val images"),
         (["regularizer=co_tuning"], "regularizer needs val images.*relationship=direct"),
         (["adaptation=dann"], "adaptation DANN needs val images"),
         (["callbacks=explain"], "callbacks.explain.split=val needs val images"),

@@ -70,19 +70,19 @@ def test_groups_are_as_fine_as_what_opens_and_hold_each_parameter_once():
 def test_a_mode_opens_the_adapters_and_the_head_whatever_unfreeze_says(mode):
     cfg = composed(f"mode={mode}", "unfreeze.every_epochs=1")
     assert [phase.trainable for phase in schedule_of(cfg, ("s1",)).phases(PARTS)] == [("adapters", "head")]
-    assert (cfg.reuse, cfg.inject) == (True, mode)
+    assert (cfg.reuse, cfg.peft) == (True, mode)
 
 
 def test_a_file_of_phases_says_itself_what_it_means():
-    cfg = composed("mode=gradual", "unfreeze=sandwich", "inject=lora")
+    cfg = composed("mode=gradual", "unfreeze=sandwich", "peft=lora")
     plain = composed("mode=gradual", "unfreeze=sandwich")
     assert schedule_of(cfg, ("stage1",)).phases(PARTS) == schedule_of(plain).phases(PARTS)
 
 
 @pytest.mark.parametrize("mode", ["scratch", "fine_tuning", "feature_extraction", "bias_only"])
 def test_adapters_in_a_mode_that_would_not_train_them_alone_are_refused(mode):
-    with pytest.raises(UserError, match=rf"inject=lora goes with mode=lora and mode=gradual.*mode={mode}"):
-        schedule_of(composed(f"mode={mode}", "inject=lora"))
+    with pytest.raises(UserError, match=rf"peft=lora goes with mode=lora and mode=gradual.*mode={mode}"):
+        schedule_of(composed(f"mode={mode}", "peft=lora"))
 
 
 # ---------------------------------------------------------------------- how much learns

@@ -20,7 +20,7 @@ BESIDE = ("--trace", "--trust", "--pipe", "--config-dir")  # flags that say noth
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a command line asks of a run: to go on, or, where it says a length, to be prolonged by a new run."""
+    """What a command line asks of a run: to go on, or, where it says a length, to be extended by a new run."""
 
     folder: Path
     key: str = ""  # of the length
@@ -48,7 +48,7 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
         )
     given = dict(override.partition("=")[::2] for override in arguments.overrides if override != word)
     lengths = [key for key in given if key in LENGTHS]
-    taken = {*lengths[:1], *(["prolong"] if lengths else [])}
+    taken = {*lengths[:1], *(["extended_lr"] if lengths else [])}
     others = [
         override for override in arguments.overrides if override != word and override.partition("=")[0] not in taken
     ]
@@ -56,16 +56,16 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
     if others:
         raise UserError(
             f"resume=<run folder> goes on with the run's own config and takes nothing beside it but a greater length "
-            f"of a finished run (trainer.max_epochs=60, and prolong=held), got {listed(others)}; "
+            f"of a finished run (trainer.max_epochs=60, and extended_lr=held), got {listed(others)}; "
             f"try: headstart resume={value}"
         )
     if not lengths:
         return Resumed(folder)
-    key, schedule = lengths[0], given.get("prolong", SCHEDULES[0])
+    key, schedule = lengths[0], given.get("extended_lr", SCHEDULES[0])
     if not given[key].isdecimal() or int(given[key]) < 1:
         raise UserError(f"{key} must be a whole number above 0, got {given[key]}; try {key}=60")
     if schedule not in SCHEDULES:
-        raise UserError(f"prolong must be one of {listed(SCHEDULES)}, got {schedule}")
+        raise UserError(f"extended_lr must be one of {listed(SCHEDULES)}, got {schedule}")
     return Resumed(folder, key, int(given[key]), cast(Literal["new_length", "held"], schedule))
 
 
@@ -92,9 +92,9 @@ def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int
         cfg = saved_job(folder, own=own)
         _check_working_folder(folder)
         if run.key:
-            from headstart.runs.continuing.run_extension import prolonged
+            from headstart.runs.continuing.run_extension import extended_run
 
-            folder = prolonged(folder, key=run.key, length=run.length, schedule=run.schedule)
+            folder = extended_run(folder, key=run.key, length=run.length, schedule=run.schedule)
             cfg = saved_job(folder, own=own)
         for key, value in (("resume", "auto"), ("rerun", False)):
             OmegaConf.update(cfg, key, value, force_add=True)

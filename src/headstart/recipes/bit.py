@@ -97,7 +97,7 @@ def bit_hyperrule(
     if rank_environment.rank() == 0:
         log.info("BiT-HyperRule for %d training images of %.0f x %.0f pixels:", images, side, side)
         if rule.mixes and "mix" not in cfg.module:
-            log.warning("the rule mixes so many images (MixUp, alpha %g), which this module cannot", mixup_alpha)
+            log.warning("the recipe mixes so many images (MixUp, alpha %g), which this module cannot", mixup_alpha)
     return values
 
 
@@ -107,6 +107,6 @@ def _counted(cfg: DictConfig, image_side: int | None) -> tuple[int, float]:
     if image_side is None and not hasattr(data, "splits"):
         raise UserError(
             f"{cfg.target._target_} does not say how large its images are before they are resized, and the rule asks "
-            "for it; try rule.image_side=224, the root of the area of a usual one"
+            "for it; try recipe.image_side=224, the root of the area of a usual one"
         )
     return data.sizes["train"], median_side(data.splits["train"]) if image_side is None else image_side

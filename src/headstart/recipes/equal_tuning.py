@@ -102,7 +102,7 @@ def equal(
         seeds: Of the trials; with several each setting is trained with each, and the mean decides.
         lr: Bounds of optimizer.lr; auto for the config's value times `times`, None to leave it.
         weight_decay: The same of optimizer.weight_decay; auto leaves 0 as it is.
-        stage_decay: Bounds of module.stage_decay, where the source's stages learn (open=all, open=schedule).
+        stage_decay: Bounds of module.stage_decay, where the source's stages learn (trainable=all, trainable=schedule).
         times: Factors.
         halving: Shares of the run's length.
         shortest: Epochs at least; where trainer.max_steps alone says how long the run is, optimizer steps.
@@ -154,7 +154,7 @@ def space_of(
     Values of scratch, and of modes whose stages stay as they are, do not include module.stage_decay. Raises
     UserError where bounds do not rise.
     """
-    learns = bool(cfg.reuse) and cfg.open in ("all", "schedule")
+    learns = bool(cfg.reuse) and cfg.trainable in ("all", "schedule")
     wanted = {RATE: lr, DECAY: weight_decay, STAGES: stage_decay if learns else None}
     said = said_keys()
     found = {}

@@ -1,4 +1,4 @@
-"""Which values does a rule give to a config?"""
+"""Which values does a recipe give to a config?"""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from headstart.system import rank_environment
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
-CHOSEN = "chosen"  # where a rule that has tried several values writes down what it saw; result.json says it again
+CHOSEN = "chosen"  # where a recipe that has tried several values writes down what it saw; result.json says it again
 TUNED = "tuned"  # the same of a tuning
-TRYING = ("headstart.recipes.vtab1k.vtab1k",)  # rules that try values
+TRYING = ("headstart.recipes.vtab1k.vtab1k",)  # recipes that try values
 
 
 def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
-    """The config with the values that its rule, then its tuning, give in their place; cfg itself, where it has neither.
+    """The config with the values that its recipe, then its tuning, give in their place; cfg itself without either.
 
     What the command line says itself stays as it says it. processes: that share each batch. Raises UserError, as the
-    rule and the tuning do, and where both would try values.
+    recipe and the tuning do, and where both would try values.
     """
-    rule = cfg.get("rule")
-    if rule and cfg.get("tuning") and rule.get("_target_") in TRYING:
+    recipe = cfg.get("recipe")
+    if recipe and cfg.get("tuning") and recipe.get("_target_") in TRYING:
         raise UserError(
-            f"rule={rule._target_.rpartition('.')[2]} and tuning both try values and choose the best; leave one of "
-            "them away (rule=null or tuning=null)"
+            f"recipe={recipe._target_.rpartition('.')[2]} and tuning both try values and choose the best; leave one of "
+            "them away (recipe=null or tuning=null)"
         )
-    for key in ("rule", "tuning"):
+    for key in ("recipe", "tuning"):
         if cfg.get(key):
             cfg = _settled_by(key, cfg, processes)
     return cfg
@@ -53,7 +53,7 @@ def _settled_by(key: str, cfg: DictConfig, processes: int) -> DictConfig:
     return with_values(cfg, values, without=key)
 
 
-def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "rule") -> DictConfig:
+def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "recipe") -> DictConfig:
     """The config with these values where the command line does not say its own, and without what gave them."""
     said = said_keys()
     plain = deepcopy(cfg)
@@ -74,7 +74,7 @@ def write_down(cfg: DictConfig, folder: Path) -> None:
 def said_keys() -> set[str]:
     """The values that the job's own overrides set, where a file of a group is mounted deeper down that place too.
 
-    The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the rule's numbers are for any.
+    The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the recipe's numbers are for any.
     """
     if not HydraConfig.initialized():
         return set()

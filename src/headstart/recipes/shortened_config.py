@@ -54,7 +54,7 @@ def shortened(cfg: DictConfig, length: Length) -> DictConfig:
         plain.scheduler = _scaled(_plain(cfg.scheduler), length)
         for key, value in length.trainer.items():
             plain.trainer[key] = value
-        if cfg.open == "schedule":
+        if cfg.trainable == "schedule":
             epochs = _positive(cfg.trainer, "max_epochs")
             plain.unfreeze = {
                 "_target_": "headstart.unfreeze.schedules.shortened.Shortened",

@@ -33,7 +33,7 @@ def share_of(batch_size: int, *, processes: int, accumulated: int) -> int:
     if batch_size % shares:
         raise UserError(
             f"rule.batch_size must be a multiple of {shares} ({processes} processes x {accumulated} accumulated "
-            f"batches), got {batch_size}; try rule.batch_size={max(1, batch_size // shares) * shares}"
+            f"batches), got {batch_size}; try recipe.batch_size={max(1, batch_size // shares) * shares}"
         )
     return batch_size // shares
 

@@ -17,7 +17,7 @@ Stages = Mapping[str, nn.Module]  # a model's parts from the input to the head, 
 class Batches(Protocol):
     """Gives all images of a split in their order, unchanged by chance, on the model's device, as they enter a stage.
 
-    stored: where the feature store has what closed stages give, take that, and enter the stage after them.
+    stored: where the feature cache has what closed stages give, take that, and enter the stage after them.
     """
 
     def __call__(self, split: str, *, stored: bool) -> Iterable[Batch]: ...

@@ -58,22 +58,22 @@ class Built(NamedTuple):
 
 
 def built(cfg: DictConfig, weights: Weights | None = None) -> Built:
-    """The backbone of a run, with its adapters where cfg.inject names some.
+    """The backbone of a run, with its adapters where cfg.peft names some.
 
     weights: of the source; loaded before adapters come, as these have other names in them and may begin from them.
     Adapters draw their first numbers from a copy of the random state: what is drawn after them is as without them.
     """
     backbone, from_source = with_weights(cfg.backbone, weights or Weights())
-    if not cfg.get("inject"):
+    if not cfg.get("peft"):
         return Built(backbone, from_source, None)
-    adapters = instantiate(cfg[cfg.inject], _convert_="all")
+    adapters = instantiate(cfg[cfg.peft], _convert_="all")
     with torch.random.fork_rng(devices=[]):
         return Built(backbone, from_source, adapters.inject(backbone))
 
 
 def check_adapters(cfg: DictConfig) -> None:
     """Raise UserError where adapters cannot be put in as cfg says; to be asked before a source model is trained."""
-    if cfg.get("inject") or cfg.open == ADAPTERS:
+    if cfg.get("peft") or cfg.trainable == ADAPTERS:
         schedule_of(cfg)
         with torch.random.fork_rng(devices=[]):
             built(cfg)
@@ -170,7 +170,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     chosen = [
-        cfg.get(key) for key in ("backbone", cfg.get("inject") or "", "head", "module", "regularizer", "adaptation")
+        cfg.get(key) for key in ("backbone", cfg.get("peft") or "", "head", "module", "regularizer", "adaptation")
     ]
     network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
     return Assembly(backbone, data, head, module, schedule, from_source, adapted, network)
@@ -214,22 +214,22 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUA
     in a file of phases, which says itself what it means. figure: what a plateau waits for that names none. Raises
     UserError where adapters would not learn alone.
     """
-    inject = cfg.get("inject")
-    if inject and cfg.open not in (ADAPTERS, "schedule"):
+    peft = cfg.get("peft")
+    if peft and cfg.trainable not in (ADAPTERS, "schedule"):
         raise UserError(
-            f"inject={inject} goes with mode={inject} and mode=gradual, in which adapters learn in the place of "
-            f"weights; mode={cfg.mode} has open={cfg.open}"
+            f"peft={peft} goes with mode={peft} and mode=gradual, in which adapters learn in the place of "
+            f"weights; mode={cfg.mode} has trainable={cfg.trainable}"
         )
-    if cfg.open == ADAPTERS and not inject:
-        raise UserError("open=adapters needs some, got inject=null; try mode=lora or mode=adapters")
-    if cfg.open in KINDS:
-        return OneParameterKind(kind=cfg.open)
-    if cfg.open == "fresh":
+    if cfg.trainable == ADAPTERS and not peft:
+        raise UserError("trainable=adapters needs some, got peft=null; try mode=lora or mode=adapters")
+    if cfg.trainable in KINDS:
+        return OneParameterKind(kind=cfg.trainable)
+    if cfg.trainable == "new_stages":
         return OnlyNewStages(reused=cfg.weights.get("reset_from"))
-    if cfg.open != "schedule":
-        return Constant(head_only=cfg.open == "none")
+    if cfg.trainable != "schedule":
+        return Constant(head_only=cfg.trainable == "none")
     schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
     own = schedule.schedule if isinstance(schedule, Shortened) else schedule
-    if inject and not isinstance(own, Explicit):
+    if peft and not isinstance(own, Explicit):
         return StageAdapters(schedule=schedule, stages=tuple(adapted))
     return schedule

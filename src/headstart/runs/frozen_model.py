@@ -19,7 +19,7 @@ from torch import Tensor
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, in_eval, served
-from headstart.features.cache.feature_cache import Store
+from headstart.features.cache.feature_cache import FeatureCache
 from headstart.runs.assembly import Assembly, assembled, check_adapters
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
@@ -47,7 +47,7 @@ class Frozen:
     """
 
     parts: Assembly
-    store: Store | None
+    store: FeatureCache | None
     engine: Engine
     facts: dict[str, Any]
 
@@ -57,7 +57,7 @@ class Frozen:
         return self.parts.backbone.names
 
     def features(self, split: str, stages: Sequence[str]) -> Stored:
-        """The features after each of these stages, in one pass, or from the feature store.
+        """The features after each of these stages, in one pass, or from the feature cache.
 
         Raises UserError where there is no such stage or split, or no image in it.
         """
@@ -81,7 +81,7 @@ class Frozen:
             )
         return self.stages.index(stage) + 1
 
-    def _stored(self, split: str, places: list[Place], store: Store) -> list[Tensor]:
+    def _stored(self, split: str, places: list[Place], store: FeatureCache) -> list[Tensor]:
         backbone, engine, data = self.parts.backbone, self.engine, self.parts.data
         with in_eval(backbone, max(place.after for place in places)):
             cuts = cuts_of(
@@ -144,4 +144,6 @@ def frozen(
         measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)
     trainer = lone_trainer(cfg.trainer, "precision")
     parts.module.to(trainer.strategy.root_device)
-    return Frozen(parts, instantiate(cfg.store) if cfg.get("store") else None, Engine.of(trainer), facts)
+    return Frozen(
+        parts, instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None, Engine.of(trainer), facts
+    )

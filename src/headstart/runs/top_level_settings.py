@@ -26,8 +26,8 @@ class Settings:
     mode: str
     reuse: bool
     control: bool
-    open: Literal["all", "none", "schedule", "fresh", "biases", "norms", "adapters"]
-    inject: Literal["lora", "adapters"] | None
+    trainable: Literal["all", "none", "schedule", "new_stages", "biases", "norms", "adapters"]
+    peft: Literal["lora", "adapters"] | None
     seed: Seed
     target_labels: Annotated[int, Ge(0)]
     target_labels_share: Annotated[float, Interval(gt=0, lt=1)]
@@ -40,5 +40,5 @@ class Settings:
     skipped_steps: Annotated[int, Ge(0)]
     rerun: bool
     resume: Literal["auto"] | None
-    prolong: Literal["new_length", "held"]
+    extended_lr: Literal["new_length", "held"]
     run_dir: str

@@ -1,4 +1,4 @@
-"""What does the feature store hold, and what of it shall go?"""
+"""List of what the feature cache holds, and removal of parts of it: `task=feature_cache`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 from omegaconf import DictConfig
 
-from headstart.features.cache.feature_cache import Entry, Store
+from headstart.features.cache.feature_cache import Entry, FeatureCache
 from headstart.system import rank_environment
 from headstart.types import UserError
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 UNUSED_DAYS = 30
 
 
-def store(
+def feature_cache(
     *,
     cfg: DictConfig,  # noqa: ARG001  # each task gets it
     folder: str,
@@ -27,20 +27,20 @@ def store(
     views: Annotated[int, Ge(0)],
     remove: str | None,
 ) -> list[str]:
-    """Print what the store in the folder holds, and give the keys that are left once what `remove` says is gone.
+    """Print what the cache in the folder holds, and give the keys that are left once what `remove` says is gone.
 
     remove: null, all, unused (for 30 days), or the first letters of a key. Raises UserError where nothing has it.
     """
-    kept = Store(folder=folder, max_gib=max_gib, dtype=dtype, views=views)
-    entries = kept.entries()
+    cache = FeatureCache(folder=folder, max_gib=max_gib, dtype=dtype, views=views)
+    entries = cache.entries()
     going = _chosen(entries, remove)
     if rank_environment.rank() == 0:
         for entry in going:
-            kept.remove(entry.key)
+            cache.remove(entry.key)
     left = [entry for entry in entries if entry not in going]
     print(_table(left))
     freed = f", {_size(sum(entry.bytes for entry in going))} removed" if remove else ""
-    print(f"{kept.folder}: {_size(sum(entry.bytes for entry in left))} of {max_gib:g} GiB{freed}")
+    print(f"{cache.folder}: {_size(sum(entry.bytes for entry in left))} of {max_gib:g} GiB{freed}")
     return [entry.key for entry in left]
 
 
@@ -54,8 +54,8 @@ def _chosen(entries: list[Entry], remove: str | None) -> list[Entry]:
     found = [entry for entry in entries if entry.key.startswith(remove)]
     if not found:
         raise UserError(
-            f"store.remove is all, unused or the beginning of a key, got {remove!r}; the keys are "
-            f"{', '.join(entry.key for entry in entries) or 'none: the store is empty'}"
+            f"feature_cache.remove is all, unused or the beginning of a key, got {remove!r}; the keys are "
+            f"{', '.join(entry.key for entry in entries) or 'none: the cache is empty'}"
         )
     return found
 

@@ -39,12 +39,12 @@ LIVE = {"frozen": True, "has_store": False}
         (
             {"steps": 0.8, "data": 0.2}, 50, LIVE,
             "bound by the forward and backward pass (80 %); "
-            "try store=default: frozen stages then compute each image once",
+            "try feature_cache=default: frozen stages then compute each image once",
         ),
         (
             {"steps": 0.8, "data": 0.2}, 50, {"frozen": True, "is_augmented": True},
             "bound by the forward and backward pass (80 %); "
-            "try store.views=4: frozen stages then compute each image once",
+            "try feature_cache.views=4: frozen stages then compute each image once",
         ),
         ({"steps": 0.8, "data": 0.2}, 50, {"frozen": True, "is_augmented": True, "views": 2}, "pass (80 %)"),
         ({"steps": 0.8, "data": 0.2}, 50, {"frozen": True, "is_augmented": True, "is_mixed": True}, "pass (80 %)"),
@@ -80,7 +80,7 @@ LIVE = {"frozen": True, "has_store": False}
             {"validation": 0.6, "steps": 0.4}, 50, {"within_epochs": True},
             "bound by validation (60 %); try a longer trainer.val_check_interval",
         ),
-        ({"store": 0.6, "steps": 0.4}, 50, {}, "bound by filling the feature store (60 %)"),
+        ({"store": 0.6, "steps": 0.4}, 50, {}, "bound by filling the feature cache (60 %)"),
         (
             {"other": 0.6, "steps": 0.4}, 0.4, {},
             "bound by what is around the steps: logging, checkpoints, hooks (60 %); "

@@ -73,7 +73,7 @@ def pixels_by_label(data, split):
 
 
 def test_rows_are_decoded_as_the_files_of_the_same_bytes_are(tmp_path):
-    """EXIF turns, CMYK, 16 bit and palettes too, and the feature store finds the one by the other."""
+    """EXIF turns, CMYK, 16 bit and palettes too, and the feature cache finds the one by the other."""
     exif = Image.Exif()
     exif[0x0112] = 6
     deep = BytesIO()

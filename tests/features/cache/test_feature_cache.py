@@ -1,4 +1,4 @@
-"""The feature store by itself: rows of made-up images, found by their content."""
+"""The feature cache by itself: rows of made-up images, found by their content."""
 
 import multiprocessing
 import threading
@@ -12,7 +12,7 @@ from headstart.features.cache import cache_shards
 from headstart.features.cache import feature_cache as store_module
 from headstart.features.cache.activation_key import Cut, Place
 from headstart.features.cache.cache_shards import DIGEST
-from headstart.features.cache.feature_cache import Part, Ranks, Store
+from headstart.features.cache.feature_cache import FeatureCache, Part, Ranks
 from headstart.types import UserError
 
 SHAPE = (2, 3)
@@ -52,7 +52,7 @@ class Images:
 
 
 def make_store(folder, **settings):
-    return Store(**{"folder": folder / "store", "max_gib": 1, "dtype": "float32", "views": 0} | settings)
+    return FeatureCache(**{"folder": folder / "store", "max_gib": 1, "dtype": "float32", "views": 0} | settings)
 
 
 def test_each_image_has_its_own_row_in_any_order(tmp_path):

@@ -1,5 +1,4 @@
 import pytest
-
 from headstart.runs.saved.old_names import as_earlier, renamed
 
 EARLIER = {

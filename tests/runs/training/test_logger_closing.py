@@ -106,7 +106,7 @@ def test_what_cannot_change_a_figure_changes_no_hash_and_the_shipped_values_keep
     for override in (
         "logger=csv", "logger.tensorboard.default_hp_metric=true", "trainer.profiler=simple",
         "trainer.enable_progress_bar=true", "trainer.enable_model_summary=true", "callbacks.progress=null",
-        "callbacks.progress.monitor=val/loss", "store.folder=elsewhere", "store.max_gib=1",
+        "callbacks.progress.monitor=val/loss", "feature_cache.folder=elsewhere", "feature_cache.max_gib=1",
     ):  # fmt: skip
         assert config_hash(composed(override)) == bare, override
     for override in ("callbacks.rates=null", "trainer.log_every_n_steps=1", "optimizer.lr=1", "callbacks=ema"):

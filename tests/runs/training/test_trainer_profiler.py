@@ -13,7 +13,10 @@ from headstart.runs.training.trainer_profiler import KINDS, profiler_of
 from headstart.tasks.plan import plan
 from headstart.types import UserError
 
-RUN = ["mode=scratch", "trainer.max_epochs=1", "callbacks.figures=null", "trainer.limit_val_batches=2", "store=off"]
+RUN = [
+    "mode=scratch", "trainer.max_epochs=1", "callbacks.figures=null", "trainer.limit_val_batches=2",
+    "feature_cache=off",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -268,7 +268,7 @@ def test_a_run_that_is_no_control_has_the_statistics_of_its_weights(tmp_path):
 def test_step_0_the_store_and_every_later_step_have_the_measured_statistics(tmp_path):
     """With a store and without one a run measures the same, at step 0 too, and they do not move."""
     plain = ["mode=feature_extraction", "control=true", *SHORT]
-    trained(*plain, "store=off", folder=tmp_path / "live")
+    trained(*plain, "feature_cache=off", folder=tmp_path / "live")
     trained(*plain, folder=tmp_path / "stored")
     one, other = rows(tmp_path / "live"), rows(tmp_path / "stored")
     for name in ("val/accuracy", "val/loss"):

@@ -75,7 +75,7 @@ class Lora:
         del stages.peft_config  # a note to itself, which would go wherever the stages are copied to
         for path in paths:
             layer = stages.get_submodule(path)
-            # peft's layer does not say it, and the feature store tells stages by what they say
+            # peft's layer does not say it, and the feature cache tells stages by what they say
             layer.extra_repr = partial(str, f"scaling={self._scaling:g}")  # type: ignore[method-assign]
             for name, child in layer.named_children():
                 if name.startswith("lora_"):

@@ -54,10 +54,10 @@ class Circumstances:
     @property
     def store_hint(self) -> str:
         """What lets frozen stages compute each image once, where they do it in each epoch."""
-        views = "store.views=4" if self.is_augmented and not self.views else ""
+        views = "feature_cache.views=4" if self.is_augmented and not self.views else ""
         if not self.frozen or self.is_mixed or (self.has_store and not views):
             return ""
-        return " ".join(part for part in ("" if self.has_store else "store=default", views) if part)
+        return " ".join(part for part in ("" if self.has_store else "feature_cache=default", views) if part)
 
 
 def shares(phases: Sequence[Mapping[str, Any]], *, on_gpu: bool = False) -> dict[str, float]:
@@ -116,7 +116,7 @@ def _words(name: str, step_ms: float, around: Circumstances) -> str:
     return {
         "data": "waiting for data",
         "validation": "validation",
-        "store": "filling the feature store",
+        "store": "filling the feature cache",
         "other": "what is around the steps: logging, checkpoints, hooks",
     }[name]
 

@@ -44,7 +44,7 @@ class Account:
     step_s: float = 0.0  # of it: forward and backward pass, the optimizer's step and what happens in them
     wait_s: float = 0.0  # of it: for the next batch
     validation_s: float = 0.0  # the measurements before the first step too
-    store_s: float = 0.0  # filling the feature store
+    store_s: float = 0.0  # filling the feature cache
     peak_memory_mib: float | None = None
 
     def add(self, before: Totals, after: Totals) -> None:

@@ -38,8 +38,8 @@ class Prolong(Callback):
         if self.schedule == "held":
             if not any(group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups):
                 raise UserError(
-                    "prolong=held would train at the rates at which the run has ended, and these are 0; try "
-                    "prolong=new_length"
+                    "extended_lr=held would train at the rates at which the run has ended, and these are 0; try "
+                    "extended_lr=new_length"
                 )
             trainer.strategy.lr_scheduler_configs = []  # nothing changes the rates any more
         elif self._begins:

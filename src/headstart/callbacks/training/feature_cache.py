@@ -19,7 +19,7 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.features.cache.activation_key import Cut, Place, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, Served, in_eval, served, stored_rows
-from headstart.features.cache.feature_cache import Ranks, Store
+from headstart.features.cache.feature_cache import FeatureCache, Ranks
 
 log = logging.getLogger(__name__)
 TEST = -1  # no phase of the schedule
@@ -39,7 +39,7 @@ class FeatureStore(Callback):
     step is the phase "start"; images are those that this process had to compute.
     """
 
-    def __init__(self, *, store: Store | None) -> None:
+    def __init__(self, *, store: FeatureCache | None) -> None:
         self.store = store
         self.filled: list[dict[str, Any]] = []
         self._trainer: Trainer | None = None
@@ -57,7 +57,7 @@ class FeatureStore(Callback):
         if not reason:
             data.served = self.served
         elif stage == "fit":
-            log.info("store: nothing is stored, %s", reason)
+            log.info("feature cache: nothing is stored, %s", reason)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         start = getattr(batch, "start", 0)
@@ -116,7 +116,7 @@ class FeatureStore(Callback):
 
     # ------------------------------------------------------------------ choices
 
-    def _of_phase(self, phase: int, store: Store) -> dict[Group, Served]:
+    def _of_phase(self, phase: int, store: FeatureCache) -> dict[Group, Served]:
         """What serves a phase, computed where it is not stored yet."""
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
@@ -143,17 +143,17 @@ class FeatureStore(Callback):
         self._note(title, computed, time.perf_counter() - began, store)
         return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
 
-    def _cuts(self, places: Sequence[Place], engine: Engine, store: Store) -> list[Cut]:
+    def _cuts(self, places: Sequence[Place], engine: Engine, store: FeatureCache) -> list[Cut]:
         with in_eval(self._backbone, max(place.after for place in places)):
             return cuts_of(
                 self._backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
                 context=engine.context,
             )  # fmt: skip
 
-    def _note(self, title: str, computed: int, seconds: float, store: Store) -> None:
+    def _note(self, title: str, computed: int, seconds: float, store: FeatureCache) -> None:
         self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
         if computed:
-            log.info("store: %d images in %.1f s, into %s", computed, seconds, store.folder)
+            log.info("feature cache: %d images in %.1f s, into %s", computed, seconds, store.folder)
 
     def _places(self, phase: int) -> list[Place]:
         """What is worth storing in one pass: the border of the phase, and those of later ones in what stays closed."""
@@ -189,7 +189,7 @@ class FeatureStore(Callback):
                 return count
         return len(names)
 
-    def _groups(self, phase: int, store: Store, data: Any) -> list[Group]:
+    def _groups(self, phase: int, store: FeatureCache, data: Any) -> list[Group]:
         if phase == TEST:
             return [Group("test")]
         if self._mixes:
@@ -200,7 +200,7 @@ class FeatureStore(Callback):
 
     def _reason_against(self, trainer: Trainer, module: LightningModule, data: Any) -> str:
         if self.store is None:
-            return "store=off"
+            return "feature_cache=off"
         if not isinstance(getattr(module, "backbone", None), Backbone):
             return "the module has no backbone with stages"
         if not all(hasattr(data, name) for name in ("contents", "plain_dataloader", "served", "augment")):
@@ -209,7 +209,7 @@ class FeatureStore(Callback):
             return "each device has a shard of each stage only"
         return ""
 
-    def _say(self, phase: int, groups: Sequence[Group], kept: Sequence[Cut], store: Store, data: Any) -> None:
+    def _say(self, phase: int, groups: Sequence[Group], kept: Sequence[Cut], store: FeatureCache, data: Any) -> None:
         """What was chosen for each phase, and why: once, in one line."""
         if phase == TEST or self._has_spoken:
             return
@@ -223,19 +223,19 @@ class FeatureStore(Callback):
             elif border in stored:
                 what = "on stored features" if border == len(names) else f"on what {names[border - 1]} gave, stored"
             else:
-                what = f"from the images: its border learns first or is too large (store.max_gib={store.max_gib:g})"
+                limit = f"feature_cache.max_gib={store.max_gib:g}"
+                what = f"from the images: its border learns first or is too large ({limit})"
             said.append(f"{one.title} {what}")
         if self._mixes:
-            unused = "" if not store.views else f", store.views={store.views} is for images that are not mixed"
+            unused = "" if not store.views else f", feature_cache.views={store.views} is for images that are not mixed"
             said.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
         elif data.augment is not None:
-            views = (
-                f"{store.views} views of each training image" if store.views else "training images live (store.views=0)"
-            )
+            live = "training images live (feature_cache.views=0)"
+            views = f"{store.views} views of each training image" if store.views else live
             said.append(f"augmented: {views}")
         images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
         size = sum(store.needed_bytes(cut, images) for cut in kept) / 2**20
-        log.info("store: %s; %.1f MiB", "; ".join(said), size)
+        log.info("feature cache: %s; %.1f MiB", "; ".join(said), size)
 
     @property
     def _runs_copies(self) -> bool:

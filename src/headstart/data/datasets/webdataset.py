@@ -114,7 +114,7 @@ class WebDataset(Images):
 
     @property
     def contents(self) -> NoReturn:
-        """Missing: the feature store asks for it, and images of a stream cannot be found again one by one."""
+        """Missing: the feature cache asks for it, and images of a stream cannot be found again one by one."""
         raise AttributeError("a stream does not say what each of its images contains")
 
     def check_trainable(self) -> None:
@@ -229,7 +229,7 @@ class WebDataset(Images):
         return self._in_order(split, positions, self._at_most(loading, 1))
 
     def view_dataloader(self, places: Sequence[ImagePlace]) -> DataLoader[Batch]:
-        raise UserError(f"a stream has no places to look at {len(places)} views; set store.views=0")
+        raise UserError(f"a stream has no places to look at {len(places)} views; set feature_cache.views=0")
 
     def _of_device(self, split: str, *, passes: Literal["one", "many"]) -> DataLoader[Batch]:
         """Each device reads a part of the shards, and each of its workers a part of that."""

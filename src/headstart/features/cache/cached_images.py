@@ -22,7 +22,7 @@ from headstart.backbones.stages import Backbone
 from headstart.data.loading.image_seed import Chance
 from headstart.features.cache.activation_key import Cut, activations
 from headstart.features.cache.cache_shards import DIGEST
-from headstart.features.cache.feature_cache import Part, Ranks, Store, StoredRows
+from headstart.features.cache.feature_cache import FeatureCache, Part, Ranks, StoredRows
 from headstart.types import Batch
 
 OTHER_CHANCE = 2**40  # added to the seed: which view is drawn has nothing to do with what is in it
@@ -70,7 +70,7 @@ class Served:
 
 
 def served(
-    store: Store,
+    store: FeatureCache,
     backbone: Backbone,
     data: Any,
     groups: Sequence[Group],
@@ -101,7 +101,7 @@ def served(
 
 
 def stored_rows(
-    store: Store,
+    store: FeatureCache,
     backbone: Backbone,
     data: Any,
     split: str,

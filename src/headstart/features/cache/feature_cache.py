@@ -71,7 +71,7 @@ class StoredRows:
         return as_served(found)
 
 
-class Store:
+class FeatureCache:
     """Activations of frozen stages on disk, shared by all that asks for the same ones: epochs, runs, seeds, jobs.
 
     folder: one folder a cut, named by its key, with shards of rows, each with the digests of its images: an image
@@ -113,8 +113,8 @@ class Store:
             return self._found(cuts, parts, ranks or Ranks())
         except OSError as error:
             raise UserError(
-                f"the feature store in {self.folder} cannot be used: {error}; try store.folder=<another folder>, "
-                "or store=off to compute frozen stages again in each epoch"
+                f"the feature cache in {self.folder} cannot be used: {error}; try "
+                "feature_cache.folder=<another folder>, or feature_cache=off to compute frozen stages in each epoch"
             ) from error
 
     def _found(

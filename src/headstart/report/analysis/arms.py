@@ -10,10 +10,10 @@ from headstart.report.analysis.config_differences import SettingDifference, diff
 from headstart.report.analysis.finished_runs import FinishedRun, LeftOutRun, LevelsResult, Replicate
 
 _NOT_AN_ARM = (  # of an override's first word
-    "seed", "mode", "control", "study", "rerun", "resume", "prolong", "task", "hydra", "report", "fixed_seeds",
+    "seed", "mode", "control", "study", "rerun", "resume", "extended_lr", "task", "hydra", "report", "fixed_seeds",
     "objective", "logger",
 )  # fmt: skip
-_OF_THE_MODE = ("open", "inject")  # settings that say how a source is reused, and no more
+_OF_THE_MODE = ("trainable", "peft")  # settings that say how a source is reused, and no more
 RANDOM = "with random weights"  # what a control's label ends in
 
 

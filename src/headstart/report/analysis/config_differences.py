@@ -9,18 +9,18 @@ from typing import Any
 # what decides the data, the network or the budget: no comparison where one of these differs
 TASK = (
     "target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection",
-    "prolonged",
+    "extended",
 )  # fmt: skip
 # what changes no figure, or is what a comparison is about
 _NEVER = (
-    "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "store", "logger",
-    "hydra", "oracle", "compile", "debug", "chosen", "tuned", "tuning", "rule", "start_class_means", "start_images",
+    "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "feature_cache", "logger",
+    "hydra", "oracle", "compile", "debug", "chosen", "tuned", "tuning", "recipe", "start_class_means", "start_images",
     "fixed_seeds", "objective", "skipped_steps", "target.fold", "target.num_workers", "target.cache_gib",
     "target.leakage", "target.unreadable",
     "trainer.accelerator", "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps",
     "trainer.deterministic", "trainer.use_distributed_sampler", "trainer.enable_checkpointing",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source",
-    "prolong", "prolonged.parent",
+    "extended_lr", "extended.parent",
 )  # fmt: skip
 _CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema")  # that change figures
 
@@ -65,13 +65,13 @@ def _counts(key: str, *both: Mapping[str, Any]) -> bool:
     if key.startswith("callbacks."):
         return _within(key, _CALLBACKS)
     if key.startswith("unfreeze."):
-        return any(one.get("open") == "schedule" for one in both)
+        return any(one.get("trainable") == "schedule" for one in both)
     if key.startswith(("lora.", "adapters.")):
-        return any(one.get("inject") == key.partition(".")[0] for one in both)
+        return any(one.get("peft") == key.partition(".")[0] for one in both)
     if key == "target.folds":
         return all(one.get("target.fold") is not None for one in both)
     if key == "weights.reset_from":  # it says which stages are frozen
-        return all(one.get("open") == "fresh" for one in both)
+        return all(one.get("trainable") == "new_stages" for one in both)
     return not _within(key, _NEVER)
 
 

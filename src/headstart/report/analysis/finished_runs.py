@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from headstart.report.config_values import leaves
 from headstart.report.file_checksums import CURVE, changed_files
 from headstart.system.credential_masking import without_credentials
+from headstart.system.old_names import override_now, renamed
 
 FORMAT = 1  # of result.json
 OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
@@ -205,11 +206,12 @@ def run_in(folder: Path) -> FinishedRun | LevelsResult | LeftOutRun:
     if changed:
         why = f"{' and '.join(changed)} changed since the run wrote it, or was cut; rerun=true runs it again"
         return LeftOutRun(folder, "damaged", why)
-    return FinishedRun(folder, mode, seed, tuple(str(o) for o in overrides), result, rows, leaves(config_in(folder)))
+    named_now = tuple(override_now(str(o)) for o in overrides)
+    return FinishedRun(folder, mode, seed, named_now, result, rows, leaves(config_in(folder)))
 
 
 def config_in(folder: Path) -> dict[str, Any]:
-    """The composed config of a run's folder; empty where the file is not there or damaged."""
+    """The composed config of a run's folder, by today's names; empty where the file is not there or damaged."""
     import yaml  # here: `import headstart.report` needs it not
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
@@ -218,7 +220,7 @@ def config_in(folder: Path) -> dict[str, Any]:
         found = yaml.load(without_credentials(text), Loader=loader)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return dict(renamed(found)) if isinstance(found, dict) else {}
 
 
 def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
@@ -232,7 +234,7 @@ def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
         for arm, figures in result["levels"].items()
         if isinstance(figures, dict)
     }
-    return LevelsResult(folder, seed, tuple(str(o) for o in overrides), result, baseline, levels)
+    return LevelsResult(folder, seed, tuple(override_now(str(o)) for o in overrides), result, baseline, levels)
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

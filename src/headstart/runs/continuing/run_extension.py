@@ -26,13 +26,13 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
-PROLONGED = "prolonged"  # in the longer run's config: of which run, from where on, by which schedule
+EXTENDED = "extended"  # in the longer run's config: of which run, from where on, by which schedule
 
 
-def prolonged(folder: Path, *, key: str, length: int, schedule: Literal["new_length", "held"]) -> Path:
+def extended_run(folder: Path, *, key: str, length: int, schedule: Literal["new_length", "held"]) -> Path:
     """The folder of the run that goes on where the finished run in a folder has ended; laid out if it is not there.
 
-    Its config is that of the shorter run with the new length, and says which run it prolongs: so its hash is no other
+    Its config is that of the shorter run with the new length, and says which run it extends: so its hash is no other
     run's. Its checkpoint is the last one of the shorter run, whose folder stays as it is.
 
     Raises UserError where the run is not finished, diverged or was stopped early, has no whole last checkpoint, its
@@ -51,10 +51,10 @@ def prolonged(folder: Path, *, key: str, length: int, schedule: Literal["new_len
     about = {"parent": result["hash"], "epochs" if is_epochs else "steps": reached, "schedule": schedule}
     with open_dict(cfg):
         OmegaConf.update(cfg, key, length)
-        cfg[PROLONGED] = about
+        cfg[EXTENDED] = about
     digest = config_hash(cfg)
     stem = folder.resolve().name.removesuffix(f"-{result['hash']}")
-    own = f",{key}={length},prolong={schedule}"
+    own = f",{key}={length},extended_lr={schedule}"
     longer = folder.resolve().parent / f"{safe(stem)[: LONGEST - len(own)]}{own}-{digest}"
     if not (longer / "checkpoints" / LAST).exists():
         _lay_out(longer, folder, cfg, key, kept | {"run_hash": digest, MARK: True})
@@ -63,7 +63,7 @@ def prolonged(folder: Path, *, key: str, length: int, schedule: Literal["new_len
 
 def told(cfg: DictConfig) -> str:
     """What a longer run says of itself as it begins."""
-    about = cfg[PROLONGED]
+    about = cfg[EXTENDED]
     unit = "epochs" if "epochs" in about else "steps"
     length = cfg.trainer[f"max_{unit}"]
     rates = (
@@ -71,12 +71,12 @@ def told(cfg: DictConfig) -> str:
         if about.schedule == "new_length"
         else "the learning rates stay as they were at the end"
     )
-    return f"prolongs run {about.parent} from {about[unit]} to {length} {unit}; {rates}"
+    return f"extends run {about.parent} from {about[unit]} to {length} {unit}; {rates}"
 
 
 def parent_of(cfg: DictConfig) -> dict[str, Any] | None:
-    """What result.json says of the run that a longer one prolongs; None of any other."""
-    about = cfg.get(PROLONGED)
+    """What result.json says of the run that a longer one extends; None of any other."""
+    about = cfg.get(EXTENDED)
     if not about:
         return None
     plain = OmegaConf.to_container(about)
@@ -89,13 +89,13 @@ def _result(folder: Path, cfg: DictConfig, key: str, length: int) -> dict[str, A
     result = finished(folder)
     if result is None:
         raise UserError(
-            f"{key}={length} prolongs a finished run, and the one in {folder} has not ended; try: headstart "
+            f"{key}={length} extends a finished run, and the one in {folder} has not ended; try: headstart "
             f"resume={folder}"
         )
     if result.get("state") == "diverged":
         raise UserError(f"the run in {folder} has diverged, and more of it would be no better; try a smaller rate")
     if damage := changed_since(folder, result, folder / "checkpoints" / BEST):
-        raise UserError(f"the run in {folder} cannot be prolonged: its {BEST} is damaged ({damage})")
+        raise UserError(f"the run in {folder} cannot be extended: its {BEST} is damaged ({damage})")
     own = next((one for one in LENGTHS if (OmegaConf.select(cfg, one) or -1) > 0), None)
     if key != own:
         raise UserError(f"the length of the run in {folder} is set by {own}, got {key}; try {own}=...")
@@ -107,7 +107,7 @@ def _last_checkpoint(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"there is no {path} to go on from; was the run started without callbacks.checkpoint?")
     if damage := damage_of(path):
-        raise UserError(f"the run in {folder} cannot be prolonged: its {LAST} is damaged ({damage})")
+        raise UserError(f"the run in {folder} cannot be extended: its {LAST} is damaged ({damage})")
     kept: dict[str, Any] = loaded(path)
     if kept.get("should_stop"):
         raise UserError(
@@ -126,7 +126,7 @@ def _lay_out(longer: Path, folder: Path, cfg: DictConfig, key: str, last: dict[s
     own = [
         *(one for one in own_overrides(cfg, job_overrides()) if one.lstrip("+").partition("=")[0] != key),
         f"{key}={OmegaConf.select(cfg, key)}",
-        *(f"+{PROLONGED}.{name}={value}" for name, value in cfg[PROLONGED].items() if name != "parent"),
+        *(f"+{EXTENDED}.{name}={value}" for name, value in cfg[EXTENDED].items() if name != "parent"),
     ]
     hydra["hydra"]["overrides"]["task"] = own
     write_whole(longer / ".hydra" / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create(hydra)))

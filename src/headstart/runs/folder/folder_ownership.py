@@ -76,7 +76,7 @@ def check_folder(cfg: DictConfig, folder: Path, own: Hashes, *, holds_lock: bool
         return
     if set(own) & set(known) or cfg.get("rerun"):
         return
-    if not marked_hashes(folder) and (cfg.get("rule") or cfg.get("tuning")):
+    if not marked_hashes(folder) and (cfg.get("recipe") or cfg.get("tuning")):
         return  # its hash is that of the values that were found, which nobody knows before
     if not holds_lock and is_held(folder / LOCK):
         raise TakenError(

@@ -20,7 +20,7 @@ SHIPPED: dict[str, Any] = {
     "callbacks.progress": {"_target_": "headstart.callbacks.timing.progress_bar.Progress", "monitor": None},
 }  # fmt: skip
 OWN = "callbacks.progress"  # another class there may be anything: it counts
-OF_THE_MACHINE = ("store.folder", "store.max_gib")  # where the store lies and how much of it there may be
+OF_THE_MACHINE = ("feature_cache.folder", "feature_cache.max_gib")  # where and how large the cache may be
 
 
 def is_uncounted(key: str) -> bool:

@@ -17,10 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart.backbones.weights.weights_address import place_of
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
-from headstart.runs.saved.old_names import as_earlier
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials
 from headstart.system.file_identity import sha256 as sha256_of
+from headstart.system.old_names import as_earlier, override_earlier
 from headstart.types import UserError
 
 OUTPUTS = Path("outputs")
@@ -28,9 +28,9 @@ STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
-OF_THE_COMMAND = ("rerun", "resume", "prolong")  # whether and how a run is started, not which one
+OF_THE_COMMAND = ("rerun", "resume", "extended_lr")  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
-OF_THE_MACHINE = ("folder", "max_gib")  # of the feature store: where and how much of it there may be
+OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how much of it there may be
 # how its report judges, what its sweeper is told; no figure of a run depends on it
 OF_THE_STUDY = ("fixed_seeds", "objective")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
@@ -66,15 +66,21 @@ def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterab
             return name if name == text else f"{name}-{_hex(text)}"  # two names may differ in odd letters alone
     if not varying:
         return "runs"
-    keys = ",".join(key.lstrip("+") for key in varying)
     named = [override for override in fixed if not _is_left_out(override) and _key(override) != CONTROL]
+    counted = [override for override in named if not is_uncounted(_key(override))]
+    # the names of earlier versions, which had some settings in them and other keys: a sweep that has one goes on there
+    earlier = [_sweep_folder(varying, named)]
+    earlier += [
+        _sweep_folder(sorted(override_earlier(key) for key in varying), [override_earlier(text) for text in listed])
+        for listed in (named, counted)
+    ]
+    return next((name for name in earlier if (OUTPUTS / name).is_dir()), _sweep_folder(varying, counted))
 
-    def of(overrides: list[str]) -> str:
-        kept = sorted(map(_without_machine, overrides))
-        return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, kept]))}"
 
-    earlier = of(named)  # the name of before some settings were left out of it: a sweep that has it goes on there
-    return earlier if (OUTPUTS / earlier).is_dir() else of([one for one in named if not is_uncounted(_key(one))])
+def _sweep_folder(varying: list[str], overrides: list[str]) -> str:
+    keys = ",".join(key.lstrip("+") for key in varying)
+    listed = sorted(map(_without_machine, overrides))
+    return f"sweep-{safe(keys)}-{_hex(json.dumps([varying, listed]))}"
 
 
 def run_name(*, _root_: DictConfig) -> str:
@@ -173,8 +179,8 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
         kept.pop("skipped_steps")
     if "run_dir" in kept:
         kept["run_dir"] = "."
-    if isinstance(kept.get("store"), dict):
-        kept["store"] = {key: value for key, value in kept["store"].items() if key not in OF_THE_MACHINE}
+    if isinstance(cache := kept.get("feature_cache"), dict):
+        kept["feature_cache"] = {key: value for key, value in cache.items() if key not in OF_THE_MACHINE}
     if is_control(cfg):
         kept["weights"] = {key: value for key, value in dict(kept.get("weights") or {}).items() if key == "reset_from"}
     else:

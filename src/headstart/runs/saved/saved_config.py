@@ -18,10 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart.runs.saved.allowed_targets import is_allowed, values_in
 from headstart.runs.saved.config_signature import signed
-from headstart.runs.saved.old_names import renamed
 from headstart.system.command_permissions import permits
 from headstart.system.conf_folder import conf_dir
 from headstart.system.file_identity import sha256
+from headstart.system.old_names import renamed
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,9 @@ def _plain(file: Path, content: bytes) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read as a config: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise UserError(f"{file} must hold a config, a mapping, got {type(found).__name__}")
-    return {str(key): renamed(value) for key, value in found.items()}
+    config = renamed({str(key): value for key, value in found.items()})
+    assert isinstance(config, dict)
+    return config
 
 
 def _run_folder(file: Path) -> Path:

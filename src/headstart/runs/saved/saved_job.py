@@ -17,6 +17,7 @@ from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.allowed_targets import content
 from headstart.runs.saved.saved_config import is_plain, own_folders, saved_config
 from headstart.system.conf_folder import conf_dir
+from headstart.system.old_names import override_now
 from headstart.types import UserError
 
 # of hydra.yaml; what Hydra would make objects of (logging, launcher, sweeper, callbacks) is left out
@@ -66,11 +67,20 @@ def _hydra(file: Path) -> dict[str, Any]:
     said = read.get("hydra") if isinstance(read, dict) else None
     if not isinstance(said, dict) or not isinstance(said.get("job", {}), dict):
         raise UserError(f"{file} must hold the settings that Hydra wrote for the job, a mapping hydra; was it changed?")
-    found = {key: said[key] if key == OVERRIDES else _texts(said[key]) for key in READ if key in said}
+    found = {key: _overrides(said[key]) if key == OVERRIDES else _texts(said[key]) for key in READ if key in said}
     job = found.setdefault("job", {})
     if not NAME.fullmatch(str(job.get("name"))):  # of its log file
         job["name"] = "headstart"
     return found | {"job_logging": content(conf_dir() / "hydra" / "job_logging" / "headstart.yaml")}
+
+
+def _overrides(node: Any) -> Any:
+    """The lists of overrides that the job was given, by today's names."""
+    if isinstance(node, dict):
+        return {key: _overrides(child) for key, child in node.items()}
+    if isinstance(node, list):
+        return [override_now(text) if isinstance(text, str) else text for text in node]
+    return node
 
 
 def _texts(node: Any) -> Any:

@@ -25,7 +25,7 @@ def check_first(cfg: DictConfig, *, processes: int) -> None:
     callbacks = [instantiate(node) for node in cfg.callbacks.values() if node]
     trainer = made_trainer(cfg.trainer, logger=loggers, callbacks=callbacks)  # which says what does not go together
     with torch.random.fork_rng(devices=[]):
-        if decides := cfg.get("rule") or cfg.get("tuning"):  # what the other parts are made of, and how long they train
+        if decides := cfg.get("recipe") or cfg.get("tuning"):  # it sets the other parts and the length
             seed = cfg.get("images_seed", cfg.seed)
             data = instantiate(cfg.target, pixels=template(cfg.backbone).pixels, seed=seed)
         else:

@@ -15,7 +15,7 @@ from headstart.callbacks.domains.oracle_accuracy import FIGURE as ORACLE
 from headstart.distributed.model_sharding import load_whole, whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.modules.compilation import compile_in_place
-from headstart.runs.continuing.run_extension import PROLONGED, told
+from headstart.runs.continuing.run_extension import EXTENDED, told
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.outcome.package_versions import figures
 from headstart.runs.training.prepared_run import PreparedRun
@@ -78,7 +78,7 @@ def _announce(cfg: DictConfig, run: PreparedRun, trainer: pl.Trainer, loggers: l
     """Log what the run will do, and its plan."""
     if not run.validates:
         log.info("%s", NOTE)
-    if cfg.get(PROLONGED):
+    if cfg.get(EXTENDED):
         log.info("%s", told(cfg))
     if run.assembly.adapted:
         log.info("%s", run.assembly.adapted)

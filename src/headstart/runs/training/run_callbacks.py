@@ -35,7 +35,7 @@ from headstart.compat.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.trial_images import seen_images
 from headstart.runs.assembly import with_monitor
-from headstart.runs.continuing.run_extension import PROLONGED
+from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.run_folder import ANSWERS
 from headstart.runs.training.checkpoint_selection import adapts_to_target, scores
 from headstart.runs.training.prepared_run import PreparedRun
@@ -89,7 +89,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     timeline, throughput, conclude = Timeline(), Throughput(clock=profiler), Conclude()
     answers = Answers(folder=folder / ANSWERS)
     divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # a source model's config has no such key
-    features = FeatureStore(store=instantiate(cfg.store) if cfg.get("store") else None)
+    features = FeatureStore(store=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
     start = _start(cfg, run, features, answers)
     if (images := seen_images(cfg.get(TUNED))) is not None:
         answers.set_seen_by_trials(images)
@@ -105,7 +105,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
     recalls = Recalls()
     oracle = Oracle() if cfg.get("oracle") else None
-    longer = [Prolong(schedule=cfg[PROLONGED].schedule)] if cfg.get(PROLONGED) else []
+    longer = [Prolong(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
     first = [*longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
     states = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there

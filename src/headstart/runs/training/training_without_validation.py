@@ -75,9 +75,9 @@ def _needs(cfg: DictConfig) -> Iterator[tuple[str, str]]:
         yield f"adaptation {type(method).__name__}", "try adaptation=null"
     if cfg.get("tuning"):
         yield "tuning", "leave it out"
-    if str((cfg.get("rule") or {}).get("_target_", "")).endswith(".vtab1k"):
-        yield "rule=vtab1k, which chooses by them,", "try rule=null"
-    if cfg.open == "schedule" and (phase := _plateau(cfg)):
+    if str((cfg.get("recipe") or {}).get("_target_", "")).endswith(".vtab1k"):
+        yield "recipe=vtab1k, which chooses by them,", "try recipe=null"
+    if cfg.trainable == "schedule" and (phase := _plateau(cfg)):
         yield f"the phase {phase} of unfreeze, which ends at a plateau,", "try unfreeze=gradual or unfreeze=steps"
     if _is_plateau(cfg.scheduler) and str(cfg.module.get("scheduler_monitor", "val/loss")).startswith("val/"):
         yield (

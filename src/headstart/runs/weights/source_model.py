@@ -175,7 +175,7 @@ def _scratch(
         {
             "mode": "scratch",
             "reuse": False,
-            "open": "all",
+            "trainable": "all",
             "seed": seed,
             "target": plain[data] | {"batch_size": batch_size},
             "backbone": plain["backbone"] | {"keep": None},

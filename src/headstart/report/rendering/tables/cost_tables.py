@@ -97,7 +97,7 @@ def throughput_table(section: StudySection) -> ReportTable | None:
     note = (
         "Medians over the seeds that came to the phase: images per second of training, its share of waiting for data "
         "(on a GPU the host's, the most that faster data could save), time of training, of validation and of filling "
-        "the feature store, and the most memory."
+        "the feature cache, and the most memory."
     )
     return ReportTable("Throughput and memory by phase", head, rows, note)
 
