@@ -175,7 +175,7 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said
         "optimizer.lr=0",
         "optimizer.lr=1e30",  # that it is too large, the run finds out
         "+optimizer.foreach=null",
-        "~store",
+        "~feature_cache",
         "+callbacks.mine={_target_: headstart.callbacks.training.learning_rates.Rates}",
         "~callbacks.figures",
         "~debug",

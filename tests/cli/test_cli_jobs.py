@@ -13,6 +13,8 @@ from headstart.cli import main
 from headstart.cli.run_job import FAILURES, failures_elsewhere
 from headstart.report import multirun_hook
 
+SOURCE = Path(main.__code__.co_filename).parents[2]
+
 
 def error_files(command):
     return sorted(command.folder.glob("outputs/*/*/error.txt"))
@@ -183,7 +185,7 @@ def test_version_is_headstarts(capsys):
 
 
 def test_python_m_headstart_finds_a_task_in_the_working_folder(command, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of stub_jobs
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(stub_jobs.__file__).parent, SOURCE))))
     (command.folder / "my_task.py").write_text("def hello(*, cfg):\n    print('hello', cfg.seed)\n")
     command.write("task/hello.yaml", "# @package _global_\ntask: hello\nhello: {_target_: my_task.hello}\n")
     script = [sys.executable, "-c", "import sys; from headstart.cli import main; sys.exit(main())"]

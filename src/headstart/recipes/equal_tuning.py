@@ -96,7 +96,7 @@ def equal(
     task=plan nothing is trained.
 
     Args:
-        cfg: The run's, its rule settled.
+        cfg: The run's, its recipe settled.
         processes: That share each batch of the run; a trial accumulates the batches of as many.
         trials: Settings.
         seeds: Of the trials; with several each setting is trained with each, and the mean decides.

@@ -1,4 +1,4 @@
-"""What does a rule count before a run?"""
+"""Steps, warm-up and validations of a recipe, counted before a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def share_of(batch_size: int, *, processes: int, accumulated: int) -> int:
     shares = processes * accumulated
     if batch_size % shares:
         raise UserError(
-            f"rule.batch_size must be a multiple of {shares} ({processes} processes x {accumulated} accumulated "
+            f"recipe.batch_size must be a multiple of {shares} ({processes} processes x {accumulated} accumulated "
             f"batches), got {batch_size}; try recipe.batch_size={max(1, batch_size // shares) * shares}"
         )
     return batch_size // shares

@@ -51,7 +51,7 @@ def vtab1k(
     if (few := cfg.target.get("val_shots")) is not None:
         raise UserError(
             f"VTAB-1k draws {val_images} images of val to choose by, got target.val_shots={few}; leave it null, and "
-            "set rule.val_images"
+            "set recipe.val_images"
         )
     all_shots: dict[str, Any] = {"target.shots": None} if "shots" in cfg.target else {}
     there = target_data(with_values(cfg, all_shots)).sizes

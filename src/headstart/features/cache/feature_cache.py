@@ -90,8 +90,13 @@ class FeatureCache:
         views: Annotated[int, Ge(0)],
     ) -> None:
         if dtype not in DTYPES:
-            raise UserError(f"store.dtype is one of {', '.join(DTYPES)}, got {dtype!r}")
-        self.folder, self.max_gib, self.dtype, self.views = given_path(folder, "store.folder"), max_gib, dtype, views
+            raise UserError(f"feature_cache.dtype is one of {', '.join(DTYPES)}, got {dtype!r}")
+        self.folder, self.max_gib, self.dtype, self.views = (
+            given_path(folder, "feature_cache.folder"),
+            max_gib,
+            dtype,
+            views,
+        )
 
     @property
     def max_bytes(self) -> int:
