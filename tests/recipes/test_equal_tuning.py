@@ -11,10 +11,10 @@ from omegaconf import OmegaConf, open_dict
 
 from composed import TINY, composed
 from headstart.cli import main
-from headstart.recipes import equal_tuning
+from headstart.recipes import search_space
 from headstart.recipes import trial_runs as trials_module
-from headstart.recipes.equal_tuning import DIMENSIONS, SHIFT, at_border, settings_of, space_of
 from headstart.recipes.recipe_values import settled
+from headstart.recipes.search_space import DIMENSIONS, SHIFT, at_border, settings_of, space_of
 from headstart.recipes.trial_images import seen_images
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import config_hash
@@ -250,11 +250,11 @@ def test_bounds_are_the_users_or_times_the_configs_value():
 
 
 def test_what_the_command_line_says_is_not_varied(trained, monkeypatch):
-    monkeypatch.setattr(equal_tuning, "said_keys", lambda: {RATE})
+    monkeypatch.setattr(search_space, "said_keys", lambda: {RATE})
     cfg = settled(composed("mode=scratch", *EQUAL, "optimizer.lr=0.3"), processes=1)
     assert set(cfg.tuned.space) == {DECAY}
     assert {one.optimizer.lr for one in trained} == {0.3}
-    monkeypatch.setattr(equal_tuning, "said_keys", lambda: {"optimizer.lr", "optimizer.weight_decay"})
+    monkeypatch.setattr(search_space, "said_keys", lambda: {"optimizer.lr", "optimizer.weight_decay"})
     trained.clear()
     cfg = settled(composed("mode=scratch", *EQUAL), processes=1)
     assert not trained
