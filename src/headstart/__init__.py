@@ -1,14 +1,27 @@
-"""Did starting from a source model help on the target task, by how much, and which way is best?"""
+"""Transfer learning: whether starting from a source model helped on a target task, by how much, and which way is best.
+
+run, sweep, compose, load and results do from Python what the command does; the other names are for any Lightning
+project. All are imported at their first use.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from headstart.system.conf_folder import conf_dir
+from headstart.system.package_version import VERSION
+
 if TYPE_CHECKING:
+    from headstart.api.config_composing import compose
+    from headstart.api.loaded_model import LoadedModel, load
+    from headstart.api.result_records import results
+    from headstart.api.run_command import run, sweep
+    from headstart.api.run_results import RunResult, SweepResult
     from headstart.callbacks.training.ema import EMA
     from headstart.callbacks.training.replica_check import ReplicaCheck
     from headstart.callbacks.training.unfreeze import Unfreeze
+    from headstart.types import DivergedError, UserError
     from headstart.unfreeze.parameter_groups import parameter_groups
     from headstart.unfreeze.schedules.chain_thaw import ChainThaw
     from headstart.unfreeze.schedules.explicit_phases import Explicit
@@ -16,10 +29,24 @@ if TYPE_CHECKING:
     from headstart.unfreeze.schedules.lp_ft import LpFt
     from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 
-__version__ = "0.1.0"
 
-# what any Lightning project can take; imported at the first use, since `headstart --help` must not import torch
-_HOMES = {
+__version__ = VERSION
+
+# in a checkout conf/ lies at its top: so `headstart.conf` is found there, as Hydra's initialize_config_module asks
+if (folder := str(conf_dir().parent)) not in __path__:
+    __path__.append(folder)
+
+_MODULES = {  # public name -> its module; imported at the first use, since `headstart --help` must not import torch
+    "DivergedError": "types",
+    "LoadedModel": "api.loaded_model",
+    "RunResult": "api.run_results",
+    "SweepResult": "api.run_results",
+    "UserError": "types",
+    "compose": "api.config_composing",
+    "load": "api.loaded_model",
+    "results": "api.result_records",
+    "run": "api.run_command",
+    "sweep": "api.run_command",
     "EMA": "callbacks.training.ema",
     "ChainThaw": "unfreeze.schedules.chain_thaw",
     "Explicit": "unfreeze.schedules.explicit_phases",
@@ -37,21 +64,35 @@ _HOMES = {
 __all__ = [
     "EMA",
     "ChainThaw",
+    "DivergedError",
     "Explicit",
     "Gradual",
     "GradualByFraction",
     "GradualByPlateau",
     "GradualBySteps",
+    "LoadedModel",
     "LpFt",
     "Phase",
     "Plateau",
     "ReplicaCheck",
+    "RunResult",
+    "SweepResult",
     "Unfreeze",
+    "UserError",
+    "compose",
+    "load",
     "parameter_groups",
+    "results",
+    "run",
+    "sweep",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -60,9 +60,9 @@ def _exit_code(given: list[str], trace: bool) -> int:
         print(help_text(found.flags.get("--config-dir")))
         return 0
     if "--version" in found.flags:
-        import headstart
+        from headstart.system.package_version import VERSION
 
-        print(f"headstart {headstart.__version__}")
+        print(f"headstart {VERSION}")
         return 0
     from headstart.cli.resume_command import exit_code_of_resumed, run_to_resume
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, cast
+from typing import NamedTuple, TextIO, cast
 
 import hydra
 from hydra._internal.hydra import Hydra
@@ -29,7 +29,17 @@ from headstart.cli.error_messages import (
     unwritable,
 )
 from headstart.cli.job_folders import JobFolders, keep_finished
-from headstart.cli.run_job import ERROR_FILE, FAILURES, VALUES, failures_elsewhere, job, reader_is_gone, relative, shown
+from headstart.cli.run_job import (
+    ERROR_FILE,
+    FAILURES,
+    FOLDERS,
+    VALUES,
+    failures_elsewhere,
+    job,
+    reader_is_gone,
+    relative,
+    shown,
+)
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.conf_folder import conf_dir
@@ -49,15 +59,37 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
         for note in found.notes if found is not None and rank_environment.rank() == 0 else ():
             _say(note)
         started_ns = time.time_ns()
-        FAILURES.clear()
-        VALUES.clear()
-        _forget_reports()
-        with _as_hydra_expects(arguments, found):
-            sweep = Path(str(OmegaConf.select(found.cfg, "hydra.sweep.dir"))) if found else Path()
-            error = _error_of_hydra(arguments, found)
+        outcome = run_command(arguments, found)
         if found is None or not found.multirun or not arguments.runs:
-            return code_of_single(error, trace)
-        return _code_of_multirun(found, sweep, started_ns, error, trace)
+            return code_of_single(outcome.error, trace)
+        return _code_of_multirun(found, outcome.sweep, started_ns, outcome.error, trace)
+
+
+class CommandOutcome(NamedTuple):
+    """How a command ended.
+
+    Attributes:
+        error: The exception that ended it; None where there was none.
+        sweep: The folder of the runs of a sweep.
+    """
+
+    error: Exception | None
+    sweep: Path
+
+
+def run_command(arguments: Arguments, checked_command: Checked | None) -> CommandOutcome:
+    """Let Hydra run a command; FAILURES, VALUES and FOLDERS hold what became of its jobs afterwards.
+
+    Args:
+        arguments: The command line.
+        checked_command: The same, checked; None where no config is composed.
+    """
+    for jobs in (FAILURES, VALUES, FOLDERS):
+        jobs.clear()
+    _forget_reports()
+    with _as_hydra_expects(arguments, checked_command):
+        sweep = OmegaConf.select(checked_command.cfg, "hydra.sweep.dir") if checked_command else "."
+        return CommandOutcome(_error_of_hydra(arguments, checked_command), Path(str(sweep)))
 
 
 def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | None:

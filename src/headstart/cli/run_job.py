@@ -46,6 +46,7 @@ class Failure:
 
 FAILURES: list[Failure] = []  # of this process, since the command began
 VALUES: list[float] = []  # what its jobs gave a sweeper
+FOLDERS: list[Path] = []  # where its jobs wrote, diverged ones among them, those that failed left out
 
 
 def job(cfg: DictConfig, *, is_resumed: bool = False) -> object:
@@ -92,6 +93,8 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
             text = masked(f"{error}\n" if is_told else "".join(traceback.format_exception(error)))
             with suppress(OSError):  # on a full disk the message is all that is left
                 (folder / file).write_text(text, encoding="utf-8")
+        if isinstance(error, DivergedError):
+            FOLDERS.append(_output_folder())
         if isinstance(error, DivergedError) and HydraConfig.get().mode == RunMode.MULTIRUN:
             if rank_environment.rank() == 0:
                 print(f"headstart: {failure.message}", file=sys.stderr)
@@ -101,6 +104,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # the others go on; the list comes at the end
             print(f"headstart: failed: {shown(failure)}", file=sys.stderr)
         raise
+    FOLDERS.append(_output_folder())
     if isinstance(result, float) and math.isfinite(result):
         VALUES.append(result)
     return result
@@ -185,8 +189,11 @@ def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
 
 
 def _run_folder() -> Path | None:
-    hydra = HydraConfig.get()
-    return Path(hydra.runtime.output_dir) if hydra.output_subdir is not None else None
+    return _output_folder() if HydraConfig.get().output_subdir is not None else None
+
+
+def _output_folder() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir)
 
 
 def relative(path: Path) -> Path:

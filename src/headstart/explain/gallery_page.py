@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from headstart import __version__
 from headstart.explain.explained_predictions import Answer
 from headstart.explain.map_rendering import Seen
+from headstart.system.package_version import VERSION
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -85,7 +85,7 @@ def page(
         told=f"The model is right about {sum(known)} of {len(known)}." if known else "",
         sections=[(place, section) for place, section in zip(_places(sections), sections, strict=True)],
         count=sum(len(section.pictures) for section in sections),
-        version=__version__,
+        version=VERSION,
     )
 
 

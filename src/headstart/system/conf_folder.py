@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import headstart
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def conf_dir() -> Path:
-    """The folder of the shipped YAML files: inside the installed package, else in the checkout."""
-    package = Path(headstart.__file__).resolve().parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
+    """The folder of the shipped YAML files: inside the installed package, else at the top of the checkout."""
+    installed = PACKAGE / "conf"
+    return installed if installed.is_dir() else PACKAGE.parents[1] / "conf"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from headstart import __version__
 from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationSection
 from headstart.report.analysis.arms import RANDOM
 from headstart.report.analysis.study_analysis import Question, Study, StudySection
@@ -29,6 +28,7 @@ from headstart.report.rendering.wording.number_definitions import definitions
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import AGAINST, TITLES
+from headstart.system.package_version import VERSION
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -61,7 +61,7 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
         look=look_text(study) if study.verdicts else "",
         definitions=definitions(study),
         pictures=_benefit_pictures() if study.sections else [],
-        version=__version__,
+        version=VERSION,
     )
 
 

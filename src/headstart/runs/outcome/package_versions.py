@@ -1,4 +1,4 @@
-"""What came out of a run?"""
+"""Versions of the packages that a run was made with, and the metrics of a split."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import functools
 import platform
 import subprocess
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
 
-import headstart
+from headstart.system.conf_folder import PACKAGE
+from headstart.system.package_version import VERSION
 
 
 @functools.cache
 def versions() -> dict[str, str | None]:
     """What made the figures; git is None where the package does not lie in a checkout."""
     return {
-        "headstart": headstart.__version__,
+        "headstart": VERSION,
         "git": _git_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -34,9 +34,8 @@ def figures(logged: dict[str, Any], *kinds: str) -> dict[str, float]:
 
 
 def _git_version() -> str | None:
-    package = Path(headstart.__file__).parent
-    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*"]
-    if "site-packages" in package.parts:  # installed: a checkout around it would be somebody else's
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--exclude=*"]
+    if "site-packages" in PACKAGE.parts:  # installed: a checkout around it would be somebody else's
         return None
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

@@ -1,0 +1,1 @@
+"""What notebooks call: run, sweep, compose, load and results; `import headstart` has them all."""

@@ -1,0 +1,3 @@
+"""Version of headstart."""
+
+VERSION = "0.1.0"
