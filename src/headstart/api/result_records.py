@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from headstart.report.analysis.finished_runs import Run, runs_below
+from headstart.report.analysis.finished_runs import FinishedRun, runs_below
 from headstart.types import UserError
 
 COPIED = ("study", "hash", "steps", "examples", "wall_s", "num_classes")  # of result.json, as they are
@@ -41,7 +41,7 @@ def results(folder: str | Path = "outputs", *, frame: bool | None = None) -> Any
     return pandas.DataFrame.from_records(records)
 
 
-def _record(run: Run) -> dict[str, Any]:
+def _record(run: FinishedRun) -> dict[str, Any]:
     metrics = run.result.get("metrics")
     return {
         "folder": str(run.folder),
