@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults test-lowest lint types check tensorboard wheel bench bench-ddp bench-adaptation docs clean
+.PHONY: help setup demo test test-all test-browser test-faults test-lowest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -37,6 +37,27 @@ test-faults: $(READY)  ## faults at random places: kills, torn files, full disks
 test-browser: $(READY)  ## the report page in a headless Chromium
 	$(BIN)/python -m pytest -m browser
 
+$(VENV)/.coverage-ready: $(READY) pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[coverage]'
+	@touch $@
+
+coverage: $(VENV)/.coverage-ready  ## which lines the tests run: build/coverage/index.html (20 minutes on 2 cores)
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
+
+$(VENV)/.mutation-ready: $(READY) pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[mutation]'
+	@touch $@
+
+# 100 mutants of each room; each runs its room's tests alone, up to the first that fails
+MUTANTS ?= 100
+MUTATION_ROOMS ?=
+mutation: $(VENV)/.mutation-ready  ## small changes of the code, drawn by seed: are they noticed? (2 hours at most on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run_mutants.py --count $(MUTANTS) $(MUTATION_ROOMS)
+
 # the oldest versions that pyproject.toml lets in, in a .venv of their own
 .venv-lowest/.ready: $(READY) pyproject.toml
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
@@ -63,6 +84,16 @@ tensorboard: $(READY)  ## the curves of all runs
 
 wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --installer uv
+
+$(VENV)/.release-ready: $(READY) pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[release]'
+	@touch $@
+
+release: $(VENV)/.release-ready  ## the wheel and the sdist, in dist/, built and checked
+	rm -rf dist
+	$(BIN)/python -m build --installer uv
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 # the peers are in a .venv of their own: what `make check` runs in does not depend on them
 .venv-bench/.ready: $(READY) pyproject.toml constraints.txt

@@ -3,7 +3,18 @@
 import os
 from tempfile import TemporaryDirectory
 
+import pytest
+
+from shared_source_models import SHARED
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes on two cores: threads would wait for each other
 os.environ.setdefault("MPLBACKEND", "agg")
 KEYS = TemporaryDirectory(prefix="headstart-tests-")  # of a key that signs the tests' runs, and is not the user's own
 os.environ["XDG_CONFIG_HOME"] = KEYS.name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Tests share source models of the same recipe, but those that look at their training."""
+    SHARED.active = item.get_closest_marker("own_source") is None
+    SHARED.install()

@@ -58,7 +58,7 @@ def test_what_was_held_for_a_while_is_seen_although_the_process_has_held_more_be
         with mmap.mmap(-1, mib * 2**20) as block:
             for page in range(0, len(block), mmap.PAGESIZE):
                 block[page] = 1  # written to, so resident
-            peak_memory.threading.Event().wait(seconds)
+            peak_memory.threading.Event().wait(seconds)  # type: ignore[attr-defined]
 
     gc.collect()  # or what other tests have left goes in the middle of this one
     hold(600, 0)  # a record, before the watch

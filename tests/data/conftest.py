@@ -65,7 +65,7 @@ def digest() -> Callable[[InMemory], str]:
     """The content of all splits: images, labels and their order."""
 
     def of(data: InMemory) -> str:
-        parts = [part.tobytes() for name in ("train", "val", "test") for part in data.splits[name]]
+        parts = [part.tobytes() for name in ("train", "val", "test") for part in data.splits[name]]  # type: ignore[attr-defined]
         return sha256(b"".join(parts)).hexdigest()
 
     return of

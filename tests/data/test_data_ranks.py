@@ -35,6 +35,6 @@ def test_two_processes_go_on_in_mid_epoch_where_they_were(saw):
 def test_two_processes_validate_and_test_each_image_once(saw):
     data = numbered()
     for split, key, passes in (("val", "validated", 3), ("test", "tested", 1)):
-        images = sorted(data.splits[split].image[:, 0, 0].tolist())
+        images = sorted(data.splits[split].image[:, 0, 0].tolist())  # type: ignore[attr-defined]
         assert len(images) == SIZES[split]
         assert sorted(chain(*chain(*(run[key] for run in saw["whole"])))) == sorted(images * passes)

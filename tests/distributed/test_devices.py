@@ -82,11 +82,11 @@ def test_several_nodes_need_a_launcher_and_the_error_gives_its_command():
 @pytest.mark.parametrize(("variables", "by"), [(TORCHRUN, "torchrun"), (SRUN, "SLURM"), (TORCHRUN | SRUN, "torchrun")])
 def test_ranks_of_torchrun_and_slurm_are_recognised_as_lightning_does(variables, by, monkeypatch):
     # making a trainer sets it for the whole process: the tests after this one would write no logs
-    monkeypatch.setattr(rank_zero_only, "rank", rank_zero_only.rank)
+    monkeypatch.setattr(rank_zero_only, "rank", rank_zero_only.rank)  # type: ignore[attr-defined]
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (rank_environment.launcher(), rank_environment.rank(), rank_environment.world_size()) == (by, 1, 2)
-    assert {"torchrun": TorchElasticEnvironment, "SLURM": SLURMEnvironment}[by].detect()
+    assert {"torchrun": TorchElasticEnvironment, "SLURM": SLURMEnvironment}[by].detect()  # type: ignore[attr-defined]
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     assert needed_processes(node("ddp_cpu")) == 2
     with pytest.raises(UserError, match=rf"{by} has started 2 processes, trainer.devices x trainer.num_nodes is 1 x 1"):

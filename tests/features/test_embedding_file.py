@@ -63,7 +63,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path, suffix, monkeypatch):
     def broken(*_, **__):
         raise OSError("no space left")
 
-    monkeypatch.setattr(module.np, "savez", broken)
+    monkeypatch.setattr(module.np, "savez", broken)  # type: ignore[attr-defined]
     monkeypatch.setattr("safetensors.torch.save_file", broken)
     with pytest.raises(OSError, match="no space"):
         write(path, made())

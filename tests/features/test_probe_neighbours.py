@@ -79,4 +79,4 @@ def test_a_cold_vote_is_that_of_the_nearest_and_a_hot_one_counts_heads():
 @pytest.mark.parametrize("ks", [[61], [0], [1, 61]])
 def test_more_neighbours_than_images_is_an_error(ks):
     with pytest.raises(ValueError, match="k must be 1 to the 60 training images"):
-        said(*cloud(), cloud()[0], ks=ks)
+        said(*cloud(), cloud()[0], ks=ks)  # type: ignore[call-arg]

@@ -32,7 +32,7 @@ def cached_composing() -> Iterator[None]:
         patch.setattr(Loader, "_compose_config_from_defaults_list", _config(Loader._compose_config_from_defaults_list))
         for module in (config_signatures, override_errors):
             patch.setattr(module, "signature", cache(module.signature))
-        patch.setattr(config_signatures, "missing_part", cache(config_signatures.missing_part))
+        patch.setattr(config_signatures, "missing_part", cache(config_signatures.missing_part))  # type: ignore[attr-defined]
         yield
 
 

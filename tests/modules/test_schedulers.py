@@ -185,13 +185,13 @@ def test_a_highest_rate_is_the_heads_of_which_each_group_gets_its_share(given, w
     scheduler_of(functools.partial(OneCycleLR, max_lr=given), optimizer := sgd(), length=10)
     assert [group["max_lr"] for group in optimizer.param_groups] == pytest.approx(want)
     cyclic = scheduler_of(functools.partial(CyclicLR, max_lr=given, base_lr=None), sgd(), length=10)
-    assert cyclic.max_lrs == pytest.approx(want)
+    assert cyclic.max_lrs == pytest.approx(want)  # type: ignore[attr-defined]
     assert cyclic.base_lrs == pytest.approx([rate / 10 for rate in want])
 
 
 def test_a_plateaus_lowest_rate_keeps_the_ratios_too():
     made = scheduler_of(functools.partial(ReduceLROnPlateau, min_lr=0.08), sgd(), length=10)
-    assert made.min_lrs == pytest.approx([0.02, 0.04, 0.08])
+    assert made.min_lrs == pytest.approx([0.02, 0.04, 0.08])  # type: ignore[attr-defined]
 
 
 def test_a_cycle_first_of_several_leaves_the_others_the_full_rate():

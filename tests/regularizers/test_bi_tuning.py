@@ -75,7 +75,7 @@ def test_the_loss_is_that_of_loops_over_images_and_keys():
     query, own = (torch.randn(5, 4, generator=generator) for _ in range(2))
     keys = torch.randn(3, 2, 4, generator=generator)
     there, label = torch.tensor([[True, True], [True, False], [False, False]]), torch.tensor([0, 1, 2, 0, 1])
-    want = by_numpy(*(one.numpy().astype(float) for one in (query, own, keys)), there.numpy(), label.numpy(), 0.3)
+    want = by_numpy(*(one.numpy().astype(float) for one in (query, own, keys)), there.numpy(), label.numpy(), 0.3)  # type: ignore[call-arg]
     assert contrast(query, own, keys, there, label, 0.3).item() == pytest.approx(want, rel=1e-5)
 
 

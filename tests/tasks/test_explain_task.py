@@ -219,7 +219,7 @@ def test_what_cannot_be_done_is_said_in_a_line(overrides, said, capsys):
 
 
 def test_of_several_ranks_the_first_draws(asked, monkeypatch):
-    monkeypatch.setattr(task.launch, "rank", lambda: 1)
+    monkeypatch.setattr(task.rank_environment, "rank", lambda: 1)  # type: ignore[attr-defined]
     assert asked("explain.run_dir=run") == (0, None)
 
 

@@ -41,7 +41,7 @@ def reads(monkeypatch):
     """The files of weights that are read."""
     files = []
     weights_from_file._tensors.cache_clear()
-    read = weights_from_file.tensors_in
+    read = weights_from_file.tensors_in  # type: ignore[attr-defined]
     monkeypatch.setattr(weights_from_file, "tensors_in", lambda path: files.append(path) or read(path))
     return files
 

@@ -16,7 +16,7 @@ from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.training.train_run import train
 from headstart.system.file_identity import sha256
-from headstart.tasks.fit import waits_for_source
+from headstart.tasks.fit import waits_for_source  # type: ignore[attr-defined]
 from headstart.types import UserError
 
 SHORT = ["backbone.width=4", "trainer.max_epochs=1", "trainer.accelerator=cpu", "weights=file"]

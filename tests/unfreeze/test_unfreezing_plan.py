@@ -414,7 +414,7 @@ def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeyp
     from headstart.unfreeze import plan_building as module
 
     measured = []
-    measure = module.step_cost
+    measure = module.step_cost  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "step_cost", lambda *given: measured.append(1) or measure(*given))
     monkeypatch.setattr(of_runs, "_COSTS", {})
 

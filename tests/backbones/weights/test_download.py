@@ -33,9 +33,9 @@ def server():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            served.asked.append(self.path)
-            time.sleep(served.slow_s)
-            status, content, headers = served.answers.get(self.path, (404, b"nothing", {}))
+            served.asked.append(self.path)  # type: ignore[attr-defined]
+            time.sleep(served.slow_s)  # type: ignore[attr-defined]
+            status, content, headers = served.answers.get(self.path, (404, b"nothing", {}))  # type: ignore[attr-defined]
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
@@ -46,8 +46,8 @@ def server():
             pass
 
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.answers, served.asked, served.slow_s = {}, [], 0
-    served.url = f"http://127.0.0.1:{served.server_port}"
+    served.answers, served.asked, served.slow_s = {}, [], 0  # type: ignore[attr-defined]
+    served.url = f"http://127.0.0.1:{served.server_port}"  # type: ignore[attr-defined]
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield served

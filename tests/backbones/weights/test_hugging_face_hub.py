@@ -33,7 +33,7 @@ class Repository(BaseHTTPRequestHandler):
 
     def _answer(self, *, body):
         path = urlsplit(self.path).path
-        self.server.asked.append((self.command, path))
+        self.server.asked.append((self.command, path))  # type: ignore[attr-defined]
         status, code, content = self._found(path.strip("/").split("/"))
         self.send_response(status)
         if code:
@@ -67,7 +67,7 @@ class Repository(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def server(tmp_path, monkeypatch):
     served = ThreadingHTTPServer(("127.0.0.1", 0), Repository)
-    served.asked = []
+    served.asked = []  # type: ignore[attr-defined]
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     at = f"http://127.0.0.1:{served.server_port}"
@@ -75,7 +75,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", at)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", at + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    served.url = at
+    served.url = at  # type: ignore[attr-defined]
     yield served
     served.shutdown()
     thread.join()

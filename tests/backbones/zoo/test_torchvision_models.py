@@ -43,7 +43,7 @@ def original(name, backbone):
     net = models.get_model(name, weights=None, **settings).eval()
     own = backbone.state_dict()
     state = OrderedDict((there, own[here]) for there, here in backbone.original.items())
-    state._metadata = net.state_dict()._metadata  # MNASNet wants to know who wrote them
+    state._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]  # MNASNet wants to know who wrote them
     unmatched = net.load_state_dict(state, strict=False)
     assert not unmatched.unexpected_keys
     if name.startswith("squeezenet"):

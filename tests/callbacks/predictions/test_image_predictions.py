@@ -85,17 +85,17 @@ class Trained(Answers):
     """Tells the closed form when training begins."""
 
     def on_train_start(self, trainer, pl_module):
-        self.set_closed_form(self.closed_form)
+        self.set_closed_form(self.closed_form)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_closed_form_stands_beside_the_val_images_that_were_measured(tmp_path, whole):
     answers = Trained(folder=tmp_path / "answers")
-    answers.closed_form = torch.randn(SIZES["val"] if whole else 32, 2)
+    answers.closed_form = torch.randn(SIZES["val"] if whole else 32, 2)  # type: ignore[attr-defined]
     fit(tmp_path, ranks=1, answers=answers, limit_val_batches=1)
     found = kept(tmp_path)
     assert len(found["image"]) == 32 < SIZES["val"]
-    assert np.array_equal(found["closed_form"], answers.closed_form.argmax(dim=1).numpy()[:32])
+    assert np.array_equal(found["closed_form"], answers.closed_form.argmax(dim=1).numpy()[:32])  # type: ignore[attr-defined]
     assert "seen_by_trials" not in found
     assert "closed_form" not in kept(tmp_path, "test")
 

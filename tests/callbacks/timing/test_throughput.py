@@ -270,6 +270,6 @@ def test_the_hint_to_validate_less_often_is_in_the_terms_in_which_the_trainer_co
         enable_model_summary=False, **{"max_epochs": 30, **given},
     )  # fmt: skip
     trainer.strategy._lightning_module = pl.LightningModule()
-    trainer.datamodule = None
+    trainer.datamodule = None  # type: ignore[attr-defined]
     for trainer.fit_loop.max_batches in (100, float("inf")):  # a stream does not say how long an epoch is
         assert Throughput(clock=Clock()).circumstances(trainer, data="target").validation_hint == hint

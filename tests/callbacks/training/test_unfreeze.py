@@ -141,12 +141,12 @@ class Stepping(rank_scenarios.Small):
 
     def on_before_optimizer_step(self, optimizer):
         self.seen.append([group["name"] for group in optimizer.param_groups])
-        self.rates[-1].append(self.trainer.callbacks[0].rates(self.trainer.global_step))
+        self.rates[-1].append(self.trainer.callbacks[0].rates(self.trainer.global_step))  # type: ignore[attr-defined]
         if self.fails:
             raise KeyError("in the step")
 
     def on_train_batch_start(self, batch, _):
-        self.rates.append([self.trainer.callbacks[0].rates(self.trainer.global_step)])
+        self.rates.append([self.trainer.callbacks[0].rates(self.trainer.global_step)])  # type: ignore[attr-defined]
 
 
 def test_a_step_goes_through_the_groups_that_are_open_and_the_others_stay_in_the_optimizer():

@@ -30,20 +30,20 @@ def test_setup_reads_once_however_often_it_is_called():
 
 def test_a_batch_is_images_labels_and_positions_that_belong_together():
     data = numbered()
-    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
+    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))  # type: ignore[attr-defined]
     for batch in data.train_dataloader():
         assert isinstance(batch, Batch)
         assert batch.image.shape[1:] == (1, 2, 2)
         assert (batch.image.dtype, batch.label.dtype, batch.position.dtype) == (torch.uint8, torch.int64, torch.int64)
-        assert data.splits["train"].image[batch.position, 0, 0].tolist() == numbers(batch)
+        assert data.splits["train"].image[batch.position, 0, 0].tolist() == numbers(batch)  # type: ignore[attr-defined]
         assert batch.label.tolist() == [of[number] for number in numbers(batch)]
 
 
 def test_one_image_of_the_data_set_is_the_row_of_its_batch():
     dataset = numbered().plain_dataloader("val").dataset
     assert dataset[3].image.shape == (1, 2, 2)
-    assert torch.equal(dataset[3].image, dataset.__getitems__([5, 3]).image[1])
-    assert torch.equal(dataset[3].label, dataset.__getitems__([5, 3]).label[1])
+    assert torch.equal(dataset[3].image, dataset.__getitems__([5, 3]).image[1])  # type: ignore[attr-defined]
+    assert torch.equal(dataset[3].label, dataset.__getitems__([5, 3]).label[1])  # type: ignore[attr-defined]
 
 
 def test_every_training_image_comes_once_an_epoch_the_lone_last_one_too():
@@ -83,7 +83,7 @@ def test_plain_loaders_go_through_a_split_in_its_own_order():
     data = numbered()
     for name in SIZES:
         for _ in range(2):
-            stored = data.splits[name].image[:, 0, 0].tolist()
+            stored = data.splits[name].image[:, 0, 0].tolist()  # type: ignore[attr-defined]
             assert list(chain(*passed(data.plain_dataloader(name)))) == stored
     assert passed(data.val_dataloader()) == passed(data.plain_dataloader("val"))
     assert passed(data.test_dataloader()) == passed(data.plain_dataloader("test"))
@@ -127,7 +127,7 @@ def test_overfitting_sees_the_same_few_images_of_all_classes_each_epoch(tmp_path
     trainer(tmp_path, max_epochs=3, overfit_batches=1).fit(witness, datamodule=data)
     assert witness.seen[0] == witness.seen[1] == witness.seen[2]
     assert len(witness.seen[0]) == 1
-    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))
+    of = dict(zip(data.splits["train"].image[:, 0, 0].tolist(), data.splits["train"].label.tolist(), strict=True))  # type: ignore[attr-defined]
     assert {of[number] for number in witness.seen[0][0]} == {0, 1, 2}
 
 
@@ -169,7 +169,7 @@ def test_who_only_looks_at_a_split_sees_all_of_it_on_every_device():
 
 
 def test_devices_overfit_the_same_first_images_together():
-    first = numbered().splits["train"].image[:8, 0, 0].tolist()
+    first = numbered().splits["train"].image[:8, 0, 0].tolist()  # type: ignore[attr-defined]
     for epoch in range(2):
         devices = [
             passed(of_device(numbered(), rank, 2, overfit_batches=1).train_dataloader(), epoch)[0] for rank in range(2)

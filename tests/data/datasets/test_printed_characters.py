@@ -139,4 +139,4 @@ def test_no_val_image_a_class_leaves_val_empty_and_the_other_splits_as_they_are(
     )  # fmt: skip
     assert none.sizes == whole.sizes | {"val": 0}
     for split in ("train", "test"):
-        assert np.array_equal(whole.splits[split].image, none.splits[split].image)
+        assert np.array_equal(whole.splits[split].image, none.splits[split].image)  # type: ignore[attr-defined]

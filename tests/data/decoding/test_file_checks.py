@@ -83,7 +83,7 @@ def test_what_was_hashed_for_the_summary_is_not_read_again(class_folders, monkey
     data = folder(class_folders())
     data.setup("fit")
     train = data.splits["train"]
-    hashed = set(train._digests)
+    hashed = set(train._digests)  # type: ignore[attr-defined]
     assert hashed  # plain images of one size make files of one size
     read, bytes_of = [], type(data.root).read_bytes
     monkeypatch.setattr(type(data.root), "read_bytes", lambda self: (read.append(self), bytes_of(self))[1])

@@ -72,7 +72,7 @@ def test_the_order_of_unlabelled_images_says_nothing_of_their_labels():
     hidden = Unlabelled(data)
     places = np.concatenate([numbers(batch) for batch in hidden.plain_dataloader("train")])
     assert sorted(places) == list(range(SIZES["train"]))
-    labels = dict(zip(turns.image[:, 0, 0].tolist(), turns.label.tolist(), strict=True))
+    labels = dict(zip(turns.image[:, 0, 0].tolist(), turns.label.tolist(), strict=True))  # type: ignore[attr-defined]
     told = np.array([labels[place] for place in places])
     assert not np.array_equal(told, told[by_turns(told)])
     assert len(set(told[:3])) < 3 or len(set(told[3:6])) < 3 or len(set(told[6:9])) < 3
@@ -106,6 +106,6 @@ def test_other_classes_are_an_error_that_lists_both():
 
 def test_target_images_drawn_by_their_labels_are_an_error():
     target = numbered()
-    target.shots = 5
+    target.shots = 5  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"target\.shots=5; try target\.shots=null"):
         Domains(source=numbered(), target=target)

@@ -12,7 +12,7 @@ from PIL import Image
 from composed import CONF
 from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.in_memory import InMemory, Labelled
-from headstart.data.splits.image_budget import Drawn, Joined, drawing_order
+from headstart.data.splits.image_budget import Drawn, Joined, drawing_order  # type: ignore[attr-defined]
 from headstart.types import Pixels, UserError
 
 PIXELS = Pixels(4, 1, (0.0,), (1.0,))

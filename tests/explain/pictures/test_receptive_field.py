@@ -52,7 +52,7 @@ def layers_of(module):
         if isinstance(one, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             numbers = [one.kernel_size, one.stride, one.padding, getattr(one, "dilation", 1)]
             numbers = [value[0] if isinstance(value, tuple) else value for value in numbers]
-            found.append(Layer(*numbers, getattr(one, "ceil_mode", False)))
+            found.append(Layer(*numbers, getattr(one, "ceil_mode", False)))  # type: ignore[call-arg]
     return found
 
 

@@ -103,7 +103,7 @@ def test_the_grid_shows_each_stage_from_its_worst_to_its_best_and_frames_the_cho
     assert [text.get_text() for text in low.get_xticklabels()] == ["0", "1"]
     assert low.get_title() == "low: 0.100 to 0.400"
     (frame,) = high.patches
-    assert frame.get_xy() == (-0.5, 0.5)
+    assert frame.get_xy() == (-0.5, 0.5)  # type: ignore[attr-defined]
     assert not low.patches
 
 

@@ -13,6 +13,7 @@ from headstart.runs.assembly import assembled
 from headstart.runs.weights.source_model import source_weights
 
 MODES = ("scratch", "feature_extraction", "fine_tuning", "gradual")
+ALL_LOGS = ["logger=tensorboard", "callbacks.figures.wrong=25"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,10 @@ def runs(place):
     first = ["+callbacks.first._target_=first_weights.FirstWeights", "+callbacks.first.folder=${run_dir}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        return {mode: trained(f"mode={mode}", *first, folder=place / mode) for mode in MODES}
+        return {
+            mode: trained(f"mode={mode}", *first, *(ALL_LOGS if mode == "gradual" else []), folder=place / mode)
+            for mode in MODES
+        }
 
 
 def rows(folder):
@@ -141,8 +145,8 @@ def test_the_same_seed_gives_the_same_figures_to_the_last_digit_and_another_seed
 
 def test_a_folder_used_again_holds_the_new_run_alone(runs, place):
     folder = place / "again_in_place"
-    trained("mode=scratch", folder=folder)
-    trained("mode=scratch", "trainer.max_epochs=2", folder=folder)
+    trained("mode=scratch", "logger=tensorboard", folder=folder)
+    trained("mode=scratch", "logger=tensorboard", "trainer.max_epochs=2", folder=folder)
     assert [step for step, _ in curve(folder)] == [0, 4, 8]
     assert all(tag != 16 for tag in [event.step for event in board(folder).Scalars("val/accuracy")])
 

@@ -111,7 +111,7 @@ def test_the_gate_is_the_lower_end_of_the_interval_against_the_best_naive_model(
             "wall_s": 1.0, "examples": 1, "weights_hash": "0",
         }  # fmt: skip
 
-    monkeypatch.setattr(source_model.torch, "load", lambda *_, **__: {"state_dict": {}})
+    monkeypatch.setattr(source_model.torch, "load", lambda *_, **__: {"state_dict": {}})  # type: ignore[attr-defined]
     monkeypatch.setattr(source_model, "_developed", lambda *_: result(0.711))
     assert developed("weights.require_better=true").facts["accuracy_interval"][0] == pytest.approx(0.7112, abs=1e-4)
     monkeypatch.setattr(source_model, "_developed", lambda *_: result(0.712))
