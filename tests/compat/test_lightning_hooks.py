@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import LambdaCallback
 from torch import nn
 from torch.utils.data import DataLoader
 
-from headstart.callbacks.timing.throughput import Clock, Throughput
+from headstart.callbacks.timing.throughput import Clock, Throughput  # type: ignore[attr-defined]
 from headstart.compat.lightning_hooks import (
     EVALUATION,
     TRAINING,

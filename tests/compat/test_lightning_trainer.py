@@ -22,14 +22,14 @@ class Ask(Callback):
     def on_train_epoch_end(self, trainer, module):
         self.state = lightning_trainer.checkpoint_of(trainer)
         self.data = lightning_trainer.datamodule_of(trainer)
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path)  # type: ignore[attr-defined]
 
 
 def test_a_checkpoint_is_what_lightning_would_save_and_the_data_are_those_of_the_fit(tmp_path):
     ask, data = Ask(), Ones()
-    ask.path = tmp_path / "saved.ckpt"
+    ask.path = tmp_path / "saved.ckpt"  # type: ignore[attr-defined]
     trainer(tmp_path, callbacks=[ask], max_epochs=1).fit(Line(), datamodule=data)
-    saved = torch.load(ask.path, weights_only=True)
+    saved = torch.load(ask.path, weights_only=True)  # type: ignore[attr-defined]
     assert ask.state.keys() == saved.keys()
     assert ask.state["global_step"] == saved["global_step"] == 2
     assert all(torch.equal(weight, saved["state_dict"][name]) for name, weight in ask.state["state_dict"].items())
@@ -62,4 +62,4 @@ def test_a_profiler_knows_its_module_by_the_attribute_that_the_trainer_sets():
     assert lightning_trainer.profiled_module(profiler) is module
     run = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, profiler="simple", max_epochs=0)
     run.fit(module, DataLoader(torch.ones(4, 2)))
-    assert lightning_trainer.profiled_module(run.profiler) is not None
+    assert lightning_trainer.profiled_module(run.profiler) is not None  # type: ignore[attr-defined]

@@ -71,7 +71,7 @@ def test_a_shared_yaml_has_the_names_of_its_settings(names, settings):
 def test_a_wrong_or_missing_setting_is_an_error_in_python_too():
     conf = keywords("digits") | {"pixels": Pixels(32, 1, (0.5,), (0.5,)), "seed": 0}
     with pytest.raises(TypeError, match=r"Digits\(\) got an unexpected keyword argument: shot$"):
-        Digits(**conf, shot=5)
+        Digits(**conf, shot=5)  # type: ignore[call-arg]
     del conf["batch_size"]
     with pytest.raises(TypeError, match=r"Digits\(\) misses keyword arguments: batch_size$"):
         Digits(**conf)

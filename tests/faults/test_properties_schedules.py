@@ -80,7 +80,7 @@ def test_what_is_open_are_parts_of_the_model_and_in_the_end_all_or_the_head_alon
     assert phases[-1].trainable == (names[-1:] if is_never else names)
     if not isinstance(schedule, ChainThaw):  # what is open stays open, and opens from the head on
         for earlier, later in pairwise(phases):
-            assert earlier.open == later.open[len(later.open) - len(earlier.open) :]
+            assert earlier.trainable == later.trainable[len(later.trainable) - len(earlier.trainable) :]
 
 
 @given(st.none() | lengths, lengths, parts, st.integers(1, 40), st.integers(1, 9))

@@ -112,7 +112,7 @@ def test_the_schedule_of_stages_shrinks_where_the_mode_follows_it():
 
 def test_in_the_short_run_a_stage_of_the_schedule_still_stands_for_its_adapters():
     cfg = of("mode=gradual", "peft=lora", "trainer.max_epochs=8")
-    opened = schedule_of(cfg, ("stage1", "stage2")).phases(("stage1", "stage2", "head"))[-1].open
+    opened = schedule_of(cfg, ("stage1", "stage2")).phases(("stage1", "stage2", "head"))[-1].trainable
     assert all("adapters" in name or name == "head" for name in opened)
     own = of("mode=gradual", "peft=lora", "unfreeze=sandwich", "trainer.max_epochs=8")
-    assert schedule_of(own, ("stage1", "stage2")).phases(("stage1", "stage2", "head"))[-1].open == ("all",)
+    assert schedule_of(own, ("stage1", "stage2")).phases(("stage1", "stage2", "head"))[-1].trainable == ("all",)

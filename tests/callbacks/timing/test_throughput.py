@@ -93,7 +93,7 @@ class Around(pl.Callback):
         self.clock.seconds += HOOK_S
 
 
-class Filling(headstart.callbacks.timing.throughput.FeatureStore):
+class Filling(headstart.callbacks.timing.throughput.FeatureStore):  # type: ignore[name-defined]
     """A store that is filled while the first batch of a phase is waited for, and while the start is measured."""
 
     def __init__(self, clock, at):

@@ -306,7 +306,7 @@ def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch
 
     Image.new("L", (4, 4), 10).save(tmp_path / "a.png")
     read = []
-    seen = image_storage.header
+    seen = image_storage.header  # type: ignore[attr-defined]
     monkeypatch.setattr(image_storage, "header", lambda *given: read.append(given) or seen(*given))
     first = image_storage.FolderStorage(tmp_path)
     before = first.header("a.png", 99), first.digest("a.png", b"")

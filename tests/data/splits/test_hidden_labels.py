@@ -106,6 +106,6 @@ def test_other_classes_are_an_error_that_lists_both():
 
 def test_target_images_drawn_by_their_labels_are_an_error():
     target = numbered()
-    target.shots = 5  # type: ignore[attr-defined]
+    target.shots = 5
     with pytest.raises(UserError, match=r"target\.shots=5; try target\.shots=null"):
         Domains(source=numbered(), target=target)
