@@ -1,4 +1,4 @@
-"""Tried with torch 2.15."""
+"""What compat/torch_norms.py relies on. Tried: torch 2.15.0."""
 
 import pytest
 import torch

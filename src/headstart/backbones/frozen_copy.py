@@ -64,5 +64,5 @@ def _key(stage: str) -> str:
 def _make_buffers(module: nn.Module) -> None:
     for inner in module.modules():
         for name, weight in list(inner.named_parameters(recurse=False)):
-            del inner._parameters[name]
+            delattr(inner, name)
             inner.register_buffer(name, weight.detach())

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
+from headstart.compat.torch_fake_tensors import tensors_without_values
 from headstart.types import UserError
 
 IMAGE = "image"  # what enters a piece
@@ -231,7 +231,7 @@ def _values(followed: _Followed, shape: tuple[int, ...]) -> dict[fx.Node, Any]:
     # the layers' tensors are shared, not what they remember of an image's size
     tensors = {id(one): one for one in _tensors(followed.named.values())}
     module = fx.GraphModule(copy.deepcopy(dict(followed.named), tensors), followed.graph).eval()
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+    with torch.no_grad(), tensors_without_values():
         Noting(module, garbage_collect_values=False).run(torch.empty(shape))
     return dict(zip(followed.graph.nodes, found.values(), strict=True))
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from headstart.compat.torch_autograd import python_function
 from headstart.explain.picture_protocol import UnfitError
 
 Rule = Literal["gradient", "deconvnet", "guided"]
@@ -110,7 +111,7 @@ class Way(TorchFunctionMode):
                 continue
             seen.add(node)
             waiting.extend(before for before, _ in node.next_functions)
-            own = getattr(node, "_forward_cls", None)  # of an autograd function written in Python
+            own = python_function(node)
             if own is _Ruled:
                 relus += 1
             elif own is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from torch import nn
 from headstart.backbones.injected.chosen_layers import Adapted, adaptable
 from headstart.backbones.injected.lora_attention import LoraAttention
 from headstart.backbones.stages import Backbone
+from headstart.compat.peft_layers import describe
 from headstart.types import UserError
 
 
@@ -76,7 +76,7 @@ class Lora:
         for path in paths:
             layer = stages.get_submodule(path)
             # peft's layer does not say it, and the feature cache tells stages by what they say
-            layer.extra_repr = partial(str, f"scaling={self._scaling:g}")  # type: ignore[method-assign]
+            describe(layer, f"scaling={self._scaling:g}")
             for name, child in layer.named_children():
                 if name.startswith("lora_"):
                     child.is_adapter = True  # type: ignore[assignment]  # what unfreeze/parameter_kinds.py knows it by
@@ -87,7 +87,7 @@ class Lora:
 
     def _refused(self, layer: nn.Module) -> str:
         if isinstance(layer, nn.MultiheadAttention):
-            if not layer._qkv_same_embed_dim:
+            if not layer.kdim == layer.vdim == layer.embed_dim:
                 return "keys and values of other widths than the queries"
             return "no DoRA for torch's attention" if self.dora else ""
         if not isinstance(layer, nn.Conv2d):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -16,6 +15,7 @@ from headstart.backbones.weights.download import fetched
 from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.weights_file import tensors_in
 from headstart.backbones.zoo.torchvision_models import built
+from headstart.compat.torch_state_dict import with_module_versions
 from headstart.types import Pixels, UserError
 
 # torchvision's DenseNet files are older than the rule that a module's name has no dot; its own loader renames so too
@@ -61,7 +61,7 @@ def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[
     interpolated for another size, as torchvision does it. Raises UserError where a tensor has another shape.
     """
     net = built(model, size)
-    renamed = _with_metadata({_renamed(name): tensor for name, tensor in state.items()}, state)
+    renamed: Any = with_module_versions({_renamed(name): tensor for name, tensor in state.items()}, of=state)
     if isinstance(net, VisionTransformer):
         renamed = interpolate_embeddings(size, net.patch_size, renamed)
     try:
@@ -88,10 +88,3 @@ def first_convolution(model: nn.Module) -> str:
 def _renamed(name: str) -> str:
     old = DENSE_LAYER.match(name)
     return old[1] + old[2] if old else name
-
-
-def _with_metadata(state: dict[str, Tensor], of: Mapping[str, Tensor]) -> Any:
-    """The tensors with the versions of the modules that wrote them, by which modules know what to rename."""
-    made: Any = OrderedDict(state)
-    made._metadata = getattr(of, "_metadata", None)
-    return made

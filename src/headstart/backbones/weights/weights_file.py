@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headstart.compat.torch_state_dict import with_module_versions
 from headstart.types import UserError
 
 # what a checkpoint has beside its networks, some of it with tensors
@@ -86,16 +86,13 @@ def _state(content: Any, path: Path) -> dict[str, Tensor]:
             "save model.state_dict() with torch.save"
         )
     above = networks if len(networks) > 1 else {"": next(iter(networks.values()))}
-    tensors = OrderedDict(
-        (f"{before}{name}", value)
+    tensors = {
+        f"{before}{name}": value
         for before, inside in above.items()
         for name, value in inside.items()
         if isinstance(value, Tensor)
-    )
-    if len(networks) == 1:
-        # the versions of the modules that wrote them, by which these know older names
-        vars(tensors)["_metadata"] = getattr(above[""], "_metadata", None)
-    return tensors
+    }
+    return with_module_versions(tensors, of=above[""]) if len(networks) == 1 else tensors
 
 
 def _networks(content: Mapping[Any, Any], above: str) -> dict[str, Mapping[Any, Any]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
-from torchvision.ops.misc import Permute
+from torchvision.ops import Permute
 
 from headstart.backbones.splitting import Piece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled

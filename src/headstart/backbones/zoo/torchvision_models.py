@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.ops.misc import Permute
+from torchvision.ops import Permute
 
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.compat.torchvision_datasets import listed_files
 from headstart.data.datasets.decoded_split import DecodedSplit
 from headstart.data.datasets.labelled_split import Labels
 from headstart.data.datasets.torchvision_names import OfficialDataset
@@ -123,15 +124,9 @@ def official_split(
     dataset: Any, official: OfficialDataset, root: Path
 ) -> OfficialSplit:  # torchvision's sets share no interface
     """Labels and images of a data set of torchvision, wherever its class keeps them."""
-    for pairs in ("_samples", "samples"):
-        if hasattr(dataset, pairs):
-            there: list[tuple[str, int]] = getattr(dataset, pairs)
-            return OfficialSplit(
-                np.asarray([label for _, label in there], np.int64), _relative([p for p, _ in there], root), None
-            )
-    for files in ("_image_files", "_images"):
-        if hasattr(dataset, files) and hasattr(dataset, "_labels"):
-            return OfficialSplit(np.asarray(dataset._labels, np.int64), _relative(getattr(dataset, files), root), None)
+    if (listed := listed_files(dataset)) is not None:
+        files, labels = listed
+        return OfficialSplit(np.asarray(labels, np.int64), _relative(files, root), None)
     if hasattr(dataset, "data"):
         label: NDArray[np.int64] = np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels)
         label = (label[:, 0] if label.ndim > 1 else label).astype(np.int64)  # QMNIST knows the writer, too

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.stages import Backbone, pooled
 from headstart.backbones.weights.backbone_weights import weights_hash
+from headstart.compat.torch_modules import has_forward_hooks
 
 # what stages of a key, by their code, gave in this process: the shape of one image's, a few numbers
 _ANSWERS: dict[tuple[str, tuple[Any, ...] | None], tuple[tuple[int, ...], tuple[float, ...]]] = {}
@@ -95,7 +96,7 @@ def _code(stages: Sequence[tuple[str, nn.Module]]) -> tuple[Any, ...] | None:
     """What the stages compute by, besides what the key is made of; None where hooks or methods of one module have a
     say in it, too."""
     modules = [module for _, stage in stages for module in stage.modules()]
-    if any(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module) for module in modules):
+    if any(has_forward_hooks(module) or "forward" in vars(module) for module in modules):
         return None
     return tuple((type(module), type(module).forward) for module in modules)
 
