@@ -35,7 +35,7 @@ def test_a_project_s_own_data_backbone_schedule_and_mode_make_a_run(project):
     assert result["class_names"] == ["circle", "square", "triangle"]
     assert result["sizes"] == {"train": 30, "val": 150, "test": 150}
     assert [phase["phase"] for phase in result["phases"]] == ["head", "corners alone", "edges alone", "all"]
-    assert [phase["open"] for phase in result["phases"]] == [
+    assert [phase["trainable"] for phase in result["phases"]] == [
         ["head"], ["corners", "head"], ["edges", "head"], ["edges", "corners", "head"],
     ]  # fmt: skip
     assert result["source"]["metrics"]

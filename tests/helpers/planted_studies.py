@@ -40,8 +40,8 @@ def phases_of_mode(mode: str, seed: int) -> list[dict[str, Any]]:
     """What each phase took; each seed is a tenth faster than the one before."""
     return [
         {
-            "phase": name, "open": parts, "epochs": 10.0, "steps": 20, "images": 500, "train_s": 500 / rate,
-            "step_s": 300 / rate, "wait_s": 50 / rate, "validation_s": 0.4, "store_s": 0.2 * (rate == 12000.0),
+            "phase": name, "trainable": parts, "epochs": 10.0, "steps": 20, "images": 500, "train_s": 500 / rate,
+            "step_s": 300 / rate, "wait_s": 50 / rate, "validation_s": 0.4, "cache_s": 0.2 * (rate == 12000.0),
             "images_per_s": rate * (1 + seed / 10), "wait_share": 0.1, "peak_memory_mib": 400.0 + seed,
         }
         for name, (parts, rate) in PHASES.get(mode, PHASES["scratch"]).items()
@@ -112,7 +112,7 @@ def result_of(mode: str, seed: int, levels: Sequence[float], overrides: Sequence
         "naive": {"majority": 0.038, "class_means": 0.61, "logistic_regression": 0.79}, "weights_hash": "abc",
     }  # fmt: skip
     return {
-        "format": 1, "study": "demo", "name": f"mode={mode},seed={seed}", "hash": f"{seed:08x}", "mode": mode,
+        "format": 2, "study": "demo", "name": f"mode={mode},seed={seed}", "hash": f"{seed:08x}", "mode": mode,
         "seed": seed, "overrides": list(overrides), "control": control, "state": "finished",
         "metrics": {
             "val/accuracy": levels[best],

@@ -56,7 +56,7 @@ def trained(monkeypatch):
             writer.writeheader()
             writer.writerows(rows)
         result = {
-            "format": 1, **about, "mode": cfg.mode, "seed": cfg.seed, "monitor": "val/accuracy", "selection": None,
+            "format": 2, **about, "mode": cfg.mode, "seed": cfg.seed, "monitor": "val/accuracy", "selection": None,
             "evaluations": [{"epoch": epochs, "step": 4 * epochs, "examples": 50 * epochs, "wall_s": 1.5}],
             "steps": 4 * epochs, "examples": 50 * epochs, "wall_s": 1.5, "metrics": {},
         }  # fmt: skip

@@ -29,7 +29,7 @@ def save(save_run):
             metrics["oracle/accuracy"] = oracle
         return save_run(
             study, "scratch", seed, [0.1, 0.9, 0.95, 0.97, 0.97], overrides, metrics=metrics,
-            selection={"figure": rule, "mode": "max"} if rule else None,
+            selection={"metric": rule, "mode": "max"} if rule else None,
             adaptation={"class": CLASSES[method], "main": "source"}, **other,
         )  # fmt: skip
 
@@ -225,7 +225,7 @@ def test_multi_task_is_a_mode_whose_val_is_the_targets(tmp_path, save_run, curve
 
 def test_the_target_is_told_class_by_class_as_the_mean_over_the_seeds_that_have_the_class(tmp_path, save):
     for seed, bee in enumerate((0.5, 0.7, None)):
-        save(tmp_path / "s", "source_only", seed, 0.6, test_per_class={"ant": 0.1 * (seed + 1), "bee": bee})
+        save(tmp_path / "s", "source_only", seed, 0.6, test_recall_per_class={"ant": 0.1 * (seed + 1), "bee": bee})
     save(tmp_path / "s", "cdan", 0, 0.6)  # of a headstart that did not say it
     written = write_report(tmp_path / "s")
     assert methods(tmp_path / "s")["source_only"]["test_per_class"] == pytest.approx({"ant": 0.2, "bee": 0.6})

@@ -35,7 +35,7 @@ def write_levels(study: Path, shots: int, seed: int, reached: dict[str, float], 
     folder = study / ",".join(overrides)
     (folder / ".hydra").mkdir(parents=True)
     result = {
-        "format": 1, "task": "few_images", "seed": seed, "mode": "feature_extraction", "overrides": overrides,
+        "format": 2, "task": "few_images", "seed": seed, "mode": "feature_extraction", "overrides": overrides,
         "baseline": "pixels", "sizes": {"train": 10 * shots, "val": 500, "test": 700}, "num_classes": 10,
         "levels": {arm: {"val/accuracy": value, "test/accuracy": value - 0.01} for arm, value in reached.items()},
         "source": {"hash": "5ca1ab1e", "folder": "outputs/source/printed-5ca1ab1e", "wall_s": 21.5, "examples": 26000,
@@ -226,7 +226,7 @@ def test_a_report_of_levels_alone_is_a_whole_page(tmp_path):
     study = write_few_images(tmp_path / "few")
     write_levels(study, 5, 9, {"pixels": 0.7}, baseline=None, levels={"features": {"val/accuracy": "high"}})
     (study / "task=few_images,target.shots=5,seed=9" / "result.json").write_text(
-        '{"format": 1, "task": "x", "levels": {}}'
+        '{"format": 2, "task": "x", "levels": {}}'
     )
     page = shown(write_report(study).page)
     words = " ".join(" ".join(page.words).split())

@@ -17,7 +17,7 @@ def study(runs):
 
 
 def account(phase, **figures):
-    return {"phase": phase, "open": ["head"], "epochs": 1.0, "steps": 4, "images_per_s": 100.0} | figures
+    return {"phase": phase, "trainable": ["head"], "epochs": 1.0, "steps": 4, "images_per_s": 100.0} | figures
 
 
 def test_a_figure_of_a_phase_is_the_median_over_the_seeds_that_came_to_it(make_run, curve):
@@ -38,7 +38,7 @@ def test_a_figure_of_a_phase_is_the_median_over_the_seeds_that_came_to_it(make_r
     assert everything["peak_memory_mib"] is None
 
 
-@pytest.mark.parametrize("phases", [None, [], "fast", [3], [{"open": []}], [{"phase": 3}]])
+@pytest.mark.parametrize("phases", [None, [], "fast", [3], [{"trainable": []}], [{"phase": 3}]])
 def test_results_without_phases_or_with_odd_ones_have_no_table(make_run, curve, phases):
     found = study([make_run("scratch", 0, curve(0.4, 0.9, 0.3), phases=phases)])
     assert throughput_table(found.sections[0]) is None
@@ -72,6 +72,6 @@ def test_older_results_are_read_as_before(tmp_path: Path, save_run, curve):
 def test_a_probes_result_is_no_run_to_compare_and_no_damaged_one(demo: Path):
     folder = demo / "probe-1234"
     folder.mkdir()
-    (folder / "result.json").write_text(json.dumps({"format": 1, "task": "probe", "mode": "gradual", "seed": 0}))
+    (folder / "result.json").write_text(json.dumps({"format": 2, "task": "probe", "mode": "gradual", "seed": 0}))
     found = runs_below(demo)
     assert folder not in [run.folder for run in found.finished] + [other.folder for other in found.others]

@@ -44,7 +44,7 @@ def test_only_the_named_runs_are_read(tmp_path: Path, save_run):
 DAMAGE = {
     "half a file": ("result.json", '{"format": 1, "mode"'),
     "a list": ("result.json", "[]"),
-    "another format": ("result.json", '{"format": 2}'),
+    "another format": ("result.json", '{"format": 3}'),
     "no mode": ("result.json", '{"format": 1, "seed": 0}'),
     "a seed in words": ("result.json", '{"format": 1, "mode": "scratch", "seed": "one"}'),
     "no rows": ("metrics.csv", "epoch,step,val/accuracy\n"),

@@ -47,7 +47,7 @@ def test_every_score_is_measured_at_each_validation_that_before_the_first_step_a
 
 def test_the_best_checkpoint_is_the_one_that_the_selection_prefers_after_the_first_step(chosen):
     folder, result, measured = chosen
-    assert result["selection"] == {"figure": "target/entropy", "mode": "min"}
+    assert result["selection"] == {"metric": "target/entropy", "mode": "min"}
     best = min((step for step in measured if step), key=lambda step: measured[step]["target/entropy"])
     assert result["best"]["step"] == best
     assert result["metrics"]["target/entropy"] == pytest.approx(measured[best]["target/entropy"])

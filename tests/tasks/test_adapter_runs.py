@@ -93,7 +93,7 @@ def test_result_json_the_log_and_the_plan_say_how_much_learns_as_the_formula_doe
     put_in = sum(8 * (9 * i + o) if mode == "lora" else 2 * 16 * o + 16 + o for i, o in pairs)
     head = 32 * 10 + 10
     everything = sum(9 * i * o + 2 * o for i, o in pairs) + head + put_in
-    assert result(runs[mode])["learns"] == {"parameters": head + put_in, "of": everything}
+    assert result(runs[mode])["trainable"] == {"parameters": head + put_in, "of": everything}
     share = f"learns {100 * (head + put_in) / everything:.1f} % of {everything:,} parameters"
     assert share in (runs[mode] / "headstart.log").read_text()
     assert main(["task=plan", *RUN, f"mode={mode}"]) == 0

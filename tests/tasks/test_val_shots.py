@@ -54,7 +54,7 @@ def test_its_result_says_that_nothing_was_measured_and_that_the_last_counts(runs
     place, none, whole = runs
     assert none["sizes"] == whole["sizes"] | {"val": 0}
     assert none["evaluations"] == []
-    assert none["selection"] == {"figure": "val/accuracy", "mode": "last"}
+    assert none["selection"] == {"metric": "val/accuracy", "mode": "last"}
     training = {tag: one for tag, one in none["metrics"].items() if tag.startswith("train/")}
     assert none["best"] == {"epoch": 3, "step": none["steps"]} | training
     assert none["best"] == kept(place / "none")["callbacks"]["BestAndLast"]["best"]

@@ -69,7 +69,7 @@ def monitored_metric(result: Mapping[str, Any]) -> tuple[str, bool]:
     """The metric that a run is judged by, and whether lower is better."""
     selection = result.get("selection") or {}
     if selection.get("mode") in ("max", "min"):
-        return str(selection["figure"]), selection["mode"] == "min"
+        return str(selection["metric"]), selection["mode"] == "min"
     monitor = str(result["monitor"])
     return monitor, lower_is_better(monitor)
 

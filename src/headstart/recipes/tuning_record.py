@@ -64,7 +64,7 @@ def _trials(search: Search, number: int) -> list[dict[str, Any]]:
                     "seed": seed,
                     "epochs": result["evaluations"][-1]["epoch"],
                     "steps": result["steps"],
-                    "figure": score.figure,
+                    "metric": score.figure,
                     "folder": trial.folder.as_posix(),
                     "state": state,
                 }

@@ -151,7 +151,7 @@ class _Names:
         target = node.get("_target_")
         of_class = self.settings.get(name_now(target) if isinstance(target, str) else "", {})
         for path, name in of_class.items():
-            node = _with_key(node, path.split("."), name)
+            node = with_key(node, path.split("."), name)
         return {key: self.target(child) if key == "_target_" else self.below(child) for key, child in node.items()}
 
     def target(self, name: Any) -> Any:
@@ -218,15 +218,15 @@ def _ends_in(path: str, name: str) -> str:
     return above + dot + name
 
 
-def _with_key(node: Any, path: Iterable[str], name: str) -> Any:
+def with_key(node: Any, path: Iterable[str], name: str) -> Any:
     """The node with the key at this path called by another name; as it is where the path leads nowhere."""
     first, *rest = path
     if isinstance(node, list) and first == "*":
-        return [_with_key(child, rest, name) for child in node]
+        return [with_key(child, rest, name) for child in node]
     if not isinstance(node, dict) or first not in node:
         return node
     if rest:
-        return {key: _with_key(child, rest, name) if key == first else child for key, child in node.items()}
+        return {key: with_key(child, rest, name) if key == first else child for key, child in node.items()}
     return {name if key == first else key: child for key, child in node.items()}
 
 

@@ -26,6 +26,7 @@ from headstart.runs.frozen_model import Frozen, frozen
 from headstart.runs.outcome.package_versions import versions
 from headstart.runs.training.training_without_validation import check_chooses_on_val
 from headstart.system import rank_environment
+from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _compared(
     metrics = {name: {tag: measured[name][tag] for tag in ("val/accuracy", "test/accuracy")} for name in names}
     winner = max(names, key=lambda name: metrics[name]["val/accuracy"])  # of equals the first
     result = {
-        "format": 1,
+        "format": FORMAT,
         "task": "few_images",
         "study": folder.parent.name,
         "name": folder.name,

@@ -28,6 +28,7 @@ from headstart.runs.frozen_model import Frozen, Stored, frozen
 from headstart.runs.outcome.package_versions import versions
 from headstart.runs.training.training_without_validation import check_chooses_on_val
 from headstart.system import rank_environment
+from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | No
     chosen = {kind: _tested(head, test, len(val.label), _device(model)) for kind, head in best.items()}
     winner = best_by(lambda _: "", best.values())[""].kind
     result = {
-        "format": 1,
+        "format": FORMAT,
         "task": "probe",
         "study": folder.parent.name,
         "name": folder.name,

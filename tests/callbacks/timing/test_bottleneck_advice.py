@@ -5,16 +5,16 @@ import pytest
 from headstart.callbacks.timing.bottleneck_advice import Circumstances, line, shares, what_bound
 
 
-def phase(train_s=0.0, step_s=0.0, wait_s=0.0, validation_s=0.0, store_s=0.0, images=0, steps=1):
+def phase(train_s=0.0, step_s=0.0, wait_s=0.0, validation_s=0.0, cache_s=0.0, images=0, steps=1):
     return {
-        "train_s": train_s, "step_s": step_s, "wait_s": wait_s, "validation_s": validation_s, "store_s": store_s,
+        "train_s": train_s, "step_s": step_s, "wait_s": wait_s, "validation_s": validation_s, "cache_s": cache_s,
         "images": images, "steps": steps,
     }  # fmt: skip
 
 
 def test_shares_are_of_all_seconds_and_sum_to_one():
     found = shares(
-        [phase(train_s=6, step_s=3, wait_s=1), phase(train_s=2, step_s=1, wait_s=1, validation_s=1, store_s=1)]
+        [phase(train_s=6, step_s=3, wait_s=1), phase(train_s=2, step_s=1, wait_s=1, validation_s=1, cache_s=1)]
     )
     assert found == pytest.approx({"steps": 0.4, "data": 0.2, "validation": 0.1, "store": 0.1, "other": 0.2})
 

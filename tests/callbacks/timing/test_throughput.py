@@ -149,7 +149,7 @@ def seconds(phase):
 def test_two_phases_that_begin_within_an_epoch_have_their_own_steps_images_and_seconds(clock):
     watch, _ = fit(clock)
     one, two, three = watch.phases()
-    assert [phase["open"] for phase in (one, two, three)] == [
+    assert [phase["trainable"] for phase in (one, two, three)] == [
         ["head"],
         ["second", "head"],
         ["first", "second", "head"],
@@ -161,10 +161,10 @@ def test_two_phases_that_begin_within_an_epoch_have_their_own_steps_images_and_s
     ]
     step_s = BATCH * IMAGE_S + STEP_S + HOOK_S  # 2 + 3 + 1
     assert seconds(one) == {
-        "train_s": 2 * step_s, "step_s": 2 * STEP_S, "wait_s": 4.0, "validation_s": START_S, "store_s": 0.0,
+        "train_s": 2 * step_s, "step_s": 2 * STEP_S, "wait_s": 4.0, "validation_s": START_S, "cache_s": 0.0,
     }  # fmt: skip
     assert seconds(two) == {  # the validation after the first epoch is in the second phase
-        "train_s": 4 * step_s, "step_s": 4 * STEP_S, "wait_s": 8.0, "validation_s": VALIDATION_S, "store_s": 0.0,
+        "train_s": 4 * step_s, "step_s": 4 * STEP_S, "wait_s": 8.0, "validation_s": VALIDATION_S, "cache_s": 0.0,
     }  # fmt: skip
     assert three["validation_s"] == VALIDATION_S
     assert one["wait_share"] == pytest.approx(2 / 6, abs=1e-4)
@@ -174,14 +174,14 @@ def test_two_phases_that_begin_within_an_epoch_have_their_own_steps_images_and_s
 def test_all_seconds_from_the_beginning_of_fit_are_in_one_account(clock):
     began = clock.seconds
     watch, _ = fit(clock, filling={"fetch": 11.0, "start": 5.0})
-    told = sum(p["train_s"] + p["validation_s"] + p["store_s"] for p in watch.phases())
+    told = sum(p["train_s"] + p["validation_s"] + p["cache_s"] for p in watch.phases())
     assert told == pytest.approx(clock.seconds - began)
 
 
 def test_what_the_store_computes_is_neither_waiting_nor_measuring(clock):
     plain = fit(clock)[0].phases()
     filled = fit(clock, filling={"fetch": 11.0, "start": 5.0})[0].phases()
-    assert filled[0]["store_s"] == 16.0
+    assert filled[0]["cache_s"] == 16.0
     for one, other in zip(plain, filled, strict=True):
         assert [one[key] for key in ("train_s", "wait_s", "validation_s")] == [
             other[key] for key in ("train_s", "wait_s", "validation_s")
@@ -210,7 +210,7 @@ def test_a_resumed_run_goes_on_adding(clock, tmp_path, epoch):
     clock.seconds += 1000  # nobody counts what lies between
     again, _ = fit(clock, epochs=3, resume=tmp_path / f"epoch={epoch}.ckpt")
     for one, other in zip(whole, again.phases(), strict=True):
-        for key in ("phase", "open", "epochs", "steps", "images", "train_s", "step_s", "wait_s", "validation_s"):
+        for key in ("phase", "trainable", "epochs", "steps", "images", "train_s", "step_s", "wait_s", "validation_s"):
             assert one[key] == other[key], key
 
 

@@ -10,7 +10,7 @@ from headstart.runs.outcome.sweep_objective import value_of
 
 CURVE = [(0, 0.9), (4, 0.5), (8, 0.7), (12, 0.6)]  # a head in closed form is the best
 BEST = {"monitor": "val/accuracy", "metrics": {"val/accuracy": 0.9, "val/loss": 0.9}, "evaluations": [{}]}
-LOSS = {"selection": {"figure": "val/loss", "mode": "min"}}
+LOSS = {"selection": {"metric": "val/loss", "mode": "min"}}
 
 
 def written(folder):
@@ -27,8 +27,8 @@ def written(folder):
         ({}, "best", 0.9),
         (LOSS, "best_trained", -0.5),  # less is better
         (LOSS, "last", -0.6),
-        ({"selection": {"figure": "val/loss", "mode": "last"}}, "best_trained", -0.6),
-        ({"selection": {"figure": "val/accuracy", "mode": "last"}}, "best_trained", 0.6),
+        ({"selection": {"metric": "val/loss", "mode": "last"}}, "best_trained", -0.6),
+        ({"selection": {"metric": "val/accuracy", "mode": "last"}}, "best_trained", 0.6),
     ],
 )
 def test_the_value_is_the_level_that_is_asked_for_larger_is_better(tmp_path, more, objective, want):

@@ -84,7 +84,7 @@ def test_a_run_ends_with_a_line_on_its_pace_and_its_phases_hold_all_of_its_steps
     assert [phase["phase"] for phase in phases] == ["head", "stage4 and above"]
     assert sum(phase["steps"] for phase in phases) == result["steps"]
     assert sum(phase["images"] for phase in phases) == result["examples"]
-    told = sum(phase[key] for phase in phases for key in ("train_s", "validation_s", "store_s"))
+    told = sum(phase[key] for phase in phases for key in ("train_s", "validation_s", "cache_s"))
     assert told == pytest.approx(result["wall_s"], rel=0.1)
     assert max(phase["peak_memory_mib"] for phase in phases) <= result["peak_memory_mib"]
     own, source = ([r.getMessage() for r in caplog.records if "images/s" in r.getMessage()][i] for i in (-1, 0))

@@ -132,8 +132,8 @@ def test_the_control_of_anb_learns_what_anb_learns_and_bnb_s_is_the_same_run(tmp
     more = ["weights.seed=0", "weights.reset_from=2"]
     bnb = trained("mode=BnB", "control=true", *more, *SHORT, folder=tmp_path / "bnb")
     assert (tmp_path / "anb" / "metrics.csv").read_bytes() == (tmp_path / "bnb" / "metrics.csv").read_bytes()
-    assert anb["learns"] == bnb["learns"]
-    assert anb["learns"]["parameters"] < anb["learns"]["of"]
+    assert anb["trainable"] == bnb["trainable"]
+    assert anb["trainable"]["parameters"] < anb["trainable"]["of"]
     cfg = composed("mode=scratch")
     torch.manual_seed(0)
     random = assembled(cfg).module.state_dict()

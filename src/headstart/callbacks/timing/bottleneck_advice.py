@@ -67,7 +67,7 @@ def shares(phases: Sequence[Mapping[str, Any]], *, on_gpu: bool = False) -> dict
     among the steps, as nobody knows where the host has waited for the device. Empty where no time was counted.
     """
     train, steps, data, validation, store = (
-        math.fsum(phase[key] for phase in phases) for key in ("train_s", "step_s", "wait_s", "validation_s", "store_s")
+        math.fsum(phase[key] for phase in phases) for key in ("train_s", "step_s", "wait_s", "validation_s", "cache_s")
     )
     all_s = train + validation + store
     if all_s <= 0:

@@ -64,10 +64,10 @@ class Account:
     def record(self, steps_per_epoch: float) -> dict[str, Any]:
         """As it stands in result.json."""
         # the store's seconds are rounded, so that what is left can be a little below nothing
-        seconds = {name: round(max(0.0, getattr(self, name)), 4) for name in SECONDS}
+        seconds = {_RECORDED.get(name, name): round(max(0.0, getattr(self, name)), 4) for name in SECONDS}
         return {
             "phase": self.phase,
-            "open": self.open,
+            "trainable": self.open,
             "epochs": round(self.steps / steps_per_epoch, 4) if steps_per_epoch else 0.0,
             "steps": self.steps,
             "images": self.images,
@@ -78,6 +78,7 @@ class Account:
         }
 
 
+_RECORDED = {"store_s": "cache_s"}  # a field that checkpoints hold -> what result.json calls it
 SECONDS = tuple(one.name for one in fields(Account) if one.name.endswith("_s"))
 
 

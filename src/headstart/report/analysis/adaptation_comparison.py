@@ -141,7 +141,7 @@ def recalls(method: AdaptationMethod) -> dict[str, float]:
     """Class name -> the recall on the target's test, mean over the seeds that have one; empty where none has."""
     found: dict[str, list[float]] = {}
     for run in method.arm.runs:
-        for name, value in (run.result.get("test_per_class") or {}).items():
+        for name, value in (run.result.get("test_recall_per_class") or {}).items():
             if isinstance(value, int | float):
                 found.setdefault(name, []).append(value)
     return {name: fmean(values) for name, values in found.items()}

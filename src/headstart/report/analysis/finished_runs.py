@@ -14,8 +14,8 @@ from headstart.report.config_values import leaves
 from headstart.report.file_checksums import CURVE, changed_files
 from headstart.system.credential_masking import without_credentials
 from headstart.system.old_names import override_now, renamed
+from headstart.system.result_format import current_result
 
-FORMAT = 1  # of result.json
 OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
 LAST = "age (the last counts)"  # what chose a checkpoint that no figure did
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
@@ -36,9 +36,9 @@ class _ResultFolder:
     def chosen_by(self) -> str:
         """What its tested checkpoint follows: a selection's figure, that it is the last, else the val figure."""
         found = self.result.get("selection")
-        if not isinstance(found, dict) or "figure" not in found:
+        if not isinstance(found, dict) or "metric" not in found:
             return self.monitor
-        return LAST if found.get("mode") == "last" else str(found["figure"])
+        return LAST if found.get("mode") == "last" else str(found["metric"])
 
     @property
     def validates(self) -> bool:
@@ -75,7 +75,7 @@ class FinishedRun(_ResultFolder):
     mode: str
     seed: int
     overrides: tuple[str, ...]  # the job's own, as Hydra lists them
-    result: dict[str, Any] = field(hash=False)  # result.json as it stands
+    result: dict[str, Any] = field(hash=False)  # result.json, by the names of today
     rows: dict[int, dict[str, float]] = field(hash=False)  # step -> column -> value; absent = not measured
     settings: dict[str, Any] = field(hash=False, default_factory=dict)  # the config's leaves; empty: not known
 
@@ -128,7 +128,7 @@ class LevelsResult(_ResultFolder):
     folder: Path
     seed: int
     overrides: tuple[str, ...]  # the job's own, as Hydra lists them
-    result: dict[str, Any] = field(hash=False)  # result.json as it stands
+    result: dict[str, Any] = field(hash=False)  # result.json, by the names of today
     baseline: str  # the arm that the others are compared with
     levels: dict[str, dict[str, float]] = field(hash=False)  # arm -> tag -> figure
 
@@ -190,8 +190,7 @@ def run_in(folder: Path) -> FinishedRun | LevelsResult | LeftOutRun:
             return _levels(folder, result)
         if result.get("task", "fit") != "fit":
             return LeftOutRun(folder, OTHER_TASK, f"a result of task={result['task']}, which has no curve")
-        if result.get("format") != FORMAT:
-            raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
+        result = current_result(result)
         mode, seed, overrides = result["mode"], result["seed"], result.get("overrides")
         if not isinstance(mode, str) or isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"mode must be text and seed a whole number, got {mode!r} and {seed!r}")
@@ -224,8 +223,7 @@ def config_in(folder: Path) -> dict[str, Any]:
 
 
 def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
-    if result.get("format") != FORMAT:
-        raise ValueError(f"result.json must have format {FORMAT}, got {result.get('format')!r}")
+    result = current_result(result)
     seed, overrides, baseline = result["seed"], result["overrides"], str(result["baseline"])
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed must be a whole number, got {seed!r}")

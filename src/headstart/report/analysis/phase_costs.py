@@ -9,11 +9,11 @@ from typing import Any
 
 from headstart.report.analysis.run_measures import MeasuredRun
 
-FIGURES = ("epochs", "steps", "images_per_s", "wait_share", "train_s", "validation_s", "store_s", "peak_memory_mib")
+FIGURES = ("epochs", "steps", "images_per_s", "wait_share", "train_s", "validation_s", "cache_s", "peak_memory_mib")
 
 
 def phases_of(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
-    """Each phase of the runs in its order: phase, open, runs (that came to it), and the median of each figure.
+    """Each phase of the runs in its order: phase, trainable, runs (that came to it), and the median of each figure.
 
     A figure is None where no run has it. Empty where the runs were made before phases were recorded.
     """
@@ -26,7 +26,7 @@ def phases_of(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     return [
         {
             "phase": name,
-            "open": [str(part) for part in accounts[0].get("open") or ()],
+            "trainable": [str(part) for part in accounts[0].get("trainable") or ()],
             "runs": len(accounts),
             **{key: _median([account.get(key) for account in accounts]) for key in FIGURES},
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart.system.atomic_write import plain, write_whole
 from headstart.system.credential_masking import masked_in
+from headstart.system.result_format import current_result
 
 ANSWERS = "answers"  # what each image contributed to the figures
 CHECKPOINTS = "checkpoints"
@@ -47,7 +48,10 @@ def _read(folder: Path) -> tuple[dict[str, Any] | None, str]:
         return None, f"it holds a {type(found).__name__} in place of an object"
     if not isinstance(found.get("metrics"), dict):
         return None, "it has no metrics"
-    return found, ""
+    try:
+        return current_result(found), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def cleared(folder: Path) -> Path:

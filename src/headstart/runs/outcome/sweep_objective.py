@@ -24,7 +24,7 @@ def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trai
     if not result.get("evaluations", True):
         return math.nan
     selection = result.get("selection")  # an older result has no such key
-    figure = main_figure_of(result) if selection is None else selection["figure"]
+    figure = main_figure_of(result) if selection is None else selection["metric"]
     mode = "max" if selection is None else selection["mode"]
     sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
     try:

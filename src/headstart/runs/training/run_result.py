@@ -27,6 +27,7 @@ from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
 from headstart.selection.selection import Selection
 from headstart.system.credential_masking import masked_in
+from headstart.system.result_format import FORMAT
 
 
 def run_result(
@@ -51,7 +52,7 @@ def run_result(
         setup_s: Seconds from the beginning of the job to that of fitting.
     """
     return {
-        "format": 1,
+        "format": FORMAT,
         **about,
         "state": callbacks.divergence.state,
         "divergence": None if callbacks.divergence.first is None else callbacks.divergence.first._asdict(),
@@ -62,7 +63,7 @@ def run_result(
         "monitor": run.monitor,
         "selection": _selection(run.selection, callbacks.checkpoint),
         "metrics": tested.final,
-        "test_per_class": callbacks.recalls.by_class,
+        "test_recall_per_class": callbacks.recalls.by_class,
         "best": tested.best,
         "best_before_training": tested.is_before_training,
         "evaluations": callbacks.timeline.evaluations,
@@ -82,7 +83,7 @@ def run_result(
 def _data_and_model(run: PreparedRun, *, adapts: bool) -> dict[str, Any]:
     data = run.assembly.data
     return {
-        "learns": {"parameters": run.share.learning, "of": run.share.of},
+        "trainable": {"parameters": run.share.learning, "of": run.share.of},
         "sizes": data.sizes,
         "labelled_images": labelled_images(data, adapts=adapts),
         "num_classes": data.num_classes,
@@ -107,9 +108,9 @@ def _cost(callbacks: RunCallbacks, trainer: pl.Trainer, setup_s: float) -> dict[
 def _selection(selection: Selection | None, checkpoint: BestAndLast | None) -> dict[str, str] | None:
     """What the best checkpoint follows in place of the monitored metric; mode=last: the newest one."""
     if selection is not None:
-        return {"figure": selection.figure, "mode": selection.mode}
+        return {"metric": selection.figure, "mode": selection.mode}
     is_last = checkpoint is not None and checkpoint.mode == "last"
-    return {"figure": str(checkpoint.monitor), "mode": "last"} if checkpoint and is_last else None
+    return {"metric": str(checkpoint.monitor), "mode": "last"} if checkpoint and is_last else None
 
 
 def _adaptation(module: Any) -> dict[str, str] | None:

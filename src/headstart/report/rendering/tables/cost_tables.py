@@ -83,11 +83,11 @@ def throughput_table(section: StudySection) -> ReportTable | None:
             rows.append(
                 [
                     TableCell(arm.label),
-                    TableCell(phase["phase"], _trainable(phase["open"])),
+                    TableCell(phase["phase"], _trainable(phase["trainable"])),
                     TableCell(epochs, f"{optional_number(phase['steps'], 0)} steps"),
                     TableCell(optional_number(phase["images_per_s"], 0)),
                     TableCell(MISSING if waiting is None else f"{100 * waiting:.0f} %"),
-                    *(TableCell(optional_number(phase[key], 2)) for key in ("train_s", "validation_s", "store_s")),
+                    *(TableCell(optional_number(phase[key], 2)) for key in ("train_s", "validation_s", "cache_s")),
                     TableCell(optional_number(phase["peak_memory_mib"], 0)),
                 ]
             )

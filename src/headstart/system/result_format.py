@@ -1,0 +1,38 @@
+"""Format of result.json, and the names of its entries in earlier formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headstart.system.old_names import with_key
+
+FORMAT = 2  # of what this version writes
+KEYS = {  # path of an entry in format 1 -> its key of today; * is each item of a list
+    "learns": "trainable",
+    "test_per_class": "test_recall_per_class",
+    "selection.figure": "metric",
+    "tuned.tried.*.figure": "metric",
+    "phases.*.open": "trainable",
+    "phases.*.store_s": "cache_s",
+}
+
+
+def current_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a result.json with the names of today, whichever version wrote it.
+
+    Args:
+        result: The content as it was read; without a format it is of the earliest version.
+
+    Raises:
+        ValueError: A later version of headstart wrote it.
+    """
+    written = result.get("format", 1)
+    if written == FORMAT:
+        return dict(result)
+    if written != 1:
+        raise ValueError(f"result.json must have format 1 or {FORMAT}, got {written!r}; is it of a later version?")
+    current: Any = dict(result)
+    for path, key in KEYS.items():
+        current = with_key(current, path.split("."), key)
+    return {**current, "format": FORMAT}
