@@ -30,7 +30,7 @@ from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.package_versions import figures
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
-from headstart.runs.saved.finished_run import SavedRun, saved_run
+from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
 from headstart.runs.training.trainer import lone_trainer
 from headstart.runs.training.training_without_validation import check_split
 from headstart.runs.view_data import enlarged_data, views_of
@@ -45,7 +45,7 @@ def evaluate(
     cfg: DictConfig,
     run_dir: str | Path,
     split: Literal["train", "val", "test"] | None,
-    checkpoint: Literal["best", "last"],
+    checkpoint: CheckpointName,
     data: DictConfig | None,
     worst: Annotated[int, Ge(0)],
     tta: DictConfig | None,

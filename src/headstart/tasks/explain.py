@@ -34,7 +34,7 @@ from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import check_no_target, other_data
-from headstart.runs.saved.finished_run import SavedRun, saved_run
+from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
 from headstart.runs.training.trainer import lone_trainer
 from headstart.runs.training.training_without_validation import check_split
 from headstart.runs.weights.control_weights import measure_statistics, measured_statistics
@@ -67,7 +67,7 @@ def explain(
     *,
     cfg: DictConfig,
     run_dir: str | None,
-    checkpoint: Literal["best", "last"],
+    checkpoint: CheckpointName,
     images: str | None,
     count: Annotated[int, Ge(1)],
     split: Literal["train", "val", "test"] | None,

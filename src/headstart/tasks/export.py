@@ -23,7 +23,7 @@ from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.package_versions import versions
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
-from headstart.runs.saved.finished_run import run_config
+from headstart.runs.saved.finished_run import CheckpointName, run_config
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
 from headstart.types import Pixels, UserError
@@ -43,7 +43,7 @@ def export(
     cfg: DictConfig,  # noqa: ARG001 - every task is given it; a model is exported from the CPU, in float32
     run_dir: str,
     format: Literal["torch_export", "onnx", "torchscript"],  # noqa: A002 - it is the word on the command line
-    checkpoint: Literal["best", "last"],
+    checkpoint: CheckpointName,
     out_dir: str | None,
 ) -> Path | None:
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.

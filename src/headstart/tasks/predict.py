@@ -27,6 +27,7 @@ from headstart.data.decoding.utf8_names import escaped, utf8
 from headstart.evaluation.view_evaluation import view_count
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
+from headstart.runs.saved.finished_run import CheckpointName
 from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
@@ -61,7 +62,7 @@ def predict(
     images: str,
     out: str | None,
     format: Literal["csv", "json"],  # noqa: A002 - it is the word on the command line
-    checkpoint: Literal["best", "last"],
+    checkpoint: CheckpointName,
     batch_size: Annotated[int, Ge(1)],
     unreadable: Literal["error", "skip"],
     tta: DictConfig | None,

@@ -16,11 +16,12 @@ ANSWERS = "answers"  # what each image contributed to the figures
 CHECKPOINTS = "checkpoints"
 NAMES = frozenset({"class_names", "hash", "mode", "name", "study"})  # by which runs are found and compared
 RESULT = "result.json"  # written last: where it is, the run is finished
+WEIGHTS = ("best", "last", "previous", "interpolated", "soup")  # of checkpoints, without .ckpt
 # what would mix with a new run's files; nothing else in the folder is ever taken away
 REPLACED = (
     "metrics.csv", RESULT, "error.txt", "events.out.tfevents.*",
     "profile-*.txt", "profile.*.pt.trace.json", "profile-rank*.pt.trace.json",
-    *(f"{CHECKPOINTS}/{name}.ckpt{end}" for name in ("best", "last", "previous") for end in ("", ".partial")),
+    *(f"{CHECKPOINTS}/{name}.ckpt{end}" for name in WEIGHTS for end in ("", ".partial")),
     *(f"{ANSWERS}/{split}.npz{end}" for split in ("val", "test") for end in ("", ".partial")),
 )  # fmt: skip
 

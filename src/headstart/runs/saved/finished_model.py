@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, looked_at
 from headstart.features.cache.cached_images import Engine
 from headstart.runs.assembly import built
-from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.saved.finished_run import CheckpointName, saved_run
 from headstart.runs.training.trainer import lone_trainer
 from headstart.types import Batch
 
@@ -61,7 +61,10 @@ class Finished:
 
 
 def finished_model(
-    cfg: DictConfig, run_dir: str | Path, checkpoint: Literal["best", "last"], views: Views | None = None
+    cfg: DictConfig,
+    run_dir: str | Path,
+    checkpoint: CheckpointName,
+    views: Views | None = None,
 ) -> Finished:
     """The model of a finished run, its data untouched; it computes as cfg.trainer says, on one device.
 

@@ -19,6 +19,8 @@ from headstart.system.checkpoint_reading import loaded
 from headstart.system.setting_paths import given_path
 from headstart.types import Pixels, UserError
 
+CheckpointName = Literal["best", "last", "interpolated", "soup"]  # the last two by the tasks of these names
+
 
 class SavedRun(NamedTuple):
     """Of a finished run: its folder, its result, the config that it was made with, the weights of a checkpoint."""
@@ -59,7 +61,7 @@ class Known:
         self.pixels, self.seed = pixels, seed
 
 
-def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> SavedRun:
+def saved_run(run_dir: str | Path, checkpoint: CheckpointName) -> SavedRun:
     """The run in a folder. Raises UserError where it is not finished, lacks a file, or one of them is damaged."""
     folder = given_path(run_dir, "run_dir")
     result = finished(folder)
@@ -70,7 +72,10 @@ def saved_run(run_dir: str | Path, checkpoint: Literal["best", "last"]) -> Saved
     cfg = run_config(folder)  # first: of another person's run nothing else is read before it is allowed
     path = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
     if not path.is_file():
-        raise UserError(f"there is no {path}; was the run started with callbacks.checkpoint?")
+        hint = "was the run started with callbacks.checkpoint?"
+        if checkpoint in ("interpolated", "soup"):
+            hint = f"task={'interpolate' if checkpoint == 'interpolated' else checkpoint} writes it"
+        raise UserError(f"there is no {path}; {hint}")
     if damage := changed_since(folder, result, path) or ("" if _is_told(result, path) else damage_of(path)):
         raise UserError(
             f"{path} is damaged ({damage}), so the figures of {folder.name} are not this model's; put a whole copy in "

@@ -1,0 +1,152 @@
+"""The task `soup`: the mean of the weights of a study's runs, taken up one by one where val does not fall."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.evaluation.weight_averaging import averaged
+from headstart.runs.assembly import drawn
+from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, write_json
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.evaluation_data import check_no_target
+from headstart.runs.saved.finished_run import SavedRun, saved_run
+from headstart.runs.saved.measured_weights import MeasuredWeights, write_weights
+from headstart.runs.training.training_without_validation import has_no_val
+from headstart.system import rank_environment
+from headstart.system.setting_paths import given_path
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Ingredient(NamedTuple):
+    """One run of the study: its weights, and its own metrics on the val images."""
+
+    run: SavedRun
+    state: dict[str, Tensor]
+    metrics: dict[str, float]
+
+
+def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", "last"]) -> dict[str, Any]:
+    """Average the weights of a study's runs by the greedy rule of model soups.
+
+    The runs are sorted by the monitored metric on val, the best first. The mean begins with the best run; each further
+    run is taken up where the metric of the mean with it is not lower than without it. Test is read once, of the soup
+    and of the best run. The soup is written as checkpoints/soup.ckpt of the best run, which evaluate, predict, explain,
+    export and probe take as `checkpoint=soup`, and its metrics as soup.json in the study's folder.
+
+    All runs must have the same network, classes and val images: where each seed divides the images anew, one run's val
+    images are another one's training images, and the choice would be worth nothing.
+
+    Wortsman et al. 2022, Model soups (arXiv:2203.05482), recipe 1.
+
+    Args:
+        cfg: The command's config; of it only the trainer's accelerator counts.
+        study_dir: Folder whose subfolders are finished runs. Runs of other networks are left out and named.
+        checkpoint: Which weights of each run.
+
+    Returns:
+        The content of soup.json; of ranks after the first nothing.
+
+    Raises:
+        UserError: Where fewer than two runs fit together, or their val images differ.
+    """
+    quieten()
+    if rank_environment.rank() > 0:
+        return {}
+    check_no_target("soup")
+    folder = given_path(study_dir, "soup.study_dir")
+    runs = _alike(folder, checkpoint)
+    images = _common_images(runs)
+    model = MeasuredWeights(runs[0], cfg.trainer)
+    metric = f"val/{model.monitor}"
+    pot = []
+    for run in runs:
+        state = run.state()
+        model.load(state)
+        pot.append(Ingredient(run, state, model.metrics("val", images)))
+    pot.sort(key=lambda one: (-one.metrics[metric], one.metrics["val/loss"], one.run.folder.name))
+    taken, left_out = pot[:1], []
+    best = pot[0].metrics
+    for candidate in pot[1:]:
+        model.load(averaged([one.state for one in (*taken, candidate)]))
+        metrics = model.metrics("val", images)
+        if metrics[metric] >= best[metric]:
+            taken, best = [*taken, candidate], metrics
+        else:
+            left_out.append(candidate)
+    mean = averaged([one.state for one in taken])
+    tested = {}
+    for name, state in (("soup", mean), ("best_run", pot[0].state)):
+        model.load(state)
+        tested[name] = model.metrics("test", images)
+    write_weights(pot[0].run.folder / CHECKPOINTS / "soup.ckpt", mean, runs=[one.run.folder.name for one in taken])
+    content = {
+        "monitor": metric,
+        "runs": [
+            {"run": one.run.folder.name, "taken": one in taken, "metrics": one.metrics} for one in (*taken, *left_out)
+        ],
+        "soup": best | tested["soup"],
+        "best_run": pot[0].metrics | tested["best_run"],
+        "checkpoint": str(Path(pot[0].run.folder.name) / CHECKPOINTS / "soup.ckpt"),
+    }
+    write_json(folder / "soup.json", content)
+    print(*_table(content, model.monitor), sep="\n")
+    return content
+
+
+def _alike(folder: Path, checkpoint: Literal["best", "last"]) -> list[SavedRun]:
+    """The finished runs below a folder that have the network and the classes of the first one."""
+    places = sorted(file.parent for file in folder.glob(f"*/{RESULT}") if finished(file.parent) is not None)
+    runs = [saved_run(place, checkpoint) for place in places]
+    if len(runs) < 2:
+        raise UserError(f"soup.study_dir must hold two finished runs at least, got {len(runs)} in {folder}")
+    shapes = [({name: tensor.shape for name, tensor in run.state().items()}, run.class_names) for run in runs]
+    most = max(shapes, key=shapes.count)
+    others = [run.folder.name for run, own in zip(runs, shapes, strict=True) if own != most]
+    if others:
+        log.warning("left out, as their network or classes are others: %s", ", ".join(others))
+    fit = [run for run, own in zip(runs, shapes, strict=True) if own == most]
+    if len(fit) < 2:
+        raise UserError(f"soup needs two runs of one network at least, and those in {folder} are all different")
+    return fit
+
+
+def _common_images(runs: list[SavedRun]) -> Any:
+    """The target's data of the runs. Raises UserError where their val images are not the same."""
+    first: Any = None
+    for run in runs:
+        pixels = MeasuredWeights(run, run.cfg.trainer).parts.backbone.pixels if first is None else first.pixels
+        seed = run.cfg.get("images_seed", run.cfg.seed)
+        images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=seed))
+        images.setup("fit")
+        if has_no_val(images):
+            raise UserError(f"soup chooses by val, and {run.folder.name} has no val images")
+        if first is None:
+            first = images
+            first.setup("test")
+        elif images.contents("val") != first.contents("val"):
+            raise UserError(
+                f"the val images of {run.folder.name} are not those of {runs[0].folder.name}: one run's val images may "
+                "be another one's training images; make runs over learning rates, or of data with a val split"
+            )
+    return first
+
+
+def _table(content: dict[str, Any], monitor: str) -> list[str]:
+    metric = f"val/{monitor}"
+    rows = [
+        f"{run['metrics'][metric]:.4f}  {'taken up' if run['taken'] else 'left out'}  {run['run']}"
+        for run in content["runs"]
+    ]
+    rows += [""] + [
+        f"{name}: {metric} {content[key][metric]:.4f}, test/{monitor} {content[key][f'test/{monitor}']:.4f}"
+        for name, key in (("soup", "soup"), ("best run", "best_run"))
+    ]
+    return [f"{metric}", *rows]
