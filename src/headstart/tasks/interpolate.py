@@ -119,9 +119,9 @@ def _check_interpolable(run: SavedRun) -> None:
             f"interpolate needs a run that started from a source's weights, got mode={own.mode}"
             f"{' control=true' if own.get('control') else ''}; try a run of mode=fine_tuning"
         )
-    if own.get("inject"):
+    if own.get("peft"):
         raise UserError(
-            f"interpolate is for runs whose own weights learned, got inject={own.inject}: a product of two matrices is "
+            f"interpolate is for runs whose own weights learned, got peft={own.peft}: a product of two matrices is "
             "not interpolated by its factors; try a run of mode=fine_tuning"
         )
     if (own.get("weights") or {}).get("reset_from") is not None:
