@@ -123,6 +123,8 @@ WRONG = [
     ("backbone.width=1000000", "backbone.width must be a number above 0 and at most 2048", "got 1000000"),
     # what cannot be left out
     ("~backbone", "backbone cannot be left out, as every run has one", "got ~backbone"),
+    ("optimizer._partial_=false", "optimizer._partial_ must be true", "got false"),
+    ("++head._partial_=true", "head._partial_ must be false", "got true"),
     ("~task", "task cannot be left out", "got ~task"),
     ("~seed", "seed cannot be left out", "got ~seed"),
     ("~target.batch_size", "target.batch_size cannot be left out", "Digits has no value of its own"),
@@ -154,6 +156,18 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_try(real, override, said
     assert err.strip().isprintable()
     assert said in err
     assert tried in err
+
+
+def test_a_group_that_is_left_out_beside_a_key_of_it_is_named(real):
+    code, _, err = real("~backbone", "backbone.width=4")
+    assert code == 2
+    assert err.startswith("headstart: error: backbone cannot be left out, as every run has one, got ~backbone;")
+
+
+def test_a_scheduler_within_another_one_is_completed_too(real):
+    code, _, err = real("scheduler=warmup_cosine", "scheduler.schedulers.0._partial_=false")
+    assert code == 2
+    assert "scheduler.schedulers[0]._partial_ must be true" in err
 
 
 @pytest.mark.parametrize(

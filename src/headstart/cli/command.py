@@ -59,6 +59,10 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
         print(help_text(found.flags.get("--config-dir")))
         return 0
+    if "--config-path" not in found.flags:
+        from headstart.cli.checking.renamed_names import check_overrides
+
+        check_overrides(found.overrides)
     if "--version" in found.flags:
         from headstart.system.package_version import VERSION
 

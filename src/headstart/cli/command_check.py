@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart.cli.checking.closest_name import hint, listed
 from headstart.cli.checking.config_signatures import MisfitError, check_nodes
 from headstart.cli.checking.override_errors import check_additions, check_deletions, explanation, override_keys
+from headstart.cli.checking.renamed_names import renamed_in_files
 from headstart.cli.checking.value_types import fits
 from headstart.cli.command_arguments import Arguments
 from headstart.cli.config_composition import Composed, Composer, plain
@@ -20,6 +21,7 @@ from headstart.cli.error_messages import hydras_reason
 from headstart.cli.path_overrides import shell_like
 from headstart.cli.sweep_axes import Axis, axis
 from headstart.runs.folder.run_naming import study_folder
+from headstart.system.old_names import KEYS
 from headstart.types import UserError
 
 
@@ -173,6 +175,8 @@ def _check_value(composer: Composer, base: Composed, one: Axis, override: str, o
 
 def _check_config(composer: Composer, composed: Composed, fixed: list[str], runs: bool) -> None:
     config = plain(composed)
+    if not KEYS.keys().isdisjoint(config.values) and (renaming := renamed_in_files(composer.own_folders)):
+        raise UserError(renaming)
     try:
         check_nodes(config, composed.mounts, override_keys(composer, composed))
     except MisfitError as misfit:

@@ -115,6 +115,7 @@ class Composer:
         search_path = create_config_search_path(flags.get("--config-path", str(conf_dir())))
         if "--config-dir" in flags:
             search_path.prepend("command-line", f"file://{flags['--config-dir']}", SearchPathQuery("schema"))
+        self.own_folders = [Path(flags["--config-dir"])] if "--config-dir" in flags else []
         self.config_name = flags.get("--config-name", "config").removesuffix(".yaml")
         self.loader = Loader(search_path)
         self.parser = OverridesParser.create(config_loader=self.loader)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from headstart.cli.checking.closest_name import closest, hint, listed
+from headstart.cli.checking.renamed_names import check_target
 from headstart.cli.checking.setting_ranges import INSTEAD, PLACES
 from headstart.cli.checking.source_definitions import definition, dotted_name, missing_part
 from headstart.cli.checking.target_signatures import Signature, signature
@@ -35,6 +37,20 @@ HYDRAS_KEYS: dict[str, ValueType] = {  # what instantiating reads of a node itse
     "_recursive_": Scalar("bool"),
     "_convert_": Choice(("none", "partial", "object", "all")),
 }
+# nodes that headstart calls with further arguments, and nodes that it calls as they are
+COMPLETED = re.compile(r"(weights\.)?(optimizer|scheduler(\.schedulers\[\d+\])?)")
+WHOLE = (
+    "source",
+    "target",
+    "backbone",
+    "head",
+    "module",
+    "trainer",
+    "unfreeze",
+    "adaptation",
+    "selection",
+    "regularizer",
+)
 
 
 class MisfitError(UserError):
@@ -145,10 +161,12 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
         return
     absent = missing_part(target)
     if absent is not None:
+        check_target(path, target)
         raise UserError(
             f"{path}._target_ is {target}, but there is no {absent}; "
             "is it spelt as in `import`, and in the working folder or installed?"
         )
+    _check_partial(path, node)
     known, ranges = signature(target), _ranges(path)
     for key, value in node.items():
         name = f"{path}.{key}"
@@ -164,6 +182,18 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
             if kind is not None and not (node.get("_partial_") is True and _is_completed(value, kind)):
                 _check_value(name, value, kind, target)
         _check_inside(name, value)
+
+
+def _check_partial(path: str, node: dict[str, Any]) -> None:
+    """Raise UserError where `_partial_` is not what the code that makes the object expects."""
+    is_partial = node.get("_partial_", False)
+    if COMPLETED.fullmatch(path) and not is_partial:
+        raise UserError(
+            f"{path}._partial_ must be true, as headstart adds what only a run knows (the parameters of the model, the "
+            f"optimizer), got {_shown(is_partial)}"
+        )
+    if path in WHOLE and is_partial is True:
+        raise UserError(f"{path}._partial_ must be false, as headstart makes {path} of this node alone, got true")
 
 
 def _ranges(path: str) -> list[Signature | None]:

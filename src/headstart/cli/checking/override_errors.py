@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.cli.checking.closest_name import hint, listed
 from headstart.cli.checking.config_signatures import SETTINGS, names_of, unknown_key, unknown_top
+from headstart.cli.checking.renamed_names import renamed_in_files
 from headstart.cli.checking.target_signatures import signature
 from headstart.cli.config_composition import Composed, Composer
 from headstart.cli.error_messages import hydras_reason
@@ -22,6 +23,10 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
     parsed = [composer.parsed(override) for override in overrides]
     hydras = [one.input_line or "" for one in parsed if one.is_hydra_override()]
     own = [one for one in parsed if not one.is_hydra_override()]
+    if renaming := renamed_in_files(composer.own_folders):
+        return UserError(renaming)
+    if deletion := next(filter(None, map(_needed_deletion, own)), None):
+        return UserError(deletion)
     try:
         bare = composer.composed(hydras)
     except Exception as cause:
@@ -139,13 +144,12 @@ def check_additions(composer: Composer, composed: Composed, parsed: list[Overrid
 
 def check_deletions(composed: Composed, parsed: list[Override]) -> None:
     """Raise UserError where ~key takes away what a run, or the class that has it, cannot be without."""
-    settings = signature(SETTINGS)
     for one in parsed:
         if not one.is_delete():
             continue
         key = one.get_key_element().lstrip("~")
-        if key in NEEDED or (settings is not None and key in settings.parameters):
-            raise UserError(f"{key} cannot be left out, as every run has one, got {one.input_line}; try: {key}=...")
+        if deletion := _needed_deletion(one):
+            raise UserError(deletion)
         where, _, name = one.key_or_group.rpartition(".")
         node = OmegaConf.select(composed.cfg, where) if where else None
         target = node.get("_target_") if isinstance(node, DictConfig) else None
@@ -157,6 +161,16 @@ def check_deletions(composed: Composed, parsed: list[Override]) -> None:
             )
         if known is not None and name in known.parameters and known.parameters[name].required:
             raise UserError(f"{key} cannot be left out, as {target} has no value of its own, got {one.input_line}")
+
+
+def _needed_deletion(one: Override) -> str | None:
+    """What to do about ~key where every run needs the key; None for any other override."""
+    key = one.get_key_element().lstrip("~")
+    settings = signature(SETTINGS)
+    is_needed = key in NEEDED or (settings is not None and key in settings.parameters)
+    if not one.is_delete() or not is_needed:
+        return None
+    return f"{key} cannot be left out, as every run has one, got {one.input_line}; try: {key}=..."
 
 
 def places_of(composer: Composer, composed: Composed, group: str) -> list[str]:
