@@ -60,8 +60,8 @@ GLOBAL = "# @package _global_\n"
 @pytest.mark.parametrize(
     ("name", "text", "overrides", "told"),
     [
-        ("mode/mine.yaml", GLOBAL + "mode: mine\nreuse: true\nopen: fresh\n", ["mode=mine"], "write trainable=new_stages"),
-        ("experiment/mine.yaml", GLOBAL + "store: {max_gib: 3}\n", ["experiment=mine"], "store is called feature_cache"),
+        ("mode/mine.yaml", GLOBAL + "mode: mine\nopen: fresh\n", ["mode=mine"], "write trainable=new_stages"),
+        ("experiment/mine.yaml", GLOBAL + "store: {max_gib: 3}\n", ["experiment=mine"], "store is called"),
         (
             "experiment/mine.yaml", GLOBAL + "defaults:\n  - override /rule: bit\n", ["experiment=mine"],
             "rule is called recipe now",
