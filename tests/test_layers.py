@@ -19,7 +19,10 @@ ALLOWED = {
     "explain": {"backbones", "data", "features"},
     "selection": {"adaptation", "features"},
     "evaluation": {"modules"},
-    "callbacks": {"adaptation", "backbones", "distributed", "explain", "features", "modules", "selection", "unfreeze"},
+    "callbacks": {
+        *("adaptation", "backbones", "data", "distributed", "explain", "features"),
+        *("modules", "selection", "unfreeze"),
+    },
     "runs": {"api", "cli", "tasks"},
     "recipes": {"api", "cli", "tasks"},
     "distributed": {"api", "cli", "tasks"},

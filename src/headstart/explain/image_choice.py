@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.denormalise import eight_bit
+from headstart.data.data_protocols import image_names
 from headstart.data.splits.hidden_labels import (
     HiddenLabelError as HiddenLabelError,  # which a kind meets that reads such labels
 )
@@ -42,6 +43,4 @@ def batches_of(data: Any, split: str, batch_size: int) -> Iterator[Batch]:
 
 def names_of(data: Any, split: str) -> tuple[str, ...]:
     """What each image of a split is called."""
-    if hasattr(data, "names"):
-        return tuple(data.names(split))
-    return tuple(f"{split}/{n}" for n in range(data.sizes[split]))
+    return tuple(image_names(data, split, data.sizes[split]))

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning import Trainer
 
+from headstart.data.data_protocols import KnownBatchSizes
+
 
 def step_shares(trainer: Trainer, number: int, images: int) -> Mapping[str, float] | None:
     """What the means over a batch's images are multiplied by, by the batch's field; None where all are 1.
@@ -23,7 +25,7 @@ def step_shares(trainer: Trainer, number: int, images: int) -> Mapping[str, floa
     """
     accumulated = trainer.accumulate_grad_batches
     loader: Any = trainer.train_dataloader
-    told = hasattr(loader, "sizes")  # and then they are the same on all devices
+    told = isinstance(loader, KnownBatchSizes)  # and then they are the same on all devices
     if accumulated == 1 and (told or trainer.world_size == 1):
         return None
     begin = number - number % accumulated

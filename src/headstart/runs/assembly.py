@@ -15,6 +15,7 @@ from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.injected.chosen_layers import Adapted
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
+from headstart.data.data_protocols import is_multi_label
 from headstart.data.datasets.image_datamodule import Images
 from headstart.data.datasets.paired_domains import paired_data
 from headstart.data.transforms.mix.batch_mixing import Mixing
@@ -156,7 +157,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
     module = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
-        **({"multi_label": True} if getattr(data, "multi_label", False) else {}),
+        **({"multi_label": True} if is_multi_label(data) else {}),
         # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
@@ -172,7 +173,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     chosen = [
         cfg.get(key) for key in ("backbone", cfg.get("peft") or "", "head", "module", "regularizer", "adaptation")
     ]
-    network = resolved(*chosen, data.num_classes, source_classes, getattr(data, "multi_label", False))
+    network = resolved(*chosen, data.num_classes, source_classes, is_multi_label(data))
     return Assembly(backbone, data, head, module, schedule, from_source, adapted, network)
 
 

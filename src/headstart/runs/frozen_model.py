@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, in_eval, served
 from headstart.features.cache.feature_cache import FeatureCache
@@ -65,12 +66,11 @@ class Frozen:
         data = self.parts.data
         loader = data.plain_dataloader(split)  # the data say whether there is such a split
         check_split(data, split, "this task")
-        contents = getattr(data, "contents", None)
-        if self.store is None or contents is None:
+        if self.store is None or not has_contents(data):
             found, labels = self._live(loader, places)
         else:
             found, labels = self._stored(split, places, self.store), loader.labels
-        names = data.names(split) if hasattr(data, "names") else [f"{split}/{n}" for n in range(len(labels))]
+        names = image_names(data, split, len(labels))
         return Stored(dict(zip(stages, found, strict=True)), labels, names)
 
     def _number(self, stage: str) -> int:

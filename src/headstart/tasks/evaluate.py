@@ -19,6 +19,7 @@ from torch import Tensor
 
 from headstart.backbones.denormalise import visible
 from headstart.callbacks.predictions.confusion_pictures import confusion_figure, labels_figure, wrong_figure
+from headstart.data.data_protocols import image_names, is_multi_label
 from headstart.evaluation.class_indices import class_places, relabelled
 from headstart.evaluation.evaluation_pictures import calibration_figure, saved
 from headstart.evaluation.multi_label_evaluation import LabelAnswers
@@ -142,8 +143,7 @@ class _Evaluation:
         """The outcome on the images as they are."""
         gathered, logged = self._tested(self._loader(images))
         logits, label = torch.cat(gathered.logits), torch.cat(gathered.labels)
-        has_names = hasattr(images, "names")
-        names = images.names(self.split) if has_names else [f"{self.split}/{n}" for n in range(len(label))]
+        names = image_names(images, self.split, len(label))
         class_names = self.run.class_names
         answers: Answers | LabelAnswers = (
             LabelAnswers(logits, label, names, class_names)
@@ -229,9 +229,9 @@ def _places(data_classes: tuple[str, ...], run_classes: tuple[str, ...]) -> Tens
 
 def _check_kind(images: Any, several: bool, places: Tensor, run_classes: tuple[str, ...]) -> None:
     """Raise UserError where the run's metrics would mean something else on these data."""
-    if not several and getattr(images, "multi_label", False):
+    if not several and is_multi_label(images):
         raise UserError("the run tells one class an image, and evaluate.data may have several labels an image")
-    if several and getattr(images, "multi_label", False) and len(places) < len(run_classes):
+    if several and is_multi_label(images) and len(places) < len(run_classes):
         lacking = [name for at, name in enumerate(run_classes) if at not in set(places.tolist())]
         raise UserError(
             "evaluate.data must say of each of the run's classes whether an image has it, not among them: "

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from headstart.data.data_protocols import is_multi_label
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.probing.neighbour_probe import Measure
 from headstart.features.probing.probe_kinds import LINEAR, Kinds
@@ -104,7 +105,7 @@ def _class_means(material: Material) -> Probe:
 def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: Kinds) -> dict[str, Any]:
     """The content of result.json: val accuracy of every head, and test accuracy of the chosen ones."""
     data, start = model.parts.data, time.monotonic()
-    if getattr(data, "multi_label", False):
+    if is_multi_label(data):
         raise UserError(
             "task=probe tells one class an image, and these data may have several labels an image; "
             "try mode=feature_extraction, which trains a head for them on the same features"

@@ -11,6 +11,7 @@ import answer_ranks
 from answer_ranks import SIZES, fit
 from composed import composed, figures, trained
 from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.data.data_protocols import has_contents
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.modules.multilabel_metrics import average_precisions
 from headstart.runs.assembly import assembled
@@ -161,7 +162,7 @@ def test_data_that_do_not_say_what_their_images_contain_leave_no_answers(tmp_pat
         contents = WebDataset.contents
 
     data = fit(tmp_path, ranks=1, mixin=Unsaid)
-    assert not hasattr(data, "contents")
+    assert not has_contents(data)
     assert measured(tmp_path)
     assert not (tmp_path / "answers").exists()
 

@@ -22,6 +22,7 @@ from PIL import Image
 from composed import TINY
 from data_conf import keywords
 from headstart.cli import main
+from headstart.data.data_protocols import has_contents
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.data.datasets.webdataset_division import by_workers, divided_shards
 from headstart.data.datasets.webdataset_samples import ClassNumbers, SampleMembers
@@ -380,7 +381,7 @@ def test_val_is_read_once_where_its_images_fit_into_memory(shards, monkeypatch):
 
 
 def test_the_store_is_told_that_images_cannot_be_found_by_their_contents(shards):
-    assert not hasattr(web(shards), "contents")
+    assert not has_contents(web(shards))
 
 
 # ------------------------------------------------------------------ what shards may be
@@ -582,7 +583,7 @@ def test_all_images_of_shards_are_evaluated_in_their_order_and_one_shard_is_enou
     assert whole.sizes == {"test": sum(SHARDS)}
     seen = [batch.image[:, 0, 0, 0] for batch in whole.plain_dataloader("test")]
     assert torch.cat(seen).tolist() == list(range(sum(SHARDS)))
-    assert not hasattr(whole, "contents")
+    assert not has_contents(whole)
     one = web(shards, urls=f"{shards}/part-0.tar", val_urls=None, test_urls=None)
     assert one.given_splits == ("train",)
     assert Whole(one).sizes == {"test": SHARDS[0]}

@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.compat.lightning_trainer import datamodule_of
+from headstart.data.data_protocols import has_contents, is_multi_label
 from headstart.types import Batch
 
 KEY = "answers"  # in a checkpoint
@@ -97,8 +98,8 @@ class Answers(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data = datamodule_of(trainer)
-        self._has_contents = hasattr(data, "contents")
-        self._several = bool(getattr(data, "multi_label", False))
+        self._has_contents = has_contents(data)
+        self._several = is_multi_label(data)
         self._classes = getattr(data, "num_classes", 0)
         self._is_fit = self._has_contents
         self._begin()

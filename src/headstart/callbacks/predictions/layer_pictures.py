@@ -20,6 +20,7 @@ from headstart.backbones.weights.weights_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.compat.torch_compilation import is_compiled
+from headstart.data.data_protocols import without_labels
 from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network
 from headstart.explain.gallery import png
@@ -130,7 +131,7 @@ class Explain(Callback):
             )
         network = Network(backbone, head, bool(getattr(module, "multi_label", False)))  # type: ignore[arg-type]
         data = datamodule_of(trainer)
-        data = getattr(data, "hidden", data)  # of a run that adapts: its target, the labels out of reach
+        data = without_labels(data)  # of a run that adapts: its target, the labels out of reach
         if self._images is None:
             self._images = images_of(data, self.split, self.images)
         return Subject(

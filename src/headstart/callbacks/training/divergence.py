@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.compat.lightning_loops import stop_after_batch
 from headstart.compat.lightning_trainer import datamodule_of
+from headstart.data.data_protocols import NamedImages
 from headstart.system.name_listing import first_few
 from headstart.types import Batch
 
@@ -249,7 +250,7 @@ def _names(trainer: Trainer, position: Tensor | None, number: int) -> tuple[str,
     data = datamodule_of(trainer)
     if position is None:
         return (f"those of batch {number + 1} of the epoch",)
-    if not hasattr(data, "names"):
+    if not isinstance(data, NamedImages):
         return tuple(f"train/{place}" for place in position.tolist())
     names = data.names("train")
     return tuple(str(names[place]) for place in position.tolist())

@@ -17,6 +17,7 @@ from headstart.backbones.stages import Backbone
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
+from headstart.data.data_protocols import ServedImages, has_contents
 from headstart.features.cache.activation_key import Cut, Place, cuts_of
 from headstart.features.cache.cached_images import Engine, Group, Served, in_eval, served, stored_rows
 from headstart.features.cache.feature_cache import FeatureCache, Ranks
@@ -66,7 +67,7 @@ class FeatureStore(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data = datamodule_of(trainer)
-        if getattr(data, "served", None) == self.served:
+        if self._serves(data):
             data.served = None
         self._served, self._phase = {}, None
 
@@ -93,7 +94,7 @@ class FeatureStore(Callback):
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
         data = datamodule_of(trainer)
-        if self.store is None or getattr(data, "served", None) != self.served:
+        if self.store is None or not self._serves(data):
             return None
         rows = self.served(split, augmented=False)
         whole = Place(len(backbone.names), pooled=True)
@@ -198,12 +199,16 @@ class FeatureStore(Callback):
             return [Group("train"), Group("val")]
         return [*([Group("train", store.views)] if store.views else []), Group("val")]
 
+    def _serves(self, data: object) -> bool:
+        """Whether these data take what this callback serves."""
+        return isinstance(data, ServedImages) and data.served == self.served
+
     def _reason_against(self, trainer: Trainer, module: LightningModule, data: Any) -> str:
         if self.store is None:
             return "feature_cache=off"
         if not isinstance(getattr(module, "backbone", None), Backbone):
             return "the module has no backbone with stages"
-        if not all(hasattr(data, name) for name in ("contents", "plain_dataloader", "served", "augment")):
+        if not (isinstance(data, ServedImages) and has_contents(data)):
             return f"{type(data).__name__} does not say what its images contain (contents, served)"
         if isinstance(trainer.strategy, ModelParallelStrategy):
             return "each device has a shard of each stage only"

@@ -17,6 +17,7 @@ from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.callbacks.training.feature_cache import FeatureStore
 from headstart.compat.lightning_loops import validate
+from headstart.data.data_protocols import KnownLabels
 from headstart.distributed.model_sharding import load_whole
 from headstart.features.cache.cached_images import Engine
 from headstart.features.cache.class_subset import stratified
@@ -188,8 +189,8 @@ def features_of(
 
 def _labels_of(data: Any) -> Tensor | None:
     """Those of all training images, where the loader knows them without reading one."""
-    labels: Tensor | None = getattr(data.plain_dataloader("train"), "labels", None)
-    return labels
+    loader = data.plain_dataloader("train")
+    return loader.labels if isinstance(loader, KnownLabels) else None
 
 
 def _of_rank_zero(head: LinearHead, trainer: Trainer) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, NoReturn, Unpack
+from typing import Annotated, Any, Literal, Unpack
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -112,10 +112,7 @@ class WebDataset(Images):
 
     # ------------------------------------------------------------------ what there is
 
-    @property
-    def contents(self) -> NoReturn:
-        """Missing: the feature cache asks for it, and images of a stream cannot be found again one by one."""
-        raise AttributeError("a stream does not say what each of its images contains")
+    contents = None  # type: ignore[assignment]  # the images of a stream cannot be found again one by one
 
     def check_trainable(self) -> None:
         """Raise UserError where there are fewer shards than train, val and test need."""

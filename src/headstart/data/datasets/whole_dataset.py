@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,8 @@ class Whole(Images):
             loading["num_workers"] = 0
         super().__init__(class_names=data.class_names, **loading)
         self.multi_label = data.multi_label
+        if not data.in_any_order:  # a stream has no contents
+            self.contents = None  # type: ignore[assignment, method-assign]
         self._data, self._chosen = data, splits
         self._names: list[str] = []
 
@@ -45,12 +47,6 @@ class Whole(Images):
         order = by_turns(split.label) if self._data.in_any_order else np.arange(len(names))
         self._names = [names[place] for place in order.tolist()]
         return {ALL: split.taken(order)}
-
-    @property
-    def contents(self) -> Callable[[str], list[str]]:
-        """What determines each image of a split, as Images says it; missing where the data set does not say it."""
-        _ = self._data.contents
-        return super().contents
 
     def names(self, split: str) -> list[str]:
         """What each image is called in its own data set. Raises UserError where there is no such split."""

@@ -1,10 +1,12 @@
-"""How large are the images of a split before they are resized?"""
+"""Sizes of the images of a split before they are resized."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from headstart.data.data_protocols import StoredSizes
 
 LOOKED_AT = 512  # images; the classes take turns in a split, so that all are among the first
 
@@ -16,7 +18,7 @@ def median_side(split: Any) -> float:
     it gives.
     """
     positions = np.arange(min(LOOKED_AT, len(split.label)))
-    if hasattr(split, "extents"):
+    if isinstance(split, StoredSizes):
         area = split.extents(positions).prod(axis=1)
     else:
         image = split.at(positions[:1])

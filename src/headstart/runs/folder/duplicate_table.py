@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from headstart.data.data_protocols import ComparedImages
 from headstart.data.decoding.csv_cells import cell
 from headstart.data.decoding.file_checks import Duplicate
 
@@ -17,7 +18,7 @@ def write_duplicates(data: Any, folder: Path) -> None:
 
     Names that a spreadsheet would compute have an apostrophe before them.
     """
-    found: list[Duplicate] = list(getattr(data, "duplicates", ()))
+    found: list[Duplicate] = list(data.duplicates) if isinstance(data, ComparedImages) else []
     path = folder / FILE
     if not found:
         path.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headstart.data.data_protocols import FewLabelledImages
+
 
 def labelled_images(data: Any, *, adapts: bool) -> dict[str, int]:
     """Images of the target whose labels the run reads: `train`, by training, and `val`, to choose or to follow it.
@@ -17,5 +19,5 @@ def labelled_images(data: Any, *, adapts: bool) -> dict[str, int]:
     """
     if not adapts:
         return {"train": data.sizes["train"], "val": data.sizes["val"]}
-    few = getattr(data, "labelled", None)
+    few = data.labelled if isinstance(data, FewLabelledImages) else None
     return {"train": few.sizes["train"] if few is not None else 0, "val": 0}

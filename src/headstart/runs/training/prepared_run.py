@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.lightning_hooks import leave_out_idle_hooks
+from headstart.data.data_protocols import KnownLabels
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.runs.assembly import Assembly, assembled, monitored_metric
 from headstart.runs.continuing.resume_point import resume_point
@@ -123,7 +124,9 @@ def _set_up_data(cfg: DictConfig, assembly: Assembly) -> bool:
 def _labels(data: Any) -> torch.Tensor:
     """Those of all training images; where the loader knows them, without reading one."""
     loader = data.plain_dataloader("train")
-    labels: torch.Tensor = loader.labels if hasattr(loader, "labels") else torch.cat([batch.label for batch in loader])
+    labels: torch.Tensor = (
+        loader.labels if isinstance(loader, KnownLabels) else torch.cat([batch.label for batch in loader])
+    )
     return labels
 
 

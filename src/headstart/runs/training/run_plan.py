@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from headstart.compat.lightning_trainer import MisconfigurationException
+from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import EpochOrder, Shares
 from headstart.runs.assembly import Assembly
 from headstart.runs.training.training_without_validation import has_no_val
@@ -124,7 +125,7 @@ def _batches(data: Any, processes: int) -> int:
         return len(data.train_dataloader())
     order = EpochOrder(length=data.sizes["train"], seed=0)  # the loader itself counts for the processes that there are
     own = len(Shares(order, batch_size=data.batch_size, rank=0, world_size=processes))
-    paired = getattr(data, "paired", None)  # the longer of the two is the epoch
+    paired = data.paired if isinstance(data, PairedImages) else None  # the longer of the two is the epoch
     return own if paired is None else max(own, _batches(paired, processes))
 
 

@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from headstart.backbones.weights.backbone_weights import weights_hash
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
+from headstart.data.data_protocols import is_multi_label
 from headstart.distributed.model_sharding import whole_state
 from headstart.recipes.recipe_values import CHOSEN, TUNED
 from headstart.report.config_values import leaves
@@ -89,7 +90,7 @@ def _data_and_model(run: PreparedRun, *, adapts: bool) -> dict[str, Any]:
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
         "adaptation": _adaptation(run.assembly.module),
-        "multi_label": bool(getattr(data, "multi_label", False)),
+        "multi_label": is_multi_label(data),
     }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.backbones.stages import Backbone
 from headstart.compat.torch_norms import BatchNorm
+from headstart.data.data_protocols import without_labels
 from headstart.distributed.rank_agreement import of_first
 from headstart.runs.assembly import Assembly, adaptation_of
 from headstart.runs.folder.run_naming import is_control
@@ -121,7 +122,7 @@ def _chunks(data: Any, backbone: Backbone) -> Iterator[Tensor]:
     """The first training images as they enter the backbone, (B, channels, H, W), in chunks of nearly one size."""
     images: list[Tensor] = []
     # of an adaptation the training images may be the source's
-    for batch in getattr(data, "hidden", data).plain_dataloader("train"):
+    for batch in without_labels(data).plain_dataloader("train"):
         images.append(batch.image)
         if sum(map(len, images)) >= IMAGES:
             break

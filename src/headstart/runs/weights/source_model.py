@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.training.divergence import told
+from headstart.data.data_protocols import is_multi_label
 from headstart.evaluation.naive_models import naive_accuracies, wilson_interval
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.folder_mark import write_mark
@@ -247,7 +248,7 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
 def _naive(runnable: DictConfig) -> dict[str, float]:
     """The accuracies of the naive models on the source's test images, trained on its training images."""
     parts = assembled(runnable)
-    if getattr(parts.data, "multi_label", False):
+    if is_multi_label(parts.data):
         raise UserError(
             "weights=source trains on source data of one class an image, to compare with naive models, and these may "
             "have several labels an image; take the weights of a run on them by weights=file "
