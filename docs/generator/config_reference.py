@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from headstart.cli.checking.config_signatures import SETTINGS as TOP_LEVEL
 from headstart.cli.checking.setting_ranges import PLACES
 from headstart.cli.checking.source_definitions import definition
 from headstart.cli.checking.target_signatures import Parameter, Signature, signature
-from headstart.cli.checking.value_types import Anything, ValueType, expected
+from headstart.cli.checking.value_types import Anything, Either, Instance, ValueType, choices, expected
 from headstart.cli.config_groups import Group, groups
 from headstart.system.conf_folder import conf_dir
 
 HEADER = "| key | meaning | type and range | default |\n|---|---|---|---|"
+COMMAND = re.compile(r"((?:\w+=\S+ )*headstart (?:-m|--config-dir|task=|[\w@.]+=)[^;]*?(?= \(|;|, with|, without|$))")
 HIDDEN = ("_target_", "_partial_", "_recursive_", "_convert_")
 COMMON = {  # keys that mean the same wherever they stand
     "batch_size": "images in a batch, on each device",
@@ -60,9 +62,17 @@ class KeyRow:
 def config_pages() -> dict[str, str]:
     """The pages by their path in the site: the top level, and one for each group."""
     pages = {"reference/config/top_level.md": _top_level()}
-    for group in groups([conf_dir()]):
+    for group in documented_groups():
         pages[f"reference/config/{group.name}.md"] = _group_page(group)
     return pages
+
+
+def documented_groups() -> list[Group]:
+    """The groups with the options that a user can choose; files that options share are none."""
+    return [
+        replace(group, options=tuple(option for option in group.options if not option.name.startswith("_")))
+        for group in groups([conf_dir()])
+    ]
 
 
 def group_rows(group: Group, option: str) -> list[KeyRow]:
@@ -81,7 +91,7 @@ def top_level_rows() -> list[KeyRow]:
 def _default_rows() -> dict[str, KeyRow]:
     """The keys of the default option of each group by path."""
     rows = {row.path: row for row in _rows(conf_dir() / "config.yaml", "")}
-    for group in groups([conf_dir()]):
+    for group in documented_groups():
         for key, default in zip(group.keys, group.defaults, strict=True):
             file = conf_dir() / group.name / f"{default}.yaml"
             if file.is_file() and not is_global(file):
@@ -111,7 +121,7 @@ def _group_page(group: Group) -> str:
     parts = [f"# {group.name}", f"An option is chosen by {chosen}.", _others(group)]
     for option in group.options:
         file = conf_dir() / group.name / f"{option.name}.yaml"
-        parts.append(f"## {option.name}\n\n" + "\n".join(inline(line) + "  " for line in head_comment(file)))
+        parts.append(f"## {option.name}\n\n" + "\n".join(map(_with_commands, head_comment(file))))
         bases = _bases(file)
         target = _target(file)
         if target:
@@ -139,18 +149,26 @@ def _others(group: Group) -> str:
     return f"The keys below are those of `{_mount(group)}`; below {rest} they have the same names."
 
 
+def _with_commands(line: str) -> str:
+    """A line of a comment, its commands as code."""
+    parts = COMMAND.split(line)
+    return "".join(code(part) if at % 2 else inline(part) for at, part in enumerate(parts)) + "  "
+
+
 def _mount(group: Group) -> str:
     """Where the keys of a group lie: the target's where source and target both have such a group."""
     mounts = [key.partition("@")[2] or group.name for key in group.keys]
     return next((mount for mount in mounts if mount.startswith("target")), mounts[0])
 
 
-def _rows(file: Path, mount: str) -> Iterator[KeyRow]:
+def _rows(file: Path, mount: str, shared_by: str = "") -> Iterator[KeyRow]:
+    """The keys of a file; shared_by: the class of the option that includes it."""
     rows: dict[str, KeyRow] = {}
-    if _target(file):  # an option with a class of its own shows what it shares with others, too
+    target = shared_by or _target(file)
+    if target:  # an option with a class of its own shows what it shares with others, too
         for base in _bases(file):
-            rows |= {row.path: row for row in _rows(base, mount)}
-    targets = {"": _target(file) or next((_target(base) for base in _bases(file) if _target(base)), "")}
+            rows |= {row.path: row for row in _rows(base, mount, shared_by=target)}
+    targets = {"": target or next((_target(base) for base in _bases(file) if _target(base)), "")}
     for key in commented_keys(file):
         above, _, name = key.path.rpartition(".")
         if name in HIDDEN:
@@ -175,7 +193,7 @@ def _bases(file: Path) -> list[Path]:
     """The files of the same group that an option begins with."""
     node = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     entries = node.get("defaults", []) if isinstance(node, dict) else []
-    names = [entry for entry in entries if isinstance(entry, str) and entry != "_self_"]
+    names = [entry.removesuffix("@_here_") for entry in entries if isinstance(entry, str) and entry != "_self_"]
     paths = [
         (conf_dir() / name.lstrip("/") if name.startswith("/") else file.parent / name).with_suffix(".yaml")
         for name in names
@@ -199,7 +217,7 @@ def _global_parameter(path: str) -> Parameter | None:
     first, _, rest = path.partition(".")
     if not rest:
         return _parameter(TOP_LEVEL, first)
-    for group in groups([conf_dir()]):
+    for group in documented_groups():
         mounts = {
             key.partition("@")[2] or group.name: default
             for key, default in zip(group.keys, group.defaults, strict=True)
@@ -215,10 +233,15 @@ def _kind(path: str, parameter: Parameter | None) -> str:
     place = PLACES.get(above.rpartition(".")[2])
     for schema in (place, "Anywhere"):
         ranges: Signature | None = signature(f"{RANGES}.{schema}") if schema else None
-        if ranges and name in ranges.parameters:
+        if ranges and name in ranges.parameters and not choices(kind):
             kind = ranges.parameters[name].kind
             break
-    return "" if isinstance(kind, Anything) else expected(kind)
+    options = kind.options if isinstance(kind, Either) else (kind,)
+    made = [option for option in options if isinstance(option, Instance)]
+    plain = tuple(option for option in options if option not in made)
+    words = [f"a mapping with _target_ ({' or '.join(option.name for option in made)})"] if made else []
+    words += [expected(Either(plain))] if plain and not isinstance(kind, Anything) else []
+    return " or ".join(words)
 
 
 def _documented(target: str, name: str) -> str:

@@ -23,7 +23,12 @@ def on_config(config: Any) -> Any:
     for entry in config["nav"]:
         if "Reference" in entry:
             entry["Reference"] += [
-                {"Configuration": [_titled(path) for path in config_pages()]},
+                {
+                    "Configuration": [
+                        _titled(path)
+                        for path in sorted(config_pages(), key=lambda path: ("top_level" not in path, path))
+                    ]
+                },
                 {"Python": "reference/python.md"},
                 {"Classes": [_titled(path) for path in class_pages() if "/classes/" in path]},
             ]
