@@ -98,5 +98,20 @@ def test_the_python_lines_about_pictures_give_a_map_for_each_image():
         "classes": torch.tensor([0, 2]),
     }
     (block,) = blocks(DOCS / "how_to" / "explain.md", "python")
-    exec(block.text, names)  # noqa: S102
+    exec(block.text, names)
     assert len(names["maps"]) == 2
+
+
+@pytest.mark.slow
+def test_the_python_lines_for_notebooks_run(tmp_path, monkeypatch, capsys):
+    import numpy as np
+    from PIL import Image
+
+    (block,) = blocks(DOCS / "how_to" / "notebook.md", "python")
+    short = block.text.replace('"seed=1"]', '"seed=1", *SMALL]')
+    assert short != block.text
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "photos" / "black.png")
+    exec(short, {"SMALL": TINY})
+    assert "black.png" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 import pytest
+
 from page_blocks import DOCS, ROOT
 
 MESSAGES = re.findall(r"^`(.+)`$", (DOCS / "troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE)
