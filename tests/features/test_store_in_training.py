@@ -149,7 +149,7 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
 
 def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
-    from headstart.features.cache.cached_images import Group, _of_views
+    from headstart.features.cache.cached_images import ImageGroup, _of_views
     from headstart.runs.assembly import assembled
 
     data = assembled(composed("mode=scratch", "augment@target.augment=affine", "target.shots=2")).data
@@ -162,7 +162,7 @@ def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
         for batch in loader:
             torch.testing.assert_close(batch.image, seen[20 * view + batch.position], rtol=0, atol=0)
     contents = np.array([bytes.fromhex(one) for one in data.contents("train")], cache_shards.DIGEST)
-    assert len(set(_of_views(contents, data, Group("train", 2)).tolist())) == 40
+    assert len(set(_of_views(contents, data, ImageGroup("train", 2)).tolist())) == 40
 
 
 def test_files_of_another_run_are_left_alone(here, source):

@@ -53,9 +53,9 @@ def test_on_the_feature_store_a_run_is_that_on_the_images_also_where_a_stage_ope
     for store in ("default", "off"):
         folder = tmp_path / store
         trained(
-            "mode=gradual", "unfreeze=sandwich", f"unfreeze.phases={phases}", f"regularizer={name}", f"store={store}",
-            "trainer.max_epochs=3", *(["regularizer.attention_images=8"] * (name == "delta")), "optimizer.lr=0.05",
-            "logger=csv", folder=folder,
+            "mode=gradual", "unfreeze=sandwich", f"unfreeze.phases={phases}", f"regularizer={name}",
+            f"feature_cache={store}", "trainer.max_epochs=3", *(["regularizer.attention_images=8"] * (name == "delta")),
+            "optimizer.lr=0.05", "logger=csv", folder=folder,
         )  # fmt: skip
         rows.append(figures(folder))
     assert any("train/regularizer" in row for row in rows[0])

@@ -19,7 +19,7 @@ from torch import Tensor
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_key import Place, activations, cuts_of
-from headstart.features.cache.cached_images import Engine, Group, in_eval, served
+from headstart.features.cache.cached_images import Engine, ImageGroup, cached_activations, in_eval
 from headstart.features.cache.feature_cache import FeatureCache
 from headstart.runs.assembly import Assembly, assembled, check_adapters
 from headstart.runs.quiet_logs import quieten
@@ -48,7 +48,7 @@ class Frozen:
     """
 
     parts: Assembly
-    store: FeatureCache | None
+    cache: FeatureCache | None
     engine: Engine
     facts: dict[str, Any]
 
@@ -66,10 +66,10 @@ class Frozen:
         data = self.parts.data
         loader = data.plain_dataloader(split)  # the data say whether there is such a split
         check_split(data, split, "this task")
-        if self.store is None or not has_contents(data):
+        if self.cache is None or not has_contents(data):
             found, labels = self._live(loader, places)
         else:
-            found, labels = self._stored(split, places, self.store), loader.labels
+            found, labels = self._cached(split, places, self.cache), loader.labels
         names = image_names(data, split, len(labels))
         return Stored(dict(zip(stages, found, strict=True)), labels, names)
 
@@ -81,16 +81,16 @@ class Frozen:
             )
         return self.stages.index(stage) + 1
 
-    def _stored(self, split: str, places: list[Place], store: FeatureCache) -> list[Tensor]:
+    def _cached(self, split: str, places: list[Place], cache: FeatureCache) -> list[Tensor]:
         backbone, engine, data = self.parts.backbone, self.engine, self.parts.data
         with in_eval(backbone, max(place.after for place in places)):
             cuts = cuts_of(
-                backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
+                backbone, places, device=engine.device, precision=engine.precision, dtype=cache.dtype,
                 context=engine.context,
             )  # fmt: skip
-        found, _ = served(store, backbone, data, [Group(split)], cuts, engine=engine)
+        found, _ = cached_activations(cache, backbone, data, [ImageGroup(split)], cuts, engine=engine)
         everything = np.arange(data.sizes[split])
-        return [found[Group(split), cut].at(0, everything) for cut in cuts]
+        return [found[ImageGroup(split), cut].at(0, everything) for cut in cuts]
 
     def _live(self, loader: Any, places: list[Place]) -> tuple[list[Tensor], Tensor]:
         backbone, engine = self.parts.backbone, self.engine

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 from omegaconf import DictConfig
 
-from headstart.features.cache.feature_cache import Entry, FeatureCache
+from headstart.features.cache.cache_entries import CacheEntry
+from headstart.features.cache.feature_cache import FeatureCache
 from headstart.system import rank_environment
 from headstart.types import UserError
 
@@ -44,7 +45,7 @@ def feature_cache(
     return [entry.key for entry in left]
 
 
-def _chosen(entries: list[Entry], remove: str | None) -> list[Entry]:
+def _chosen(entries: list[CacheEntry], remove: str | None) -> list[CacheEntry]:
     if remove is None:
         return []
     if remove == "all":
@@ -60,7 +61,7 @@ def _chosen(entries: list[Entry], remove: str | None) -> list[Entry]:
     return found
 
 
-def _table(entries: list[Entry]) -> str:
+def _table(entries: list[CacheEntry]) -> str:
     rows = [("key", "after", "one image", "type", "images", "size", "last used")]
     for entry in entries:
         after = f"{entry.stages[-1] if entry.stages else '?'}{', pooled' if entry.pooled else ''}"

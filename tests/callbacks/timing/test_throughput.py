@@ -93,11 +93,11 @@ class Around(pl.Callback):
         self.clock.seconds += HOOK_S
 
 
-class Filling(headstart.callbacks.timing.throughput.FeatureStore):  # type: ignore[name-defined]
+class Filling(headstart.callbacks.timing.throughput.FeatureCaching):  # type: ignore[name-defined]
     """A store that is filled while the first batch of a phase is waited for, and while the start is measured."""
 
     def __init__(self, clock, at):
-        super().__init__(store=None)
+        super().__init__(cache=None)
         self.clock, self.at = clock, at
 
     def setup(self, *_, **__):

@@ -33,7 +33,7 @@ def asked(monkeypatch):
     """The places that noise was sent to."""
     seen = []
     ask = module.activations
-    monkeypatch.setattr(module, "_ANSWERS", {})
+    monkeypatch.setattr(module, "_FINGERPRINTS", {})
     monkeypatch.setattr(module, "activations", lambda b, x, places: seen.extend(places) or ask(b, x, places))
     return seen
 
@@ -45,7 +45,7 @@ def cuts(backbone, places=PLACES):
 
 
 def facts(found):
-    return [(cut.place, cut.key, cut.shape, cut.answer) for cut in found]
+    return [(cut.place, cut.key, cut.shape, cut.fingerprint) for cut in found]
 
 
 def test_stages_that_are_known_are_not_asked_again_and_others_are(asked):
@@ -56,7 +56,7 @@ def test_stages_that_are_known_are_not_asked_again_and_others_are(asked):
     other = cuts(made(by=2.5))
     assert asked == [*PLACES, PLACES[1]]
     assert [cut.key == one.key for cut, one in zip(other, first, strict=True)] == [True, False]
-    assert other[0].answer == first[0].answer
+    assert other[0].fingerprint == first[0].fingerprint
 
 
 def test_other_code_of_the_same_name_and_weights_is_asked(asked):
@@ -69,7 +69,7 @@ def test_other_code_of_the_same_name_and_weights_is_asked(asked):
 
     first, second = cuts(made()), cuts(made(Other))
     assert [cut.key for cut in first] == [cut.key for cut in second]
-    assert second[1].answer != first[1].answer
+    assert second[1].fingerprint != first[1].fingerprint
 
 
 def test_what_has_a_hook_is_asked_each_time(asked):
@@ -78,4 +78,4 @@ def test_what_has_a_hook_is_asked_each_time(asked):
     backbone.stages["two"].register_forward_hook(lambda _module, _given, out: out + 1)
     after = [cuts(backbone) for _ in range(2)]
     assert asked == 3 * PLACES
-    assert after[0][1].answer == after[1][1].answer != before[1].answer
+    assert after[0][1].fingerprint == after[1][1].fingerprint != before[1].fingerprint

@@ -14,7 +14,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torchvision.ops import Permute
 
-from headstart.backbones.splitting import Piece, chained, gathered, pieces, weights_in
+from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled
 from headstart.types import Pixels, UserError
 
@@ -156,16 +156,16 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
     opened = _containers([path for path, _, _ in told])
     try:
         body = pieces(net, lambda net, x: net.forward_features(x), tuple(noise.shape[1:]), opened=opened)
-        top = pieces(net, lambda net, x: net.forward_head(x, pre_logits=True), body[-1].gives)
+        top = pieces(net, lambda net, x: net.forward_head(x, pre_logits=True), body[-1].output_shape)
         groups = _grouped(body, told)
-        if len(groups) < FEWEST or any(not 1 <= len(parts[-1].gives) <= 3 for parts in groups.values()):
+        if len(groups) < FEWEST or any(not 1 <= len(parts[-1].output_shape) <= 3 for parts in groups.values()):
             raise UserError("more than one tensor passes between its blocks")
         maps, features = _chained_on(noise, [part for parts in groups.values() for part in parts], top)
         if not _same(features, want):
             raise UserError("chained they give other features than the model")
     except UserError as error:
         raise UserError(f"timm's {name} cannot be cut into stages: {error}; {OTHERWISE}") from error
-    ends = {title: _has_channels_last(parts[-1].gives, net) for title, parts in groups.items()}
+    ends = {title: _has_channels_last(parts[-1].output_shape, net) for title, parts in groups.items()}
     begins = dict(zip(groups, [False, *ends.values()], strict=False))
     *_, last = groups
     parts = {title: list(own) for title, own in groups.items()}
@@ -183,7 +183,7 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def _chained_on(x: Tensor, body: Sequence[Piece], top: Sequence[Piece]) -> tuple[Tensor, Tensor]:
+def _chained_on(x: Tensor, body: Sequence[NetworkPiece], top: Sequence[NetworkPiece]) -> tuple[Tensor, Tensor]:
     """What the body makes of x, and the top of that."""
     for part in body:
         x = part.module.eval()(x)
@@ -208,7 +208,7 @@ def _has_channels_last(shape: tuple[int, ...], net: Any) -> bool:
     return shape[0] == shape[1]
 
 
-def _channels_first(parts: Sequence[Piece], *, enters: bool, leaves: bool) -> nn.Module:
+def _channels_first(parts: Sequence[NetworkPiece], *, enters: bool, leaves: bool) -> nn.Module:
     """The pieces as one stage; enters, leaves: whether they have channels last, which then is so inside alone."""
     stage = chained(parts)
     if not (enters or leaves):
@@ -225,7 +225,7 @@ def _containers(paths: Sequence[str]) -> set[str]:
     return {path for path, count in above.items() if count > 1}
 
 
-def _grouped(body: Sequence[Piece], told: Sequence[tuple[str, int, int]]) -> dict[str, list[Piece]]:
+def _grouped(body: Sequence[NetworkPiece], told: Sequence[tuple[str, int, int]]) -> dict[str, list[NetworkPiece]]:
     """The pieces by stages, as timm's feature_info says where these end: (path, reduction, channels) of each."""
     if all(_end(body, path) is None for path, *_ in told):
         told = _blocks(body)
@@ -250,14 +250,18 @@ def _grouped(body: Sequence[Piece], told: Sequence[tuple[str, int, int]]) -> dic
     return dict(zip(_titles(groups, {path for path, *_ in told}, equal=equal), groups, strict=True))
 
 
-def _blocks(body: Sequence[Piece]) -> list[tuple[str, int, int]]:
+def _blocks(body: Sequence[NetworkPiece]) -> list[tuple[str, int, int]]:
     """The layers of the longest list in the model, with the shapes that they give, where feature_info names none."""
     lists = Counter(part.path.rpartition(".")[0] for part in body if part.path.rpartition(".")[2].isdigit())
     longest = next((path for path, _ in lists.most_common(1)), None)
-    return [(part.path, part.gives[0], part.gives[-1]) for part in body if part.path.rpartition(".")[0] == longest]
+    return [
+        (part.path, part.output_shape[0], part.output_shape[-1])
+        for part in body
+        if part.path.rpartition(".")[0] == longest
+    ]
 
 
-def _end(body: Sequence[Piece], path: str) -> int | None:
+def _end(body: Sequence[NetworkPiece], path: str) -> int | None:
     """The last piece of what feature_info names; of what lies within a piece, as an activation, the one before."""
     own = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
     if own:
@@ -266,7 +270,7 @@ def _end(body: Sequence[Piece], path: str) -> int | None:
     return within - 1 if within else None
 
 
-def _begin(body: Sequence[Piece], path: str) -> int | None:
+def _begin(body: Sequence[NetworkPiece], path: str) -> int | None:
     """Where the first block begins, if something learns before it; no convolution alone is a block."""
     own = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
     if not own or sum(weights_in(body[at]) for at in own) < 2 or not any(map(weights_in, body[: own[0]])):
@@ -274,7 +278,7 @@ def _begin(body: Sequence[Piece], path: str) -> int | None:
     return own[0]
 
 
-def _titles(groups: Sequence[Sequence[Piece]], told: Collection[str], *, equal: bool) -> list[str]:
+def _titles(groups: Sequence[Sequence[NetworkPiece]], told: Collection[str], *, equal: bool) -> list[str]:
     """The model's own names of its stages, as layer1, where it has some; else numbers."""
     first, *others = [
         {part.path.partition(".")[0] for part in group if list(part.module.parameters())} for group in groups

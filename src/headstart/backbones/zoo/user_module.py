@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from headstart.backbones.splitting import Piece, chained, gathered, pieces
+from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces
 from headstart.backbones.stages import TAKEN, Backbone
 from headstart.types import Pixels, UserError
 
@@ -171,7 +171,7 @@ def _run(net: nn.Module, noise: Tensor) -> Any:
         net.train(training)
 
 
-def _pieces(net: nn.Module, layers: Mapping[str, Sequence[str]], last: str | None, noise: Tensor) -> list[Piece]:
+def _pieces(net: nn.Module, layers: Mapping[str, Sequence[str]], last: str | None, noise: Tensor) -> list[NetworkPiece]:
     """What the network computes; where its code cannot be followed, its layers as they are called, one by one."""
     wanted = [path for paths in layers.values() for path in paths] + ([last] if last else [])
     opened = {path[:at] for path in wanted for at in range(len(path)) if path[at] == "."}
@@ -182,7 +182,7 @@ def _pieces(net: nn.Module, layers: Mapping[str, Sequence[str]], last: str | Non
         return _called(net, opened, noise, reason)
 
 
-def _called(net: nn.Module, opened: set[str], noise: Tensor, reason: UserError) -> list[Piece]:
+def _called(net: nn.Module, opened: set[str], noise: Tensor, reason: UserError) -> list[NetworkPiece]:
     """The layers in the order of their calls, each of which must be given what the one before gave."""
     calls: list[tuple[str, Any, Any]] = []
     chains = {path for path, one in net.named_modules() if isinstance(one, nn.Sequential)}
@@ -206,16 +206,24 @@ def _called(net: nn.Module, opened: set[str], noise: Tensor, reason: UserError) 
                 f"not what {before} gives, and {reason}; write what is between them as a layer"
             )
         before, x = path, gave
-    return [Piece(path, net.get_submodule(path), layer=True, gives=tuple(gave.shape[1:])) for path, _, gave in calls]
+    return [
+        NetworkPiece(path, net.get_submodule(path), is_layer=True, output_shape=tuple(gave.shape[1:]))
+        for path, _, gave in calls
+    ]
 
 
 def _grouped(
-    body: Sequence[Piece], layers: Mapping[str, Sequence[str]], last: str | None, target: str, *, begins_alone: bool
-) -> dict[str, list[Piece]]:
+    body: Sequence[NetworkPiece],
+    layers: Mapping[str, Sequence[str]],
+    last: str | None,
+    target: str,
+    *,
+    begins_alone: bool,
+) -> dict[str, list[NetworkPiece]]:
     """The pieces by stages, up to the classifier; begins_alone: whether layers are those that stages begin with."""
     begins = {path: name for name, paths in layers.items() for path in paths}
     order = list(layers)
-    groups: dict[str, list[Piece]] = {name: [] for name in order}
+    groups: dict[str, list[NetworkPiece]] = {name: [] for name in order}
     now: str | None = None
     for part in body:
         if last is not None and f"{part.path}.".startswith(f"{last}."):
@@ -243,7 +251,9 @@ def _grouped(
     return groups
 
 
-def _check(net: nn.Module, groups: Mapping[str, Sequence[Piece]], last: str | None, noise: Tensor, target: str) -> None:
+def _check(
+    net: nn.Module, groups: Mapping[str, Sequence[NetworkPiece]], last: str | None, noise: Tensor, target: str
+) -> None:
     """Raise UserError unless the stages give what enters the classifier, or what the network gives."""
     entered: list[Tensor] = []
     if last:

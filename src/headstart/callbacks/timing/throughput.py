@@ -15,7 +15,7 @@ from headstart.callbacks.timing.bottleneck_advice import Circumstances
 from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.peak_memory import PeakMemory
 from headstart.callbacks.timing.validation_times import Timeline
-from headstart.callbacks.training.feature_cache import FeatureStore
+from headstart.callbacks.training.feature_cache import FeatureCaching
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 
@@ -98,7 +98,7 @@ class Throughput(Callback):
         self._after_fit: float | None = None  # the most memory of the test
         self._trainer: Trainer | None = None
         self._unfreeze: Unfreeze | None = None
-        self._store: FeatureStore | None = None
+        self._cache: FeatureCaching | None = None
         self._timeline: Timeline | None = None
         self._ends_within_epochs = False
         self._phase = 0
@@ -131,7 +131,7 @@ class Throughput(Callback):
     def circumstances(self, trainer: Trainer, *, data: str) -> Circumstances:
         """What this run's pace depends on. data: the group of its data, "" for no hints."""
         parts = self._unfreeze.parts.names if self._unfreeze is not None else ()
-        store = self._store.store if self._store is not None else None
+        cache = self._cache.cache if self._cache is not None else None
         module: Any = datamodule_of(trainer)
         epochs = trainer.check_val_every_n_epoch
         interval: Any = getattr(trainer, "val_check_interval", None)  # by the clock there is none
@@ -151,9 +151,9 @@ class Throughput(Callback):
             on_gpu=trainer.strategy.root_device.type == "cuda",
             precision=str(trainer.precision),
             frozen=any(parts[0] not in account.open for account in self.accounts.values() if account.steps and parts),
-            has_store=store is not None,
+            has_store=cache is not None,
             is_augmented=getattr(module, "augment", None) is not None,
-            views=store.views if store is not None else 0,
+            views=cache.views if cache is not None else 0,
             is_mixed=getattr(trainer.lightning_module, "mix", None) is not None,
             every_epochs=epochs or 1,
             every_batches=interval if by_batches else 0,
@@ -173,8 +173,8 @@ class Throughput(Callback):
         for callback in callbacks:
             if isinstance(callback, Unfreeze):
                 self._unfreeze = callback
-            elif isinstance(callback, FeatureStore):
-                self._store = callback
+            elif isinstance(callback, FeatureCaching):
+                self._cache = callback
             elif isinstance(callback, Timeline):
                 self._timeline = callback
 
@@ -280,7 +280,7 @@ class Throughput(Callback):
 
     def _filled(self) -> float:
         """Seconds that this process has spent on filling the store."""
-        return math.fsum(one["seconds"] for one in self._store.filled) if self._store is not None else 0.0
+        return math.fsum(one["seconds"] for one in self._cache.filled) if self._cache is not None else 0.0
 
     def _steps_per_epoch(self) -> float:
         trainer = self._trainer

@@ -19,32 +19,40 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.data.data_protocols import ServedImages, has_contents
 from headstart.features.cache.activation_key import Cut, Place, cuts_of
-from headstart.features.cache.cached_images import Engine, Group, Served, in_eval, served, stored_rows
-from headstart.features.cache.feature_cache import FeatureCache, Ranks
+from headstart.features.cache.cached_images import (
+    CachedActivations,
+    Engine,
+    ImageGroup,
+    cached_activations,
+    cached_rows_at,
+    in_eval,
+)
+from headstart.features.cache.feature_cache import CacheRanks, FeatureCache
 
 log = logging.getLogger(__name__)
 TEST = -1  # no phase of the schedule
 
 
-class FeatureStore(Callback):
+class FeatureCaching(Callback):
     """Lets frozen stages compute each image once, and serves what they gave from then on.
 
-    In each phase the border is after the leading stages of which nothing is open. What they give is stored, in the
+    In each phase the border is after the leading stages of which nothing is open. What they give is cached, in the
     same pass as that for later phases whose border lies in the same closed stages, as far as it fits into
-    store.max_gib; training and validation then begin at the border. Behind the last stage it is the pooled features.
+    feature_cache.max_gib; training and validation then begin at the border. Behind the last stage it is the pooled
+    features.
     A phase whose first stage is open runs from the images, and so does training on images that chance changes
-    where the store keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
+    where the cache keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
     The test is served what no phase opens.
 
-    store: None = nothing is stored. filled: {phase, images, seconds} of each look into the store, that before the first
+    cache: None = nothing is cached. filled: {phase, images, seconds} of each look into the cache, that before the first
     step is the phase "start"; images are those that this process had to compute.
     """
 
-    def __init__(self, *, store: FeatureCache | None) -> None:
-        self.store = store
+    def __init__(self, *, cache: FeatureCache | None) -> None:
+        self.cache = cache
         self.filled: list[dict[str, Any]] = []
         self._trainer: Trainer | None = None
-        self._served: dict[Group, Served] = {}
+        self._served: dict[ImageGroup, CachedActivations] = {}
         self._phase: int | None = None  # that these are for
         self._borders: dict[int, int] = {}  # of phases
         self._has_spoken = False
@@ -58,7 +66,7 @@ class FeatureStore(Callback):
         if not reason:
             data.served = self.served
         elif stage == "fit":
-            log.info("feature cache: nothing is stored, %s", reason)
+            log.info("feature cache: nothing is cached, %s", reason)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         start = getattr(batch, "start", 0)
@@ -73,41 +81,41 @@ class FeatureStore(Callback):
 
     # ------------------------------------------------------------------ what the loaders ask
 
-    def served(self, split: str, augmented: bool) -> Served | None:
+    def served(self, split: str, augmented: bool) -> CachedActivations | None:
         """What stands in for the images of a split in the batches to come, None = nothing does.
 
         augmented: whether chance changes these images.
         """
         assert self._trainer is not None
-        assert self.store is not None
+        assert self.cache is not None
         phase = self._coming_phase(self._trainer)
         if phase != self._phase:
-            self._served, self._phase = self._of_phase(phase, self.store), phase
-        return self._served.get(Group(split, self.store.views if augmented else 0))
+            self._served, self._phase = self._of_phase(phase, self.cache), phase
+        return self._served.get(ImageGroup(split, self.cache.views if augmented else 0))
 
     def features(self, split: str, positions: NDArray[np.int64]) -> Tensor | None:
         """The pooled features (n, D), float32, of images at these positions with the weights of this moment.
 
         They are kept for whoever begins with the same weights, also where stages learn later, so that a phase is served
-        nothing of them. All ranks must ask, and share the work. None where nothing is stored, or they do not fit.
+        nothing of them. All ranks must ask, and share the work. None where nothing is cached, or they do not fit.
         """
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
         data = datamodule_of(trainer)
-        if self.store is None or not self._serves(data):
+        if self.cache is None or not self._serves(data):
             return None
         rows = self.served(split, augmented=False)
         whole = Place(len(backbone.names), pooled=True)
         if rows is not None and rows.start == whole.after:
             return rows.at(0, positions)
         engine = Engine.of(trainer)
-        cut = self._cuts([whole], engine, self.store)[0]
-        if self.store.needed_bytes(cut, len(positions)) > self.store.max_bytes:
+        cut = self._cuts([whole], engine, self.cache)[0]
+        if self.cache.needed_bytes(cut, len(positions)) > self.cache.max_bytes:
             return None
         began = time.perf_counter()
-        ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
-        found, computed = stored_rows(self.store, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
-        self._note("start", computed, time.perf_counter() - began, self.store)
+        ranks = CacheRanks(trainer.global_rank, trainer.world_size, of_each_rank)
+        found, computed = cached_rows_at(self.cache, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
+        self._note("start", computed, time.perf_counter() - began, self.cache)
         return found.at(np.arange(len(positions)))
 
     def _coming_phase(self, trainer: Trainer) -> int:
@@ -117,44 +125,44 @@ class FeatureStore(Callback):
 
     # ------------------------------------------------------------------ choices
 
-    def _of_phase(self, phase: int, store: FeatureCache) -> dict[Group, Served]:
-        """What serves a phase, computed where it is not stored yet."""
+    def _of_phase(self, phase: int, cache: FeatureCache) -> dict[ImageGroup, CachedActivations]:
+        """What serves a phase, computed where it is not cached yet."""
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
         data = datamodule_of(trainer)
-        groups = [group for group in self._groups(phase, store, data) if data.sizes[group.split]]  # val may be empty
+        groups = [group for group in self._groups(phase, cache, data) if data.sizes[group.split]]  # val may be empty
         places = self._places(phase)
         engine = Engine.of(trainer)
         kept: list[Cut] = []
         if places and groups:
-            cuts = self._cuts(places, engine, store)
+            cuts = self._cuts(places, engine, cache)
             images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
-            left = store.max_bytes
+            left = cache.max_bytes
             for cut in cuts:  # the phase itself comes first
-                if (needed := store.needed_bytes(cut, images)) <= left:
+                if (needed := cache.needed_bytes(cut, images)) <= left:
                     kept, left = [*kept, cut], left - needed
-        self._say(phase, groups, kept, store, data)
+        self._say(phase, groups, kept, cache, data)
         here = [cut for cut in kept if cut.place == places[0]]
         if not here:
             return {}
         began = time.perf_counter()
-        ranks = Ranks(trainer.global_rank, trainer.world_size, of_each_rank)
-        found, computed = served(store, backbone, data, groups, kept, engine=engine, ranks=ranks)
+        ranks = CacheRanks(trainer.global_rank, trainer.world_size, of_each_rank)
+        found, computed = cached_activations(cache, backbone, data, groups, kept, engine=engine, ranks=ranks)
         title = "test" if phase == TEST else self._unfreeze.phases[phase].title
-        self._note(title, computed, time.perf_counter() - began, store)
+        self._note(title, computed, time.perf_counter() - began, cache)
         return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
 
-    def _cuts(self, places: Sequence[Place], engine: Engine, store: FeatureCache) -> list[Cut]:
+    def _cuts(self, places: Sequence[Place], engine: Engine, cache: FeatureCache) -> list[Cut]:
         with in_eval(self._backbone, max(place.after for place in places)):
             return cuts_of(
-                self._backbone, places, device=engine.device, precision=engine.precision, dtype=store.dtype,
+                self._backbone, places, device=engine.device, precision=engine.precision, dtype=cache.dtype,
                 context=engine.context,
             )  # fmt: skip
 
-    def _note(self, title: str, computed: int, seconds: float, store: FeatureCache) -> None:
+    def _note(self, title: str, computed: int, seconds: float, cache: FeatureCache) -> None:
         self.filled.append({"phase": title, "images": computed, "seconds": round(seconds, 4)})
         if computed:
-            log.info("feature cache: %d images in %.1f s, into %s", computed, seconds, store.folder)
+            log.info("feature cache: %d images in %.1f s, into %s", computed, seconds, cache.folder)
 
     def _places(self, phase: int) -> list[Place]:
         """What is worth storing in one pass: the border of the phase, and those of later ones in what stays closed."""
@@ -190,21 +198,21 @@ class FeatureStore(Callback):
                 return count
         return len(names)
 
-    def _groups(self, phase: int, store: FeatureCache, data: Any) -> list[Group]:
+    def _groups(self, phase: int, cache: FeatureCache, data: Any) -> list[ImageGroup]:
         if phase == TEST:
-            return [Group("test")]
+            return [ImageGroup("test")]
         if self._mixes:
-            return [Group("val")]
+            return [ImageGroup("val")]
         if data.augment is None:
-            return [Group("train"), Group("val")]
-        return [*([Group("train", store.views)] if store.views else []), Group("val")]
+            return [ImageGroup("train"), ImageGroup("val")]
+        return [*([ImageGroup("train", cache.views)] if cache.views else []), ImageGroup("val")]
 
     def _serves(self, data: object) -> bool:
         """Whether these data take what this callback serves."""
         return isinstance(data, ServedImages) and data.served == self.served
 
     def _reason_against(self, trainer: Trainer, module: LightningModule, data: Any) -> str:
-        if self.store is None:
+        if self.cache is None:
             return "feature_cache=off"
         if not isinstance(getattr(module, "backbone", None), Backbone):
             return "the module has no backbone with stages"
@@ -214,32 +222,34 @@ class FeatureStore(Callback):
             return "each device has a shard of each stage only"
         return ""
 
-    def _say(self, phase: int, groups: Sequence[Group], kept: Sequence[Cut], store: FeatureCache, data: Any) -> None:
+    def _say(
+        self, phase: int, groups: Sequence[ImageGroup], kept: Sequence[Cut], cache: FeatureCache, data: Any
+    ) -> None:
         """What was chosen for each phase, and why: once, in one line."""
         if phase == TEST or self._has_spoken:
             return
         self._has_spoken = True
-        names, stored = self._backbone.names, {cut.place.after for cut in kept}
+        names, cached = self._backbone.names, {cut.place.after for cut in kept}
         said = []
         for number, one in enumerate(self._unfreeze.phases):
             border = self._border(number)
             if border == 0:
                 what = f"from the images, {names[0]} learns"
-            elif border in stored:
-                what = "on stored features" if border == len(names) else f"on what {names[border - 1]} gave, stored"
+            elif border in cached:
+                what = "on cached features" if border == len(names) else f"on what {names[border - 1]} gave, cached"
             else:
-                limit = f"feature_cache.max_gib={store.max_gib:g}"
+                limit = f"feature_cache.max_gib={cache.max_gib:g}"
                 what = f"from the images: its border learns first or is too large ({limit})"
             said.append(f"{one.title} {what}")
         if self._mixes:
-            unused = "" if not store.views else f", feature_cache.views={store.views} is for images that are not mixed"
+            unused = "" if not cache.views else f", feature_cache.views={cache.views} is for images that are not mixed"
             said.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
         elif data.augment is not None:
             live = "training images live (feature_cache.views=0)"
-            views = f"{store.views} views of each training image" if store.views else live
+            views = f"{cache.views} views of each training image" if cache.views else live
             said.append(f"augmented: {views}")
         images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
-        size = sum(store.needed_bytes(cut, images) for cut in kept) / 2**20
+        size = sum(cache.needed_bytes(cut, images) for cut in kept) / 2**20
         log.info("feature cache: %s; %.1f MiB", "; ".join(said), size)
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.predictions.image_predictions import Answers
-from headstart.callbacks.training.feature_cache import FeatureStore
+from headstart.callbacks.training.feature_cache import FeatureCaching
 from headstart.compat.lightning_loops import validate
 from headstart.data.data_protocols import KnownLabels
 from headstart.distributed.model_sharding import load_whole
@@ -44,7 +44,7 @@ class Start(Callback):
         measures: Whether the closed-form head is measured; it needs the labels of train and of val.
         begins: Whether the module's own head is set in closed form.
         validates: Whether there are images of val; without them nothing is measured.
-        store: Where features of training images are kept for other runs that begin with the same weights; None where
+        cache: Where features of training images are kept for other runs that begin with the same weights; None where
             no other run does.
         answers: What keeps the measured head's answers; None where nothing does.
 
@@ -64,10 +64,10 @@ class Start(Callback):
         measures: bool,
         begins: bool,
         validates: bool = True,
-        store: FeatureStore | None = None,
+        cache: FeatureCaching | None = None,
         answers: Answers | None = None,
     ) -> None:
-        self.data, self.head, self.images, self.store, self.answers = data, head, images, store, answers
+        self.data, self.head, self.images, self.cache, self.answers = data, head, images, cache, answers
         self.measures, self.begins, self.validates = measures and validates, begins, validates
         self.class_means_score = float("nan")
         self.closed_form_logits: Tensor | None = None
@@ -141,7 +141,7 @@ class Start(Callback):
             loader = self.data.plain_dataloader("train", stored=True)
         else:
             loader = self.data.plain_dataloader("train", positions, stored=True)
-            stored = None if self.store is None else self.store.features("train", positions)
+            stored = None if self.cache is None else self.cache.features("train", positions)
             if stored is not None:
                 return stored.to(engine.device), loader.labels.to(engine.device)
         return features_of(module, loader, engine.convert, engine.context)

@@ -1,4 +1,4 @@
-"""How does a piece of the store lie on disk, and is it whole?"""
+"""Shards of the feature cache: files of rows with the digests of their images and a checksum."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 SUFFIX = ".safetensors"
 DIGEST = np.dtype("S16")  # of an image: 16 bytes
-_KNOWN: dict[Path, tuple[int, int]] = {}  # the files that this process has found whole: inode, size
+_KNOWN: dict[Path, tuple[int, int]] = {}  # files whose checksum this process has verified: inode, size
 
 
 class Shard(NamedTuple):
     """Rows and the digests of the images that they belong to."""
 
-    rows: Tensor  # (n, ...), memory-mapped: nothing of it is read before it is asked for
+    rows: Tensor  # (n, ...), memory-mapped: read when it is used
     digests: NDArray[np.bytes_]  # (n,)
 
 
@@ -42,9 +42,9 @@ def write(folder: Path, rows: Tensor, digests: NDArray[np.bytes_]) -> Path:
 
 
 def read(path: Path) -> Shard | None:
-    """What a file holds, None where it is gone, or damaged: then it is removed, and a warning says so.
+    """The shard in a file; None where there is none, or where it is damaged: then it is removed with a warning.
 
-    The checksum is looked at once in a process. A file that is read counts as used now.
+    The checksum is verified once in a process. Reading a file marks it as used now.
     """
     try:
         status = path.stat()
@@ -61,15 +61,14 @@ def read(path: Path) -> Shard | None:
         path.unlink(missing_ok=True)
         return None
     _KNOWN[path] = (status.st_ino, status.st_size)
-    with suppress(
-        OSError
-    ):  # another job has just removed it, or the store is somebody else's; it is mapped all the same
+    # another job may have removed it, or the cache may be someone else's; it is mapped all the same
+    with suppress(OSError):
         os.utime(path)
     return Shard(rows, _as_digests(table))
 
 
 def digests(path: Path) -> NDArray[np.bytes_]:
-    """(n,) of the images that a file says that it has rows of; none where it cannot be read."""
+    """The digests (n,) of the images in a file; none where it cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
             return _as_digests(file.get_tensor("digests"))
@@ -83,7 +82,7 @@ def _as_digests(table: Tensor) -> NDArray[np.bytes_]:
 
 def _checksum(rows: Tensor, table: Tensor) -> str:
     """CRC-32 of all bytes, which finds any damage of up to 32 bits in a row, and others but for one in 4 billion."""
-    found = zlib.crc32(f"{rows.dtype}{tuple(rows.shape)}".encode())
+    checksum = zlib.crc32(f"{rows.dtype}{tuple(rows.shape)}".encode())
     for tensor in (rows, table):
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), found)  # type: ignore[arg-type]  # a buffer
-    return f"{found:08x}"
+        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)  # type: ignore[arg-type]  # a buffer
+    return f"{checksum:08x}"

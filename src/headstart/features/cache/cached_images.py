@@ -1,4 +1,4 @@
-"""What do a data set's images become after so many stages, each computed once?"""
+"""Cached activations of the images of a data set."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from headstart.backbones.stages import Backbone
 from headstart.data.loading.image_seed import Chance
 from headstart.features.cache.activation_key import Cut, activations
 from headstart.features.cache.cache_shards import DIGEST
-from headstart.features.cache.feature_cache import FeatureCache, Part, Ranks, StoredRows
+from headstart.features.cache.cached_rows import CachedRows
+from headstart.features.cache.feature_cache import CacheRanks, FeatureCache, ImagesToCache
 from headstart.types import Batch
 
-OTHER_CHANCE = 2**40  # added to the seed: which view is drawn has nothing to do with what is in it
+VIEW_SEED = 2**40  # added to the seed: the choice of a view does not depend on the augmentation in it
 
 
-class Group(NamedTuple):
-    """Images of a data set: a split as it is, or so many augmented views of each of its images."""
+class ImageGroup(NamedTuple):
+    """Images of a data set: a split, or `views` augmented views of each of its images."""
 
     split: str
     views: int = 0
@@ -37,7 +38,14 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and in which precision stages compute."""
+    """Device and precision of the stages' forward pass.
+
+    Args:
+        device: That computes.
+        precision: Of the trainer.
+        context: Around a forward pass, as for autocast.
+        convert: A batch -> the batch in the precision of the inputs.
+    """
 
     device: torch.device
     precision: str
@@ -46,48 +54,62 @@ class Engine:
 
     @classmethod
     def of(cls, trainer: Trainer) -> Engine:
-        """A trainer's own."""
+        """The engine of a trainer."""
         plugin = trainer.precision_plugin
         return cls(trainer.strategy.root_device, str(plugin.precision), plugin.forward_context, plugin.convert_input)
 
 
-class Served:
-    """Stored activations as loaders ask for them: by epoch and positions; start: the stage that they enter.
+class CachedActivations:
+    """Cached activations as loaders read them: by epoch and positions.
 
-    Of k views of an image, chance draws one in each epoch: a function of seed, epoch and position, so that any number
-    of devices and a resumed run draw the same.
+    One of several views of an image is drawn in each epoch, as a function of seed, epoch and position, so that any
+    number of devices and a resumed run draw the same.
+
+    Args:
+        rows: Of the images; of views, the first views of all images first.
+        start: The number of the stage that the activations enter.
+        images: Their count.
+        views: Of each image; 0 for images without augmentation.
+        seed: Of the data.
     """
 
-    def __init__(self, rows: StoredRows, *, start: int, images: int, views: int, seed: int) -> None:
+    def __init__(self, rows: CachedRows, *, start: int, images: int, views: int, seed: int) -> None:
         self.rows, self.start, self._images, self._views, self._seed = rows, start, images, views, seed
 
     def at(self, epoch: int, positions: NDArray[np.int64]) -> Tensor:
-        """Those of the images at these positions (B,) in an epoch: (B, ...), float32."""
+        """The activations of the images at these positions (B,) in an epoch: (B, ...), float32."""
         if self._views > 1:
-            drawn = Chance(seed=self._seed + OTHER_CHANCE, epoch=epoch, position=positions).uniform(1)[:, 0]
+            drawn = Chance(seed=self._seed + VIEW_SEED, epoch=epoch, position=positions).uniform(1)[:, 0]
             positions = positions + self._images * (drawn.numpy() * self._views).astype(np.int64)
         return self.rows.at(positions)
 
 
-def served(
-    store: FeatureCache,
+def cached_activations(
+    cache: FeatureCache,
     backbone: Backbone,
     data: Any,
-    groups: Sequence[Group],
+    groups: Sequence[ImageGroup],
     cuts: Sequence[Cut],
     *,
     engine: Engine,
-    ranks: Ranks | None = None,
-) -> tuple[dict[tuple[Group, Cut], Served], int]:
-    """What serves each group after each cut, and how many images this process has computed for it.
+    ranks: CacheRanks | None = None,
+) -> tuple[dict[tuple[ImageGroup, Cut], CachedActivations], int]:
+    """The activations of each group at each cut, and the number of images that this process has computed.
 
-    data: with contents, plain_dataloader and, for views, view_dataloader, augment and seed.
+    Args:
+        cache: Where they are cached.
+        backbone: Computes the missing ones.
+        data: A data module with `contents`, `plain_dataloader` and, for views, `view_dataloader`, `augment`, `seed`.
+        groups: Of the data's images.
+        cuts: Of the backbone.
+        engine: Device and precision.
+        ranks: The processes that call this together; None means this one alone.
     """
-    parts = {group: _part(backbone, data, group, cuts, engine) for group in groups}
+    images = {group: _images_to_cache(backbone, data, group, cuts, engine) for group in groups}
     with in_eval(backbone, max(cut.place.after for cut in cuts)):
-        rows, computed = store.found(cuts, parts, ranks)
-    found = {
-        (group, cut): Served(
+        rows, computed = cache.rows(cuts, images, ranks)
+    activations_of = {
+        (group, cut): CachedActivations(
             rows[group, cut],
             start=cut.place.after,
             images=data.sizes[group.split],
@@ -97,11 +119,11 @@ def served(
         for group in groups
         for cut in cuts
     }
-    return found, computed
+    return activations_of, computed
 
 
-def stored_rows(
-    store: FeatureCache,
+def cached_rows_at(
+    cache: FeatureCache,
     backbone: Backbone,
     data: Any,
     split: str,
@@ -109,18 +131,29 @@ def stored_rows(
     cut: Cut,
     *,
     engine: Engine,
-    ranks: Ranks | None = None,
-) -> tuple[StoredRows, int]:
-    """The rows (n,) of the images of a split at these positions, and how many of them this process has computed."""
-    part = _part(backbone, data, Group(split), [cut], engine, positions)
+    ranks: CacheRanks | None = None,
+) -> tuple[CachedRows, int]:
+    """The rows (n,) of images of a split, and the number of images that this process has computed.
+
+    Args:
+        cache: Where they are cached.
+        backbone: Computes the missing ones.
+        data: As for `cached_activations`.
+        split: Of the data.
+        positions: Of the images in the split (n,).
+        cut: Of the backbone.
+        engine: Device and precision.
+        ranks: The processes that call this together; None means this one alone.
+    """
+    images = _images_to_cache(backbone, data, ImageGroup(split), [cut], engine, positions)
     with in_eval(backbone, cut.place.after):
-        rows, computed = store.found([cut], {split: part}, ranks)
+        rows, computed = cache.rows([cut], {split: images}, ranks)
     return rows[split, cut], computed
 
 
 @contextmanager
 def in_eval(backbone: Backbone, count: int) -> Iterator[None]:
-    """The first `count` stages in eval(), each module as it was afterwards."""
+    """Within it the first `count` stages are in eval(); afterwards each module is as before."""
     modules = [module for stage in list(backbone.stages.values())[:count] for module in stage.modules()]
     modes = [module.training for module in modules]
     for module in modules:
@@ -132,55 +165,52 @@ def in_eval(backbone: Backbone, count: int) -> Iterator[None]:
             module.training = mode
 
 
-def _part(
+def _images_to_cache(
     backbone: Backbone,
     data: Any,
-    group: Group,
+    group: ImageGroup,
     cuts: Sequence[Cut],
     engine: Engine,
     chosen: NDArray[np.int64] | None = None,
-) -> Part:
-    """The images of a group; chosen: those of the split at these positions alone."""
+) -> ImagesToCache:
+    """The images of a group, or those of the split at the `chosen` positions alone."""
     contents = _contents(data, group.split, chosen)
     digests = contents if not group.views else _of_views(contents, data, group)
-    images = len(contents)
+    count = len(contents)
 
-    def make(positions: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Mapping[Cut, Tensor]]]:
+    def compute(positions: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Mapping[Cut, Tensor]]]:
         if group.views:
-            loader = data.view_dataloader([(at // images, at % images) for at in positions.tolist()])
+            loader = data.view_dataloader([(at // count, at % count) for at in positions.tolist()])
         else:
             where = positions if chosen is None else chosen[positions]
             loader = data.plain_dataloader(group.split, positions=where)
-        title = f"storing {group.split}{' views' if group.views else ''}"
+        title = f"caching {group.split}{' views' if group.views else ''}"
         done = 0
         with tqdm(total=len(positions), desc=title, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
             for batch in loader:
                 image = engine.convert(batch).image.to(engine.device, non_blocking=True)
                 with engine.context():
-                    found = activations(backbone, image, [cut.place for cut in cuts])
-                count = len(batch.label)
-                yield positions[done : done + count], {cut: found[cut.place] for cut in cuts}
-                done += count
-                bar.update(count)
+                    computed = activations(backbone, image, [cut.place for cut in cuts])
+                images = len(batch.label)
+                yield positions[done : done + images], {cut: computed[cut.place] for cut in cuts}
+                done += images
+                bar.update(images)
 
-    return Part(digests, make)
+    return ImagesToCache(digests, compute)
 
 
 def _contents(data: Any, split: str, chosen: NDArray[np.int64] | None) -> NDArray[np.bytes_]:
-    """The digests of a split's images; where the data have its images at hand, no other file is read than those chosen.
-
-    chosen: the positions of those that are wanted, None = all.
-    """
+    """The digests of a split's images, or of those at the `chosen` positions; only their files are read if possible."""
     splits = getattr(data, "splits", {})
     if chosen is not None and split in splits:
-        found, chosen = splits[split].taken(chosen).contents(), None
+        texts, chosen = splits[split].taken(chosen).contents(), None
     else:
-        found = data.contents(split)
-    digests = np.array([bytes.fromhex(one) for one in found], DIGEST)
+        texts = data.contents(split)
+    digests = np.array([bytes.fromhex(text) for text in texts], DIGEST)
     return digests if chosen is None else digests[chosen]
 
 
-def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[np.bytes_]:
+def _of_views(contents: NDArray[np.bytes_], data: Any, group: ImageGroup) -> NDArray[np.bytes_]:
     """The digest of each view of each image, the first views of all images first.
 
     A view depends on the augmentation (its settings, its source text and that of its steps), the data's seed and the
@@ -189,7 +219,7 @@ def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[
     augment = data.augment
     digest = blake2b(pickle.dumps(augment), digest_size=16)
     for name in sorted(_modules_of(augment)):
-        with suppress(OSError, TypeError):  # made in a session: there is no file
+        with suppress(OSError, TypeError):  # defined in an interactive session, without a file
             digest.update(inspect.getsource(sys.modules[name]).encode())
     digest.update(str(data.seed).encode())
     common = digest.digest()
@@ -208,28 +238,28 @@ def _of_views(contents: NDArray[np.bytes_], data: Any, group: Group) -> NDArray[
 def _modules_of(augment: Any) -> set[str]:
     """The modules of an augmentation, of those that it holds (steps in a list or a mapping), and what these import
     from their own package."""
-    found: set[str] = set()
-    coming, seen = [augment], set()
-    while coming:
-        one = coming.pop()
-        if id(one) in seen:
+    names: set[str] = set()
+    remaining, visited = [augment], set()
+    while remaining:
+        value = remaining.pop()
+        if id(value) in visited:
             continue
-        seen.add(id(one))
-        if isinstance(one, Mapping):
-            coming += one.values()
-        elif isinstance(one, list | tuple):
-            coming += one
-        elif hasattr(one, "__dict__"):
-            found.add(type(one).__module__)
-            coming += vars(one).values()
-    unread = [name for name in found if name in sys.modules]
+        visited.add(id(value))
+        if isinstance(value, Mapping):
+            remaining += value.values()
+        elif isinstance(value, list | tuple):
+            remaining += value
+        elif hasattr(value, "__dict__"):
+            names.add(type(value).__module__)
+            remaining += vars(value).values()
+    unread = [name for name in names if name in sys.modules]
     while unread:
         module = sys.modules[unread.pop()]
         package = module.__package__
         for value in vars(module).values():
             name = getattr(value, "__module__", None) or (value.__name__ if inspect.ismodule(value) else None)
             near = package and isinstance(name, str) and name.startswith(f"{package}.")
-            if near and name in sys.modules and name not in found:
-                found.add(name)
+            if near and name in sys.modules and name not in names:
+                names.add(name)
                 unread.append(name)
-    return found
+    return names

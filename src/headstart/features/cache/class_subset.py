@@ -13,8 +13,8 @@ def stratified(label: Labels, at_most: int | None, of_each: int) -> NDArray[np.i
     """Positions (n,), ascending, of `at_most` images, and of so many more that each class has `of_each` or all it has.
 
     label (N,): the classes as equal as their images allow, the first of each class. label (N, classes), 0 or 1: spread
-    evenly over the split, so that classes stay about as frequent. None: all positions. No chance is in it: the same
-    labels give the same positions.
+    evenly over the split, so that classes stay about as frequent. None: all positions. No random number is drawn: the
+    same labels give the same positions.
     """
     count = len(label)
     if at_most is None or at_most >= count:

@@ -26,7 +26,7 @@ from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.divergence import Divergence
 from headstart.callbacks.training.extended_rates import Prolong
-from headstart.callbacks.training.feature_cache import FeatureStore
+from headstart.callbacks.training.feature_cache import FeatureCaching
 from headstart.callbacks.training.final_validation import End
 from headstart.callbacks.training.finalize import Conclude
 from headstart.callbacks.training.initial_model import Start
@@ -89,7 +89,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     timeline, throughput, conclude = Timeline(), Throughput(clock=profiler), Conclude()
     answers = Answers(folder=folder / ANSWERS)
     divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # a source model's config has no such key
-    features = FeatureStore(store=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
+    features = FeatureCaching(cache=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
     start = _start(cfg, run, features, answers)
     if (images := seen_images(cfg.get(TUNED))) is not None:
         answers.set_seen_by_trials(images)
@@ -126,7 +126,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
 
 
-def _start(cfg: DictConfig, run: PreparedRun, features: FeatureStore, answers: Answers) -> Start:
+def _start(cfg: DictConfig, run: PreparedRun, features: FeatureCaching, answers: Answers) -> Start:
     """What measures the model before its first step, with a head in closed form."""
     assembly = run.assembly
     # random weights are those of a seed, and of adapters too: nobody would read what is stored of them
@@ -142,7 +142,7 @@ def _start(cfg: DictConfig, run: PreparedRun, features: FeatureStore, answers: A
         measures=begins or (run.knows_labels and cfg.get("start_class_means", False)),
         begins=begins,
         validates=run.validates,
-        store=features if shared else None,
+        cache=features if shared else None,
         answers=answers,
     )
 
