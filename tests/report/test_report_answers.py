@@ -122,7 +122,7 @@ def test_an_older_run_without_answers_has_intervals_over_seeds_and_the_page_says
             save_run(tmp_path / "s", "fine_tuning", seed, levels, listed, control=control == "true")
     page = write_report(tmp_path / "s").page.read_text()
     assert "intervals over seeds" in page
-    assert "6 of the runs kept no answers of single images: their intervals are over seeds alone" in page
+    assert "6 of the runs have no predictions of single images: their intervals are over seeds alone" in page
 
 
 def test_tuned_runs_are_judged_by_the_images_that_no_trial_saw(tmp_path: Path, save_answers):

@@ -64,7 +64,7 @@ def test_means_and_intervals_over_the_axis_are_students(tmp_path, save_run):
     study = write_networks(tmp_path / "s", save_run)
     write_report(study)
     axis, lines = axis_in(study)
-    assert (axis["key"], axis["figures"]) == ("weights.reset_from", ["val/accuracy at the end", "test/accuracy"])
+    assert (axis["key"], axis["metrics"]) == ("weights.reset_from", ["val/accuracy at the end", "test/accuracy"])
     assert list(lines) == ["scratch", "AnB", "BnB"]
     half = T2 * 0.02 / sqrt(3)
     for mode, means in NETWORKS.items():

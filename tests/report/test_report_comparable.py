@@ -218,7 +218,7 @@ def test_the_kept_checkpoint_before_training_is_said(tmp_path: Path, save_run):
         save_run(tmp_path / "s", "fine_tuning", seed, [0.95, *[0.9] * 8], best_before_training=seed > 0)
         save_run(tmp_path / "s", "scratch", seed, [0.1, *[0.5] * 8])
     text = write_report(tmp_path / "s").text
-    assert "The kept checkpoint of fine_tuning is the one before training (step 0) in 2 of 3 runs" in text
+    assert "The best checkpoint of fine_tuning is the one before training (step 0) in 2 of 3 runs" in text
 
 
 def test_a_curve_that_rises_at_the_end_is_said_to(tmp_path: Path, save_run, curve):

@@ -1,4 +1,4 @@
-"""Trials: short runs whose val figures choose values of the config for a run."""
+"""Trials: short runs whose val metrics choose values of the config for a run."""
 
 from __future__ import annotations
 

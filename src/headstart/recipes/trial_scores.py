@@ -19,14 +19,14 @@ LAST_SHARE, LEAST_LAST = 0.1, 3  # of a trial's evaluations, whose mean is its v
 class TrialScore:
     """How good a trial, or a setting over several seeds, is."""
 
-    figure: float | None  # the value of the monitored metric; None where training diverged
+    value: float | None  # the value of the monitored metric; None where training diverged
     loss: float = math.inf
 
     def key(self, *, lower: bool) -> tuple[float, float]:
         """A key that sorts the best first; lower: whether a lower value is better."""
-        if self.figure is None:
+        if self.value is None:
             return math.inf, math.inf
-        return self.figure if lower else -self.figure, self.loss
+        return self.value if lower else -self.value, self.loss
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _score(trial: Trial, result: Mapping[str, Any], metric: str) -> TrialScore:
 
 
 def _mean_score(scores: Sequence[TrialScore]) -> TrialScore:
-    values = [score.figure for score in scores if score.figure is not None]
+    values = [score.value for score in scores if score.value is not None]
     if len(values) < len(scores):
         return TrialScore(None)
     return TrialScore(_average(values), _average([score.loss for score in scores]))

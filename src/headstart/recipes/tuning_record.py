@@ -57,14 +57,14 @@ def _trials(search: Search, number: int) -> list[dict[str, Any]]:
     for setting, trials in rung.trials.items():
         scores, results = rung.seed_scores[setting], rung.results[setting]
         for seed, trial, result, score in zip(search.seeds, trials, results, scores, strict=True):
-            state = "diverged" if score.figure is None else "finished" if setting in next_trials else "pruned"
+            state = "diverged" if score.value is None else "finished" if setting in next_trials else "pruned"
             entries.append(
                 {
                     "values": dict(search.settings[setting]),
                     "seed": seed,
                     "epochs": result["evaluations"][-1]["epoch"],
                     "steps": result["steps"],
-                    "metric": score.figure,
+                    "metric": score.value,
                     "folder": trial.folder.as_posix(),
                     "state": state,
                 }
@@ -104,4 +104,4 @@ def _length(rung: Rung) -> str:
 def _score_text(score: TrialScore | None) -> str:
     if score is None:
         return ""
-    return "diverged" if score.figure is None else f"{score.figure:.3f}"
+    return "diverged" if score.value is None else f"{score.value:.3f}"

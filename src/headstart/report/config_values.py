@@ -9,7 +9,7 @@ def leaves(node: Any, prefix: str = "") -> dict[str, Any]:
     """The leaves of a config's node by their dotted keys."""
     if not isinstance(node, dict):
         return {prefix: node} if prefix else {}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, child in node.items():
-        found |= leaves(child, f"{prefix}.{key}" if prefix else str(key))
-    return found
+        values |= leaves(child, f"{prefix}.{key}" if prefix else str(key))
+    return values

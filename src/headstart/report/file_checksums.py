@@ -23,9 +23,9 @@ def changed_files(folder: Path, result: Mapping[str, Any], names: tuple[str, ...
 
     A missing one counts for metrics.csv alone: whoever takes other files away to save space, loses what they are for.
     """
-    told = result.get(KEY)
-    known = told if isinstance(told, dict) else {}
-    return [name for name in names if name in known and _is_changed(folder / name, name, known[name])]
+    entry = result.get(KEY)
+    checksums = entry if isinstance(entry, dict) else {}
+    return [name for name in names if name in checksums and _is_changed(folder / name, name, checksums[name])]
 
 
 def _is_changed(file: Path, name: str, digest: object) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headstart.report.analysis.adaptation_comparison import FIGURE
+from headstart.report.analysis.adaptation_comparison import TEST_METRIC
 from headstart.report.analysis.finished_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.analysis.study_analysis import Study
 from headstart.report.analysis.study_comparison import study_of
@@ -47,18 +47,19 @@ def write_report(
     from headstart.report.rendering.json_record import looks_in, record
     from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
 
-    found = _found(folder, runs)
-    named = Counter(run.monitor for run in (*found.finished, *found.levels) if not run.adapts)
-    metric = metric or (named.most_common(1)[0][0] if named else FIGURE)
-    usable = _with_metric(found, metric)
+    runs_found = _found(folder, runs)
+    named = Counter(run.monitor for run in (*runs_found.finished, *runs_found.levels) if not run.adapts)
+    metric = metric or (named.most_common(1)[0][0] if named else TEST_METRIC)
+    usable = _with_metric(runs_found, metric)
     history = looks_in(_earlier(folder / "report.json"))
     study = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
     name = folder.resolve().name
-    how = command(folder, [*usable.finished, *usable.levels])
+    reproduction = command(folder, [*usable.finished, *usable.levels])
+    content = record(study, name, reproduction)
     texts = {
-        "report.json": json.dumps(record(study, name, how), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        "report.md": markdown(study, name, how),
-        "report.html": page(study, name, how, folder),
+        "report.json": json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.md": markdown(study, name, reproduction),
+        "report.html": page(study, name, reproduction, folder),
     }
     _check_own(folder, texts)
     try:
@@ -77,12 +78,12 @@ def _check_own(folder: Path, files: Iterable[str]) -> None:
     earlier = _earlier(folder / "report.json")
     if isinstance(earlier, dict) and {"format", "study", "metric"} <= earlier.keys():
         return
-    there = [file for file in files if (folder / file).exists()]
+    present = [file for file in files if (folder / file).exists()]
     page = folder / "report.html"
-    if there and not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace")):
+    if present and not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace")):
         raise UserError(
-            f"{folder} holds {', '.join(there)} of something else, which a report would replace; move them away, then "
-            f"headstart task=report report.dir={folder}"
+            f"{folder} holds {', '.join(present)} of something else, which a report would replace; move them away, "
+            f"then headstart task=report report.dir={folder}"
         )
 
 
@@ -99,15 +100,15 @@ def _found(folder: Path, runs: Collection[str] | None) -> RunsBelow:
         beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
         there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
         raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
-    found = runs_below(folder, runs)
-    if not found.finished and not found.levels:
-        states = [f"{o.folder.name}: {o.state}, {o.why}" for o in found.others[:5]]
-        there = f"{len(found.others)} others ({'; '.join(states)})" if states else "no run at all"
+    folder_runs = runs_below(folder, runs)
+    if not folder_runs.finished and not folder_runs.levels:
+        states = [f"{o.folder.name}: {o.state}, {o.why}" for o in folder_runs.others[:5]]
+        there = f"{len(folder_runs.others)} others ({'; '.join(states)})" if states else "no run at all"
         raise UserError(
             f"expected finished runs (folders with a result.json) below {folder}, found {there}; "
             "try: headstart -m mode=scratch,fine_tuning seed=0,1,2,3,4"
         )
-    return found
+    return folder_runs
 
 
 def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
@@ -115,19 +116,19 @@ def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
     adapted = tuple(run for run in found.finished if run.adapts)
     others = tuple(run for run in found.finished if not run.adapts)
     having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
-    levels = tuple(one for one in found.levels if any(metric in figures for figures in one.levels.values()))
-    measured = tuple(run for run in adapted if math.isfinite(run.figure(FIGURE)))
+    levels = tuple(result for result in found.levels if any(metric in figures for figures in result.levels.values()))
+    measured = tuple(run for run in adapted if math.isfinite(run.final_metric(TEST_METRIC)))
     if adapted and not others and not found.levels:
-        if metric != FIGURE:
+        if metric != TEST_METRIC:
             raise UserError(
-                f"runs with an adaptation are compared by {FIGURE}, the target's, as their val is the source's; got "
-                f"report.metric={metric}; leave it out"
+                f"runs with an adaptation are compared by {TEST_METRIC}, the target's, as their val is the source's; "
+                f"got report.metric={metric}; leave it out"
             )
         if not measured:
-            raise UserError(f"expected runs whose result.json has {FIGURE}, found none among {len(adapted)}")
+            raise UserError(f"expected runs whose result.json has {TEST_METRIC}, found none among {len(adapted)}")
     elif not having and not levels:
         columns = {key for run in others for row in run.rows.values() for key in row}
-        columns |= {tag for one in found.levels for figures in one.levels.values() for tag in figures}
+        columns |= {tag for result in found.levels for figures in result.levels.values() for tag in figures}
         valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
@@ -136,9 +137,11 @@ def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
         LeftOutRun(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having
     )
     lacking += tuple(
-        LeftOutRun(one.folder, "damaged", f"result.json has no {metric}") for one in found.levels if one not in levels
+        LeftOutRun(result.folder, "damaged", f"result.json has no {metric}")
+        for result in found.levels
+        if result not in levels
     )
     lacking += tuple(
-        LeftOutRun(run.folder, "damaged", f"result.json has no {FIGURE}") for run in adapted if run not in measured
+        LeftOutRun(run.folder, "damaged", f"result.json has no {TEST_METRIC}") for run in adapted if run not in measured
     )
     return RunsBelow(having + measured, found.others + lacking, levels)

@@ -19,9 +19,9 @@ from headstart.report.statistics.crossed_intervals import Contributions, crossed
 from headstart.report.statistics.intervals import apart
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval
 
-FIGURE = "test/accuracy"  # the target's; all that is called val is the source's
-SOURCE = "val/accuracy"
-ORACLE = "oracle/accuracy"  # of the epoch that the target's test labels chose
+TEST_METRIC = "test/accuracy"  # the target's; all that is called val is the source's
+SOURCE_METRIC = "val/accuracy"
+ORACLE_METRIC = "oracle/accuracy"  # of the epoch that the target's test labels chose
 BASELINE = "source_only"
 _BASELINE_CLASS = "SourceOnly"  # in result.json, whatever the option is called that names it
 
@@ -32,16 +32,16 @@ class AdaptationMethod:
 
     label: str
     arm: Arm
-    rules: tuple[str, ...]  # the figures that chose its runs' checkpoints
-    values: tuple[float, ...]  # of FIGURE, by seed
-    test: Interval  # of FIGURE
-    source: Interval  # of SOURCE, of the same checkpoints
+    selection_metrics: tuple[str, ...]  # that chose its runs' checkpoints
+    values: tuple[float, ...]  # of TEST_METRIC, by seed
+    test: Interval  # of TEST_METRIC
+    source: Interval  # of SOURCE_METRIC, of the same checkpoints
     oracle: Interval | None  # None: no run has it
-    gap: Interval | None  # FIGURE less ORACLE, run by run
+    gap: Interval | None  # TEST_METRIC less ORACLE_METRIC, run by run
     seeds: tuple[int, ...] = ()  # that the baseline has too
     dropped: tuple[Replicate, ...] = ()  # that only one of the two has
     over: str = "seeds"  # what the interval of the difference is over
-    difference: Interval | None = None  # to the baseline's FIGURE, by seed; None: it is the baseline, or there is none
+    difference: Interval | None = None  # to the baseline's test metric, by seed; None where there is no comparison
     verdict: Verdict | None = None
     why: str = ""
     corrected_p: float = math.nan  # Holm, over all adaptations of the study
@@ -63,9 +63,9 @@ class AdaptationSection:
         return ((self.baseline,) if self.baseline else ()) + self.methods
 
     @property
-    def rules(self) -> tuple[str, ...]:
-        """The figures that chose the checkpoints."""
-        return tuple(dict.fromkeys(rule for method in self.all_methods for rule in method.rules))
+    def selection_metrics(self) -> tuple[str, ...]:
+        """The metrics that chose the checkpoints."""
+        return tuple(dict.fromkeys(metric for method in self.all_methods for metric in method.selection_metrics))
 
     @property
     def has_oracle(self) -> bool:
@@ -81,14 +81,14 @@ def adapted_arms(runs: Iterable[FinishedRun]) -> tuple[tuple[Arm, ...], tuple[Le
 def adapted(arms: Iterable[Arm], common: frozenset[str]) -> list[AdaptationSection]:
     """Each setting with its methods, compared with the source alone by seed; verdicts are still to come."""
     arms = tuple(arms)
-    image = one_image([run for arm in arms for run in arm.runs], FIGURE, "test")
+    resolution = one_image([run for arm in arms for run in arm.runs], TEST_METRIC, "test")
     modes = dict.fromkeys(_mode(arm) for arm in arms)  # what the weights are from is no part of a method
     groups = [
         group
         for mode in modes
         for group in groups_of([a for a in arms if _mode(a) == mode], BASELINE, without=("adaptation",), strict=True)
     ]
-    return [_section(group, common, image) for group in groups]
+    return [_section(group, common, resolution) for group in groups]
 
 
 def _mode(arm: Arm) -> str:
@@ -100,105 +100,107 @@ def tests(section: AdaptationSection) -> list[TestedDifference]:
     return [
         TestedDifference(
             family="adaptation",
-            key=f"adaptation: {' '.join([one.label, *section.setting])}, {FIGURE}",
-            difference=one.difference,
+            key=f"adaptation: {' '.join([method.label, *section.setting])}, {TEST_METRIC}",
+            difference=method.difference,
             margin=MATTERS,
-            seeds=one.seeds,
-            digest=sha256(repr((one.seeds, one.values, one.difference[:2])).encode()).hexdigest()[:16],
-            without=Verdict.UNDECIDED if one.arm.diverged else None,
-            why=f"{one.arm.diverged} of {len(one.arm.runs)} runs diverged" if one.arm.diverged else "",
+            seeds=method.seeds,
+            digest=sha256(repr((method.seeds, method.values, method.difference[:2])).encode()).hexdigest()[:16],
+            without=Verdict.UNDECIDED if method.arm.diverged else None,
+            why=f"{method.arm.diverged} of {len(method.arm.runs)} runs diverged" if method.arm.diverged else "",
         )
-        for one in section.methods
-        if one.difference is not None
+        for method in section.methods
+        if method.difference is not None
     ]
 
 
-def decided(section: AdaptationSection, coming: Iterator[JudgedDifference]) -> AdaptationSection:
+def decided(section: AdaptationSection, judgements: Iterator[JudgedDifference]) -> AdaptationSection:
     """The section with its verdicts, in the order of its tests."""
-    return replace(section, methods=tuple(_decided(one, coming) for one in section.methods))
+    return replace(section, methods=tuple(_decided(method, judgements) for method in section.methods))
 
 
 def differences(section: AdaptationSection) -> list[Interval]:
     """Those to the source alone, in their order."""
-    return [one.difference for one in section.methods if one.difference is not None]
+    return [method.difference for method in section.methods if method.difference is not None]
 
 
 def along(sections: Iterable[AdaptationSection]) -> list[PlacedArm]:
     """The methods by their settings, for curves over a key with numbers as its values."""
     return [
         PlacedArm(
-            one.arm.mode,
-            one.arm.setting,
-            one is section.baseline,
-            {FIGURE: ReachedLevel(one.test, one.difference, one.verdict, one.corrected_p)},
+            method.arm.mode,
+            method.arm.setting,
+            method is section.baseline,
+            {TEST_METRIC: ReachedLevel(method.test, method.difference, method.verdict, method.corrected_p)},
         )
         for section in sections
-        for one in section.all_methods
+        for method in section.all_methods
     ]
 
 
 def recalls(method: AdaptationMethod) -> dict[str, float]:
     """Class name -> the recall on the target's test, mean over the seeds that have one; empty where none has."""
-    found: dict[str, list[float]] = {}
+    values_by_class: dict[str, list[float]] = {}
     for run in method.arm.runs:
         for name, value in (run.result.get("test_recall_per_class") or {}).items():
             if isinstance(value, int | float):
-                found.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in found.items()}
+                values_by_class.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in values_by_class.items()}
 
 
 def _by_method(arm: Arm) -> Arm:
-    said = [text.partition("=")[2] for text in arm.setting if _key(text) == "adaptation"]
-    found = str(arm.runs[0].result["adaptation"].get("class"))
-    name = BASELINE if found == _BASELINE_CLASS else said[0] if said else found
-    rest = {text for text in arm.setting if _key(text) != "adaptation"}
-    return Arm(name, frozenset(rest | {f"mode={arm.mode}"}), arm.runs)
+    options = [text.partition("=")[2] for text in arm.setting if _key(text) == "adaptation"]
+    class_name = str(arm.runs[0].result["adaptation"].get("class"))
+    name = BASELINE if class_name == _BASELINE_CLASS else options[0] if options else class_name
+    other_overrides = {text for text in arm.setting if _key(text) != "adaptation"}
+    return Arm(name, frozenset(other_overrides | {f"mode={arm.mode}"}), arm.runs)
 
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def _section(group: ArmGroup, common: frozenset[str], image: float) -> AdaptationSection:
-    base = _method(group.baseline, group.setting, image) if group.baseline else None
-    methods = [_method(arm, group.setting, image) for arm in group.arms]
-    if base:
-        methods = [_compared(base, one, image) for one in methods]
-    methods.sort(key=lambda one: (-one.test.mean if math.isfinite(one.test.mean) else math.inf, one.label))
+def _section(group: ArmGroup, common: frozenset[str], resolution: float) -> AdaptationSection:
+    baseline = _method(group.baseline, group.setting, resolution) if group.baseline else None
+    methods = [_method(arm, group.setting, resolution) for arm in group.arms]
+    if baseline:
+        methods = [_compared(baseline, method, resolution) for method in methods]
+    methods.sort(key=lambda method: (-method.test.mean if math.isfinite(method.test.mean) else math.inf, method.label))
     setting = tuple(sorted(group.setting - common))
-    return AdaptationSection(setting, base, tuple(methods), tuple(_hints(base, methods)))
+    return AdaptationSection(setting, baseline, tuple(methods), tuple(_hints(baseline, methods)))
 
 
-def _method(arm: Arm, setting: frozenset[str], image: float) -> AdaptationMethod:
-    found = {tag: [run.figure(tag) for run in arm.runs] for tag in (FIGURE, SOURCE, ORACLE)}
-    has_oracle = any(math.isfinite(value) for value in found[ORACLE])
-    gaps = [chosen - oracle for chosen, oracle in zip(found[FIGURE], found[ORACLE], strict=True)]
+def _method(arm: Arm, setting: frozenset[str], resolution: float) -> AdaptationMethod:
+    values = {tag: [run.final_metric(tag) for run in arm.runs] for tag in (TEST_METRIC, SOURCE_METRIC, ORACLE_METRIC)}
+    has_oracle = any(math.isfinite(value) for value in values[ORACLE_METRIC])
+    gaps = [chosen - oracle for chosen, oracle in zip(values[TEST_METRIC], values[ORACLE_METRIC], strict=True)]
     return AdaptationMethod(
         label=" ".join([arm.mode, *sorted(arm.setting - setting)]),
         arm=arm,
-        rules=tuple(dict.fromkeys(run.chosen_by for run in arm.runs)),
-        values=tuple(found[FIGURE]),
-        test=t_interval(found[FIGURE], resolution=image),
-        source=t_interval(found[SOURCE], resolution=one_image(arm.runs, SOURCE, "val")),
-        oracle=t_interval(found[ORACLE], resolution=image) if has_oracle else None,
-        gap=t_interval(gaps, resolution=image) if has_oracle else None,
+        selection_metrics=tuple(dict.fromkeys(run.chosen_by for run in arm.runs)),
+        values=tuple(values[TEST_METRIC]),
+        test=t_interval(values[TEST_METRIC], resolution=resolution),
+        source=t_interval(values[SOURCE_METRIC], resolution=one_image(arm.runs, SOURCE_METRIC, "val")),
+        oracle=t_interval(values[ORACLE_METRIC], resolution=resolution) if has_oracle else None,
+        gap=t_interval(gaps, resolution=resolution) if has_oracle else None,
     )
 
 
-def _compared(base: AdaptationMethod, one: AdaptationMethod, image: float) -> AdaptationMethod:
-    theirs = dict(zip(base.arm.replicates, zip(base.arm.runs, base.values, strict=True), strict=True))
-    ours = dict(zip(one.arm.replicates, zip(one.arm.runs, one.values, strict=True), strict=True))
-    both = [key for key in ours if key in theirs]
-    parts = [_by_image(theirs[key][0], ours[key][0]) for key in both]
-    known = [part for part in parts if part is not None]
-    crossed = len(known) == len(both) > 1
-    values = [ours[key][1] - theirs[key][1] for key in both]
+def _compared(base: AdaptationMethod, method: AdaptationMethod, resolution: float) -> AdaptationMethod:
+    of_baseline = dict(zip(base.arm.replicates, zip(base.arm.runs, base.values, strict=True), strict=True))
+    of_method = dict(zip(method.arm.replicates, zip(method.arm.runs, method.values, strict=True), strict=True))
+    shared = [key for key in of_method if key in of_baseline]
+    contributions = [_by_image(of_baseline[key][0], of_method[key][0]) for key in shared]
+    by_image = [part for part in contributions if part is not None]
+    crossed = len(by_image) == len(shared) > 1
+    values = [of_method[key][1] - of_baseline[key][1] for key in shared]
     return replace(
-        one,
-        seeds=tuple(sorted({key.seed for key in both})),
-        dropped=tuple(key for key in (*ours, *theirs) if (key in ours) != (key in theirs)),
+        method,
+        seeds=tuple(sorted({key.seed for key in shared})),
+        dropped=tuple(key for key in (*of_method, *of_baseline) if (key in of_method) != (key in of_baseline)),
         over="seeds and images" if crossed else "seeds",
-        difference=crossed_interval(known, resolution=image) if crossed else t_interval(values, resolution=image),
+        difference=crossed_interval(by_image, resolution=resolution)
+        if crossed
+        else t_interval(values, resolution=resolution),
     )
 
 
@@ -210,15 +212,15 @@ def _by_image(theirs: FinishedRun, ours: FinishedRun) -> Contributions | None:
 
 def _test_images(run: FinishedRun) -> ImageShares | None:
     answers = answers_in(run.folder, "test")
-    rows = None if answers is None else answers.rows(FIGURE.partition("/")[2])
+    rows = None if answers is None else answers.rows(TEST_METRIC.partition("/")[2])
     return None if rows is None or not len(rows.value) else ImageShares(rows.image, rows.value[-1])
 
 
-def _decided(one: AdaptationMethod, coming: Iterator[JudgedDifference]) -> AdaptationMethod:
-    if one.difference is None:
-        return one
-    found = next(coming).decision
-    return replace(one, verdict=found.verdict, why=found.why, corrected_p=found.p, small=found.small)
+def _decided(method: AdaptationMethod, judgements: Iterator[JudgedDifference]) -> AdaptationMethod:
+    if method.difference is None:
+        return method
+    found = next(judgements).decision
+    return replace(method, verdict=found.verdict, why=found.why, corrected_p=found.p, small=found.small)
 
 
 def _hints(base: AdaptationMethod | None, methods: Sequence[AdaptationMethod]) -> Iterator[str]:

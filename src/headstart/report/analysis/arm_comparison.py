@@ -33,8 +33,8 @@ def comparison_of(
 ) -> ArmComparison:
     pairs, dropped = paired(base.runs, arm.runs)
     differences = {measure.key: difference_of(measure, pairs, metric) for measure in MEASURES}
-    fast = slope_of(pairs, metric)
-    differences["slope"] = fast.difference
+    speed = slope_of(pairs, metric)
+    differences["slope"] = speed.difference
     unanswered = _unanswered(question, base, arm, has_control=has_control)
     by_test, blind = _end_by_test(pairs), _blind(pairs)
     benefits = [
@@ -42,7 +42,7 @@ def comparison_of(
             name,
             TEST if name == "asymptote" and by_test else key,
             differences,
-            fast,
+            speed,
             (base, arm),
             unanswered,
             by_test,
@@ -68,18 +68,18 @@ def comparison_of(
 
 def _unanswered(question: Question, base: ArmSummary, arm: ArmSummary, *, has_control: bool) -> str:
     """Why the slope and the level at the end have no verdict; empty where they may have one."""
-    ours, theirs = arm.arm.tuned, base.arm.tuned
+    tuned, baseline_tuned = arm.arm.tuned, base.arm.tuned
     if question is Question.WEIGHTS:
         if not has_control:
             return f"no arm has the same recipe and random weights; add {ADD_CONTROL}"
-        return _unequal(ours, theirs) if ours or theirs else ""
-    if ours is None or theirs is None:
+        return _unequal(tuned, baseline_tuned) if tuned or baseline_tuned else ""
+    if tuned is None or baseline_tuned is None:
         return f"each arm ran at one setting, not at its best: weights, rates and head differ at once; add {ADD_TUNING}"
-    return _unequal(ours, theirs)
+    return _unequal(tuned, baseline_tuned)
 
 
-def _unequal(ours: Mapping[str, object] | None, theirs: Mapping[str, object] | None) -> str:
-    counts = [(one or {}).get("trials", 1) for one in (ours, theirs)]
+def _unequal(tuned: Mapping[str, object] | None, baseline_tuned: Mapping[str, object] | None) -> str:
+    counts = [(search or {}).get("trials", 1) for search in (tuned, baseline_tuned)]
     return "" if counts[0] == counts[1] else f"tuned over {counts[0]} settings against {counts[1]}; tune both equally"
 
 
@@ -87,34 +87,36 @@ def _benefit(
     name: str,
     key: str,
     differences: Mapping[str, Interval],
-    fast: Slope,
-    both: tuple[ArmSummary, ArmSummary],
+    speed: Slope,
+    arms: tuple[ArmSummary, ArmSummary],
     unanswered: str,
     by_test: str,
     blind: str,
 ) -> Benefit:
     """One benefit, its verdict still to come where it can be tested."""
     difference = differences[key]
-    word, why = Verdict.UNDECIDED, ""
+    verdict, why = Verdict.UNDECIDED, ""
     if name != "start" and unanswered:
-        word, why = Verdict.NOT_ANSWERED, unanswered
-    elif told := [f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged" for arm in both if arm.diverged]:
-        word, why = Verdict.UNDECIDED, "; ".join(told)
+        verdict, why = Verdict.NOT_ANSWERED, unanswered
+    elif diverged := [
+        f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged" for arm in arms if arm.diverged
+    ]:
+        verdict, why = Verdict.UNDECIDED, "; ".join(diverged)
     elif blind and name != "asymptote" and (name == "slope" or difference.n == 0):
-        word, why = Verdict.NOT_MEASURABLE, blind
-    elif name == "slope" and fast.why:
-        word, why = Verdict.NOT_MEASURABLE, fast.why
+        verdict, why = Verdict.NOT_MEASURABLE, blind
+    elif name == "slope" and speed.why:
+        verdict, why = Verdict.NOT_MEASURABLE, speed.why
     elif name == "start" and difference.n == 0:
-        word, why = (
+        verdict, why = (
             Verdict.NOT_MEASURABLE,
             "the start with the head in closed form was not measured (start_class_means)",
         )
-    note = f"of the kept checkpoint on test: {by_test}" if by_test and name == "asymptote" else ""
-    return Benefit(name, key, difference, word, why, note=note)
+    note = f"of the best checkpoint on test: {by_test}" if by_test and name == "asymptote" else ""
+    return Benefit(name, key, difference, verdict, why, note=note)
 
 
 def _end_by_test(pairs: Sequence[Pair]) -> str:
-    """Why the level at the end is that of the kept checkpoint on test; empty where val may be judged by."""
+    """Why the level at the end is that of the best checkpoint on test; empty where val may be judged by."""
     runs = [m for pair in pairs for m in pair]
     if any(m.seen for m in runs):
         return next(m.seen for m in runs if m.seen)
@@ -156,27 +158,27 @@ def _margin(name: str, metric: str) -> float | None:
 
 def _digest(c: ArmComparison, metric: str) -> str:
     """What tells these data from others: the runs of the comparison by what they are and what they reached."""
-    listed = [
+    runs = [
         (m.run.result.get("hash"), str(m.replicate), m.run.result.get("weights_hash"), *map(m.values.get, (END, START)))
         for pair in c.pairs
         for m in pair
     ]
-    return sha256(repr((metric, sorted(map(repr, listed)))).encode()).hexdigest()[:16]
+    return sha256(repr((metric, sorted(map(repr, runs)))).encode()).hexdigest()[:16]
 
 
-def decided(section: StudySection, coming: Iterator[JudgedDifference], metric: str) -> StudySection:
+def decided(section: StudySection, judgements: Iterator[JudgedDifference], metric: str) -> StudySection:
     """The section with its verdicts, in the order of its tests."""
     comparisons = []
     for c in section.comparisons:
         benefits = []
         for benefit in c.benefits:
-            found = next(coming)
-            decision, level = found.decision, found.level
+            judged = next(judgements)
+            decision, level = judged.decision, judged.level
             why = decision.why
-            measured, of = benefit.difference.n, len(c.replicates)
-            if 0 < measured < of and benefit.name != "slope":
-                why += f"; measured in {measured} of {of} pairs"
-            done = replace(
+            measured, pairs = benefit.difference.n, len(c.replicates)
+            if 0 < measured < pairs and benefit.name != "slope":
+                why += f"; measured in {measured} of {pairs} pairs"
+            tested = replace(
                 benefit,
                 verdict=decision.verdict,
                 why=why,
@@ -186,8 +188,8 @@ def decided(section: StudySection, coming: Iterator[JudgedDifference], metric: s
                 level=level,
             )
             if decision.verdict is Verdict.UNDECIDED and benefit.difference.known and not benefit.why:
-                done = replace(done, needed=_needed(done, c.pairs, metric))
-            benefits.append(_noted(done, section, c))
+                tested = replace(tested, needed=_needed(tested, c.pairs, metric))
+            benefits.append(_noted(tested, section, c))
         comparisons.append(replace(c, benefits=tuple(benefits)))
     return replace(section, comparisons=tuple(comparisons))
 
@@ -196,10 +198,10 @@ def _noted(benefit: Benefit, section: StudySection, c: ArmComparison) -> Benefit
     if benefit.name != "asymptote":
         return benefit
     rising = [arm.label for arm in section.all_arms if arm.label in (c.label, c.against) and arm.still_rises]
-    kept = c.differences[TEST]
-    test = f"the kept checkpoint on test {difference_text(TEST, kept)}" if math.isfinite(kept.mean) else ""
-    note = f"{' and '.join(rising)} still {'rises' if len(rising) == 1 else 'rise'} at the end" if rising else ""
-    parts = (benefit.note, note, test if benefit.measure == END else "")
+    test = c.differences[TEST]
+    test_note = f"the best checkpoint on test {difference_text(TEST, test)}" if math.isfinite(test.mean) else ""
+    rising_note = f"{' and '.join(rising)} still {'rises' if len(rising) == 1 else 'rise'} at the end" if rising else ""
+    parts = (benefit.note, rising_note, test_note if benefit.measure == END else "")
     return replace(benefit, note="; ".join(part for part in parts if part))
 
 
@@ -208,25 +210,25 @@ def _needed(benefit: Benefit, pairs: Sequence[Pair], metric: str) -> str:
     margin = _margin(benefit.name, metric)
     if margin is None or not pairs:
         return ""
-    what = f"a difference of {margin:g}" if benefit.name != "slope" else f"a factor of {MATTERS_RATE:g}"
+    size = f"a difference of {margin:g}" if benefit.name != "slope" else f"a factor of {MATTERS_RATE:g}"
     if benefit.name == "slope":
         variance = benefit.difference.error**2 * benefit.difference.n
         parts = VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, benefit.difference.n)
         if benefit.difference.allowance >= margin:
-            return f"no number of seeds would decide {what} at this distance of evaluations; evaluate more often"
+            return f"no number of seeds would decide {size} at this distance of evaluations; evaluate more often"
         count = seeds_needed(parts, margin, ALPHA, allowance=benefit.difference.allowance)
-        return f"about {count} seeds in all would decide {what}" if count else ""
+        return f"about {count} seeds in all would decide {size}" if count else ""
     key = benefit.measure
-    listed = [apart(s.by_image.get(key), t.by_image.get(key)) for s, t in pairs]
+    contributions = [apart(s.by_image.get(key), t.by_image.get(key)) for s, t in pairs]
     values = [t.values.get(key, math.nan) - s.values.get(key, math.nan) for s, t in pairs]
-    parts = components(listed, values)
+    parts = components(contributions, values)
     count = seeds_needed(parts, margin, ALPHA)
     if count is not None:
-        return f"about {count} seeds in all would decide {what}"
+        return f"about {count} seeds in all would decide {size}"
     images = images_needed(parts, margin, ALPHA)
     split = "test" if key == TEST else "val"
     if images is not None:
-        return f"no number of seeds would decide {what} on these {split} images; about {images:,} of them would"
+        return f"no number of seeds would decide {size} on these {split} images; about {images:,} of them would"
     more = max(10, 2 * parts.seeds)
     images = images_needed(parts, margin, ALPHA, seeds=more)
-    return f"about {images:,} {split} images and {more} seeds would decide {what}" if images is not None else ""
+    return f"about {images:,} {split} images and {more} seeds would decide {size}" if images is not None else ""

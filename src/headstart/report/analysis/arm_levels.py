@@ -52,27 +52,30 @@ def level_arms(levels: Sequence[LevelsResult], metric: str, resolution: dict[str
     resolution: of each tag, what one image is worth (`t_interval`).
     """
     by_setting: dict[frozenset[str], list[LevelsResult]] = {}
-    for one in levels:
-        by_setting.setdefault(level_setting(one), []).append(one)
+    for result in levels:
+        by_setting.setdefault(level_setting(result), []).append(result)
     sign = -1.0 if lower_is_better(metric) else 1.0
-    found = []
-    for setting, ours in by_setting.items():
-        for label in dict.fromkeys(label for one in ours for label in one.levels):
-            having = [one for one in ours if label in one.levels]
-            tags = dict.fromkeys(tag for one in having for tag in one.levels[label])
+    arms = []
+    for setting, results in by_setting.items():
+        for label in dict.fromkeys(label for result in results for label in result.levels):
+            having = [result for result in results if label in result.levels]
+            tags = dict.fromkeys(tag for result in having for tag in result.levels[label])
             means = {
-                tag: t_interval([one.levels[label].get(tag, math.nan) for one in having], resolution=resolution[tag])
+                tag: t_interval(
+                    [result.levels[label].get(tag, math.nan) for result in having], resolution=resolution[tag]
+                )
                 for tag in tags
             }
             gaps = [
-                sign * (one.levels[label].get(metric, math.nan) - one.levels[one.baseline].get(metric, math.nan))
-                for one in having
-                if one.baseline in one.levels
+                sign
+                * (result.levels[label].get(metric, math.nan) - result.levels[result.baseline].get(metric, math.nan))
+                for result in having
+                if result.baseline in result.levels
             ]
-            is_baseline = all(label == one.baseline for one in having)
+            is_baseline = all(label == result.baseline for result in having)
             difference = None if is_baseline else t_interval(gaps, resolution=resolution.get(metric, 0.0))
-            found.append(LevelArm(label, setting, tuple(sorted(one.seed for one in having)), means, difference))
-    return found
+            arms.append(LevelArm(label, setting, tuple(sorted(result.seed for result in having)), means, difference))
+    return arms
 
 
 def level_tests(arms: Sequence[LevelArm], metric: str) -> list[TestedDifference]:
@@ -93,12 +96,12 @@ def level_tests(arms: Sequence[LevelArm], metric: str) -> list[TestedDifference]
 
 def with_verdicts(arms: Sequence[LevelArm], results: Sequence[JudgedDifference]) -> list[LevelArm]:
     """The arms with their verdicts, in the order of their tests."""
-    coming = iter(results)
-    found = []
+    judgements = iter(results)
+    judged = []
     for arm in arms:
         if arm.difference is None:
-            found.append(arm)
+            judged.append(arm)
             continue
-        one = next(coming).decision
-        found.append(replace(arm, verdict=one.verdict, why=one.why, corrected_p=one.p))
-    return found
+        decision = next(judgements).decision
+        judged.append(replace(arm, verdict=decision.verdict, why=decision.why, corrected_p=decision.p))
+    return judged

@@ -18,9 +18,9 @@ from headstart.report.statistics.seed_intervals import Interval, t_interval
 def arm_summary(
     arm: Arm, setting: frozenset[str], runs: tuple[MeasuredRun, ...], threshold: float, metric: str
 ) -> ArmSummary:
-    tags = sorted({tag for m in runs for tag in test_figures(m.run)})
-    tests = {tag: [test_figures(m.run).get(tag, math.nan) for m in runs] for tag in tags}
-    ours = [m.run for m in runs]
+    tags = sorted({tag for m in runs for tag in test_metrics(m.run)})
+    tests = {tag: [test_metrics(m.run).get(tag, math.nan) for m in runs] for tag in tags}
+    finished = [m.run for m in runs]
     starts = [_own_start(m) for m in runs]
     gains = [m.values.get(END, math.nan) - value for m, (_, value) in zip(runs, starts, strict=True)]
     return ArmSummary(
@@ -29,18 +29,19 @@ def arm_summary(
         runs=runs,
         means={measure.key: mean_of(measure.key, runs, metric) for measure in MEASURES},
         tests={
-            tag: t_interval(values, resolution=one_image(ours, tag, tag.split("/")[0])) for tag, values in tests.items()
+            tag: t_interval(values, resolution=one_image(finished, tag, tag.split("/")[0]))
+            for tag, values in tests.items()
         },
         reach=tuple(run_measures.reached(m, threshold) for m in runs) if math.isfinite(threshold) else (),
-        source=_source_cost(ours),
+        source=_source_cost(finished),
         diverged=arm.diverged,
-        kept_before_training=sum(_kept_before_training(run) for run in ours),
+        best_before_training=sum(_best_before_training(run) for run in finished),
         rising=mean_of(RISING, runs, metric)
         if any(math.isfinite(m.values.get(RISING, math.nan)) for m in runs)
         else None,
         gain=_gain(runs, starts, metric) if any(map(math.isfinite, gains)) else None,
         below_start=sum(gain < 0 for gain in gains if math.isfinite(gain)),
-        labelled=_labelled(ours),
+        labelled=_labelled(finished),
     )
 
 
@@ -57,21 +58,21 @@ def _gain(runs: Sequence[MeasuredRun], starts: Sequence[tuple[str, float]], metr
     return interval_over(values, parts, [m.run for m in runs], metric, "val")
 
 
-def test_figures(run: FinishedRun) -> dict[str, float]:
+def test_metrics(run: FinishedRun) -> dict[str, float]:
     """The final figures on the test split by tag."""
     final = run.result.get("metrics")
-    found = final.items() if isinstance(final, dict) else ()
-    return {tag: float(v) for tag, v in found if tag.startswith("test/") and isinstance(v, int | float)}
+    items = final.items() if isinstance(final, dict) else ()
+    return {tag: float(v) for tag, v in items if tag.startswith("test/") and isinstance(v, int | float)}
 
 
 def _source_cost(runs: Iterable[FinishedRun]) -> SourceCost | None:
     """What the source model of an arm took; the dearest where its runs have several."""
     sources = [run.result.get("source") for run in runs]
-    found = [source for source in sources if isinstance(source, dict)]
-    if not found:
+    known = [source for source in sources if isinstance(source, dict)]
+    if not known:
         return None
-    wall = [float(s["wall_s"]) for s in found if isinstance(s.get("wall_s"), int | float)]
-    examples = [float(s["examples"]) for s in found if isinstance(s.get("examples"), int | float)]
+    wall = [float(s["wall_s"]) for s in known if isinstance(s.get("wall_s"), int | float)]
+    examples = [float(s["examples"]) for s in known if isinstance(s.get("examples"), int | float)]
     return SourceCost(max(wall, default=None), max(examples, default=None))
 
 
@@ -84,10 +85,10 @@ def this_source(runs: Iterable[FinishedRun]) -> str:
     return "this source model" if len(known) == 1 else f"this kind of source ({len(known)} source models)"
 
 
-def _kept_before_training(run: FinishedRun) -> bool:
-    found = run.result.get("best_before_training")
-    if isinstance(found, bool):
-        return found
+def _best_before_training(run: FinishedRun) -> bool:
+    flag = run.result.get("best_before_training")
+    if isinstance(flag, bool):
+        return flag
     best = run.result.get("best")
     return isinstance(best, dict) and best.get("step") == 0
 

@@ -90,26 +90,26 @@ def arms_of(runs: Iterable[FinishedRun]) -> tuple[tuple[Arm, ...], tuple[LeftOut
     by_arm: dict[tuple[str, bool, frozenset[str]], dict[Replicate, FinishedRun]] = {}
     replaced: list[LeftOutRun] = []
     for run in sorted(runs, key=finished_at):
-        found = by_arm.setdefault((run.mode, run.is_control, setting_of(run.overrides)), {})
-        if run.replicate in found:
+        of_arm = by_arm.setdefault((run.mode, run.is_control, setting_of(run.overrides)), {})
+        if run.replicate in of_arm:
             why = f"{run.folder.name} has the same overrides and seed and finished later"
-            replaced.append(LeftOutRun(found[run.replicate].folder, "replaced", why))
-        found[run.replicate] = run
+            replaced.append(LeftOutRun(of_arm[run.replicate].folder, "replaced", why))
+        of_arm[run.replicate] = run
     arms = (
-        Arm(mode, setting, tuple(found[key] for key in sorted(found, key=_order)), is_control)
-        for (mode, is_control, setting), found in by_arm.items()
+        Arm(mode, setting, tuple(of_arm[key] for key in sorted(of_arm, key=_order)), is_control)
+        for (mode, is_control, setting), of_arm in by_arm.items()
     )
     return tuple(sorted(arms, key=lambda arm: (sorted(arm.setting), arm.mode, arm.is_control))), tuple(replaced)
 
 
 def left_out(label: str, dropped: Sequence[Replicate]) -> str:
     """That an arm and its baseline do not have these seeds both, so that they are in no comparison."""
-    if all(one.fold is None for one in dropped):
+    if all(replicate.fold is None for replicate in dropped):
         word = "seed" if len(dropped) == 1 else "seeds"
-        listed = f"{word} {', '.join(str(one.seed) for one in dropped)}"
+        text = f"{word} {', '.join(str(replicate.seed) for replicate in dropped)}"
     else:
-        listed = ", ".join(map(str, dropped))
-    return f"{label}: {listed} left out of the comparison, in one of the two arms only."
+        text = ", ".join(map(str, dropped))
+    return f"{label}: {text} left out of the comparison, in one of the two arms only."
 
 
 def differences_of(ours: Arm, theirs: Arm, *, without: tuple[str, ...] = ()) -> tuple[SettingDifference, ...]:
@@ -118,23 +118,22 @@ def differences_of(ours: Arm, theirs: Arm, *, without: tuple[str, ...] = ()) -> 
     Where one of the two has no config, what the overrides of both say.
     """
     known = ours.is_known and theirs.is_known
-    both = (arm.settings if known else of_overrides(arm.runs[0].overrides) for arm in (ours, theirs))
-    return differences(*both, without=(*without, *_tuned_keys(ours, theirs)))
+    settings = (arm.settings if known else of_overrides(arm.runs[0].overrides) for arm in (ours, theirs))
+    return differences(*settings, without=(*without, *_tuned_keys(ours, theirs)))
 
 
-def shown_differences(found: Iterable[SettingDifference]) -> tuple[SettingDifference, ...]:
+def shown_differences(differences: Iterable[SettingDifference]) -> tuple[SettingDifference, ...]:
     """Those that a reader wants to know besides the mode."""
-    return tuple(one for one in found if one.key not in _OF_THE_MODE)
+    return tuple(difference for difference in differences if difference.key not in _OF_THE_MODE)
 
 
 def control_of(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
     """The arm with the same recipe and random weights: its own control, else another that differs in nothing else."""
     if arm.begins_random or not arm.is_known:
         return None
-    same = [
-        one for one in arms if one is not arm and one.begins_random and one.is_known and not differences_of(arm, one)
-    ]
-    return max(same, key=lambda one: (one.mode == arm.mode, _shared(arm, one)), default=None)
+    random = [other for other in arms if other is not arm and other.begins_random and other.is_known]
+    candidates = [other for other in random if not differences_of(arm, other)]
+    return max(candidates, key=lambda candidate: (candidate.mode == arm.mode, _shared(arm, candidate)), default=None)
 
 
 def groups_of(
@@ -179,15 +178,15 @@ def finished_at(run: FinishedRun | LevelsResult) -> tuple[float, str]:
 
 def _tuned_keys(*arms: Arm) -> tuple[str, ...]:
     """What trials chose, where all of the arms were tuned; else nothing."""
-    found = [arm.tuned for arm in arms]
-    if any(one is None for one in found):
+    searches = [arm.tuned for arm in arms]
+    if any(search is None for search in searches):
         return ()
-    return tuple(dict.fromkeys(key for one in found for key in ((one or {}).get("chosen") or {})))
+    return tuple(dict.fromkeys(key for search in searches for key in ((search or {}).get("chosen") or {})))
 
 
-def _shared(one: Arm, other: Arm) -> int:
+def _shared(arm: Arm, baseline: Arm) -> int:
     """The overrides that both have, less those that the baseline alone has."""
-    return len(one.setting & other.setting) - len(other.setting - one.setting)
+    return len(arm.setting & baseline.setting) - len(baseline.setting - arm.setting)
 
 
 def _is_outside(override: str) -> bool:
@@ -195,8 +194,8 @@ def _is_outside(override: str) -> bool:
     return key == "target.fold" or key.split(".")[0].split("/")[0].split("@")[0] in _NOT_AN_ARM
 
 
-def _order(one: Replicate) -> tuple[int, int]:
-    return one.seed, -1 if one.fold is None else one.fold
+def _order(replicate: Replicate) -> tuple[int, int]:
+    return replicate.seed, -1 if replicate.fold is None else replicate.fold
 
 
 def _natural(setting: frozenset[str]) -> list[tuple[str, float, str]]:

@@ -51,27 +51,27 @@ def differences(
     source's weights are read from counts for nobody here: a run reads it only where it starts from them, and that is
     what is compared. A schedule counts where a run follows it, adapters where they are put in.
     """
-    found = []
+    unequal = []
     for key in sorted(ours.keys() | theirs.keys()):
         if not _counts(key, ours, theirs) or _within(key, without):
             continue
-        one, other = ours.get(key), theirs.get(key)
-        if one != other and _plain(one) != _plain(other):
-            found.append(SettingDifference(key, one, other))
-    return tuple(found)
+        value, other_value = ours.get(key), theirs.get(key)
+        if value != other_value and _plain(value) != _plain(other_value):
+            unequal.append(SettingDifference(key, value, other_value))
+    return tuple(unequal)
 
 
-def _counts(key: str, *both: Mapping[str, Any]) -> bool:
+def _counts(key: str, *configs: Mapping[str, Any]) -> bool:
     if key.startswith("callbacks."):
         return _within(key, _CALLBACKS)
     if key.startswith("unfreeze."):
-        return any(one.get("trainable") == "schedule" for one in both)
+        return any(config.get("trainable") == "schedule" for config in configs)
     if key.startswith(("lora.", "adapters.")):
-        return any(one.get("peft") == key.partition(".")[0] for one in both)
+        return any(config.get("peft") == key.partition(".")[0] for config in configs)
     if key == "target.folds":
-        return all(one.get("target.fold") is not None for one in both)
+        return all(config.get("target.fold") is not None for config in configs)
     if key == "weights.reset_from":  # it says which stages are frozen
-        return all(one.get("trainable") == "new_stages" for one in both)
+        return all(config.get("trainable") == "new_stages" for config in configs)
     return not _within(key, _NEVER)
 
 
@@ -81,8 +81,8 @@ def _within(key: str, prefixes: tuple[str, ...]) -> bool:
 
 def of_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     """What overrides alone say, for a run whose config is not there: dotted key -> text."""
-    said = (text.lstrip("+~").partition("=") for text in overrides)
-    return {key.partition("@")[2] or key: value for key, _, value in said}
+    parts = (text.lstrip("+~").partition("=") for text in overrides)
+    return {key.partition("@")[2] or key: value for key, _, value in parts}
 
 
 def _plain(value: Any) -> str:

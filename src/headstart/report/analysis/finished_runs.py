@@ -35,22 +35,22 @@ class _ResultFolder:
     @property
     def chosen_by(self) -> str:
         """What its tested checkpoint follows: a selection's figure, that it is the last, else the val figure."""
-        found = self.result.get("selection")
-        if not isinstance(found, dict) or "metric" not in found:
+        selection = self.result.get("selection")
+        if not isinstance(selection, dict) or "metric" not in selection:
             return self.monitor
-        return LAST if found.get("mode") == "last" else str(found["metric"])
+        return LAST if selection.get("mode") == "last" else str(selection["metric"])
 
     @property
     def validates(self) -> bool:
-        """Whether it had val images; without them it has no curve, and test figures of its last checkpoint alone."""
+        """Whether it had val images; without them it has no curve, and only test metrics of its last checkpoint."""
         sizes = self.result.get("sizes")
         return not isinstance(sizes, dict) or sizes.get("val") != 0
 
     @property
     def adapts(self) -> bool:
         """Whether its val is the source's and its test the target's, which it had no labels of."""
-        found = self.result.get("adaptation")
-        return isinstance(found, dict) and found.get("main") in ("source", "unlabelled")
+        adaptation = self.result.get("adaptation")
+        return isinstance(adaptation, dict) and adaptation.get("main") in ("source", "unlabelled")
 
     def config(self) -> dict[str, Any]:
         """The composed config, interpolations as they stand; empty where the file is not there or damaged."""
@@ -87,12 +87,12 @@ class FinishedRun(_ResultFolder):
     @property
     def fold(self) -> int | None:
         """The fold of cross-validation that was its val; None without cross-validation."""
-        found = self.settings.get("target.fold")
-        if found is None:
-            said = (text.partition("=") for text in self.overrides)
-            found = next((value for key, _, value in said if key.lstrip("+") == "target.fold"), None)
+        fold = self.settings.get("target.fold")
+        if fold is None:
+            pairs = (text.partition("=") for text in self.overrides)
+            fold = next((value for key, _, value in pairs if key.lstrip("+") == "target.fold"), None)
         try:
-            return None if found is None else int(found)
+            return None if fold is None else int(fold)
         except (TypeError, ValueError):
             return None
 
@@ -100,14 +100,14 @@ class FinishedRun(_ResultFolder):
     def replicate(self) -> Replicate:
         return Replicate(self.seed, self.fold)
 
-    def figure(self, tag: str) -> float:
+    def final_metric(self, tag: str) -> float:
         """A final figure, such as test/accuracy; nan where it has none."""
         value = (self.result.get("metrics") or {}).get(tag)
         return float(value) if isinstance(value, int | float) else math.nan
 
     @property
     def has_diverged(self) -> bool:
-        """Whether a loss or a weight became no finite number; a result that does not say it, by its val figures."""
+        """Whether a loss or a weight became nan or infinite; a result that does not say it, by its val figures."""
         state = self.result.get("state")
         if state is not None:
             return bool(state == "diverged")
@@ -117,8 +117,8 @@ class FinishedRun(_ResultFolder):
     @property
     def tuned(self) -> dict[str, Any] | None:
         """What its trials were and chose; None of a run that was not tuned."""
-        found = self.result.get("tuned")
-        return found if isinstance(found, dict) else None
+        tuned = self.result.get("tuned")
+        return tuned if isinstance(tuned, dict) else None
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,13 @@ def runs_below(folder: Path, names: Collection[str] | None = None) -> RunsBelow:
     for path in _run_folders(folder):
         if names is not None and path.name not in names:
             continue
-        found = run_in(path)
-        if isinstance(found, FinishedRun):
-            finished.append(found)
-        elif isinstance(found, LevelsResult):
-            levels.append(found)
-        elif found.state != OTHER_TASK:
-            others.append(found)
+        run = run_in(path)
+        if isinstance(run, FinishedRun):
+            finished.append(run)
+        elif isinstance(run, LevelsResult):
+            levels.append(run)
+        elif run.state != OTHER_TASK:
+            others.append(run)
     return RunsBelow(tuple(finished), tuple(others), tuple(levels))
 
 
@@ -216,10 +216,10 @@ def config_in(folder: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
     try:
         text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-        found = yaml.load(without_credentials(text), Loader=loader)
+        config = yaml.load(without_credentials(text), Loader=loader)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return dict(renamed(found)) if isinstance(found, dict) else {}
+    return dict(renamed(config)) if isinstance(config, dict) else {}
 
 
 def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
@@ -276,10 +276,10 @@ def _overrides_file(folder: Path) -> list[str]:
     if not file.is_file():
         return []
     try:
-        listed = yaml.safe_load(without_credentials(file.read_text(encoding="utf-8")))
+        overrides = yaml.safe_load(without_credentials(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ValueError(f"overrides.yaml cannot be read: {error}") from error
-    return [str(o) for o in listed] if isinstance(listed, list) else []
+    return [str(o) for o in overrides] if isinstance(overrides, list) else []
 
 
 def _last_line(file: Path) -> str:

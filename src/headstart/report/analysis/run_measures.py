@@ -38,7 +38,7 @@ MEASURES = (
     Measure("start", "Start, head as it began", "", "difference", "before the first step; in no verdict"),
     Measure("first_epoch", "After the first epoch", "", "difference", "a small, fixed budget"),
     Measure(END, "Level at the end of the budget", "", "difference", "mean of the last 10 % of evaluations"),
-    Measure(TEST, "Kept checkpoint on test", "", "difference", "chosen on val, looked at once"),
+    Measure(TEST, "Best checkpoint on test", "", "difference", "chosen on val, measured once"),
     Measure("area_step", "Area under the curve", "step", "difference", "mean level, common range"),
     Measure("transfer_ratio_step", "Transfer ratio", "step", "relative", "area over the baseline's, less 1"),
     Measure("area_examples", "Area under the curve", "examples", "difference", "mean level, common range"),
@@ -66,7 +66,7 @@ class MeasuredRun:
     has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
 
     @property
-    def keeps_answers(self) -> bool:
+    def has_predictions(self) -> bool:
         """Whether its folder says what each image contributed to one of its figures."""
         return bool(self.by_image) or self.run.has_diverged
 
@@ -93,10 +93,10 @@ def measured(runs: Sequence[FinishedRun], metric: str) -> list[MeasuredRun]:
     is cut, ends at chance (a share), or at the worst level that any of the runs had (a loss), and that is the mean
     level of its areas too.
     """
-    found = [_of_run(run, metric) for run in runs]
-    full = [curve for curve, *_ in found if len(curve.step)]
+    material = [_of_run(run, metric) for run in runs]
+    full = [curve for curve, *_ in material if len(curve.step)]
     whole = [
-        parts.curve for run, parts in zip(runs, found, strict=True) if len(parts.curve.step) and not run.has_diverged
+        parts.curve for run, parts in zip(runs, material, strict=True) if len(parts.curve.step) and not run.has_diverged
     ]
     until = {
         axis: min((float(getattr(curve, axis)[-1]) for curve in whole or full), default=math.nan)
@@ -104,7 +104,7 @@ def measured(runs: Sequence[FinishedRun], metric: str) -> list[MeasuredRun]:
     }
     levels = np.concatenate([curve.level for curve in full]) if full else np.empty(0)
     worst = float(np.nanmin(levels[np.isfinite(levels)], initial=math.inf)) if len(levels) else math.nan
-    return [_measured(run, metric, parts, until, worst) for run, parts in zip(runs, found, strict=True)]
+    return [_measured(run, metric, parts, until, worst) for run, parts in zip(runs, material, strict=True)]
 
 
 class _RunMaterial(NamedTuple):
@@ -162,11 +162,11 @@ def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[st
     if start is not None and math.isfinite(values[START]):
         by_image[START] = ImageShares(start.image, sign * start.value[0])
         values[START] = float(by_image[START].value.mean())
-    values[TEST] = sign * run.figure(f"test/{figure}")
-    tested = answers_in(run.folder, "test")
-    told = None if tested is None or not len(tested.step) else tested.rows(figure)
-    if told is not None and math.isfinite(values[TEST]):
-        by_image[TEST] = ImageShares(told.image, sign * told.value[-1])
+    values[TEST] = sign * run.final_metric(f"test/{figure}")
+    test_predictions = answers_in(run.folder, "test")
+    test_rows = None if test_predictions is None or not len(test_predictions.step) else test_predictions.rows(figure)
+    if test_rows is not None and math.isfinite(values[TEST]):
+        by_image[TEST] = ImageShares(test_rows.image, sign * test_rows.value[-1])
     if run.has_diverged:
         values[RISING] = math.nan
         floor = _chance(run, metric, worst)
@@ -180,15 +180,15 @@ def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[st
 def _weights(curve: LearningCurve, until: dict[str, float]) -> dict[str, Floats]:
     """What each evaluation counts in each number that is a mean of levels (E,); empty where it was not measured."""
     n = len(curve.step)
-    one = np.eye(n)
+    unit = np.eye(n)
     trained = np.flatnonzero(curve.step > 0)
     ending = learning_curve.ending(curve)
     before = trained[-2 * len(ending) : -len(ending)] if 0 < 2 * len(ending) <= len(trained) else trained[:0]
     return {
-        "start": one[0] if n and curve.step[0] == 0 else np.empty(0),
-        "first_epoch": one[trained[0]] if len(trained) else np.empty(0),
-        END: one[ending].mean(axis=0) if len(ending) else np.empty(0),
-        RISING: one[ending].mean(axis=0) - one[before].mean(axis=0) if len(before) else np.empty(0),
+        "start": unit[0] if n and curve.step[0] == 0 else np.empty(0),
+        "first_epoch": unit[trained[0]] if len(trained) else np.empty(0),
+        END: unit[ending].mean(axis=0) if len(ending) else np.empty(0),
+        RISING: unit[ending].mean(axis=0) - unit[before].mean(axis=0) if len(before) else np.empty(0),
         "area_step": learning_curve.area_weights(curve.step, until["step"]),
         "area_examples": learning_curve.area_weights(curve.examples, until["examples"]),
     }
@@ -196,8 +196,8 @@ def _weights(curve: LearningCurve, until: dict[str, float]) -> dict[str, Floats]
 
 def _closed_form(run: FinishedRun, metric: str) -> float:
     """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
-    found = run.result.get("start_class_means") if metric == run.monitor else None
-    return float(found) if isinstance(found, int | float) else math.nan
+    level = run.result.get("start_class_means") if metric == run.monitor else None
+    return float(level) if isinstance(level, int | float) else math.nan
 
 
 def _chance(run: FinishedRun, metric: str, worst: float) -> float:
@@ -213,13 +213,13 @@ def _sign(metric: str) -> float:
     return -1.0 if learning_curve.lower_is_better(metric) else 1.0
 
 
-def reached(one: MeasuredRun, threshold: float) -> Reach:
+def reached(measured: MeasuredRun, threshold: float) -> Reach:
     """When a run first reached a level: its optimizer step, examples and wall seconds since fitting began."""
-    i = None if one.run.has_diverged else learning_curve.first_reaching(one.curve, threshold)
+    i = None if measured.run.has_diverged else learning_curve.first_reaching(measured.curve, threshold)
     if i is None:
-        return Reach(one.run.seed, None, None, None)
-    step, examples, wall = (float(x[i]) for x in (one.curve.step, one.curve.examples, one.curve.wall_s))
-    return Reach(one.run.seed, step, *(value if math.isfinite(value) else None for value in (examples, wall)))
+        return Reach(measured.run.seed, None, None, None)
+    step, examples, wall = (float(x[i]) for x in (measured.curve.step, measured.curve.examples, measured.curve.wall_s))
+    return Reach(measured.run.seed, step, *(value if math.isfinite(value) else None for value in (examples, wall)))
 
 
 def median_reached(values: Sequence[float | None]) -> float | None:

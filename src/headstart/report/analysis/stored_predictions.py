@@ -45,17 +45,17 @@ class StoredPredictions:
             return self
         return self.taken(np.flatnonzero(~self.seen_by_trials))
 
-    def taken(self, at: NDArray[np.int64]) -> StoredPredictions:
+    def taken(self, positions: NDArray[np.int64]) -> StoredPredictions:
         """The same of the images at these positions alone."""
         return replace(
             self,
-            image=self.image[at],
-            label=self.label[at],
-            predicted=None if self.predicted is None else self.predicted[:, at],
-            loss=None if self.loss is None else self.loss[:, at],
-            logits=None if self.logits is None else self.logits[:, at],
-            closed_form=None if self.closed_form is None else self.closed_form[at],
-            seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[at],
+            image=self.image[positions],
+            label=self.label[positions],
+            predicted=None if self.predicted is None else self.predicted[:, positions],
+            loss=None if self.loss is None else self.loss[:, positions],
+            logits=None if self.logits is None else self.logits[:, positions],
+            closed_form=None if self.closed_form is None else self.closed_form[positions],
+            seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[positions],
         )
 
     def rows(self, figure: str) -> ImageContributions | None:
@@ -88,7 +88,9 @@ class StoredPredictions:
         )
         return start.rows(figure)
 
-    def _jackknifed(self, figure: Callable[[Any, Any], float] | None, said: NDArray[Any]) -> ImageContributions | None:
+    def _jackknifed(
+        self, figure: Callable[[Any, Any], float] | None, outputs: NDArray[Any]
+    ) -> ImageContributions | None:
         """Pseudo-values (E, G), a group of images left out at a time (Efron & Stein 1981)."""
         images = len(self.label)
         groups = min(GROUPS, images)
@@ -96,22 +98,22 @@ class StoredPredictions:
             return None
         group = np.arange(images) % groups  # the classes take turns in a split: each group holds all of them alike
         label = self.label
-        found = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in said])
-        named = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
-        return ImageContributions(named, found)
+        values = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in outputs])
+        names = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
+        return ImageContributions(names, values)
 
 
-def _figure_at(figure: Callable[[Any, Any], float], said: Any, label: Any, at: NDArray[np.intp]) -> float:
+def _figure_at(figure: Callable[[Any, Any], float], outputs: Any, labels: Any, positions: NDArray[np.intp]) -> float:
     """The figure of the images at these positions."""
-    return figure(said[at], label[at])
+    return figure(outputs[positions], labels[positions])
 
 
 def answers_in(folder: Path, split: str) -> StoredPredictions | None:
     """What a run's folder holds for a split; None where there is nothing, or it cannot be read."""
     file = folder / FOLDER / f"{split}.npz"
     try:
-        with np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         return StoredPredictions(
             image=arrays["image"].astype(np.uint64),
             label=arrays["label"].astype(np.int64),
@@ -130,36 +132,36 @@ def _recalls(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> tuple[Fl
     """Of each class that is there or was said: right answers, images, answers."""
     classes = int(max(predicted.max(initial=0), label.max(initial=0))) + 1
     right = np.bincount(label[predicted == label], minlength=classes)
-    there, said = np.bincount(label, minlength=classes), np.bincount(predicted, minlength=classes)
-    kept = (there + said) > 0
-    return tuple(part[kept].astype(np.float64) for part in (right, there, said))  # type: ignore[return-value]
+    images, predictions = np.bincount(label, minlength=classes), np.bincount(predicted, minlength=classes)
+    present = (images + predictions) > 0
+    return tuple(part[present].astype(np.float64) for part in (right, images, predictions))  # type: ignore[return-value]
 
 
 def _balanced_accuracy(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
     """Mean recall of the classes."""
-    right, there, _ = _recalls(predicted, label)
-    return float(np.mean(right / np.maximum(there, 1)))
+    right, images, _ = _recalls(predicted, label)
+    return float(np.mean(right / np.maximum(images, 1)))
 
 
 def _f1(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
     """Mean F1 of the classes."""
-    right, there, said = _recalls(predicted, label)
-    return float(np.mean(2 * right / (there + said)))
+    right, images, predictions = _recalls(predicted, label)
+    return float(np.mean(2 * right / (images + predictions)))
 
 
 def _mean_average_precision(logits: Floats, label: NDArray[np.int64]) -> float:
     """Mean over the classes that some image has of their average precision (steps of the recall)."""
-    found = []
-    for said, true in zip(logits.T, label.T, strict=True):
-        if not true.any():
+    precisions = []
+    for scores, truth in zip(logits.T, label.T, strict=True):
+        if not truth.any():
             continue
-        order = np.argsort(-said, kind="stable")
-        right = np.cumsum(true[order])
+        order = np.argsort(-scores, kind="stable")
+        right = np.cumsum(truth[order])
         # equal logits are one step: precision and recall are those after the last of them
-        last = np.append(np.flatnonzero(np.diff(said[order])), len(said) - 1)
+        last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
         recall = np.diff(right[last], prepend=0) / right[-1]
-        found.append(float(recall @ (right[last] / (last + 1))))
-    return float(np.mean(found)) if found else float("nan")
+        precisions.append(float(recall @ (right[last] / (last + 1))))
+    return float(np.mean(precisions)) if precisions else float("nan")
 
 
 def _subset_accuracy(logits: Floats, label: NDArray[np.int64]) -> float:

@@ -31,11 +31,11 @@ class ArmSummary:
     arm: Arm
     runs: tuple[MeasuredRun, ...]
     means: dict[str, Interval]  # by measure, over seeds
-    tests: dict[str, Interval]  # final figures of the kept checkpoint by tag, over seeds, as they were logged
+    tests: dict[str, Interval]  # final figures of the best checkpoint by tag, over seeds, as they were logged
     reach: tuple[Reach, ...]  # of the baseline's level at the end; empty without a baseline
     source: SourceCost | None
     diverged: int  # runs
-    kept_before_training: int  # runs whose kept checkpoint is that of step 0
+    best_before_training: int  # runs whose best checkpoint is that of step 0
     rising: Interval | None  # the last part of the curve less the part before it; None: not measured
     gain: Interval | None  # the level at the end less the arm's own start
     below_start: int  # runs that end below their own start

@@ -57,14 +57,14 @@ def study_of(
     levels, replaced_levels = without_replaced(found.levels)
     adapting, replaced_adapting = adaptation_comparison.adapted_arms(run for run in found.finished if run.adapts)
     resolution = one_image(reusing or levels, metric, "val")
-    settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(one) for one in levels]
+    settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(test) for test in levels]
     common = frozenset.intersection(*settings) if settings else frozenset()
     sections = [_section(g, arms, baseline, metric, common) for g in groups_of(arms, baseline)]
     placed = level_arms(levels, metric, _resolutions(levels))
     adapted = adaptation_comparison.adapted(adapting, common)
 
-    configs = [run.settings for run in found.finished] + [one.config() for one in found.levels]
-    known = [config for config in configs if config]
+    all_settings = [run.settings for run in found.finished] + [test.config() for test in found.levels]
+    known = [config for config in all_settings if config]
     fixed = bool(known) and all(config.get("fixed_seeds") is True for config in known)
     seeds = PlannedSeeds(fixed, frozenset(planned))
     tests = [test for section in sections for c in section.comparisons for test in tests_of(c, section, metric)]
@@ -85,7 +85,7 @@ def study_of(
         metric=metric,
         sections=tuple(sections),
         others=found.others + replaced + replaced_levels + replaced_adapting,
-        verdicts=sum(one.without is None for one in tests),
+        verdicts=sum(test.without is None for test in tests),
         resolution=resolution,
         common=tuple(sorted(common)),
         axes=axes_of(_along(sections, metric))
@@ -102,33 +102,37 @@ def study_of(
 def _section(group: ArmGroup, arms: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> StudySection:
     members = ((group.baseline,) if group.baseline else ()) + tuple(sorted(group.arms, key=_rank))
     controls = {id(arm): control_of(arm, arms) for arm in members}
-    outside = [one for one in controls.values() if one is not None and not any(one is arm for arm in members)]
-    listed = (*members, *{id(one): one for one in outside}.values())
-    flat = iter(run_measures.measured([run for arm in listed for run in arm.runs], metric))
-    runs = {id(arm): tuple(next(flat) for _ in arm.runs) for arm in listed}
+    outside = [
+        control for control in controls.values() if control is not None and not any(control is arm for arm in members)
+    ]
+    arms_and_controls = (*members, *{id(control): control for control in outside}.values())
+    flat = iter(run_measures.measured([run for arm in arms_and_controls for run in arm.runs], metric))
+    runs = {id(arm): tuple(next(flat) for _ in arm.runs) for arm in arms_and_controls}
     base_runs = runs[id(group.baseline)] if group.baseline else ()
     threshold = mean(m.values.get(END, math.nan) for m in base_runs)
-    found = {id(arm): arm_summary(arm, group.setting, runs[id(arm)], threshold, metric) for arm in listed}
-    base = found[id(group.baseline)] if group.baseline else None
-    others = [found[id(arm)] for arm in members if arm is not group.baseline]
+    summaries = {
+        id(arm): arm_summary(arm, group.setting, runs[id(arm)], threshold, metric) for arm in arms_and_controls
+    }
+    base = summaries[id(group.baseline)] if group.baseline else None
+    others = [summaries[id(arm)] for arm in members if arm is not group.baseline]
     comparisons = []
     for arm in members:
         if arm is group.baseline or arm.is_control:
             continue
         control = controls[id(arm)]
         if control is not None:
-            comparisons.append(comparison_of(Question.WEIGHTS, found[id(control)], found[id(arm)], metric))
+            comparisons.append(comparison_of(Question.WEIGHTS, summaries[id(control)], summaries[id(arm)], metric))
         elif base is not None and not arm.begins_random:
-            comparisons.append(comparison_of(Question.WEIGHTS, base, found[id(arm)], metric, has_control=False))
+            comparisons.append(comparison_of(Question.WEIGHTS, base, summaries[id(arm)], metric, has_control=False))
         if base is not None:
-            comparisons.append(comparison_of(Question.PRACTICE, base, found[id(arm)], metric))
+            comparisons.append(comparison_of(Question.PRACTICE, base, summaries[id(arm)], metric))
     section = StudySection(
         setting=tuple(sorted(group.setting - common)),
         baseline=base,
         arms=tuple(others),
         comparisons=tuple(sorted(comparisons, key=lambda c: c.question is Question.PRACTICE)),
         threshold=threshold,
-        best=_best([found[id(arm)] for arm in members if not arm.is_control], metric),
+        best=_best([summaries[id(arm)] for arm in members if not arm.is_control], metric),
         hints=tuple(_hints(mode, group, base, others, comparisons)),
     )
     return replace(section, missing=tuple(_missing(section)))
@@ -143,7 +147,9 @@ def _hints(
 ) -> Iterator[str]:
     if base is None and group.apart:
         gaps = "; ".join(map(str, group.apart))
-        again = " ".join(f"{one.key}={_value(one.ours)}" for one in group.apart if one.ours is not None)
+        again = " ".join(
+            f"{difference.key}={_value(difference.ours)}" for difference in group.apart if difference.ours is not None
+        )
         yield (
             f"No verdict against {mode}: it differs also in {gaps}. "
             f"Runs of mode={mode}{f' with {again}' if again else ''} would be comparable."
@@ -155,17 +161,19 @@ def _hints(
     for c in comparisons:
         if c.dropped and c.question is Question.PRACTICE:
             yield left_out(c.label, c.dropped)
-    silent = [m.run for arm in ((base,) if base else ()) + tuple(others) for m in arm.runs if not m.keeps_answers]
-    if silent:
+    without_images = [
+        m.run for arm in ((base,) if base else ()) + tuple(others) for m in arm.runs if not m.has_predictions
+    ]
+    if without_images:
         yield (
-            f"{len(silent)} of the runs kept no answers of single images: their intervals are over seeds alone, "
-            "and do not speak of other images."
+            f"{len(without_images)} of the runs have no predictions of single images: their intervals are over "
+            "seeds alone, and do not speak of other images."
         )
     for arm in ((base,) if base else ()) + tuple(others):
         if arm.diverged:
             yield (
-                f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged (a loss or a weight was no finite "
-                "number): no yes for it, and they count as the worst. Try a smaller optimizer.lr."
+                f"{arm.diverged} of {len(arm.runs)} runs of {arm.label} diverged (a loss or a weight became nan or "
+                "infinite): they count as the worst, and the arm gets no yes. Try a smaller optimizer.lr."
             )
 
 
@@ -209,7 +217,7 @@ def _along(sections: Iterable[StudySection], metric: str) -> list[PlacedArm]:
     """The arms with their level at the end and its verdict, and their test figure."""
     sign = -1.0 if lower_is_better(metric) else 1.0
     test = f"test/{metric.partition('/')[2]}"
-    found = []
+    placed = []
     for section in sections:
         names = {arm.label: arm.arm.name for arm in section.all_arms}
         ends: dict[str, tuple[Benefit, str]] = {}  # of the first question that is answered
@@ -233,8 +241,8 @@ def _along(sections: Iterable[StudySection], metric: str) -> list[PlacedArm]:
             levels = {f"{metric} at the end": end_level}
             if test in arm.tests:
                 levels[test] = ReachedLevel(arm.tests[test])
-            found.append(PlacedArm(arm.arm.name, arm.arm.setting, arm is section.baseline, levels))
-    return found
+            placed.append(PlacedArm(arm.arm.name, arm.arm.setting, arm is section.baseline, levels))
+    return placed
 
 
 def _placed(arm: LevelArm, metric: str) -> PlacedArm:
@@ -246,13 +254,13 @@ def _placed(arm: LevelArm, metric: str) -> PlacedArm:
 
 
 def _rank(arm: Arm) -> tuple[int, str, bool, list[str]]:
-    known = _MODES.index(arm.mode) if arm.mode in _MODES else len(_MODES)
-    return known, arm.mode, arm.is_control, sorted(arm.setting)
+    order = _MODES.index(arm.mode) if arm.mode in _MODES else len(_MODES)
+    return order, arm.mode, arm.is_control, sorted(arm.setting)
 
 
 def _resolutions(levels: Sequence[LevelsResult]) -> dict[str, float]:
     """What one image is worth, by tag."""
-    tags = {tag for one in levels for figures in one.levels.values() for tag in figures}
+    tags = {tag for result in levels for figures in result.levels.values() for tag in figures}
     return {tag: one_image(levels, tag, tag.split("/")[0]) for tag in tags}
 
 

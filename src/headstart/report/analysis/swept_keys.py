@@ -60,14 +60,14 @@ class SweptAxis:
     """A key whose values are numbers, and what lies along it."""
 
     key: str
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
     places: tuple[tuple[float, str], ...]  # each value, in order
     lines: tuple[AxisLine, ...]  # the baseline's first
 
     def baseline_of(self, line: AxisLine) -> AxisLine | None:
         """The baseline's line that a line is compared with: that with the largest setting within its own."""
-        within = [one for one in self.lines if one.is_baseline and one.rest <= line.rest]
-        return max(within, key=lambda one: len(one.rest), default=None)
+        candidates = [candidate for candidate in self.lines if candidate.is_baseline and candidate.rest <= line.rest]
+        return max(candidates, key=lambda candidate: len(candidate.rest), default=None)
 
     @property
     def counts_images(self) -> bool:
@@ -81,55 +81,53 @@ def axes_of(placed: Sequence[PlacedArm]) -> tuple[SweptAxis, ...]:
     Keys that only name (seed, fold) are none. An arm whose value is no number, as null, has no place on it. A
     baseline without a value is drawn along the whole axis.
     """
-    found = [_axis(key, placed) for key in _keys(placed)]
-    return tuple(
-        axis for axis in found if any(len(line.points) >= LEAST for line in axis.lines if not line.is_constant)
-    )
+    axes = [_axis(key, placed) for key in _keys(placed)]
+    return tuple(axis for axis in axes if any(len(line.points) >= LEAST for line in axis.lines if not line.is_constant))
 
 
 def _axis(key: str, placed: Sequence[PlacedArm]) -> SweptAxis:
-    on = [(one, found) for one in placed if (found := _value(one.setting, key)) is not None]
-    common = frozenset.intersection(*(one.setting for one, _ in on)) if on else frozenset()
+    with_value = [(arm, value) for arm in placed if (value := _value(arm.setting, key)) is not None]
+    common = frozenset.intersection(*(arm.setting for arm, _ in with_value)) if with_value else frozenset()
     lines: dict[tuple[str, frozenset[str]], list[tuple[PlacedArm, float, str]]] = {}
-    for one, (at, text) in on:
-        rest = frozenset(o for o in one.setting if _key(o) != key)
-        lines.setdefault((one.label, rest), []).append((one, at, text))
+    for arm, (at, text) in with_value:
+        rest = frozenset(o for o in arm.setting if _key(o) != key)
+        lines.setdefault((arm.label, rest), []).append((arm, at, text))
     places = {at: text for of_line in lines.values() for _, at, text in of_line}
-    listed = [
+    lines_of_axis = [
         AxisLine(
             label=" ".join([label, *sorted(rest - common)]),
             arm=label,
             rest=rest,
             is_baseline=of_line[0][0].is_baseline,
             is_constant=False,
-            points=tuple(AxisPoint(at, text, one.levels) for one, at, text in sorted(of_line, key=lambda p: p[1])),
+            points=tuple(AxisPoint(at, text, arm.levels) for arm, at, text in sorted(of_line, key=lambda p: p[1])),
         )
         for (label, rest), of_line in lines.items()
         if len(of_line) > 1
     ]
     drawn = sorted(places.items())
-    for one in placed:
-        has_value = any(_key(override) == key for override in one.setting)
-        if one.is_baseline and not has_value and (one.label, one.setting) not in lines:
-            points = tuple(AxisPoint(at, text, one.levels) for at, text in drawn)
-            label = " ".join([one.label, *sorted(one.setting - common)])
-            listed.append(AxisLine(label, one.label, one.setting, True, True, points))
+    for arm in placed:
+        has_value = any(_key(override) == key for override in arm.setting)
+        if arm.is_baseline and not has_value and (arm.label, arm.setting) not in lines:
+            points = tuple(AxisPoint(at, text, arm.levels) for at, text in drawn)
+            label = " ".join([arm.label, *sorted(arm.setting - common)])
+            lines_of_axis.append(AxisLine(label, arm.label, arm.setting, True, True, points))
     return SweptAxis(
         key=key,
-        figures=tuple(dict.fromkeys(figure for one, _ in on for figure in one.levels)),
+        metrics=tuple(dict.fromkeys(metric for arm, _ in with_value for metric in arm.levels)),
         places=tuple(drawn),
-        lines=tuple(sorted(listed, key=lambda line: not line.is_baseline)),
+        lines=tuple(sorted(lines_of_axis, key=lambda line: not line.is_baseline)),
     )
 
 
 def _keys(placed: Iterable[PlacedArm]) -> list[str]:
     values: dict[str, set[float]] = {}
-    for one in placed:
-        for override in one.setting:
-            found = _value(one.setting, _key(override))
-            if found is not None:
-                values.setdefault(_key(override), set()).add(found[0])
-    return sorted(key for key, listed in values.items() if len(listed) >= LEAST)
+    for arm in placed:
+        for override in arm.setting:
+            value = _value(arm.setting, _key(override))
+            if value is not None:
+                values.setdefault(_key(override), set()).add(value[0])
+    return sorted(key for key, numbers in values.items() if len(numbers) >= LEAST)
 
 
 def _value(setting: Iterable[str], key: str) -> tuple[float, str] | None:

@@ -47,8 +47,8 @@ class PlannedSeeds:
         """Why a study of fixed seeds cannot be judged yet; empty where it can."""
         if not self.fixed or not self.planned or self.planned <= set(seeds):
             return ""
-        there = len(self.planned & set(seeds))
-        return f"{there} of the {len(self.planned)} seeds that the study has fixed are there"
+        present = len(self.planned & set(seeds))
+        return f"{present} of the {len(self.planned)} seeds that the study has fixed are there"
 
 
 def judged(
@@ -58,46 +58,46 @@ def judged(
 
     history: the looks of before. What cannot be tested is no part of its family and no look.
     """
-    levels = [_level(one, history, seeds) for one in tests]
-    found: list[JudgedDifference] = [_without(one, seeds) for one in tests]
+    levels = [_level(test, history, seeds) for test in tests]
+    judgements: list[JudgedDifference] = [_without(test, seeds) for test in tests]
     looks = {key: tuple(before) for key, before in history.items()}
-    for family in dict.fromkeys(one.family for one in tests):
-        at = [i for i, one in enumerate(tests) if one.family == family and one.without is None]
-        at = [i for i in at if not seeds.lacking(tests[i].seeds)]
+    for family in dict.fromkeys(test.family for test in tests):
+        positions = [i for i, test in enumerate(tests) if test.family == family and test.without is None]
+        positions = [i for i in positions if not seeds.lacking(tests[i].seeds)]
         decisions = decide(
-            [tests[i].difference for i in at],
-            [tests[i].margin for i in at],
-            levels=[levels[i] for i in at],
-            before=[_decided_before(tests[i], history) for i in at],
+            [tests[i].difference for i in positions],
+            [tests[i].margin for i in positions],
+            levels=[levels[i] for i in positions],
+            before=[_decided_before(tests[i], history) for i in positions],
         )
-        for i, decision in zip(at, decisions, strict=True):
-            found[i] = JudgedDifference(decision, levels[i])
-            looks[tests[i].key] = _with(history.get(tests[i].key, ()), tests[i], found[i])
-    return found, looks
+        for i, decision in zip(positions, decisions, strict=True):
+            judgements[i] = JudgedDifference(decision, levels[i])
+            looks[tests[i].key] = _with(history.get(tests[i].key, ()), tests[i], judgements[i])
+    return judgements, looks
 
 
-def _level(one: TestedDifference, history: History, seeds: PlannedSeeds) -> float:
-    earlier = history.get(one.key, ())
-    return level_of(len(one.seeds), earlier, fixed=seeds.fixed, digest=one.digest, alpha=ALPHA)
+def _level(test: TestedDifference, history: History, seeds: PlannedSeeds) -> float:
+    earlier = history.get(test.key, ())
+    return level_of(len(test.seeds), earlier, fixed=seeds.fixed, digest=test.digest, alpha=ALPHA)
 
 
-def _decided_before(one: TestedDifference, history: History) -> Verdict | None:
+def _decided_before(test: TestedDifference, history: History) -> Verdict | None:
     """What an earlier look at other data has decided."""
-    for look in history.get(one.key, ()):
-        if look.digest == one.digest:
+    for look in history.get(test.key, ()):
+        if look.digest == test.digest:
             return None  # this look itself
         if word := _FINAL.get(look.decided.get("verdict", "")):
             return word
     return None
 
 
-def _without(one: TestedDifference, seeds: PlannedSeeds) -> JudgedDifference:
-    word = one.without or Verdict.UNDECIDED
-    return JudgedDifference(Decision(word, math.nan, math.nan, one.why or seeds.lacking(one.seeds)), 0.0)
+def _without(test: TestedDifference, seeds: PlannedSeeds) -> JudgedDifference:
+    verdict = test.without or Verdict.UNDECIDED
+    return JudgedDifference(Decision(verdict, math.nan, math.nan, test.why or seeds.lacking(test.seeds)), 0.0)
 
 
-def _with(earlier: Sequence[Look], one: TestedDifference, found: JudgedDifference) -> tuple[Look, ...]:
-    if any(look.digest == one.digest for look in earlier):
+def _with(earlier: Sequence[Look], test: TestedDifference, judgement: JudgedDifference) -> tuple[Look, ...]:
+    if any(look.digest == test.digest for look in earlier):
         return tuple(earlier)
-    decided = {"verdict": found.decision.verdict.value} if found.decision.verdict in _FINAL.values() else {}
-    return (*earlier, Look(len(one.seeds), one.digest, found.level, decided))
+    decided = {"verdict": judgement.decision.verdict.value} if judgement.decision.verdict in _FINAL.values() else {}
+    return (*earlier, Look(len(test.seeds), test.digest, judgement.level, decided))

@@ -59,9 +59,9 @@ def curve_of(run: FinishedRun, metric: str) -> LearningCurve:
     Examples and wall seconds that metrics.csv lacks come from the evaluations of result.json, and the sum of the
     learning rate, which no other place has.
     """
-    listed = run.result.get("evaluations")
-    known = [e for e in listed if isinstance(e, dict) and "step" in e] if isinstance(listed, list) else []
-    evaluations = {int(e["step"]): e for e in known}
+    entries = run.result.get("evaluations")
+    evaluated = [e for e in entries if isinstance(e, dict) and "step" in e] if isinstance(entries, list) else []
+    evaluations = {int(e["step"]): e for e in evaluated}
     sign = -1.0 if lower_is_better(metric) else 1.0
     peak = run.result.get("peak_learning_rate")
     peak = float(peak) if isinstance(peak, int | float) and peak > 0 else math.nan

@@ -31,8 +31,8 @@ def isotonic(level: Floats) -> Floats:
     for value in level.tolist():
         mean, size = value, 1
         while means and means[-1] >= mean:
-            before, many = means.pop(), sizes.pop()
-            mean, size = (mean * size + before * many) / (size + many), size + many
+            before, count = means.pop(), sizes.pop()
+            mean, size = (mean * size + before * count) / (size + count), size + count
         means.append(mean)
         sizes.append(size)
     return np.repeat(np.array(means, dtype=np.float64), sizes)
@@ -91,13 +91,13 @@ def sooner(
     last = float(np.mean([level[-last_window(len(level)) :].mean() for level in curves]))
     if not last > first:
         return ()
-    found = []
+    speedups = []
     for share in shares:
         level = first + share * (last - first)
         slow, fast = ([_time_to(time, curve, level) for time, curve in arm] for arm in (scratch, transfer))
         ratio, bound = _ratio(slow, fast, _end(scratch), _end(transfer))
-        found.append(Speedup(share, level, _seen(slow), _seen(fast), ratio, bound))
-    return tuple(found)
+        speedups.append(Speedup(share, level, _seen(slow), _seen(fast), ratio, bound))
+    return tuple(speedups)
 
 
 def _time_to(time: Floats, level: Floats, wanted: float) -> float:
@@ -109,16 +109,16 @@ def _end(arm: Sequence[tuple[Floats, Floats]]) -> float:
 
 
 def _ratio(slow: Sequence[float], fast: Sequence[float], slow_end: float, fast_end: float) -> tuple[float, str]:
-    ours, theirs = _median(slow), _median(fast)
-    if math.isinf(ours) and math.isinf(theirs):
+    slow_median, fast_median = _median(slow), _median(fast)
+    if math.isinf(slow_median) and math.isinf(fast_median):
         return math.nan, "unknown"
-    if math.isinf(ours):
-        return (slow_end / theirs if theirs > 0 else math.inf), "at least"
-    if math.isinf(theirs):
-        return ours / fast_end, "at most"
-    if theirs <= 0:
-        return (math.inf, "") if ours > 0 else (math.nan, "unknown")
-    return ours / theirs, ""
+    if math.isinf(slow_median):
+        return (slow_end / fast_median if fast_median > 0 else math.inf), "at least"
+    if math.isinf(fast_median):
+        return slow_median / fast_end, "at most"
+    if fast_median <= 0:
+        return (math.inf, "") if slow_median > 0 else (math.nan, "unknown")
+    return slow_median / fast_median, ""
 
 
 def _median(times: Sequence[float]) -> float:

@@ -139,10 +139,10 @@ def _timed(time: Floats, level: Floats, between: tuple[float, float]) -> tuple[f
     straight line, and with all levels in it 7 % less noise than the two ends alone.
     """
     rising, last = isotonic(level), float(len(level) - 1)
-    at = np.array([min(first_passage(rising, one), last) for one in np.linspace(*between, len(_WEIGHTS))])
-    seen = float(_WEIGHTS @ at)
-    if seen >= LEAST_DURATION:
-        return float(_WEIGHTS @ np.interp(at, np.arange(len(time)), time)), seen
+    at = np.array([min(first_passage(rising, passed), last) for passed in np.linspace(*between, len(_WEIGHTS))])
+    evaluations = float(_WEIGHTS @ at)
+    if evaluations >= LEAST_DURATION:
+        return float(_WEIGHTS @ np.interp(at, np.arange(len(time)), time)), evaluations
     half = LEAST_DURATION / 2
     middle = min(max(float(at.mean()), half), last - half)
     return at_evaluation(time, middle + half) - at_evaluation(time, middle - half), LEAST_DURATION

@@ -19,16 +19,16 @@ def slope_of(pairs: Sequence[Pair], metric: str) -> Slope:
 
     Over seeds, and over images too where runs of different seeds are measured on the same ones.
     """
-    kept = [(s, t) for s, t in pairs if len(s.curve.level) and len(t.curve.level)]
-    runs = [m for pair in kept for m in pair]
+    measured_pairs = [(s, t) for s, t in pairs if len(s.curve.level) and len(t.curve.level)]
+    runs = [m for pair in measured_pairs for m in pair]
     curves = [TimedCurve(m.curve.time, m.curve.level) for m in runs]
     rows = [m.rows for m in runs if m.rows is not None]
-    if len(rows) == len(runs) and _share_images([s for s, _ in kept]):
-        groups = image_groups([one.image for one in rows])
+    if len(rows) == len(runs) and _share_images([s for s, _ in measured_pairs]):
+        groups = image_groups([run_rows.image for run_rows in rows])
         count = 1 + max(int(group.max()) for group in groups)
         curves = [
-            replace(curve, without=without_groups(one.value, group, count))
-            for curve, one, group in zip(curves, rows, groups, strict=True)
+            replace(curve, without=without_groups(run_rows.value, group, count))
+            for curve, run_rows, group in zip(curves, rows, groups, strict=True)
         ]
     images = min((_images(m) for m in runs), default=0) or None
     return slope(curves[::2], curves[1::2], images=images, share=is_share(metric))
@@ -48,16 +48,16 @@ def _share_images(runs: Sequence[MeasuredRun]) -> bool:
         return False
     seen: set[int] = set()
     for m in runs:
-        ours = set(m.rows.image.tolist()) if m.rows is not None else set()
-        if ours & seen:
+        images = set(m.rows.image.tolist()) if m.rows is not None else set()
+        if images & seen:
             return True
-        seen |= ours
+        seen |= images
     return False
 
 
-def _images(one: MeasuredRun) -> int:
+def _images(measured: MeasuredRun) -> int:
     """Of val, that the curve is measured on; 0 where nobody knows."""
-    if one.rows is not None:
-        return int(one.rows.value.shape[1])
-    size = (one.run.result.get("sizes") or {}).get("val")
+    if measured.rows is not None:
+        return int(measured.rows.value.shape[1])
+    size = (measured.run.result.get("sizes") or {}).get("val")
     return size if isinstance(size, int) else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationSection
+from headstart.report.analysis.adaptation_comparison import TEST_METRIC, AdaptationSection
 from headstart.report.analysis.arms import RANDOM
 from headstart.report.analysis.study_analysis import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
@@ -107,7 +107,7 @@ def _adaptation(index: int, section: AdaptationSection, colours: dict[str, int])
         "hints": section.hints,
         "cards": method_cards(section, colours),
         "baseline": section.baseline.label if section.baseline else "",
-        "figure": FIGURE,
+        "metric": TEST_METRIC,
         "chart": method_chart(section, colours),
         "tables": method_tables(section),
         "pictures": _domain_pictures(section),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationMethod, AdaptationSection, recalls
+from headstart.report.analysis.adaptation_comparison import TEST_METRIC, AdaptationMethod, AdaptationSection, recalls
 from headstart.report.analysis.arm_levels import LevelArm
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
@@ -20,7 +20,7 @@ from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.system.atomic_write import plain
 
-FORMAT = 1
+FORMAT = 2  # 1 had figures, figure, keeps_answers, kept_before_training and said in the place of some keys
 
 
 def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
     are.
     """
     sign = -1.0 if lower_is_better(study.metric) else 1.0
-    found: dict[str, Any] = plain(
+    content: dict[str, Any] = plain(
         {
             "format": FORMAT,
             "study": name,
@@ -45,7 +45,7 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
             "verdicts": study.verdicts,
             "fixed_seeds": study.fixed_seeds,
             "look": look_text(study),
-            "looks": {key: [vars(look) for look in found] for key, found in study.looks},
+            "looks": {key: [vars(look) for look in looks] for key, looks in study.looks},
             "axes": [_axis(axis) for axis in study.axes],
             "levels": [_level_arm(arm) for arm in study.level_arms],
             "settings": [_section(section, study, sign) for section in study.sections],
@@ -53,14 +53,14 @@ def record(study: Study, name: str, command: str | None) -> dict[str, Any]:
             "left_out": [{"folder": o.folder.name, "state": o.state, "why": o.why} for o in study.others],
         }
     )
-    return found
+    return content
 
 
 def _axis(axis: SweptAxis) -> dict[str, Any]:
     return {
         "key": axis.key,
         "summary": axis_summary(axis),
-        "figures": axis.figures,
+        "metrics": axis.metrics,
         "lines": [
             {
                 "line": line.label,
@@ -101,7 +101,7 @@ def _level_arm(arm: LevelArm) -> dict[str, Any]:
 def _adapted(section: AdaptationSection) -> dict[str, Any]:
     return {
         "overrides": section.setting,
-        "figure": FIGURE,
+        "metric": TEST_METRIC,
         "baseline": None if section.baseline is None else section.baseline.label,
         "summary": adaptation_summary(section),
         "caption": checkpoint_choice(section),
@@ -115,13 +115,13 @@ def _method(method: AdaptationMethod) -> dict[str, Any]:
         "method": method.label,
         "overrides": sorted(method.arm.setting),
         "seeds": method.arm.seeds,
-        "chosen_by": method.rules,
-        FIGURE: _interval(method.test),
+        "chosen_by": method.selection_metrics,
+        TEST_METRIC: _interval(method.test),
         "source_val_accuracy": _interval(method.source),
         "test_per_class": recalls(method),
         "difference": None if method.difference is None else _interval(method.difference),
         "paired_seeds": method.seeds,
-        "left_out_seeds": [one.seed for one in method.dropped],
+        "left_out_seeds": [replicate.seed for replicate in method.dropped],
         "intervals_over": method.over,
         "verdict": None if method.verdict is None else GAINS[method.verdict],
         "why": method.why,
@@ -150,7 +150,7 @@ def _section(section: StudySection, study: Study, sign: float) -> dict[str, Any]
         "overrides": section.setting,
         "summary": section_summary(section, study),
         "hints": section.hints,
-        "not_answered": [{"question": asked.value, "add": override} for asked, override in section.missing],
+        "not_answered": [{"question": question.value, "add": override} for question, override in section.missing],
         "threshold": sign * section.threshold,
         "best": None
         if best is None
@@ -177,9 +177,9 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
         "control": arm.arm.is_control,
         "overrides": sorted(arm.arm.setting),
         "seeds": arm.arm.seeds,
-        "folds": sorted({one.fold for one in arm.arm.replicates if one.fold is not None}),
+        "folds": sorted({replicate.fold for replicate in arm.arm.replicates if replicate.fold is not None}),
         "diverged": arm.diverged,
-        "kept_before_training": arm.kept_before_training,
+        "best_before_training": arm.best_before_training,
         "still_rising": None if arm.rising is None else {"rises": arm.still_rises, **_interval(arm.rising)},
         "end_less_own_start": None if arm.gain is None else {"below": arm.below_start, **_interval(arm.gain)},
         "labelled_images": arm.labelled,
@@ -198,20 +198,20 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
     }
 
 
-def _run(one: MeasuredRun, sign: float, levels: set[str]) -> dict[str, Any]:
+def _run(measured: MeasuredRun, sign: float, levels: set[str]) -> dict[str, Any]:
     return {
-        "folder": one.run.folder.name,
-        "seed": one.run.seed,
-        "fold": one.run.fold,
-        "hash": one.run.result.get("hash"),
-        "state": "diverged" if one.run.has_diverged else one.run.result.get("state", "finished"),
-        "keeps_answers": bool(one.by_image),
-        "measures": {key: (sign if key in levels else 1.0) * value for key, value in one.values.items()},
-        "final": one.run.result.get("metrics"),
-        "wall_s": one.run.result.get("wall_s"),
-        "peak_memory_mib": one.run.result.get("peak_memory_mib"),
-        "phases": one.run.result.get("phases"),
-        "versions": one.run.result.get("versions"),
+        "folder": measured.run.folder.name,
+        "seed": measured.run.seed,
+        "fold": measured.run.fold,
+        "hash": measured.run.result.get("hash"),
+        "state": "diverged" if measured.run.has_diverged else measured.run.result.get("state", "finished"),
+        "has_predictions": bool(measured.by_image),
+        "measures": {key: (sign if key in levels else 1.0) * value for key, value in measured.values.items()},
+        "final": measured.run.result.get("metrics"),
+        "wall_s": measured.run.result.get("wall_s"),
+        "peak_memory_mib": measured.run.result.get("peak_memory_mib"),
+        "phases": measured.run.result.get("phases"),
+        "versions": measured.run.result.get("versions"),
     }
 
 
@@ -226,14 +226,14 @@ def _comparison(comparison: ArmComparison) -> dict[str, Any]:
         "reaches": comparison.this_source or None,
         "seeds": comparison.seeds,
         "pairs": len(comparison.replicates),
-        "left_out": [str(one) for one in comparison.dropped],
+        "left_out": [str(replicate) for replicate in comparison.dropped],
         "differences": {
             key: _interval(value) | {"of_logarithms": key == "slope"} for key, value in comparison.differences.items()
         },
         "benefits": {
             b.name: {
                 "verdict": b.verdict.value,
-                "said": verdict_word(b),
+                "word": verdict_word(b),
                 "measure": b.measure,
                 "corrected_p": b.p,
                 "corrected_p_equal": b.p_equal,
@@ -246,13 +246,13 @@ def _comparison(comparison: ArmComparison) -> dict[str, Any]:
         },
         "sooner": [
             {
-                "share_of_the_rise": one.share,
-                "level": one.level,
-                "steps": {"baseline": one.scratch, "arm": one.transfer},
-                "times": one.ratio,
-                "bound": one.bound,
+                "share_of_the_rise": speedup.share,
+                "level": speedup.level,
+                "steps": {"baseline": speedup.scratch, "arm": speedup.transfer},
+                "times": speedup.ratio,
+                "bound": speedup.bound,
             }
-            for one in comparison.sooner
+            for speedup in comparison.sooner
         ],
     }
 
@@ -272,13 +272,14 @@ def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
 
 def looks_in(record: object) -> dict[str, tuple[Look, ...]]:
     """The looks that an earlier report.json holds, by what was tested; empty where it holds none that can be read."""
-    listed = record.get("looks") if isinstance(record, dict) else None
-    found: dict[str, tuple[Look, ...]] = {}
-    for key, looks in listed.items() if isinstance(listed, dict) else ():
+    by_test = record.get("looks") if isinstance(record, dict) else None
+    earlier: dict[str, tuple[Look, ...]] = {}
+    for key, looks in by_test.items() if isinstance(by_test, dict) else ():
         try:
-            found[str(key)] = tuple(
-                Look(int(one["seeds"]), str(one["digest"]), float(one["spent"]), dict(one["decided"])) for one in looks
+            earlier[str(key)] = tuple(
+                Look(int(look["seeds"]), str(look["digest"]), float(look["spent"]), dict(look["decided"]))
+                for look in looks
             )
         except (TypeError, KeyError, ValueError):
             continue
-    return found
+    return earlier

@@ -27,14 +27,14 @@ def planned_seeds(folder: Path) -> tuple[int, ...]:
 
     try:
         hydra = yaml.safe_load((folder / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
-        said = [str(word) for word in (hydra["overrides"].get("task") or [])]
+        words = [str(word) for word in (hydra["overrides"].get("task") or [])]
         params = (hydra.get("sweeper") or {}).get("params") or {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return ()
-    values = [word.partition("=")[2] for word in said if word.partition("=")[0] == "seed"]
-    listed = values[-1] if values else params.get("seed", "")
+    values = [word.partition("=")[2] for word in words if word.partition("=")[0] == "seed"]
+    seeds = values[-1] if values else params.get("seed", "")
     try:
-        return tuple(int(part) for part in str(listed).split(","))
+        return tuple(int(part) for part in str(seeds).split(","))
     except ValueError:
         return ()
 
@@ -43,13 +43,13 @@ def _of_multirun(file: Path) -> list[str] | None:
     import yaml  # here: only a sweep's folder needs it
 
     try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-        overrides = read["hydra"]["overrides"]
-        ours = [str(word) for word in (overrides.get("task") or [])]
-        hydras = [str(word) for word in (overrides.get("hydra") or [])]
+        multirun = yaml.safe_load(file.read_text(encoding="utf-8"))
+        overrides = multirun["hydra"]["overrides"]
+        task_words = [str(word) for word in (overrides.get("task") or [])]
+        hydra_words = [str(word) for word in (overrides.get("hydra") or [])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return None
-    return ["-m", *ours, *(word for word in hydras if word.lower() != "hydra.mode=multirun")]
+    return ["-m", *task_words, *(word for word in hydra_words if word.lower() != "hydra.mode=multirun")]
 
 
 def _of_overrides(jobs: Sequence[Sequence[str]]) -> list[str] | None:
@@ -60,16 +60,16 @@ def _of_overrides(jobs: Sequence[Sequence[str]]) -> list[str] | None:
             key, equals, value = override.partition("=")
             if not equals:
                 return None
-            listed = values.setdefault(key, [])
-            if value not in listed:
-                listed.append(value)
+            values_of_key = values.setdefault(key, [])
+            if value not in values_of_key:
+                values_of_key.append(value)
     product = 1
-    for listed in values.values():
-        product *= len(listed)
+    for values_of_key in values.values():
+        product *= len(values_of_key)
     distinct = {frozenset(job) for job in jobs}
     if not values or len(distinct) != product or any(len(job) != len(values) for job in jobs):
         return None
-    if any("," in value for listed in values.values() for value in listed):
+    if any("," in value for values_of_key in values.values() for value in values_of_key):
         return None  # a list or a quoted text: joined by commas it would be another sweep
-    words = [f"{key}={','.join(listed)}" for key, listed in values.items()]
+    words = [f"{key}={','.join(values_of_key)}" for key, values_of_key in values.items()]
     return ["-m", *words] if product > 1 else words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headstart.report.analysis.adaptation_comparison import BASELINE, FIGURE, AdaptationSection
+from headstart.report.analysis.adaptation_comparison import BASELINE, TEST_METRIC, AdaptationSection
 from headstart.report.analysis.study_analysis import ArmComparison, Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
@@ -30,7 +30,7 @@ def terminal_report(study: Study, name: str) -> str:
     for adaptation in study.adapted:
         lines += _adaptation_lines(adaptation, has_modes=bool(study.sections or study.levels))
     for axis in study.axes:
-        lines += ["", f"  {axis.figures[0]} over {axis.key}", *_axis_rows(axis)]
+        lines += ["", f"  {axis.metrics[0]} over {axis.key}", *_axis_rows(axis)]
         lines += [f"  {sentence}" for sentence in axis_summary(axis)]
     if study.verdicts:
         lines.append(f"  {look_text(study)}")
@@ -48,7 +48,7 @@ def _section_lines(section: StudySection, study: Study) -> list[str]:
 
 
 def _adaptation_lines(section: AdaptationSection, *, has_modes: bool) -> list[str]:
-    title = [*(["adaptation,", FIGURE, "against", BASELINE] if has_modes else []), *section.setting]
+    title = [*(["adaptation,", TEST_METRIC, "against", BASELINE] if has_modes else []), *section.setting]
     lines = ["", *([f"  {' '.join(title)}"] if title else [])]
     lines += _columns([[method.label, plus_minus(method.test), gain_text(method)] for method in section.all_methods])
     sentences = (*adaptation_summary(section), *section.hints, checkpoint_choice(section))
@@ -62,7 +62,7 @@ def _verdict_rows(comparisons: Sequence[ArmComparison], metric: str) -> list[str
 
 def _axis_rows(axis: SweptAxis) -> list[str]:
     """The means by line and value of the swept key."""
-    metric = axis.figures[0]
+    metric = axis.metrics[0]
     rows = [["", *(text for _, text in axis.places)]]
     for line in axis.lines:
         means = {point.at: point.levels[metric].mean for point in line.points if metric in point.levels}

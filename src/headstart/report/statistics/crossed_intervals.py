@@ -57,9 +57,9 @@ class VarianceComponents:
 
 def parts_over_seeds(values: Sequence[float]) -> VarianceComponents:
     """Components of differences of which no images are known: all variance is between seeds."""
-    kept = [value for value in values if math.isfinite(value)]
-    variance = float(np.var(kept, ddof=1)) if len(kept) > 1 else math.nan
-    return VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, len(kept))
+    finite = [value for value in values if math.isfinite(value)]
+    variance = float(np.var(finite, ddof=1)) if len(finite) > 1 else math.nan
+    return VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, len(finite))
 
 
 def crossed_parts(seeds: Sequence[Contributions]) -> VarianceComponents:
@@ -86,16 +86,16 @@ def crossed_interval(seeds: Sequence[Contributions], *, resolution: float) -> In
     Cornfield & Tukey 1956, Average values of mean squares in factorials; Satterthwaite 1946, An approximate
     distribution of estimates of variance components.
     """
-    kept = [seed for seed in seeds if math.isfinite(seed.mean)]
-    estimate = _estimate(kept, resolution)
-    means = [seed.mean for seed in kept]
-    if len(kept) < 2 or estimate.shared_images < 2:
+    known = [seed for seed in seeds if math.isfinite(seed.mean)]
+    estimate = _estimate(known, resolution)
+    means = [seed.mean for seed in known]
+    if len(known) < 2 or estimate.shared_images < 2:
         return t_interval(means, resolution=resolution)
     variance = estimate.variance
     mean = math.fsum(means) / len(means)
     if variance <= 1e-24 * max(1.0, mean**2):
         return t_interval(means, resolution=resolution)
-    return interval_of(mean, math.sqrt(variance), estimate.df, len(kept), floored=estimate.floored)
+    return interval_of(mean, math.sqrt(variance), estimate.df, len(known), floored=estimate.floored)
 
 
 @dataclass(frozen=True)

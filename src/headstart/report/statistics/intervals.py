@@ -24,10 +24,10 @@ from headstart.report.statistics.seed_intervals import Interval, t_interval
 
 def paired(base: Sequence[MeasuredRun], arm: Sequence[MeasuredRun]) -> tuple[list[Pair], tuple[Replicate, ...]]:
     """(baseline, arm) of each seed and fold that both have, and those that only one has."""
-    theirs, ours = {m.replicate: m for m in base}, {m.replicate: m for m in arm}
-    both = [one for one in ours if one in theirs]
-    alone = tuple(one for one in (*ours, *theirs) if (one in ours) != (one in theirs))
-    return [(theirs[one], ours[one]) for one in both], alone
+    by_baseline, by_arm = {m.replicate: m for m in base}, {m.replicate: m for m in arm}
+    shared = [replicate for replicate in by_arm if replicate in by_baseline]
+    alone = tuple(key for key in (*by_arm, *by_baseline) if (key in by_arm) != (key in by_baseline))
+    return [(by_baseline[key], by_arm[key]) for key in shared], alone
 
 
 def mean_of(key: str, runs: Sequence[MeasuredRun], metric: str) -> Interval:

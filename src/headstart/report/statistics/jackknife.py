@@ -32,10 +32,10 @@ def pseudo_values(statistic: Callable[[NDArray[np.intp]], float], group: NDArray
     difference stays what the page shows). For a mean over images and equal groups the values are the groups' means.
     Tukey 1958; Efron & Stein 1981, The jackknife estimate of variance; groups: Shao & Tu 1995, ch. 2.
     """
-    found = np.unique(group)
+    groups = np.unique(group)
     whole = statistic(np.arange(len(group)))
-    without = np.array([statistic(np.flatnonzero(group != one)) for one in found], dtype=np.float64)
-    return Contributions(found.astype(np.uint64), pseudo_from(whole, without))
+    without = np.array([statistic(np.flatnonzero(group != number)) for number in groups], dtype=np.float64)
+    return Contributions(groups.astype(np.uint64), pseudo_from(whole, without))
 
 
 def pseudo_from(whole: float, without: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,12 +55,12 @@ def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
     then values that do not vary have no interval.
     A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
     """
-    kept = [value for value in values if math.isfinite(value)]
-    n = len(kept)
+    finite = [value for value in values if math.isfinite(value)]
+    n = len(finite)
     if n < 2:
-        return Interval(kept[0] if kept else math.nan, math.nan, math.nan, n, math.nan, False)
-    mean = math.fsum(kept) / n
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (n - 1))
+        return Interval(finite[0] if finite else math.nan, math.nan, math.nan, n, math.nan, False)
+    mean = math.fsum(finite) / n
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1))
     rounding = 1e-12 * max(1.0, abs(mean))  # equal numbers can differ by this much after a subtraction
     floored = spread < max(resolution, rounding)
     if floored:

@@ -43,7 +43,7 @@ def decide(
     reasons = unmeasurable or [""] * len(differences)
     settled = before or [None] * len(differences)
     open_ = [d.known and not why and math.isfinite(d.p) for d, why in zip(differences, reasons, strict=True)]
-    apart = [one in (Verdict.YES, Verdict.NEGATIVE) for one in settled]
+    apart = [verdict in (Verdict.YES, Verdict.NEGATIVE) for verdict in settled]
     weights = [alpha / level if level > 0 else math.inf for level in (levels or [alpha] * len(differences))]
     p = _corrected(
         [_weighted(d.p, w) for d, w in zip(differences, weights, strict=True)],

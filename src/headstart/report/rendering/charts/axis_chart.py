@@ -25,7 +25,7 @@ def axis_charts(axis: SweptAxis, colours: dict[str, int]) -> list[Chart]:
     across = positions_of([at for at, _ in axis.places])
     marks = legible([(across(at), text) for at, text in axis.places])
     charts = []
-    for number, metric in enumerate(axis.figures):
+    for number, metric in enumerate(axis.metrics):
         series = [_series(line, metric, colours[line.label]) for line in axis.lines]
         measured = [line for line in series if line is not None]
         if measured:

@@ -6,7 +6,7 @@ import statistics
 
 from headstart.report.analysis.adaptation_comparison import (
     BASELINE,
-    FIGURE,
+    TEST_METRIC,
     AdaptationMethod,
     AdaptationSection,
     recalls,
@@ -37,7 +37,7 @@ def method_table(section: AdaptationSection) -> ReportTable:
         ]
         for method in section.all_methods
     ]
-    metric, source = f"{FIGURE}, the target's", "accuracy on the source's val"
+    metric, source = f"{TEST_METRIC}, the target's", "accuracy on the source's val"
     head = ["method", metric, f"against {BASELINE}", source, "seconds", "seeds"]
     note = "Mean over seeds ± half of its 95 % interval; differences paired by seed; seconds are medians."
     return ReportTable("What each method reaches on the target", head, rows, note)
@@ -61,8 +61,8 @@ def oracle_table(section: AdaptationSection) -> ReportTable | None:
         rows.append([TableCell(method.label), TableCell(plus_minus(method.test)), TableCell(oracle), gap])
     head = ["method", "chosen without labels", "oracle: chosen by the target's test labels", "chosen − oracle"]
     note = (
-        "The oracle is the best epoch by the target's test labels, which nobody has who needs an adaptation: no "
-        "result, and in no verdict. The difference says what it costs to choose without them."
+        "The oracle is the best epoch by the target's test labels. Whoever needs an adaptation does not have these "
+        "labels, so the oracle is no result and in no verdict. The difference is the cost of choosing without them."
     )
     return ReportTable("No result: what the target's test labels would have chosen", head, rows, note)
 

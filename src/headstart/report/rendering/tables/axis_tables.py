@@ -11,7 +11,7 @@ from headstart.report.rendering.wording.verdict_words import level_text
 
 def axis_tables(axis: SweptAxis) -> list[ReportTable]:
     """Values by lines, a table for each metric: the mean with its interval, below it the comparison."""
-    return [_axis_table(axis, metric) for metric in axis.figures]
+    return [_axis_table(axis, metric) for metric in axis.metrics]
 
 
 def _axis_table(axis: SweptAxis, metric: str) -> ReportTable:
@@ -27,7 +27,7 @@ def _axis_table(axis: SweptAxis, metric: str) -> ReportTable:
     below = f"; below, the comparison with {_baselines(axis, metric)} there, paired by seed" if is_compared else ""
     note = f"Mean over seeds ± half of its 95 % interval{below}."
     if metric.startswith("test/") and not is_compared:  # an adaptation's is compared
-        note += " Chosen on val, looked at once, no part of a verdict."
+        note += " Chosen on val, measured once, no part of a verdict."
     return ReportTable(f"{metric} over {axis.key}", [axis.key, *(line.label for line in axis.lines)], rows, note)
 
 
@@ -59,6 +59,6 @@ def level_table(study: Study) -> ReportTable | None:
                 TableCell(str(len(arm.seeds))),
             ]
         )
-    note = "Mean ± half of the 95 % interval over seeds. Chosen on val; test was looked at once."
+    note = "Mean ± half of the 95 % interval over seeds. Chosen on val; test was measured once."
     head = ["arm", *tags, f"better than {study.levels[0].baseline}", "seeds"]
     return ReportTable("What each arm reached", head, rows, note)

@@ -25,9 +25,9 @@ def speedup_table(section: StudySection) -> ReportTable | None:
     rows = [[TableCell(c.label), *(_speedup_cell(speedup, c.against) for speedup in c.sooner)] for c in comparisons]
     baseline = comparisons[0].against
     note = (
-        f"How many times fewer optimizer steps an arm took to a level of {baseline}: ratio of the medians over the "
-        "runs, and how many runs came there. A run that never comes there counts as later than all others. No verdict: "
-        "a head start and a higher ceiling make it larger too."
+        f"How many times fewer optimizer steps an arm took to a level of {baseline}: the ratio of the medians over the "
+        "runs, and how many runs reached the level. A run that never reaches it counts as later than all others. There "
+        "is no verdict: a higher start and a higher end make the ratio larger too."
     )
     return ReportTable(f"Sooner at the levels of {baseline}", head, rows, note)
 
@@ -56,8 +56,8 @@ def cost_table(section: StudySection, study: Study) -> ReportTable | None:
     head = ["mode", "runs that reached it", "steps", "images", "seconds", *with_source]
     baseline = section.baseline.label
     note = (
-        f"To reach {number(level)}, the mean final level of {baseline}: medians over seeds, runs that never "
-        "reached it counted as later than all others."
+        f"To reach {number(level)}, the mean final level of {baseline}: medians over seeds. Runs that never reached it "
+        "count as later than all others."
     )
     return ReportTable(f"Cost of reaching the final level of {baseline}", head, rows, note)
 
@@ -93,11 +93,12 @@ def throughput_table(section: StudySection) -> ReportTable | None:
             )
     if not rows:
         return None
-    head = ["mode", "phase", "epochs", "images/s", "waiting", "training, s", "validation, s", "store, s", "memory, MiB"]
+    times = ["training, s", "validation, s", "feature cache, s"]
+    head = ["mode", "phase", "epochs", "images/s", "waiting", *times, "memory, MiB"]
     note = (
-        "Medians over the seeds that came to the phase: images per second of training, its share of waiting for data "
-        "(on a GPU the host's, the most that faster data could save), time of training, of validation and of filling "
-        "the feature cache, and the most memory."
+        "Medians over the seeds that reached the phase: images per second of training; the share of training time "
+        "spent waiting for data (on a GPU, by the host: the most that faster data could save); the time of training, "
+        "of validation and of filling the feature cache; the largest memory."
     )
     return ReportTable("Throughput and memory by phase", head, rows, note)
 

@@ -66,7 +66,7 @@ def test_table(section: StudySection) -> ReportTable | None:
         return None
     rows = []
     for arm in section.all_arms:
-        untrained = f"before training in {arm.kept_before_training}" if arm.kept_before_training else ""
+        untrained = f"before training in {arm.best_before_training}" if arm.best_before_training else ""
         rows.append(
             [
                 TableCell(arm.label),
@@ -76,10 +76,10 @@ def test_table(section: StudySection) -> ReportTable | None:
             ]
         )
     note = (
-        "Mean ± half of the 95 % interval over seeds, of the checkpoint that val chose; looked at once. In a verdict "
-        "only where val cannot be: no val images, or all of them seen by trials."
+        "Mean ± half of the 95 % interval over seeds. Val chose the checkpoint; test was measured once. A verdict is "
+        "about test only where it cannot be about val: without val images, or where trials saw too many of them."
     )
-    return ReportTable("Final figures on the test images", ["mode", *tags, "kept step", "runs"], rows, note)
+    return ReportTable("Final metrics on the test images", ["mode", *tags, "best step", "runs"], rows, note)
 
 
 def _best_step(arm: ArmSummary) -> str:
@@ -99,8 +99,8 @@ def label_table(section: StudySection) -> ReportTable | None:
         total = f"{min(train) + min(val):,}" if train and val else MISSING
         rows.append([TableCell(arm.label), TableCell(_counts(train)), TableCell(_counts(val)), TableCell(total)])
     note = (
-        "Images whose labels a run read. Those of val choose the checkpoint and draw the curve; target.val_shots=n "
-        "reads n a class, 0 none. Test labels are read once, by the figures alone."
+        "Images whose labels a run read. The labels of val choose the checkpoint and give the curve; "
+        "target.val_shots=n reads n a class, 0 none. The labels of test are read once, for the final metrics."
     )
     return ReportTable("Labelled images used", ["mode", "to train", "val", "together"], rows, note)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from headstart.report.analysis.adaptation_comparison import FIGURE, SOURCE, AdaptationMethod
+from headstart.report.analysis.adaptation_comparison import SOURCE_METRIC, TEST_METRIC, AdaptationMethod
 from headstart.report.analysis.finished_runs import FinishedRun
 from headstart.report.analysis.run_measures import END, START, MeasuredRun
 from headstart.report.analysis.study_analysis import Study
@@ -57,7 +57,7 @@ def adaptation_run_table(study: Study, base: Path | None = None) -> ReportTable 
         for method in section.all_methods
         for run in method.arm.runs
     ]
-    head = ["folder", "method", "seed", FIGURE, "source's val", "chosen by", "at epoch", "seconds"]
+    head = ["folder", "method", "seed", TEST_METRIC, "source's val", "chosen by", "at epoch", "seconds"]
     return ReportTable("Runs with an adaptation", head, rows)
 
 
@@ -66,8 +66,8 @@ def _adaptation_row(method: AdaptationMethod, run: FinishedRun, base: Path | Non
         TableCell(run.folder.name, link=relative_link(run.folder, base)),
         TableCell(method.label),
         TableCell(str(run.seed)),
-        TableCell(number(run.figure(FIGURE))),
-        TableCell(number(run.figure(SOURCE))),
+        TableCell(number(run.final_metric(TEST_METRIC))),
+        TableCell(number(run.final_metric(SOURCE_METRIC))),
         TableCell(run.chosen_by),
         TableCell(optional_number((run.result.get("best") or {}).get("epoch"), 0)),
         TableCell(optional_number(run.result.get("wall_s"), 1)),

@@ -15,7 +15,7 @@ def tuning_table(section: StudySection) -> ReportTable | None:
     if not rows:
         return None
     head = ["mode", "settings tried", "space", "chosen on val", "place in the space", "seconds", "images"]
-    note = "Trials have seeds of their own and never look at test; what they took is not in the runs' own cost."
+    note = "Trials have seeds of their own and never see test images. Their cost is not part of the runs' own cost."
     return ReportTable("What tuning tried and chose", head, rows, note)
 
 

@@ -54,10 +54,7 @@ def untuned_table(section: StudySection) -> ReportTable | None:
         for c in unanswered
     ]
     baseline = section.baseline.label if section.baseline else ""
-    note = (
-        "Figures, no verdicts: weights, rates and head differ at once, and nobody has looked for either arm's best "
-        "setting."
-    )
+    note = "Values without verdicts: weights, rates and head differ at once, and no arm was tuned to its best setting."
     head = ["mode", "level at the end", "speed", "why no verdict"]
     return ReportTable(f"At these settings, against {baseline}", head, rows, note)
 

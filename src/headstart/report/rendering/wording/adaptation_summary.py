@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.report.analysis.adaptation_comparison import FIGURE, AdaptationMethod, AdaptationSection
+from headstart.report.analysis.adaptation_comparison import TEST_METRIC, AdaptationMethod, AdaptationSection
 from headstart.report.rendering.wording.number_format import signed
 from headstart.report.statistics.seed_intervals import Verdict
 
@@ -33,11 +33,11 @@ def adaptation_summary(section: AdaptationSection) -> list[str]:
 def checkpoint_choice(section: AdaptationSection) -> str:
     """The data that the test metric is of, and the metric that chose the checkpoints."""
     text = (
-        f"{FIGURE} is measured on the target, with each run's checkpoint chosen by {' or '.join(section.rules)}; "
-        "no label of the target had a part in that. What is called val is of the source."
+        f"{TEST_METRIC} is measured on the target, with each run's checkpoint chosen by "
+        f"{' or '.join(section.selection_metrics)}, without labels of the target. Metrics called val are the source's."
     )
-    if len(section.rules) > 1:
-        choices = (f"{method.label}: by {', '.join(method.rules)}" for method in section.all_methods)
+    if len(section.selection_metrics) > 1:
+        choices = (f"{method.label}: by {', '.join(method.selection_metrics)}" for method in section.all_methods)
         text += f" {'; '.join(choices)}."
     return text
 

@@ -14,7 +14,7 @@ NEAR = 0.02  # of two levels that count as the same
 
 def axis_summary(axis: SweptAxis) -> list[str]:
     """Where each line is better or worse than the baseline; from how few images on it is enough."""
-    metric = axis.figures[0]
+    metric = axis.metrics[0]
     sentences = [sentence for line in axis.lines if (sentence := _compared_line(axis, line, metric))]
     return sentences + (list(_sufficient_counts(axis, metric)) if axis.counts_images else [])
 

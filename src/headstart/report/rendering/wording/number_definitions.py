@@ -7,21 +7,21 @@ from headstart.report.statistics.seed_intervals import MATTERS, MATTERS_RATE
 
 _TEXT = """
 Intervals: 95 % t intervals; differences are paired by seed. Where runs of several seeds are measured on the
-same images, an interval is over seeds and images crossed: it speaks of other seeds and of other images of the
+same images, an interval is over seeds and images crossed: it holds for other seeds and for other images of the
 same kind. Where each seed has validation images of its own it is over seeds. Folds: the variance is corrected
-for training sets that overlap (Nadeau and Bengio 2003). Runs that kept no answers of single images have
+for training sets that overlap (Nadeau and Bengio 2003). Runs without predictions of single images have
 intervals over seeds alone. Where seeds differ by less than one validation image{image}, one image is taken as
 their spread.
 
 Verdicts: "yes" and "negative transfer": the t test, Holm-corrected over all arms within one question and one
 benefit, is below the error that this look may spend. "no": two one-sided tests, corrected in the same way, show
 that the difference is smaller than what matters ({matters} for accuracies and other shares, a factor of {rate}
-for the slope). "yes, but small": it is there and smaller than that. "undecided": all else; the reason says how
-many seeds or images would decide. {verdicts} differences were tested.
+for the slope). "yes, but small": there is a difference, and it is smaller than that. "undecided": all else; the
+reason says how many seeds or images would decide. {verdicts} differences were tested.
 
 Looks: A report is a look at the data. A study that fixed its seeds (fixed_seeds) has one look, with an error of
-0.05. One that grows spends the same 0.05 bit by bit as seeds come: of it 19 % at 3 seeds, 76 % at 5, 97 % at
-10. The same data reported twice are one look; report.json keeps them.
+0.05. One that grows spends the same 0.05 step by step as seeds are added: 19 % of it by 3 seeds, 76 % by 5, 97 %
+by 10. The same data reported twice are one look. The looks are stored in report.json.
 """
 
 
@@ -31,11 +31,12 @@ random weights in place of the source's (control=true), or another arm with rand
 nothing else.
 
 In practice: Each arm at its own best against the baseline at its own best, after the same number of trials
-(tuning=equal). Arms that ran at one setting each have figures and no verdict: weights, rates and head differ at
+(tuning=equal). Arms that ran at one setting each have values and no verdict: weights, rates and head differ at
 once.
 
-Start: The level before the first optimizer step, like for like: every head in closed form on the training
-images' features. The head as it began is shown beside it, as a random head says nothing of the features.
+Start: The level before the first optimizer step. For a fair comparison every head is set in closed form on the
+features of the training images. The level with the head as it began is shown beside it: a random head says nothing
+about the features.
 
 Slope: How fast an arm goes through the levels that both arms pass: the time between the lower and the upper
 fifth of their common range, on the curve made monotone. It does not change when a curve is shifted in time, and
@@ -44,13 +45,13 @@ their peak), so that a schedule that slows down is no slope. A higher ceiling al
 measurable: no common levels, or the way through them takes about one evaluation.
 
 Level at the end of the budget: The mean of the last 10 % of the evaluations, of at least 3. Also called the
-asymptote; a curve that still rises has not reached one, and the report says so. Beside it stands the kept
-checkpoint on test.
+asymptote; a curve that still rises has not reached one, and the report says so. The best checkpoint on test is
+shown beside it.
 
-Diverged: A run in which a loss or a weight was no finite number. It counts as the worst: at chance, or at the
-worst loss of the study. An arm with one gets no yes and cannot be best.
+Diverged: A run in which a loss or a weight became nan or infinite. It counts as the worst: at chance level, or at
+the worst loss of the study. An arm with such a run gets no yes and cannot be best.
 
-Sooner: Optimizer steps to a level of the baseline, ratio of the medians. Runs that never come there count as
+Sooner: Optimizer steps to a level of the baseline, ratio of the medians. Runs that never reach the level count as
 later than all others.
 
 Area, transfer ratio: The mean level over the range that all arms cover (trapezoids); its difference to the
@@ -59,7 +60,7 @@ baseline's, divided by the baseline's.
 With the source: The same plus what the source model's own training took, once and in full, although other runs
 share it.
 
-Test figures: Of the checkpoint that was kept by val; the test images are looked at once, at the end of a run.
+Test metrics: Those of the checkpoint that val chose. Test images are measured once, at the end of a run.
 
 Best arm: The highest mean level at the end. Decided where every arm was tuned equally and all its tests,
 Holm-corrected over all pairs of arms, are below 0.05.
@@ -68,9 +69,9 @@ Holm-corrected over all pairs of arms, are below 0.05.
 
 _AXIS = """
 Over an axis: The arms that differ in one key with three numbers or more as its values. Runs with a learning
-curve are placed at their level at the end (the asymptote) and at their test figure. The words are the verdicts
-on that level, against the baseline of the same setting and seeds. A baseline without a value of the key lies
-along all of it.
+curve are placed at their level at the end (the asymptote) and at their test metric. The words are the verdicts
+on that level, against the baseline of the same setting and seeds. A baseline without a value of the key is drawn
+over the whole axis.
 """
 
 
@@ -80,8 +81,8 @@ val is the source's, so that they have no curve, start or slope to compare: what
 accuracy of the checkpoint that was chosen without a label of the target, against source_only with the same
 seed. "gain" stands for yes and "no difference" for no; the least spread between seeds is one test image.
 
-Oracle: The best of the epochs by the target's test labels (oracle=true). No way to choose can know it; the
-difference says what choosing cost. It is in no verdict.
+Oracle: The best of the epochs by the target's test labels (oracle=true). No way of choosing can know it; the
+difference is the cost of choosing. It is in no verdict.
 """
 
 
@@ -98,8 +99,8 @@ def definitions(study: Study) -> list[tuple[str, str]]:
         matters=MATTERS,
         rate=MATTERS_RATE,
     )
-    found = []
+    pairs = []
     for paragraph in text.strip().split("\n\n"):
         term, _, meaning = " ".join(paragraph.split()).partition(": ")
-        found.append((term, meaning))
-    return found
+        pairs.append((term, meaning))
+    return pairs

@@ -108,10 +108,10 @@ def _arm_warnings(section: StudySection) -> Iterator[str]:
                 f"{arm.label} ends below its own start in {arm.below_start} of {runs} runs "
                 f"({difference_text(END, arm.gain)}): the features alone are enough."
             )
-        if arm.kept_before_training and not arm.arm.begins_random:
+        if arm.best_before_training and not arm.arm.begins_random:
             yield (
-                f"The kept checkpoint of {arm.label} is the one before training (step 0) in "
-                f"{arm.kept_before_training} of {runs} runs: its test figures are of a model that was not trained on."
+                f"The best checkpoint of {arm.label} is the one before training (step 0) in "
+                f"{arm.best_before_training} of {runs} runs: its test metrics are those of an untrained model."
             )
 
 
@@ -123,7 +123,7 @@ def _sign_warnings(section: StudySection) -> Iterator[str]:
         if opposite and (_excludes_zero(end) or _excludes_zero(test)):
             yield (
                 f"{comparison.label} against {comparison.against}: the level at the end on val "
-                f"({difference_text(END, end)}) and the kept checkpoint on test ({difference_text(TEST, test)}) "
+                f"({difference_text(END, end)}) and the best checkpoint on test ({difference_text(TEST, test)}) "
                 "disagree in sign."
             )
 
