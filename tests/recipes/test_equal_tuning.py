@@ -90,7 +90,7 @@ def test_the_better_half_goes_on_and_the_best_at_the_full_length_is_chosen(train
         assert one.folder == trial.run_dir
         assert one.epochs == trial.trainer.max_epochs
         assert one["values"] == {key: OmegaConf.select(trial, key) for key in told.space}
-        assert one.figure == pytest.approx(trained.figure(trial))
+        assert one.metric == pytest.approx(trained.figure(trial))
 
 
 @pytest.mark.parametrize(("count", "want"), [(2, [2, 1, 1]), (5, [5, 3, 2]), (16, [16, 8, 4])])
@@ -119,7 +119,7 @@ def test_a_diverged_trial_is_the_worst(trained, nothing):
     assert told.chosen[RATE] <= 7e-5
     states = {one["values"][RATE] > 7e-5: one.state for one in told.tried[:8]}
     assert states[True] == "diverged"
-    assert all(one.figure is None for one in told.tried if one.state == "diverged")
+    assert all(one.metric is None for one in told.tried if one.state == "diverged")
 
 
 def test_a_loss_that_is_no_number_is_divergence_too(trained):

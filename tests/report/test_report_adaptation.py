@@ -79,7 +79,7 @@ def test_page_markdown_and_terminal_say_negative_transfer_and_what_chose_the_che
     markdown = (study / "report.md").read_text().replace("\\", "")
     for text in (page, markdown, written.text.replace("-", "−")):
         assert "Negative transfer, worse than source_only on the target beyond chance: mcc (−0.200)." in text
-        assert "with each run's checkpoint chosen by target/infomax; no label of the target" in text
+        assert "with each run's checkpoint chosen by target/infomax, without labels of the target" in text
     assert "negative transfer −0.200 [" in markdown
     assert written.page.read_text().count('class="word negative"') == 1
 
