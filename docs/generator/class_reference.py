@@ -19,7 +19,7 @@ Definition = ast.ClassDef | ast.FunctionDef
 
 def class_pages() -> dict[str, str]:
     """The pages by their path in the site: the public names of `headstart`, and one for each room."""
-    pages = {"reference/python.md": _public_api()}
+    pages = {"reference/python.md": public_api_page()}
     rooms = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
     for room in rooms:
         sections = [text for file in sorted(room.rglob("*.py")) if (text := _module_section(file))]
@@ -54,7 +54,8 @@ def _first_line(file: Path) -> str:
     return (text or "").partition("\n")[0]
 
 
-def _public_api() -> str:
+def public_api_page() -> str:
+    """The page of the names that `import headstart` gives."""
     parts = [
         "# Python\n\nThe names that `import headstart` gives. All other modules are documented by room, "
         "and may change with a version."

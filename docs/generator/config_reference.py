@@ -183,8 +183,9 @@ def _rows(file: Path, mount: str, shared_by: str = "") -> Iterator[KeyRow]:
         if parameter is None and not mount:
             parameter = _global_parameter(path)
         meaning = key.comment or _documented(target, name)
-        if (not meaning or meaning == "as above") and path in rows:
-            meaning = rows[path].meaning
+        if path in rows and rows[path].meaning:  # the shared file says what it is, the option why its value is another
+            shared = rows[path].meaning
+            meaning = shared if meaning in ("", "as above", shared) else f"{shared}; here: {meaning}"
         rows[path] = KeyRow(path, meaning, _kind(path, parameter), _shown(key.value, key.nested))
     yield from rows.values()
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,17 @@ def checkable(page: Path) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if checkable(page)], ids=page_name)
+def parameters() -> list[Any]:
+    """Pages with commands; of most the many commands take seconds."""
+    first = ("README.md", "docs/quick_start.md")
+    return [
+        pytest.param(page, id=page_name(page), marks=() if page_name(page) in first else pytest.mark.slow)
+        for page in pages()
+        if checkable(page)
+    ]
+
+
+@pytest.mark.parametrize("page", parameters())
 def test_the_commands_of_a_page_compose(page, tmp_path, monkeypatch):
     (tmp_path / "my_nets.py").write_text(
         "\n".join(block.text for block in blocks(page, "python") if "my_nets" in block.text)
