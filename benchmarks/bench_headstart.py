@@ -50,10 +50,10 @@ def _phases(job: Job) -> str:
     firsts = [e for e in range(job.epochs) if e == 0 or job.opens(e) != job.opens(e - 1)]
     lengths = [end - first for first, end in zip(firsts, [*firsts[1:], job.epochs], strict=True)]
     said = [
-        f"{{name:phase{n},open:[{','.join(job.opens(first))}],epochs:{length}}}"
+        f"{{name:phase{n},trainable:[{','.join(job.opens(first))}],epochs:{length}}}"
         for n, (first, length) in enumerate(zip(firsts, lengths, strict=True))
     ]
-    said[-1] = f"{{name:all,open:[{','.join(job.opens(firsts[-1]))}]}}"  # the last one lasts to the end of the run
+    said[-1] = f"{{name:all,trainable:[{','.join(job.opens(firsts[-1]))}]}}"  # the last one lasts to the end of the run
     return f"[{','.join(said)}]"
 
 

@@ -26,15 +26,15 @@ def tables(found: Mapping[str, Sequence[Finding]]) -> str:
 
 def _overview(found: Mapping[str, Sequence[Finding]], ended: Mapping[str, Sequence[Finding]]) -> list[str]:
     seeds = max(len(ones) for ones in found.values())
-    head = ["", "replicas differ by", "sent / open", "closed weights move", "closed BatchNorm", "after a resume"]
+    head = ["", "replicas differ by", "sent / trainable", "frozen weights move", "frozen BatchNorm", "after a resume"]
     return [
         f"{seeds} seeds, {RANKS} processes over gloo, {EPOCHS} epochs of {TRAIN // RANKS // BATCH} steps. "
         f"{os.cpu_count()} CPU cores ({platform.machine()}), {platform.system()}, "
         f"Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}.",
         _table(head, [[WAYS[name].title, *_summary(name, ones)] for name, ones in ended.items()]),
         f"Replicas: the largest absolute difference of any weight between the ranks, worst epoch and seed; 0 is to "
-        f"the bit. Sent / open: bytes all-reduced by step over bytes of the weights that the schedule has open, "
-        f"smallest and largest epoch. Resume: `fit(ckpt_path=...)` in new processes with the checkpoint of epoch "
+        f"the bit. Sent / trainable: bytes all-reduced by step over bytes of the weights that are trainable by the "
+        f"schedule, smallest and largest epoch. Resume: `fit(ckpt_path=...)` in new processes with the checkpoint of epoch "
         f"{INTERRUPTED_AFTER}; the final weights of rank 0 against the uninterrupted run's, worst seed.",
     ]
 
@@ -51,7 +51,7 @@ def _by_epoch(ended: Mapping[str, Sequence[Finding]]) -> list[str]:
         "### Replicas, epoch by epoch",
         _table(["largest difference, worst seed", *titles], [[WAYS[n].title, *row] for n, row in drift.items()]),
         "### Traffic, epoch by epoch",
-        _table(["kB sent a step / kB open", *titles], [[WAYS[n].title, *row] for n, row in traffic.items()]),
+        _table(["kB sent a step / kB trainable", *titles], [[WAYS[n].title, *row] for n, row in traffic.items()]),
     ]
 
 
@@ -92,7 +92,7 @@ def _summary(name: str, ones: Sequence[Finding]) -> list[str]:
         statistics += ", normalises with the batch"
     weights = next((word for word in ("yes", "BatchNorm's") for one in ones if one.closed_weights_move == word), "no")
     if all(set(parts) == set(STAGES) for parts in WAYS[name].opens):
-        weights = statistics = "none closed"
+        weights = statistics = "none frozen"
     return [
         _small(max(max(one.drift) for one in ones)),
         f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}",

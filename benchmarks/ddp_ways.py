@@ -24,7 +24,7 @@ HEAD_THEN_ALL = [PARTS[-1:], *[PARTS] * (EPOCHS - 1)]
 @dataclass(frozen=True, kw_only=True)
 class Way:
     """title: in the tables. settings: what a reader needs to repeat it. callbacks: of the package -> callbacks.
-    optimizer: of the module. opens: the parts that the schedule has open in each epoch. by_attribute: a run is
+    optimizer: of the module. opens: the parts that are trainable by the schedule in each epoch. by_attribute: a run is
     resumed with `trainer.ckpt_path = path` instead of `fit(ckpt_path=path)`."""
 
     title: str
@@ -149,7 +149,7 @@ def _scheduler_way(
 UNUSED = "ddp_find_unused_parameters_true"
 WAYS = {
     "control": Way(
-        title="no callback, all open",
+        title="no callback, all trainable",
         settings="`strategy=ddp`; the control: what DDP does where nothing is frozen",
         callbacks=_nothing,
         optimizer=_of_all,
@@ -157,7 +157,8 @@ WAYS = {
     ),
     "backbone": Way(
         title="BackboneFinetuning",
-        settings="`unfreeze_backbone_at_epoch=1`: the whole backbone opens at once; constant rate; `strategy=ddp`",
+        settings="`unfreeze_backbone_at_epoch=1`: the whole backbone becomes trainable at once; constant rate; "
+        "`strategy=ddp`",
         callbacks=_backbone_finetuning(),
         optimizer=_of_trainable,
         opens=HEAD_THEN_ALL,
@@ -216,8 +217,8 @@ WAYS = {
         frozen_bn_track_running_stats=False,
     ),
     "rate_zero": Way(
-        title="rate 0 until open",
-        settings="nothing is frozen, a stage's rate is 0 until it opens: the way out that is proposed in "
+        title="rate 0 until trainable",
+        settings="nothing is frozen, a stage's rate is 0 until it becomes trainable: the way out that is proposed in "
         "pytorch-lightning issue 20340; `strategy=ddp`",
         callbacks=_rate_zero,
         optimizer=_of_parts,
