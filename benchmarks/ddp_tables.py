@@ -34,8 +34,8 @@ def _overview(found: Mapping[str, Sequence[Finding]], ended: Mapping[str, Sequen
         _table(head, [[WAYS[name].title, *_summary(name, ones)] for name, ones in ended.items()]),
         f"Replicas: the largest absolute difference of any weight between the ranks, worst epoch and seed; 0 is to "
         f"the bit. Sent / trainable: bytes all-reduced by step over bytes of the weights that are trainable by the "
-        f"schedule, smallest and largest epoch. Resume: `fit(ckpt_path=...)` in new processes with the checkpoint of epoch "
-        f"{INTERRUPTED_AFTER}; the final weights of rank 0 against the uninterrupted run's, worst seed.",
+        f"schedule, smallest and largest epoch. Resume: `fit(ckpt_path=...)` in new processes with the checkpoint of "
+        f"epoch {INTERRUPTED_AFTER}; the final weights of rank 0 against the uninterrupted run's, worst seed.",
     ]
 
 
