@@ -63,15 +63,25 @@ def test_the_commands_of_a_page_compose(page, tmp_path, monkeypatch):
             checked(arguments(words))
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as MkDocs and GitHub make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+
+
 @pytest.mark.parametrize("page", pages(), ids=page_name)
-def test_the_links_of_a_page_lead_to_files(page):
+def test_the_links_of_a_page_lead_to_files_and_headings(page):
     for link in (first or second for first, second in LINK.findall(page.read_text(encoding="utf-8"))):
-        path = link.partition("#")[0]
-        if "://" in link or not path:
+        path, _, anchor = link.partition("#")
+        if "://" in link:
             continue
-        target = (page.parent / path).resolve()
+        target = (page.parent / path).resolve() if path else page
         inside = target.relative_to(DOCS).as_posix() if target.is_relative_to(DOCS) else ""
-        assert target.exists() or inside.startswith(GENERATED), f"{page_name(page)} links to {link}, which is not there"
+        if inside.startswith(GENERATED):
+            continue
+        assert target.exists(), f"{page_name(page)} links to {link}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{page_name(page)} links to {link}: no such heading"
 
 
 def test_both_readmes_show_the_same_commands():
