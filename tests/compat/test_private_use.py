@@ -12,13 +12,6 @@ LOOPS = {"fit_loop", "validate_loop", "test_loop", "epoch_loop", "val_loop"}  # 
 # underscored names that Python documents as public: of named tuples, and the end of a process
 DOCUMENTED = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 
-# what is still to be moved behind a function of compat/; take from it, never add
-LEFT: dict[str, set[str]] = {
-    "cli/config_composition.py": {"_internal", "_compose_config_from_defaults_list"},
-    "cli/hydra_run.py": {"_internal"},
-    "runs/assembly.py": {"_get_node"},
-}
-
 
 def is_private(name: str) -> bool:
     """Whether a name begins with an underscore, and is neither Python's (__x__) nor Hydra's key (_x_)."""
@@ -95,4 +88,4 @@ def test_only_compat_uses_what_is_private_in_another_library():
     texts = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
     own = set().union(*(defined(ast.parse(text)) for text in texts.values()))
     used = {path: private_uses(text, own) for path, text in texts.items() if not path.startswith("compat/")}
-    assert {path: uses - LEFT.get(path, set()) for path, uses in used.items() if uses - LEFT.get(path, set())} == {}
+    assert {path: uses for path, uses in used.items() if uses} == {}

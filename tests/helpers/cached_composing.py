@@ -14,7 +14,7 @@ from hydra._internal import config_loader_impl
 from hydra._internal.config_repository import ConfigRepository
 
 from headstart.cli.checking import config_signatures, override_errors
-from headstart.cli.config_composition import Loader
+from headstart.compat.hydra_config_loader import DefaultsListLoader
 
 _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised
 
@@ -29,7 +29,8 @@ def cached_composing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
         patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
-        patch.setattr(Loader, "_compose_config_from_defaults_list", _config(Loader._compose_config_from_defaults_list))
+        compose = DefaultsListLoader._compose_config_from_defaults_list
+        patch.setattr(DefaultsListLoader, compose.__name__, _config(compose))
         for module in (config_signatures, override_errors):
             patch.setattr(module, "signature", cache(module.signature))
         patch.setattr(config_signatures, "missing_part", cache(config_signatures.missing_part))  # type: ignore[attr-defined]
@@ -80,7 +81,7 @@ def _defaults(create: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _config(compose: Callable[..., Any]) -> Callable[..., Any]:
-    def known(self: Loader, defaults: list[Any], repo: Any) -> Any:
+    def known(self: DefaultsListLoader, defaults: list[Any], repo: Any) -> Any:
         self.defaults = tuple(defaults)
         return _copy_of(("config", _sources(repo), repr(defaults)), lambda: compose(self, defaults, repo))
 

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import IConfigRepository
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,6 +20,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from headstart.cli.checking.value_types import UNKNOWN
 from headstart.cli.job_folders import JobFolders, keep_finished
+from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
 from headstart.system.conf_folder import conf_dir
 from headstart.types import UserError
 
@@ -31,14 +28,13 @@ VERSION_BASE = "1.3"
 INTERPOLATION = re.compile(r"\$\{\.*([A-Za-z_]\w*)[^:{}]*\}")  # ${seed}, ${optimizer.lr}; a resolver has a colon
 
 
-class Loader(ConfigLoaderImpl):
-    """Hydra's loader, which also tells the defaults list that it composed from, at no further cost.
+class CommandLoader(DefaultsListLoader):
+    """The loader of a command, which composes no config twice.
 
     ready: a config of one job with the overrides that it was composed from: it is given once, not composed again.
     So are the configs of a sweep's jobs, which Hydra composes once to see that each of them can be, once to run it.
     """
 
-    defaults: tuple[ResultDefault, ...] = ()
     ready: tuple[list[str], DictConfig] | None = None
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
@@ -76,10 +72,6 @@ class Loader(ConfigLoaderImpl):
             return ready[1]
         return super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
 
-    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
-        self.defaults = tuple(defaults)
-        return super()._compose_config_from_defaults_list(defaults, repo)
-
 
 @dataclass(frozen=True)
 class Composed:
@@ -107,17 +99,19 @@ class Plain:
 class Composer:
     """Composes command lines over one search path, as Hydra will when it runs."""
 
+    job_name = "headstart"
+
     def __init__(self, flags: dict[str, str]) -> None:
         version.setbase(VERSION_BASE)
         setup_globals()  # the resolvers ${hydra:} and ${now:}
-        JobRuntime().set("name", "headstart")  # what ${hydra:job.name} is, where a config does not say it
+        JobRuntime().set("name", self.job_name)  # what ${hydra:job.name} is, where a config does not say it
         HydraConfig.instance().cfg = None  # of an earlier command in this process: ${hydra:} would tell its folder
-        search_path = create_config_search_path(flags.get("--config-path", str(conf_dir())))
+        search_path = config_search_path(flags.get("--config-path", str(conf_dir())))
         if "--config-dir" in flags:
             search_path.prepend("command-line", f"file://{flags['--config-dir']}", SearchPathQuery("schema"))
         self.own_folders = [Path(flags["--config-dir"])] if "--config-dir" in flags else []
         self.config_name = flags.get("--config-name", "config").removesuffix(".yaml")
-        self.loader = Loader(search_path)
+        self.loader = CommandLoader(search_path)
         self.parser = OverridesParser.create(config_loader=self.loader)
 
     def composed(self, overrides: list[str]) -> Composed:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import NamedTuple, TextIO, cast
 
 import hydra
-from hydra._internal.hydra import Hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -40,6 +38,7 @@ from headstart.cli.run_job import (
     relative,
     shown,
 )
+from headstart.compat.hydra_jobs import run_jobs
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.conf_folder import conf_dir
@@ -112,20 +111,14 @@ def _run(found: Checked, overrides: list[str]) -> None:
     It does so to learn the mode, and for the job: of a single run, the check has composed it already.
     """
     composer = found.composer
-    own = Hydra.create_main_hydra2("headstart", composer.loader.get_search_path())
-    try:
-        own.config_loader = composer.loader
-        if found.multirun:
-            # as Hydra has it: who asks for a multirun gets one, whatever the config says
-            mode = OmegaConf.select(found.cfg, "hydra.mode")
-            asked = [] if mode == RunMode.MULTIRUN else ["hydra.mode=MULTIRUN"]
-            own.multirun(composer.config_name, job, [*overrides, *asked])
-        else:
-            keep_finished(found.cfg, JobFolders().checked(found.cfg))
-            composer.loader.ready = (found.overrides, found.cfg)
-            own.run(composer.config_name, job, overrides)
-    finally:
-        GlobalHydra.instance().clear()
+    if found.multirun:
+        # as Hydra has it: who asks for a multirun gets one, whatever the config says
+        mode = OmegaConf.select(found.cfg, "hydra.mode")
+        overrides = overrides if mode == RunMode.MULTIRUN else [*overrides, "hydra.mode=MULTIRUN"]
+    else:
+        keep_finished(found.cfg, JobFolders().checked(found.cfg))
+        composer.loader.ready = (found.overrides, found.cfg)
+    run_jobs(composer.loader, composer.config_name, job, overrides, name=composer.job_name, multirun=found.multirun)
 
 
 def code_of_single(error: Exception | None, trace: bool) -> int:

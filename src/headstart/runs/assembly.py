@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.injected.chosen_layers import Adapted
@@ -199,13 +199,18 @@ def with_monitor(node: Any, figure: str) -> Any:
     coming = [found]
     while coming:
         one = coming.pop()
-        if isinstance(one, DictConfig):
-            if "monitor" in one and one["monitor"] is None:
-                one["monitor"] = figure
-            coming += [one._get_node(key) for key in one]
-        elif isinstance(one, ListConfig):
-            coming += [one._get_node(place) for place in range(len(one))]
+        if isinstance(one, DictConfig) and "monitor" in one and one["monitor"] is None:
+            one["monitor"] = figure
+        coming += _set_children(one)
     return found
+
+
+def _set_children(node: Any) -> list[Any]:
+    """The values of a node of the config that are set, and are no reference to another key."""
+    if not isinstance(node, DictConfig | ListConfig):
+        return []
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    return [node[key] for key in keys if not (OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key))]
 
 
 def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUAL) -> Schedule:

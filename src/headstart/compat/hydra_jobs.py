@@ -1,0 +1,39 @@
+"""Jobs that Hydra runs from a config loader that the caller has made.
+
+Relies on: `hydra._internal.hydra.Hydra` has `create_main_hydra2`, a `config_loader` that may be replaced, `run` and
+`multirun`, as `hydra.main` uses them.
+"""
+
+from __future__ import annotations
+
+from hydra._internal.hydra import Hydra
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import TaskFunction
+
+
+def run_jobs(
+    loader: ConfigLoader, config_name: str, task: TaskFunction, overrides: list[str], *, name: str, multirun: bool
+) -> None:
+    """Do what `hydra.main` does with a command that runs, with this loader in the place of a new one.
+
+    Args:
+        loader: Composes the configs.
+        config_name: The primary config.
+        task: What each job calls with its config.
+        overrides: Of the command.
+        name: Of the command, as `hydra.job.name` has it.
+        multirun: Whether overrides are swept.
+
+    Raises:
+        Exception: What a job raises.
+    """
+    hydra = Hydra.create_main_hydra2(name, loader.get_search_path())
+    try:
+        hydra.config_loader = loader
+        if multirun:
+            hydra.multirun(config_name, task, overrides)
+        else:
+            hydra.run(config_name, task, overrides)
+    finally:
+        GlobalHydra.instance().clear()
