@@ -67,7 +67,7 @@ def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
     batch = next(iter(data.train_dataloader()))
     own = {"global_step": 3, "world_size": 1, "accumulate_grad_batches": 1, "train_dataloader": None}
     module.trainer = type("Run", (), own)()
-    module.steps = 10
+    module.adapted.steps = 10
     loss = module.training_step(batch, 0)
     head = module.adaptation.source_head
     assert head.out_features == 47  # letters, of which some look alike in both cases

@@ -52,7 +52,8 @@ def private_uses(text: str, own: set[str]) -> set[str]:
                 uses |= {name} if isinstance(name, str) and is_private(name) and name not in here else set()
         elif isinstance(node, ast.ImportFrom | ast.Import):
             uses |= imported(node)
-    return uses | ({"method-assign"} if "method-assign" in text else set())  # another library's method is replaced
+    replaced = [line for line in text.splitlines() if "method-assign" in line and not line.lstrip().startswith("self.")]
+    return uses | ({"method-assign"} if replaced else set())  # a method of another's object
 
 
 def imported(node: ast.ImportFrom | ast.Import) -> set[str]:
@@ -77,6 +78,8 @@ super()._compose()
 loop.end = act  # type: ignore[method-assign]
 class Own(Module):
     def _load_from_state_dict(self): ...
+    def __init__(self):
+        self.optional = None  # type: ignore[method-assign]
     def _mine(self): return self._foreign, other._mine, self._mine, batch._replace(x=1), cfg._target_
 """
     want = {"_dynamo", "_internal", "lightning_fabric", "_NormBase", "_connector", "fit_loop", "_compiled", "_compose"}

@@ -1,4 +1,4 @@
-"""AdaBN: what are the statistics of each BatchNorm on the target?"""
+"""AdaBN: the BatchNorm statistics of the target in place of those of training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AdaBN(Adaptation):
     """
 
     reads_paired = False
-    concludes = True
+    finalizes = True
 
     def __init__(self) -> None:
         super().__init__(weight=0, ramp="constant")
@@ -30,5 +30,5 @@ class AdaBN(Adaptation):
                 "try backbone=small_cnn or backbone=resnet18, or another adaptation"
             )
 
-    def conclude(self, stages: Stages, run: Callable[[], None]) -> None:
+    def finalize(self, stages: Stages, run: Callable[[], None]) -> None:
         take_statistics(norms_of(stages), run)

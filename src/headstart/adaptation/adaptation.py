@@ -1,4 +1,4 @@
-"""What is a term of the loss that lets a source and a target learn from each other?"""
+"""The contract of an adaptation: a term of the loss by which a source and a target learn from each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Stages = Mapping[str, nn.Module]  # a model's parts from the input to the head, 
 
 
 class Side(NamedTuple):
-    """What the model makes of one domain's images."""
+    """Features, logits and labels of the images of one domain."""
 
     features: Tensor  # (B, D)
     logits: Tensor  # (B, classes), the model's own head's
@@ -37,13 +37,16 @@ class Looked(NamedTuple):
 
 
 class Adaptation(nn.Module):
-    """Gives a scalar for each pair of batches; the networks that it trains besides are its own.
+    """Gives a scalar for each pair of batches; networks that it trains besides are its own.
 
-    weight: how strongly it acts on the backbone, at ramp=constant in every step; ramp=sigmoid lets it grow with the
-    progress p of the run as 2 / (1 + exp(-10 p)) - 1 (Ganin et al. 2016, section 5.2.2), ramp=linear as linear_ramp
-    says. forward comes in each training step, and leaves what it found besides in `figures`, for the logs. What else a
-    method may need to do has a place below, and nothing is done there unless it says so. What it remembers is a
-    buffer, so that a resumed run is the uninterrupted one.
+    `forward` is called in each training step, and leaves metrics for the logs in `figures`. The other methods do
+    nothing unless a subclass overrides them. What an adaptation remembers is a buffer, so that a resumed run equals one
+    that was not stopped.
+
+    Args:
+        weight: How strongly it acts on the backbone.
+        ramp: How the weight grows with the progress p of the run: `constant` has it in every step, `sigmoid` as
+            2 / (1 + exp(-10 p)) - 1 (Ganin et al. 2016, section 5.2.2), `linear` as linear_ramp says.
 
     main: whose images the run is about. `source`: training batches, validation and the selection of the best are the
     source's, the test is the target's, whose training images come along with their labels hidden. `target`: all is the
@@ -57,7 +60,7 @@ class Adaptation(nn.Module):
     reads_paired = True
     learns_labels = True  # whether the cross-entropy of the main images is in the loss
     looks = False  # whether look is called
-    concludes = False  # whether conclude is called
+    finalizes = False  # whether finalize is called
     measures: tuple[str, ...] = ()  # the names in figures
     least_images = 1  # that a batch of each of the two data sets must have
 
@@ -91,7 +94,7 @@ class Adaptation(nn.Module):
         features: Tensor = backbone(batch.image, start=batch.start)
         return features
 
-    def conclude(self, stages: Stages, run: Callable[[], None]) -> None:
+    def finalize(self, stages: Stages, run: Callable[[], None]) -> None:
         """Change the chosen model before it is tested and kept; run: lets all target training images go through it.
 
         The model is in eval(), without gradients; the images are as they are, without augmentation.

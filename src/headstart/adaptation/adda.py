@@ -1,4 +1,4 @@
-"""ADDA: can a discriminator tell the target's features from those that the source's own encoder makes?"""
+"""ADDA: a target encoder that learns to pass for the frozen encoder of the source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class ADDA(Adaptation):
     Tzeng et al. 2017, Adversarial Discriminative Domain Adaptation (arXiv:1702.05464), eqs. 7 and 9: the source's
     encoder and head are frozen; the target's encoder, the run's backbone, begins as the source's and learns from
     inverted labels, -ln D(target), which the discriminator does not see. There, discriminator and encoder take turns;
-    here both learn in one step from the same images. hidden: width of the discriminator's two layers.
+    here both learn in one step from the same images.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        hidden: The width of the discriminator's two layers.
     """
 
     main = "unlabelled"

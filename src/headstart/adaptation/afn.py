@@ -1,4 +1,4 @@
-"""AFN: how long are features, and how much longer should they be?"""
+"""AFN: feature norms that grow step by step in both domains."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side
 class AFN(Adaptation):
     """strength * the sum over both domains of step_up: small norms make a target's features hard to transfer.
 
-    Xu et al. 2019, Larger Norm More Transferable (arXiv:1811.07456), the stepwise variant, eq. 6. step: how much longer
-    than now a feature vector should be.
+    Xu et al. 2019, Larger Norm More Transferable (arXiv:1811.07456), the stepwise variant, eq. 6.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        step: How much longer than now a feature vector should be.
     """
 
     measures = ("target_norm",)

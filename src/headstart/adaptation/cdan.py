@@ -1,4 +1,4 @@
-"""CDAN: can a discriminator tell the domains apart by features together with what they are taken for?"""
+"""CDAN: a domain discriminator on the product of features and class probabilities."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ class CDAN(Adaptation):
     """DANN whose discriminator sees the outer product of features and class probabilities.
 
     Long et al. 2018, Conditional Adversarial Domain Adaptation (arXiv:1705.10667), eqs. 4 to 7. Probabilities are
-    detached: only features learn against the discriminator. Where the product of both widths is above product_limit, it
-    is (R_f f) * (R_g g) / sqrt(random_width) with fixed normal R_f and R_g. entropy: weigh each image by
-    1 + exp(-H(g)), detached, so that what the model is sure of counts more (CDAN+E).
+    detached: only features learn against the discriminator.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        hidden: The width of the discriminator's two layers.
+        entropy: Whether each image is weighted by 1 + exp(-H(g)), detached, so that images of which the model is
+            certain count more (CDAN+E).
+        product_limit: Where the product of both widths is above it, the outer product is replaced by
+            (R_f f) * (R_g g) / sqrt(random_width), with fixed normal R_f and R_g.
+        random_width: The width of R_f f and R_g g.
     """
 
     measures = ("domain_accuracy",)

@@ -1,4 +1,4 @@
-"""CORAL: how far apart are the second-order statistics of two feature clouds?"""
+"""Deep CORAL: distance between the covariances of source and target features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DAN: how far apart are the domains' features in the eyes of many kernels?"""
+"""DAN: maximum mean discrepancy of the features under many kernels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ class DAN(Adaptation):
     """strength * MK-MMD of the features: the mean of Gaussian kernels around the median distance of the two batches.
 
     Long et al. 2015, Learning Transferable Features with Deep Adaptation Networks (arXiv:1502.02791), eqs. 1 and 2,
-    with equal weights of the kernels and on the last features alone. octaves: the kernels' squared widths are
-    2^k times the median squared distance.
+    with equal weights of the kernels and on the last features alone.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        octaves: The exponents k of the kernels, whose squared widths are 2^k times the median squared distance.
+        estimate: Which estimate of the MMD (adaptation/mmd.py).
     """
 
     measures = ("mmd", "kernel_scale")

@@ -1,4 +1,4 @@
-"""DANN: can a discriminator tell the domains apart by their features?"""
+"""DANN: a domain discriminator on the features, against which the backbone learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which domain does a feature come from, and how well can that be told?"""
+"""Domain discriminator: from a feature to the domain that it comes from, its loss and its accuracy."""
 
 from __future__ import annotations
 

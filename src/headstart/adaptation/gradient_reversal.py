@@ -1,4 +1,4 @@
-"""How does a gradient change its sign on the way back?"""
+"""Gradient reversal: the identity, whose gradient changes its sign on the way back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JAN: how far apart are the domains' features together with what they are taken for?"""
+"""JAN: maximum mean discrepancy of features and class probabilities together."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ class JAN(Adaptation):
 
     Long et al. 2017, Deep Transfer Learning with Joint Adaptation Networks (arXiv:1605.06636), eqs. 6 and 9, for the
     last features and the probabilities, whose one kernel has the median squared distance as its width.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        octaves: The exponents k of the feature kernels, whose squared widths are 2^k times the median squared distance.
+        estimate: Which estimate of the MMD (adaptation/mmd.py).
     """
 
     measures = ("mmd", "kernel_scale")

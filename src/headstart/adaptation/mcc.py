@@ -1,4 +1,4 @@
-"""MCC: how often does the model mistake one class for another, by its own probabilities?"""
+"""MCC: minimum class confusion of the target predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from headstart.adaptation.cdan import certainty
 
 
 class MCC(Adaptation):
-    """strength * class_confusion of the target's logits. temperature: divides these first."""
+    """strength * class_confusion of the target's logits.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        temperature: Divides the logits first.
+    """
 
     measures = ("class_confusion",)
 

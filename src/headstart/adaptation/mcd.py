@@ -1,4 +1,4 @@
-"""MCD: how far do two heads that agree on the source disagree on the target?"""
+"""MCD: discrepancy of two heads on the target that agree on the source."""
 
 from __future__ import annotations
 

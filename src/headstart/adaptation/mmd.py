@@ -1,4 +1,4 @@
-"""MMD: how far apart are two clouds in the eyes of a kernel?"""
+"""Maximum mean discrepancy of two samples, and the Gaussian kernels for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-training: what does the model take the target's images for, where it is sure?"""
+"""Self-training: cross-entropy of target images with the class that the model predicts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ class SelfTraining(Adaptation):
     """strength * the cross-entropy of target images with the class that is likeliest to the model now.
 
     Lee 2013, Pseudo-Label (ICML workshop on challenges in representation learning), eqs. 14 to 16, of which
-    ramp=linear is the last. Images whose likeliest class has a probability below `confidence` add nothing, and count
-    as images all the same; at 0 all are used, as there.
+    ramp=linear is the last.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        confidence: Images whose likeliest class has a smaller probability add nothing to the sum, and count in the
+            mean all the same; at 0 all are used, as in the paper.
     """
 
     measures = ("used_share", "confidence")

@@ -1,4 +1,4 @@
-"""SHOT: how can a source's head stay right for a target, when no image of the source is left?"""
+"""SHOT: adaptation to a target without source images, under the frozen head of the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a source alone give to the target?"""
+"""Source only: the baseline that looks at no target image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well does the same backbone do the source's task?"""
+"""Multi-task learning: the task of the source beside that of the target, on one backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much does each class count in the loss of training?"""
+"""Class weights of the training loss: from the numbers of images, or given."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def effective(counts: Tensor, beta: float = BETA) -> Tensor:
 def effective_number(counts: Tensor, beta: float = BETA) -> Tensor:
     """(1 - beta^n) / (1 - beta): how many images of n add something new, the same paper's eq. 2."""
     return (1 - beta ** counts.double()) / (1 - beta)
+
+
+def class_counts(label: Tensor, class_names: Sequence[str], chosen: str) -> Tensor:
+    """How many training images have each class (C,), float64.
+
+    Args:
+        label: (N,), or of several labels (N, C).
+        class_names: The names of the classes.
+        chosen: The setting that needs the counts.
+
+    Raises:
+        UserError: If a class has no image.
+    """
+    counts = label.sum(dim=0) if label.ndim > 1 else torch.bincount(label, minlength=len(class_names))
+    if (counts == 0).any():
+        raise UserError(
+            f"module.class_weights={chosen} needs a training image of each class, there is none of "
+            f"{class_names[int(counts.argmin())]}; give a list or a mapping of weights"
+        )
+    return counts.double()
 
 
 def given_weights(chosen: Sequence[float] | Mapping[str, float], class_names: Sequence[str]) -> Tensor:

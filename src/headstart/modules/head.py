@@ -1,4 +1,4 @@
-"""How do features become logits, and with which numbers does that begin?"""
+"""Linear head: features to logits, and its weights before the first step."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Linear:
     number = counts[labels]
     known = number > 1
     if known.any():
-        own = (features - means[labels]).square().sum(dim=1)
-        unseen = logits - of_class * (own * _farther(number))[:, None]
+        squared_distance = (features - means[labels]).square().sum(dim=1)
+        unseen = logits - of_class * (squared_distance * _farther(number))[:, None]
         scale = best_scale(unseen[known], labels[known])
     else:
         scale = _half_of_a_guess(logits, labels)
@@ -175,8 +175,8 @@ def best_scale(logits: Tensor, labels: Tensor, offset: Tensor | None = None) -> 
     for _ in range(40):
         middle = (low + high) / 2
         scaled = middle.exp() * logits + offset
-        said = scaled.sigmoid() if several else scaled.softmax(dim=1)
-        rises = ((said - target) * logits).sum() > 0
+        probability = scaled.sigmoid() if several else scaled.softmax(dim=1)
+        rises = ((probability - target) * logits).sum() > 0
         low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
     return ((low + high) / 2).exp()
 

@@ -1,4 +1,4 @@
-"""What hangs on whether an image is of one class or may be of several?"""
+"""The contract of a kind of labels: loss, metrics and mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learnt from, and measured on, images that may each be of several classes, or of none?"""
+"""Labels of images that may each have several classes, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good are answers about images that may each be of several classes?"""
+"""Metrics of images with several labels: average precision, F1, subset accuracy."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class LabelScore(NamedTuple):
 
 def label_scores(logits: Tensor, label: Tensor) -> list[LabelScore]:
     """Of each class; logits (N, C), of which those above 0 say yes, label (N, C), 0 or 1."""
-    said, true = logits > 0, label > 0.5
-    counts = torch.stack([(said & true).sum(dim=0), said.sum(dim=0), true.sum(dim=0)], dim=1).tolist()
+    predicted, true = logits > 0, label > 0.5
+    counts = torch.stack([(predicted & true).sum(dim=0), predicted.sum(dim=0), true.sum(dim=0)], dim=1).tolist()
     return [
-        LabelScore(precision, hit / max(as_it, 1), hit / max(own, 1), 2 * hit / max(own + as_it, 1), own)
-        for precision, (hit, as_it, own) in zip(average_precisions(logits, label).tolist(), counts, strict=True)
+        LabelScore(precision, hit / max(yes, 1), hit / max(having, 1), 2 * hit / max(having + yes, 1), having)
+        for precision, (hit, yes, having) in zip(average_precisions(logits, label).tolist(), counts, strict=True)
     ]
 
 
@@ -86,9 +86,9 @@ class LabelF1(Metric):
             self.add_state(name, default=torch.zeros(num_classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, label: Tensor) -> None:
-        said, true = logits > 0, label > 0.5
-        self.right = self.right + (said & true).sum(dim=0)
-        self.said = self.said + said.sum(dim=0)
+        predicted, true = logits > 0, label > 0.5
+        self.right = self.right + (predicted & true).sum(dim=0)
+        self.said = self.said + predicted.sum(dim=0)
         self.true = self.true + true.sum(dim=0)
 
     def compute(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which optimizer does a config make for a model's groups?"""
+"""The optimizer that a config makes for the parameter groups of a model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TRY = "try optimizer=adamw or optimizer=sgd"
 
 def learning_rate(make: Callable[..., Optimizer]) -> float:
     """The `lr` that an optimizer is to be made with: the one given, else its own default. Raises UserError."""
-    own = inspect.signature(make).parameters.get("lr")  # of a partial, the default is what it was given
-    rate: Any = inspect.Parameter.empty if own is None else own.default
+    parameter = inspect.signature(make).parameters.get("lr")  # of a partial, the default is what it was given
+    rate: Any = inspect.Parameter.empty if parameter is None else parameter.default
     if rate is None or rate is inspect.Parameter.empty:
         raise UserError(f"optimizer.lr, the head's learning rate, is needed; {_name(make)} has none of its own")
     return float(rate)
@@ -47,12 +47,12 @@ def _in_one_pass(make: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
 
     The same formula without tensors in between. On a GPU torch chooses by itself.
     """
-    own = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()}
-    if "fused" not in own or any(own.get(name) not in usual for name, usual in UNSAID.items()):
+    defaults = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()}
+    if "fused" not in defaults or any(defaults.get(name) not in usual for name, usual in UNSAID.items()):
         return {}
     parameters = [parameter for group in groups for parameter in group["params"]]
-    plain = all(type(one) in (Tensor, Parameter) and one.is_floating_point() for one in parameters)
-    return {"fused": True} if plain and all(one.device.type == "cpu" for one in parameters) else {}
+    plain = all(type(parameter) in (Tensor, Parameter) and parameter.is_floating_point() for parameter in parameters)
+    return {"fused": True} if plain and all(parameter.device.type == "cpu" for parameter in parameters) else {}
 
 
 def _name(make: Callable[..., Any]) -> str:

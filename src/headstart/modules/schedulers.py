@@ -1,4 +1,4 @@
-"""Which scheduler does a config make for an optimizer's groups?"""
+"""Learning-rate schedulers of an optimizer's groups: lengths and rates filled in from the run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
+from pytorch_lightning import Trainer
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, SequentialLR
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, SequentialLR
 
 from headstart.types import UserError
 
@@ -39,6 +40,40 @@ def scheduler_of(make: Make, optimizer: Optimizer, *, length: float) -> LRSchedu
     """
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     return _Maker(optimizer, rates).made(make, length, "scheduler", nested=False)
+
+
+def run_length(trainer: Trainer, interval: Literal["step", "epoch"]) -> float:
+    """The run's length in a scheduler's steps; math.inf where it has no end."""
+    if interval == "epoch":
+        epochs = trainer.max_epochs
+        return math.inf if epochs is None or epochs < 0 else max(1, epochs)
+    return max(1, trainer.estimated_stepping_batches)
+
+
+def lightning_scheduler(
+    scheduler: LRScheduler, *, interval: str, monitor: str, metrics: Sequence[str], validates_every: int
+) -> dict[str, Any]:
+    """What configure_optimizers says of a scheduler.
+
+    Args:
+        scheduler: One that advances, or a ReduceLROnPlateau.
+        interval: How often one that advances does: `step` or `epoch`.
+        monitor: The metric that ReduceLROnPlateau waits for, at the end of epochs with a validation: where no
+            validation was, the metric would be the old one, and count as no improvement.
+        metrics: The metrics that are logged in training.
+        validates_every: After how many epochs validation comes.
+
+    Raises:
+        UserError: If ReduceLROnPlateau waits for what is not logged.
+    """
+    if not isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "interval": interval}
+    if monitor not in metrics:
+        raise UserError(
+            f"module.scheduler_monitor must be a metric that is logged in training, got {monitor}; "
+            f"there are {', '.join(metrics)}"
+        )
+    return {"scheduler": scheduler, "interval": "epoch", "frequency": validates_every, "monitor": monitor}
 
 
 @dataclass(frozen=True)

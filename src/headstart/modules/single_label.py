@@ -1,4 +1,4 @@
-"""What is learnt from, and measured on, images that are each of one class?"""
+"""Labels of images that have one class each."""
 
 from __future__ import annotations
 

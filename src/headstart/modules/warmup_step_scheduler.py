@@ -1,4 +1,4 @@
-"""How does a rate rise along a line and then fall in steps?"""
+"""Learning-rate scheduler: linear warm-up, then steps down at milestones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do images of a class lie closer to each other than to others, for the head and for a projection of the features?"""
+"""Bi-tuning: contrastive losses of the head and of a projection of the features."""
 
 from __future__ import annotations
 
@@ -70,15 +70,18 @@ class BiTuning(Regularizer):
     def forward(self, *, stages: Stages, batch: Batch, features: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
         check_whole(stages, "bi_tuning")
         check_one_class(batch, "bi_tuning")
-        own = _Vectors.of(features, self.projector)
+        vectors = _Vectors.of(features, self.projector)
         self.encoder.follow(self._followed(stages), self.momentum)
         keys = self._keys(batch)
-        kept = self.features.clone(), self.projections.clone()  # the backward pass reads them, and new ones come before
+        queues = (
+            self.features.clone(),
+            self.projections.clone(),
+        )  # the backward pass reads them, and new ones come before
         linear = _linear(stages)
         rows = normalize(torch.cat([linear.weight, linear.bias[:, None]], dim=1).float(), dim=1)[batch.label]
         there = torch.arange(self.keys, device=self.counts.device) < self.counts[:, None]  # (classes, keys)
-        by_head = contrast(rows, own.features, kept[0], there, batch.label, self.temperature)
-        by_projector = contrast(own.projections, keys.projections, kept[1], there, batch.label, self.temperature)
+        by_head = contrast(rows, vectors.features, queues[0], there, batch.label, self.temperature)
+        by_projector = contrast(vectors.projections, keys.projections, queues[1], there, batch.label, self.temperature)
         self._remember(keys, batch.label)
         return self.weight * (by_head + by_projector)
 

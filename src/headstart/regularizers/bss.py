@@ -1,4 +1,4 @@
-"""How strong are a batch's weakest features?"""
+"""Batch spectral shrinkage: the smallest singular values of the features of a batch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ class BSS(Regularizer):
     """weight * the sum of the k smallest squared singular values of the batch's features (B, D).
 
     Batch spectral shrinkage, Chen et al. 2019, Catastrophic Forgetting Meets Negative Transfer (NeurIPS).
-    There are min(B, D) of them; where that is less than k, all are summed. It acts on what is open below the head:
+    There are min(B, D) of them; where that is less than k, all are summed. It acts on what is trainable below the head:
     with mode=feature_extraction it is logged and changes nothing.
+
+    Args:
+        weight: The factor of the sum.
+        k: How many singular values are summed.
     """
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], k: Annotated[int, Gt(0)]) -> None:
@@ -31,5 +35,5 @@ class BSS(Regularizer):
 
 def weakest(features: Tensor, k: int) -> Tensor:
     """The sum of the k smallest squared singular values of features (B, D), scalar >= 0."""
-    found: Tensor = torch.linalg.svdvals(features.float())  # from the largest on; there is none for half precision
-    return found[-k:].square().sum()
+    values: Tensor = torch.linalg.svdvals(features.float())  # from the largest on; there is none for half precision
+    return values[-k:].square().sum()

@@ -1,4 +1,4 @@
-"""Does a model still see in an image of the target what the source's head has to say of its class?"""
+"""Co-tuning: cross-entropy of the source head with what the source says of each target class."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ class CoTuning(Regularizer):
 
     def look(self, stages: Stages, batches: Batches) -> None:
         check_whole(stages, "co_tuning")
-        seen = {split: self._seen(stages, batches, split) for split in ("train", "val")}
-        classes = stages["head"](seen["train"][2]).shape[1]
-        (p, y, _), (p_val, y_val, _) = seen["train"], seen["val"]
+        splits = {split: self._seen(stages, batches, split) for split in ("train", "val")}
+        classes = stages["head"](splits["train"][2]).shape[1]
+        (p, y, _), (p_val, y_val, _) = splits["train"], splits["val"]
         if missing := sorted(set(range(classes)) - set(y.tolist())):
             raise UserError(f"regularizer=co_tuning needs a training image of each class, class {missing[0]} has none")
         if self.relationship == "direct":
-            found = direct(p, y, classes)
+            relation = direct(p, y, classes)
         elif len(y_val):
-            found = reverse(p, y, p_val, y_val, classes)
+            relation = reverse(p, y, p_val, y_val, classes)
         else:
             raise UserError("co_tuning's relationship=reverse needs validation images; try relationship=direct")
-        self.related = found.to(self.source.get_parameter("weight"))
+        self.related = relation.to(self.source.get_parameter("weight"))
         log.info("co_tuning: %d classes of the target, %d of the source", *self.related.shape)
 
     def beside(self, stages: Stages) -> Mapping[str, nn.Module]:
@@ -97,18 +97,18 @@ class CoTuning(Regularizer):
 
     def _seen(self, stages: Stages, batches: Batches, split: str) -> tuple[Tensor, Tensor, Tensor]:
         """What the source says of a split: probabilities (N, S) float64, labels (N,), and one image's features."""
-        said, labels, few = [], [], None
+        probabilities, labels, features = [], [], None
         for batch in batches(split, stored=True):
             check_one_class(batch, "co_tuning")
             x = batch.image
             for stage in list(stages.values())[batch.start : -1]:
                 x = stage(x)
-            few = pooled(x)
-            said.append(self.source(few).double().softmax(dim=1).cpu())
+            features = pooled(x)
+            probabilities.append(self.source(features).double().softmax(dim=1).cpu())
             labels.append(batch.label.cpu())
-        if few is None:
+        if features is None:
             return torch.empty(0), torch.empty(0, dtype=torch.long), torch.empty(0)
-        return torch.cat(said), torch.cat(labels), few[:1]
+        return torch.cat(probabilities), torch.cat(labels), features[:1]
 
     def expect(self, state: Mapping[str, Tensor]) -> None:
         super().expect(state)

@@ -1,4 +1,4 @@
-"""How far have the maps of a model gone from those that its source makes of the same images?"""
+"""DELTA: attention-weighted distance of feature maps from those of the source."""
 
 from __future__ import annotations
 
@@ -29,14 +29,20 @@ STRENGTH = 1.0  # scikit-learn's C of the probe that filters are judged by
 class DELTA(Regularizer):
     """alpha * the distance of the maps from the source's, filter by filter, + (beta/2) |w|^2 of what no maps hold.
 
-    Li et al. 2019, DELTA (arXiv:1901.09229). The source is the model as the run starts, in eval(). at: the stages whose
-    maps are compared, None for all that have the source's weights. No maps hold the head, stages that start afresh and
-    those behind the last one that is compared; the optimizer's own weight decay is off. Without a source nothing is
-    compared, and the term is the weight decay of beta.
+    Li et al. 2019, DELTA (arXiv:1901.09229). The source is the model as the run starts, in eval(). No maps hold the
+    head, new stages and those behind the last one that is compared; the optimizer's own weight decay is off. Without a
+    source nothing is compared, and the term is the weight decay of beta.
 
-    What a filter weighs is seen once, before the first step (`attention`), on so many training images; of 0 images all
-    filters weigh the same. Raises UserError where `at` names what has no weights of a source, or the weights lie in
-    shards.
+    Args:
+        alpha: The factor of the distance of the maps.
+        beta: The factor of the weight decay.
+        at: The stages whose maps are compared; None means all that have the source's weights.
+        attention_images: Training images on which the weights of the filters are computed, once, before the first
+            step; with 0 all filters weigh the same.
+        temperature: Of the softmax over the filters (`attention`).
+
+    Raises:
+        UserError: Before training, if `at` names a stage without the source's weights, or the weights are sharded.
     """
 
     replaces_weight_decay = True
@@ -102,7 +108,7 @@ class DELTA(Regularizer):
         if any(compared):
             sources = self.source.outputs(batch.image, batch.start)
             for name, is_compared in zip(stages, compared, strict=True):
-                if is_compared and name in outputs:  # a stage before batch.start has never been open
+                if is_compared and name in outputs:  # a stage before batch.start has never been trainable
                     weights = self.get_buffer(_attention(name))
                     term = term + self.alpha * distance(outputs[name], sources[name], weights if len(weights) else None)
         for stage, is_held in zip(stages.values(), held, strict=True):
@@ -203,7 +209,7 @@ def _first_images(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tensor]
 
 
 def _square(stage: nn.Module, like: Tensor) -> Tensor:
-    """|w|^2 of what is open in a stage; what is closed cannot move."""
+    """|w|^2 of the trainable weights of a stage; frozen ones cannot move."""
     squares = [weight.float().square().sum() for weight in stage.parameters() if weight.requires_grad]
     return torch.stack(squares).sum() if squares else torch.zeros_like(like)
 

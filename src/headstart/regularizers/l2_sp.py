@@ -1,4 +1,4 @@
-"""How far has a model gone from the weights that it started with?"""
+"""L2-SP: squared distance of the weights from those that training started with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from headstart.types import Batch, UserError
 class L2SP(Regularizer):
     """(alpha/2) |w - w0|^2 over the weights that come from the source, (beta/2) |w|^2 over the new ones.
 
-    Li et al. 2018 (arXiv:1802.01483), eq. 3, over what is open: a closed weight adds nothing, as it cannot move. w0:
-    the weights at the run's start. New are the head and the stages that weights.reset_from re-initialises; without
-    a source (mode=scratch) all weights are new, and the term is the plain weight decay of beta. A head that comes
-    from the source (head.init=source) is none of the new. The optimizer's own weight decay is off.
-    Raises UserError where the weights lie in shards.
+    Li et al. 2018 (arXiv:1802.01483), eq. 3, over trainable weights: a frozen weight adds nothing, as it cannot move.
+    w0 are the weights at the run's start. New are the head and the stages that weights.reset_from re-initialises;
+    without a source (mode=scratch) all weights are new, and the term is the plain weight decay of beta. A head that
+    comes from the source (head.init=source) is not new. The optimizer's own weight decay is off.
+
+    Args:
+        alpha: The factor of the weights from the source.
+        beta: The factor of new weights.
+
+    Raises:
+        UserError: In a training step, if the weights are sharded.
     """
 
     from_source: Tensor  # (stages,), whether a stage has the source's weights
@@ -34,13 +40,13 @@ class L2SP(Regularizer):
     def prepare(self, stages: Stages) -> None:
         self.register_buffer("from_source", torch.zeros(len(stages), dtype=torch.bool))
         for name, weight in _weights(stages).items():
-            self.register_buffer(_kept(name), torch.zeros_like(weight))
+            self.register_buffer(_start_name(name), torch.zeros_like(weight))
 
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         self.from_source.copy_(torch.tensor([stage in from_source for stage in stages]))
         for name, weight in _weights(stages).items():
             if name.partition(".")[0] in from_source:
-                self.get_buffer(_kept(name)).copy_(weight)
+                self.get_buffer(_start_name(name)).copy_(weight)
 
     def forward(self, *, stages: Stages, batch: Batch, features: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
         squares = [self._square(name, stage) for name, stage in stages.items()]
@@ -48,13 +54,13 @@ class L2SP(Regularizer):
         return (rates / 2 * torch.stack([square.to(rates.device) for square in squares])).sum()
 
     def _square(self, stage: str, module: nn.Module) -> Tensor:
-        """|w - w0|^2 of what is open in a stage; w0 of what is new is 0."""
+        """|w - w0|^2 of the trainable weights of a stage; w0 of new ones is 0."""
         total = torch.zeros((), device=self.from_source.device)
         for name, weight in module.named_parameters():
             if isinstance(weight, DTensor):
                 raise UserError("regularizer=l2_sp needs whole weights on each device; with trainer=fsdp leave it out")
             if weight.requires_grad:
-                total = total + (weight - self.get_buffer(_kept(f"{stage}.{name}"))).float().square().sum()
+                total = total + (weight - self.get_buffer(_start_name(f"{stage}.{name}"))).float().square().sum()
         return total
 
 
@@ -66,5 +72,5 @@ def _weights(stages: Stages) -> dict[str, Tensor]:
     }
 
 
-def _kept(name: str) -> str:
+def _start_name(name: str) -> str:
     return "start:" + name.replace(".", "/")  # a buffer's name has no dot

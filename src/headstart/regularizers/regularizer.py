@@ -1,4 +1,4 @@
-"""What is a term that is added to the loss of a model whose weights come from a source?"""
+"""The contract of a regularizer: a term of the loss of a model whose weights come from a source."""
 
 from __future__ import annotations
 

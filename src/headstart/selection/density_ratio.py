@@ -1,4 +1,4 @@
-"""How much likelier is an image in the target than in the source, by its features?"""
+"""Density ratio of target to source, by the features of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DEV: how large is the importance-weighted risk, with less of its variance?"""
+"""DEV: importance-weighted risk of the source with reduced variance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from headstart.selection.selection import Score
 
 
 class DEV(Score):
-    """dev() of the cross-entropy on the source's val. strength: of the density ratio (selection/density_ratio.py)."""
+    """dev() of the cross-entropy on the source's val.
+
+    Args:
+        strength: Of the density ratio (selection/density_ratio.py).
+    """
 
     figure = "target/dev"
     mode = "min"

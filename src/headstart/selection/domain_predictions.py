@@ -1,4 +1,4 @@
-"""What does the model make of images of the source and of the target?"""
+"""Features and logits of images of the source and of the target, and importance weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How unsure is the model of the target's images?"""
+"""Entropy: mean entropy of the predictions on the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much does the model's answer tell about which image of the target it was given?"""
+"""InfoMax: mutual information of target images and predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IWCV: how large is the source's loss, images counting as if they were drawn from the target?"""
+"""IWCV: importance-weighted loss of the source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from headstart.selection.selection import Score
 
 
 class IWCV(Score):
-    """iwcv() of the cross-entropy on the source's val. strength: of the density ratio (selection/density_ratio.py)."""
+    """iwcv() of the cross-entropy on the source's val.
+
+    Args:
+        strength: Of the density ratio (selection/density_ratio.py).
+    """
 
     figure = "target/iwcv"
     mode = "min"

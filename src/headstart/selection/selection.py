@@ -1,4 +1,4 @@
-"""What is a figure by which the best checkpoint is chosen where the target's labels are out of reach?"""
+"""The contract of a selection: a metric that picks the best checkpoint without labels of the target."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from headstart.selection.domain_predictions import Sides
 
 
 class Selection(ABC):
-    """A figure that each validation logs.
+    """A metric that each validation logs.
 
-    figure: its tag. mode: whether more of it is better.
+    Attributes:
+        figure: The tag of the metric.
+        mode: Whether a larger or a smaller value is better.
     """
 
     figure: ClassVar[str]
@@ -19,14 +21,16 @@ class Selection(ABC):
 
 
 class Score(Selection):
-    """One that is made of what the model says of both domains, with no label of the target; `target/...` is its tag.
+    """A metric of the predictions on both domains, without labels of the target; its tag is `target/...`.
 
-    weighs: whether it asks for Sides.weights, which are made of the source's training images. It compares models that
-    have learnt: what is known of none, as a random head has it, can look like the best.
+    It compares trained models: a random head can have the best value by accident.
+
+    Attributes:
+        weighs: Whether it asks for Sides.weights, which are made of the source's training images.
     """
 
     weighs: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, sides: Sides) -> float:
-        """The figure; nan where features or logits are not finite."""
+        """The value; nan where features or logits are not finite."""

@@ -1,4 +1,4 @@
-"""SND: has each image of the target a dense neighbourhood of answers like its own?"""
+"""SND: soft neighbourhood density of the predictions on the target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ CHUNK = 2**22  # similarities that are in memory at once
 
 
 class SND(Score):
-    """soft_neighbourhood_density() of the target's val. temperature: of the softmax over neighbours."""
+    """soft_neighbourhood_density() of the target's val.
+
+    Args:
+        temperature: Of the softmax over neighbours.
+    """
 
     figure = "target/snd"
     mode = "max"

@@ -1,4 +1,4 @@
-"""How large is the loss on the source's val?"""
+"""Source risk: the loss on the validation images of the source."""
 
 from __future__ import annotations
 

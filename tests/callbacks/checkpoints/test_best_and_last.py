@@ -1,6 +1,5 @@
 """Best and last checkpoints of a run: when they are written, and which evaluation is best."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from headstart.callbacks.checkpoints.best_and_last import BestAndLast, _StraightIntoFile
+from headstart.callbacks.checkpoints.best_and_last import BestAndLast
 from headstart.types import UserError
 from one_line_model import Line
 
@@ -288,20 +287,3 @@ def test_devices_are_asked_for_the_age_of_a_file_once_each_so_many_steps(tmp_pat
     )  # fmt: skip
     trainer.fit(Line(), DataLoader(torch.randn(20, 2), batch_size=2))
     assert len(asked) == 3  # at 3, 6 and 9 of 10 steps
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_said_with_what_to_do_and_the_checkpoint_before_stays(tmp_path):
-    folder = tmp_path / "run" / "checkpoints"
-    folder.mkdir(parents=True)
-    (folder / "last.ckpt").write_bytes(b"whole")
-    (folder / "last.ckpt.partial").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=rf"no space .* last.ckpt in {folder}; make room.*resume={folder.parent}$"):
-        _StraightIntoFile().save_checkpoint({"weight": torch.zeros(10**6)}, folder / "last.ckpt.partial")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"last.ckpt": b"whole"}
-
-
-def test_another_error_of_writing_is_not_taken_for_a_full_disk(tmp_path):
-    (tmp_path / "last.ckpt.partial").mkdir()
-    with pytest.raises((OSError, RuntimeError), match=r"directory|Parent"):
-        _StraightIntoFile().save_checkpoint({"weight": torch.zeros(3)}, tmp_path / "last.ckpt.partial")

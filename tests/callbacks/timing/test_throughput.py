@@ -14,7 +14,8 @@ import headstart.callbacks.timing.data_wait_profiler
 import headstart.callbacks.timing.throughput
 from headstart import Explicit, Unfreeze, parameter_groups
 from headstart.callbacks.timing.data_wait_profiler import Clock
-from headstart.callbacks.timing.throughput import Account, Throughput, Totals, _merged
+from headstart.callbacks.timing.phase_accounts import PhaseAccount, Totals, merged
+from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.types import Batch
 
@@ -221,14 +222,14 @@ def test_a_phase_without_a_step_is_not_told(clock):
 
 
 def test_ranks_give_their_longest_seconds_their_most_memory_and_the_images_of_all():
-    one = Account("all", steps=4, images=64, train_s=2.0, wait_s=0.5, peak_memory_mib=100.0)
-    other = Account("all", steps=4, images=64, train_s=1.5, wait_s=0.75, peak_memory_mib=None)
-    found = _merged([one, other])
+    one = PhaseAccount("all", steps=4, images=64, train_s=2.0, wait_s=0.5, peak_memory_mib=100.0)
+    other = PhaseAccount("all", steps=4, images=64, train_s=1.5, wait_s=0.75, peak_memory_mib=None)
+    found = merged([one, other])
     assert (found.images, found.train_s, found.wait_s, found.peak_memory_mib) == (64, 2.0, 0.75, 100.0)
 
 
 def test_seconds_of_measuring_and_filling_are_no_training():
-    account = Account("head")
+    account = PhaseAccount("head")
     account.add(Totals(1.0), Totals(11.0, waiting=1, computing=2, validating=3, filling=4, examples=30, steps=2))
     assert (account.train_s, account.record(4)["images_per_s"]) == (3.0, 10.0)
     assert account.record(4)["epochs"] == 0.5

@@ -1,24 +1,25 @@
-"""Which checkpoints does a run leave?"""
+"""Best and last checkpoints of a run, written atomically."""
 
 from __future__ import annotations
 
-import copy
-import errno
 import inspect
 import math
-import os
 import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-import torch
 from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import ModelParallelStrategy
 
+from headstart.callbacks.checkpoints.checkpoint_writing import (
+    UnbufferedCheckpointIO,
+    copied_to_cpu,
+    sync_to_disk,
+    write_checkpoint,
+)
 from headstart.callbacks.checkpoints.collective_stop import StopTogether
 from headstart.callbacks.training.divergence import Divergence
 from headstart.callbacks.training.ema import EMA
@@ -30,26 +31,37 @@ from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 LOSS = "val/loss"  # decides between equals
-VALIDATION = ("val", "target", "domains")  # the kinds of figures that a validation gives, the last two without labels
+VALIDATION = ("val", "target", "domains")  # prefixes of the metrics of a validation, the last two without labels
 
 
 class BestAndLast(Callback):
-    """Keeps best.ckpt (by a monitored figure of validation), and last.ckpt to go on from.
+    """Writes best.ckpt, by a monitored metric of validation, and last.ckpt, to resume from.
 
-    Among evaluations with the same figure, as small val sets give many, the one with the lowest val/loss counts as
-    best, and where that is the same too (or is itself the figure) the latest: so the weights before the first step are
-    kept only where training has brought nothing, not even a lower loss.
+    Among evaluations with the same value, as small val sets give many, the one with the lowest val/loss is the best
+    one, and where that is the same too (or is itself monitored) the latest: so the weights before the first step are
+    the best ones only where training has brought nothing, not even a lower loss. In a run without validation best.ckpt
+    is the state at its end, written then, with the last metrics of training.
 
-    folder: where. monitor: a logged figure, None is for a config alone, whose task fills in the module's; mode:
-    whether more of it is better; `last`: the newest one counts as best, whatever the figure is. The weights before
-    the first step count too. best: {epoch, step, and all figures of that validation} of best.ckpt. In a run without
-    validation best.ckpt is the state at its end, written then, and best has the last figures of training. every_steps:
-    last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None: after epochs only.
-    min_interval_s: but not sooner than so many seconds after it was last written, unless the run ends; so much work a
-    crash may cost. A best state that comes sooner after the last one is kept in memory, and written before last.ckpt
-    is. Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. Once training has
-    diverged (callbacks/training/divergence.py) nothing more is kept. Raises UserError where nothing is logged as
-    monitor.
+    Each file is there whole or not at all, and the last.ckpt before stays as previous.ckpt. A best state that comes
+    sooner than `min_interval_s` after the last one is held in memory, and written before last.ckpt is. Once training
+    has diverged (callbacks/training/divergence.py) nothing more is written.
+
+    Args:
+        folder: The folder of the checkpoints.
+        monitor: A logged metric; None, in a config, is the module's own.
+        mode: Whether a larger or a smaller value is better; `last`: the newest state is the best one, whatever the
+            value is.
+        every_steps: last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None
+            means after epochs only.
+        min_interval_s: Seconds after which last.ckpt may be written again, unless the run ends; so much work a crash
+            may cost.
+
+    Attributes:
+        best: The epoch, the step and all metrics of the validation of best.ckpt.
+        run_hash: The hash of the config whose checkpoints these are; whoever makes the run sets it.
+
+    Raises:
+        UserError: In a validation, if nothing is logged as `monitor`.
     """
 
     def __init__(
@@ -71,13 +83,19 @@ class BestAndLast(Callback):
         self._held: dict[str, Any] | None = None  # what best.ckpt shall be
         self._stop = StopTogether()
 
-    def follow(self, figure: str, *, mode: Literal["max", "min"], start_counts: bool) -> None:
-        """Take another figure than that of the config; start_counts: whether the weights before the first step do."""
-        self.monitor, self.mode, self.start_counts = figure, mode, start_counts
+    def follow(self, metric: str, *, mode: Literal["max", "min"], start_counts: bool) -> None:
+        """Monitor another metric than that of the config.
+
+        Args:
+            metric: A logged metric.
+            mode: Whether a larger or a smaller value is better.
+            start_counts: Whether the weights before the first step may be the best ones.
+        """
+        self.monitor, self.mode, self.start_counts = metric, mode, start_counts
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):  # it writes files in its own way
-            trainer.strategy.checkpoint_io = _StraightIntoFile()
+            trainer.strategy.checkpoint_io = UnbufferedCheckpointIO()
         if stage == "fit":  # another callback may validate before this one's on_train_start
             self._held, self._best_s = None, time.monotonic()
 
@@ -98,36 +116,39 @@ class BestAndLast(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or _has_diverged(trainer):
             return
-        measured = trainer.callback_metrics.items()
-        figures = {name: float(value) for name, value in measured if name.partition("/")[0] in VALIDATION}
-        if self.monitor is None or self.monitor not in figures:
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.partition("/")[0] in VALIDATION
+        }
+        if self.monitor is None or self.monitor not in metrics:
             raise UserError(
                 f"callbacks.checkpoint.monitor={self.monitor} is not measured; "
-                f"measured are {', '.join(sorted(figures))}"
+                f"measured are {', '.join(sorted(metrics))}"
             )
         counts = self.start_counts or trainer.global_step > 0
-        if counts and (not self.best or self._is_better(figures)):
+        if counts and (not self.best or self._is_better(metrics)):
             self.best = {
                 "epoch": trainer.current_epoch + (trainer.global_step > 0),
                 "step": trainer.global_step,
-                **figures,
+                **metrics,
             }
             self._keep_best(trainer)
 
-    def _is_better(self, figures: dict[str, float]) -> bool:
+    def _is_better(self, metrics: dict[str, float]) -> bool:
         """Whether an evaluation counts more than the best so far, which is an earlier one.
 
         Whatever is measured is better than nan, of a model whose numbers had grown too large.
         """
         assert self.monitor is not None
-        figure, best = figures[self.monitor], self.best[self.monitor]
+        value, best = metrics[self.monitor], self.best[self.monitor]
         if self.mode == "last":
             return True
         if math.isnan(best):
-            return not math.isnan(figure)
-        if figure != best:
-            return figure > best if self.mode == "max" else figure < best
-        loss, best_loss = figures.get(LOSS, 0.0), self.best.get(LOSS, 0.0)
+            return not math.isnan(value)
+        if value != best:
+            return value > best if self.mode == "max" else value < best
+        loss, best_loss = metrics.get(LOSS, 0.0), self.best.get(LOSS, 0.0)
         return loss <= best_loss or (math.isnan(best_loss) and not math.isnan(loss))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -160,14 +181,14 @@ class BestAndLast(Callback):
         if self.best:
             # younger than this state, where the run was killed between the two files: then what that file holds is
             # the best one, and equals what this run finds at the same step (but for a GPU's rounding)
-            kept = loaded(self.folder / BEST, mmap=True)
-            self.best = kept["callbacks"][self.state_key]["best"]
+            written = loaded(self.folder / BEST, mmap=True)
+            self.best = written["callbacks"][self.state_key]["best"]
 
     def replace_weights(self, state: dict[str, Any]) -> None:
         """Give best.ckpt other weights, of its model as it was changed after it was chosen; on the first rank."""
-        kept = loaded(self.folder / BEST)
-        kept["state_dict"] = state
-        _written(kept, self._partial(BEST))
+        checkpoint = loaded(self.folder / BEST)
+        checkpoint["state_dict"] = state
+        write_checkpoint(checkpoint, self._partial(BEST))
         self._put(BEST)
 
     def _after_epoch(self, trainer: Trainer) -> None:
@@ -202,9 +223,8 @@ class BestAndLast(Callback):
 
     def _keep_end(self, trainer: Trainer) -> None:
         """Write best.ckpt as it is now, of averaged weights where there are any, as a validation would measure them."""
-        measured = trainer.callback_metrics.items()
-        figures = {name: float(value) for name, value in measured if name.startswith("train/")}
-        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+        self.best = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
         callbacks = callbacks_of(trainer)
         with ExitStack() as averaged:
             for callback in callbacks:
@@ -222,7 +242,7 @@ class BestAndLast(Callback):
             return
         state = checkpoint_of(trainer)  # by all ranks, as they gather something in it
         if trainer.is_global_zero:
-            self._held = _copied(state)
+            self._held = copied_to_cpu(state)
 
     def _write_best(self, trainer: Trainer) -> None:
         if self._held is not None:  # on the first rank alone
@@ -253,72 +273,14 @@ class BestAndLast(Callback):
     def _put(self, name: str) -> None:
         """Give a file that is written its name."""
         partial = self._partial(name)
-        _on_disk(partial)
+        sync_to_disk(partial)
         if name == LAST and (self.folder / LAST).exists():
             (self.folder / LAST).replace(self.folder / PREVIOUS)
         partial.replace(self.folder / name)  # whoever reads sees the old file or the new one, never half of it
-        _on_disk(self.folder)
+        sync_to_disk(self.folder)
 
 
 def _has_diverged(trainer: Trainer) -> bool:
     """Whether training has diverged, so that the model is not worth keeping; every rank must ask."""
     callbacks = callbacks_of(trainer)
     return any(callback.has_diverged(trainer) for callback in callbacks if isinstance(callback, Divergence))
-
-
-class _StraightIntoFile(TorchCheckpointIO):
-    """Writes as it packs; _save sees to it that a file is whole or not there.
-
-    Lightning's packs the whole file in memory first, copies it twice, and then writes: twice as long.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        if storage_options is not None:
-            raise TypeError(f"checkpoints are files without storage_options, got {storage_options}")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        _written(checkpoint, Path(path))
-
-
-def _written(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write the file. Raises UserError, and leaves nothing of it, where there is no room for it."""
-    try:
-        torch.save(checkpoint, path)
-    except (OSError, RuntimeError) as error:  # torch says of a full disk that it is at an unexpected position
-        if not _is_full(path):
-            raise
-        path.unlink()
-        raise UserError(
-            f"no space is left on the disk to write {path.name.removesuffix('.partial')} in {path.parent}; make room, "
-            f"then go on from the last checkpoint with headstart resume={path.parent.parent}"
-        ) from error
-
-
-def _is_full(path: Path) -> bool:
-    """Whether the file cannot grow because the disk, or what one may use of it, is full."""
-    try:
-        with path.open("ab") as file:
-            file.write(bytes(2**16))
-    except OSError as error:
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return False
-
-
-def _copied(value: Any) -> Any:
-    """A checkpoint on the CPU, not changed by what follows."""
-    if isinstance(value, dict):
-        copied = copy.copy(value)  # of its own class, with what torch notes beside the tensors
-        for key, item in value.items():
-            copied[key] = _copied(item)
-        return copied
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return type(value)(_copied(item) for item in value)
-    return value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)
-
-
-def _on_disk(path: Path) -> None:
-    """Wait until the system has written a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

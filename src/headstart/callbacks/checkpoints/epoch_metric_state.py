@@ -1,4 +1,4 @@
-"""What has the epoch measured so far?"""
+"""What an epoch has measured so far, in checkpoints: metrics of a resumed epoch are those of the whole epoch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SoFar(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.training:  # the best checkpoint is written in a validation, and nobody goes on from it
-            own = {
+            state = {
                 "metrics": metric_states(pl_module),
                 "logged": logged_metrics(trainer),
                 "figures": dict(trainer.callback_metrics),
             }
-            checkpoint["so_far"] = of_each_rank(_on_cpu(own))
+            checkpoint["so_far"] = of_each_rank(_on_cpu(state))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if "so_far" in checkpoint:

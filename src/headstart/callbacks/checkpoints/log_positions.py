@@ -1,4 +1,4 @@
-"""What stood in the logs when a checkpoint was written?"""
+"""Positions of the logs in checkpoints: a resumed run cuts them back to where they were."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ EVENTS = "events.out.tfevents.*"
 class Logs(Callback):
     """Takes metrics.csv and TensorBoard's files of a resumed run back to where they were at the checkpoint.
 
-    What was logged after it is logged again, and would stand there twice. folder: where they lie. Must be made
-    before the loggers open their files.
+    What was logged after it is logged again, and would stand there twice. To be made before the loggers open their
+    files.
+
+    Args:
+        folder: The folder of the logs.
     """
 
     def __init__(self, *, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How does one checkpoint hold what each rank has by itself?"""
+"""State of each rank, gathered into one checkpoint and given back."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def of_each_rank(own: T) -> list[T]:
     """What every rank has, in the order of the ranks; all of them must ask for it."""
     if not dist.is_initialized():
         return [own]
-    found: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(found, own)
-    return found
+    of_ranks: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(of_ranks, own)
+    return of_ranks
 
 
-def of_this_rank(kept: list[T], trainer: Trainer) -> T:
+def of_this_rank(of_ranks: list[T], trainer: Trainer) -> T:
     """This rank's own of what a checkpoint holds. Raises UserError where there are more or fewer ranks than then."""
-    if len(kept) != trainer.world_size:
+    if len(of_ranks) != trainer.world_size:
         raise UserError(
-            f"the checkpoint was written by {len(kept)} process(es), and each has its own random numbers in it; this "
-            f"run has {trainer.world_size}; resume with trainer.devices such that there are {len(kept)} again"
+            f"the checkpoint was written by {len(of_ranks)} process(es), and each has its own random numbers in it; "
+            f"this run has {trainer.world_size}; resume with trainer.devices such that there are {len(of_ranks)} again"
         )
-    return kept[trainer.global_rank]
+    return of_ranks[trainer.global_rank]

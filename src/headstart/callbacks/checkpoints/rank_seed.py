@@ -1,4 +1,4 @@
-"""Which random numbers does each rank draw?"""
+"""A seed of its own for each rank, before training begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ class OwnChance(Callback):
     """Gives each rank its own random numbers, a function of seed and rank, before training begins.
 
     Until then all ranks draw the same, so that their weights start the same. With the same numbers in training,
-    too, dropout would hit the same features on all ranks. One process keeps those that it has.
+    too, dropout would hit the same features on all ranks. A single process goes on with those that it has.
+
+    Args:
+        seed: The seed of the run.
     """
 
     def __init__(self, *, seed: Annotated[int, Ge(0)]) -> None:

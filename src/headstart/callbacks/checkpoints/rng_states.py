@@ -1,4 +1,4 @@
-"""Which random numbers come next?"""
+"""States of the random number generators, in checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far apart are source and target in the model's features?"""
+"""Distances between source and target in the features of the model, at each validation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ OCTAVES = (-2, -1, 0, 1, 2)  # as adaptation=dan has them
 
 
 class Distances(Callback):
-    """Logs domains/a_distance and domains/mmd of both domains' val at each validation inside fit; told by BothSides.
+    """Logs domains/a_distance and domains/mmd of both domains' val at each validation inside fit; called by BothSides.
 
-    Of the same images each time, at most IMAGES of each domain. Rank 0 computes them and tells the others.
+    Of the same images each time, at most IMAGES of each domain. Rank 0 computes them and broadcasts them.
     """
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
-        own = distances(sides) if trainer.is_global_zero else {}
-        pl_module.log_dict(trainer.strategy.broadcast(own))
+        values = distances(sides) if trainer.is_global_zero else {}
+        pl_module.log_dict(trainer.strategy.broadcast(values))
 
 
 def distances(sides: Sides) -> dict[str, float]:
-    """Tag -> figure; nan where features are not finite or there are fewer than 2 images of a domain."""
+    """Tag -> value; nan where features are not finite or there are fewer than 2 images of a domain."""
     source, target = (side.features.double() for side in sides.few(IMAGES))
-    usable = all(len(one) > 1 and bool(one.isfinite().all()) for one in (source, target))
+    usable = all(len(features) > 1 and bool(features.isfinite().all()) for features in (source, target))
     return {
         "domains/a_distance": a_distance(source, target, strength=STRENGTH) if usable else math.nan,
         "domains/mmd": float(mk_mmd(source, target)) if usable else math.nan,

@@ -1,4 +1,4 @@
-"""What does the model make of source and target at each validation, and who wants to know?"""
+"""Predictions on source and target at each validation, gathered once and handed to listening callbacks."""
 
 from __future__ import annotations
 
@@ -73,18 +73,18 @@ class BothSides(Callback):
         assert isinstance(pl_module, Classifier)
         assert self._target_val is not None
         engine = Engine.of(trainer)
-        own = {
+        predictions = {
             "source_train": list(seen(pl_module, _source_train(trainer), engine)),
             "source_val": self._source_val,
             "target_val": list(seen(pl_module, limited(self._target_val, trainer.limit_val_batches), engine)),
         }
-        found = of_all_ranks(own)
-        sides = Sides(found.get("source_train"), found["source_val"], found["target_val"])
+        gathered = of_all_ranks(predictions)
+        sides = Sides(gathered.get("source_train"), gathered["source_val"], gathered["target_val"])
         self._source_val = []
         callbacks = callbacks_of(trainer)
-        for one in callbacks:
-            if isinstance(one, Listener):
-                one.on_both_sides(trainer, pl_module, sides)
+        for callback in callbacks:
+            if isinstance(callback, Listener):
+                callback.on_both_sides(trainer, pl_module, sides)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._source_val, self._target_val = [], None

@@ -1,4 +1,4 @@
-"""How do source and target lie in the model's features, before and after?"""
+"""Scatter plots of source and target in the features of the model, before and after training."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Cloud(NamedTuple):
         """None where there is nothing to draw: features that are not finite, do not vary, or are single numbers."""
         source, target = sides.few(IMAGES)
         features = torch.cat([source.features, target.features])
-        kept = min(AXES, len(features) - 1, features.shape[1])
-        if kept < 2 or not bool(features.isfinite().all()):
+        axes = min(AXES, len(features) - 1, features.shape[1])
+        if axes < 2 or not bool(features.isfinite().all()):
             return None
-        principal = directions(features, kept)
+        principal = directions(features, axes)
         if not principal.variance[0] > 0:
             return None
         assert source.label is not None
@@ -54,11 +54,14 @@ class Cloud(NamedTuple):
 
 
 class DomainFigures(Callback):
-    """Draws both domains' val before the first step and at the last validation, side by side; told by BothSides.
+    """Draws both domains' val before the first step and at the last validation, side by side; called by BothSides.
 
     domains/pca and domains/tsne as TensorBoard images at the end of fit, domains-pca.png and domains-tsne.png in the
     folder. The same images each time, at most IMAGES of each domain. Colours are the classes that the source's images
-    have and that the model gives the target's, whose labels are out of reach. No random number of the run is drawn.
+    have and that the model predicts for the target's, whose labels are hidden. No random number of the run is drawn.
+
+    Args:
+        folder: The run's folder.
     """
 
     def __init__(self, *, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""How well would somebody do who knew the target's test labels?"""
+"""Oracle accuracy: that on the labels of the target, which an adaptation must not use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ FIGURE = "oracle/accuracy"
 
 
 class Oracle(Callback):
-    """Logs the accuracy on the test images at each validation inside fit, and keeps the best.
+    """Logs the accuracy on the test images at each validation inside fit.
 
     It goes to the loggers alone, past trainer.callback_metrics: no checkpoint, scheduler or early stop can see it.
-    best: nan before the first validation.
+
+    Attributes:
+        best: The best accuracy so far; nan before the first validation.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How good is the model for a target whose labels are out of reach?"""
+"""Label-free selection scores of the target, logged at each validation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from headstart.selection.selection import Score
 
 
 class Scores(Callback):
-    """Logs each score at each validation inside fit; told by BothSides (callbacks/domains/domain_predictions.py).
+    """Logs each score at each validation inside fit; called by BothSides (callbacks/domains/domain_predictions.py).
 
-    Rank 0 computes them and tells the others, which must come to the same choice of the best checkpoint.
+    Rank 0 computes them and broadcasts them, so that all ranks choose the same best checkpoint.
+
+    Args:
+        scores: The label-free scores.
     """
 
     def __init__(self, *, scores: Sequence[Score]) -> None:
         self.scores = tuple(scores)
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
-        own = {score.figure: score(sides) for score in self.scores} if trainer.is_global_zero else {}
-        pl_module.log_dict(trainer.strategy.broadcast(own))
+        values = {score.figure: score(sides) for score in self.scores} if trainer.is_global_zero else {}
+        pl_module.log_dict(trainer.strategy.broadcast(values))

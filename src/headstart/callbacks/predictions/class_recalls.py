@@ -1,4 +1,4 @@
-"""How many of each class's test images are recognised?"""
+"""Recall of each class on the test images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from headstart.types import Batch
 
 
 class Recalls(Callback):
-    """Counts during a test, over all ranks, where an image has one label.
+    """Counts the recalled test images of each class, over all ranks, where an image has one label.
 
-    by_class: class name -> its recall, None of a class without images; None before a test, and of several labels.
+    Attributes:
+        by_class: Class name -> its recall, None of a class without images; None before a test, and of several labels.
     """
 
     def __init__(self) -> None:
@@ -55,4 +56,4 @@ def right_and_all(logits: Tensor, labels: Tensor) -> Tensor:
     """Logits (N, C), labels (N,) -> counts (2, C): of each class its images that are recognised, and all of them."""
     classes = logits.shape[1]
     right = labels[logits.argmax(dim=1) == labels]
-    return torch.stack([torch.bincount(found, minlength=classes) for found in (right, labels)])
+    return torch.stack([torch.bincount(counted, minlength=classes) for counted in (right, labels)])

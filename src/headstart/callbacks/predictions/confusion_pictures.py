@@ -1,4 +1,4 @@
-"""What does the model confuse, and which images does it get wrong?"""
+"""Pictures of the confusion matrix, and of the most confident wrong predictions."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ class Figures(Callback):
 
     Where an image may have several labels, test/labels (each class's scores) stands for the confusion. Of the images
     of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
-    validation; told by BothSides.
-    wrong: how many wrong predictions to show, 0 for none. The datamodule's class_names stand beside them.
+    validation; called by BothSides. The datamodule's class_names stand beside the images.
+
+    Args:
+        wrong: How many wrong predictions to show; 0 means none.
     """
 
     def __init__(self, *, wrong: Annotated[int, Ge(0)]) -> None:
@@ -89,8 +91,8 @@ class Figures(Callback):
         self._seen.append(_Seen(logits, labels))
         missed = KINDS[labels.ndim].sureness(logits, labels) > 0
         shown = batch.image if batch.position is None else batch.position
-        kept = shown[missed.to(shown.device)].cpu()
-        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], kept)], self.wrong)
+        wrong_images = shown[missed.to(shown.device)].cpu()
+        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], wrong_images)], self.wrong)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
@@ -98,10 +100,10 @@ class Figures(Callback):
         if not boards:
             return
         everywhere = _gathered((self._seen, self._wrong), trainer)
-        seen = [part for of_rank, _ in everywhere for part in of_rank]
-        if not trainer.is_global_zero or not seen:
+        batches = [part for of_rank, _ in everywhere for part in of_rank]
+        if not trainer.is_global_zero or not batches:
             return
-        logits, labels = (torch.cat(part) for part in zip(*seen, strict=True))
+        logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
         wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
         names: tuple[str, ...] = datamodule_of(trainer).class_names
         figures = (
@@ -130,10 +132,10 @@ def _images(found: Tensor, data: Any) -> Tensor:
 
 def _surest(parts: list[_Wrong], count: int) -> _Wrong:
     """The `count` surest wrong predictions of several lists, the surest first."""
-    kept = [part for part in parts if len(part.labels)]
-    if not kept:
+    filled = [part for part in parts if len(part.labels)]
+    if not filled:
         return _Wrong.none()
-    logits, labels, images = (torch.cat(part) for part in zip(*kept, strict=True))
+    logits, labels, images = (torch.cat(part) for part in zip(*filled, strict=True))
     order = KINDS[labels.ndim].sureness(logits, labels).argsort(descending=True, stable=True)[:count]
     return _Wrong(logits[order], labels[order], images[order])
 
@@ -216,8 +218,8 @@ def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[st
         grey = image.shape[2] != 3
         extent = (left, left + side, bottom, bottom - side)
         axes.imshow(image[:, :, 0] if grey else image, cmap="gray" if grey else None, extent=extent, aspect="auto")
-        told = kind.mistake(logits[index], labels[index], names)
-        title = fill(told, LETTERS, max_lines=LINES, placeholder="...", break_on_hyphens=False)
+        mistake = kind.mistake(logits[index], labels[index], names)
+        title = fill(mistake, LETTERS, max_lines=LINES, placeholder="...", break_on_hyphens=False)
         axes.text(left + side / 2, bottom - side - 0.03, title, size=8, ha="center", va="bottom", linespacing=1)
     axes.set(xlim=(0, width * columns), ylim=(height * rows, 0))
     return figure

@@ -1,4 +1,4 @@
-"""What does the model make of the images of a loader, over all ranks?"""
+"""Predictions on the images of a loader, gathered over all ranks."""
 
 from __future__ import annotations
 

@@ -124,13 +124,13 @@ class Answers(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking or not self._has_contents:
             return
-        said = self._gathered(trainer)
+        predictions = self._gathered(trainer)
         self._count += 1
-        if said is not None and self._said and not np.array_equal(said.position, self._said[0].position):
-            self._is_fit, self._said, said = False, [], None
-        if said is not None:
+        if predictions is not None and self._said and not np.array_equal(predictions.position, self._said[0].position):
+            self._is_fit, self._said, predictions = False, [], None
+        if predictions is not None:
             self._steps.append(trainer.global_step)
-            self._said.append(said)
+            self._said.append(predictions)
         if self._several:
             self._thin_out()
 
@@ -154,33 +154,33 @@ class Answers(Callback):
         self._see(outputs, batch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        said = self._gathered(trainer) if self._has_contents else None
-        if said is not None:
-            self._write(trainer, "test", [self.tested_step], [said])
+        predictions = self._gathered(trainer) if self._has_contents else None
+        if predictions is not None:
+            self._write(trainer, "test", [self.tested_step], [predictions])
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if not trainer.training:  # the best checkpoint is written in a validation, and nobody goes on from it
             return
-        kept: dict[str, Any] = {"count": self._count, "steps": list(self._steps), "is_fit": self._is_fit}
+        state: dict[str, Any] = {"count": self._count, "steps": list(self._steps), "is_fit": self._is_fit}
         if self._said:
             first = self._said[0]
-            kept |= {"position": torch.from_numpy(first.position), "label": torch.from_numpy(first.label)}
-            kept |= {name: torch.from_numpy(array) for name, array in _stacked(self._said).items()}
+            state |= {"position": torch.from_numpy(first.position), "label": torch.from_numpy(first.label)}
+            state |= {name: torch.from_numpy(array) for name, array in _stacked(self._said).items()}
         if self._closed_form is not None:
-            kept["closed_form"] = torch.from_numpy(self._closed_form)
-        checkpoint[KEY] = kept
+            state["closed_form"] = torch.from_numpy(self._closed_form)
+        checkpoint[KEY] = state
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        kept = checkpoint.get(KEY)
-        if kept is None:
+        state = checkpoint.get(KEY)
+        if state is None:
             return
-        self._count, self._is_fit = kept["count"], kept["is_fit"] and self._has_contents
-        if "closed_form" in kept:
-            self._closed_form = kept["closed_form"].numpy()
-        if "position" in kept and trainer.is_global_zero:
-            position, label = kept["position"].numpy(), kept["label"].numpy()
-            evaluations = zip(kept["answer"].numpy(), kept["loss"].numpy(), strict=True)
-            self._steps = list(kept["steps"])
+        self._count, self._is_fit = state["count"], state["is_fit"] and self._has_contents
+        if "closed_form" in state:
+            self._closed_form = state["closed_form"].numpy()
+        if "position" in state and trainer.is_global_zero:
+            position, label = state["position"].numpy(), state["label"].numpy()
+            evaluations = zip(state["answer"].numpy(), state["loss"].numpy(), strict=True)
+            self._steps = list(state["steps"])
             self._said = [_Said(position, label, answer, loss) for answer, loss in evaluations]
 
     # ------------------------------------------------------------------ gathering
@@ -210,14 +210,14 @@ class Answers(Callback):
 
     def _gathered(self, trainer: Trainer) -> _Said | None:
         """What all ranks' images gave, on rank 0; every rank must ask. None elsewhere, and where it cannot be kept."""
-        own = self._joined() if self._is_fit else None
+        of_this_rank = self._joined() if self._is_fit else None
         self._begin()
-        everywhere = of_each_rank((self._is_fit, own))
+        everywhere = of_each_rank((self._is_fit, of_this_rank))
         self._is_fit = all(is_fit for is_fit, _ in everywhere)
-        found = [said for _, said in everywhere if said is not None]
-        if not (self._is_fit and found and trainer.is_global_zero):
+        parts = [predictions for _, predictions in everywhere if predictions is not None]
+        if not (self._is_fit and parts and trainer.is_global_zero):
             return None
-        position, label, answer, loss = (np.concatenate(part) for part in zip(*found, strict=True))
+        position, label, answer, loss = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = position.argsort(kind="stable")
         return _Said(position[order], label[order], answer[order], loss[order])
 
@@ -242,18 +242,18 @@ class Answers(Callback):
 
     # ------------------------------------------------------------------ writing
 
-    def _write(self, trainer: Trainer, split: str, steps: Sequence[int], said: Sequence[_Said]) -> None:
+    def _write(self, trainer: Trainer, split: str, steps: Sequence[int], predictions: Sequence[_Said]) -> None:
         """Write one file, whole or not at all."""
-        position = said[0].position
+        position = predictions[0].position
         data = datamodule_of(trainer)
         image = numbers(data.contents(split))[position]
-        found = _stacked(said)
+        stacked = _stacked(predictions)
         arrays = {
             "image": image,
-            "label": said[0].label,
+            "label": predictions[0].label,
             "step": np.array(steps, np.int64),
-            "logits" if self._several else "predicted": found["answer"],
-            "loss": found["loss"],
+            "logits" if self._several else "predicted": stacked["answer"],
+            "loss": stacked["loss"],
         }
         if split == "val" and self._closed_form is not None:
             closed_form = self._closed_form
@@ -290,6 +290,9 @@ def _halved(values: Tensor) -> Tensor:
     return values.float().clamp(-LARGEST, LARGEST).half()
 
 
-def _stacked(said: Sequence[_Said]) -> dict[str, NDArray[Any]]:
+def _stacked(predictions: Sequence[_Said]) -> dict[str, NDArray[Any]]:
     """The answers (E, N, ...) and losses (E, N) of several evaluations of the same images."""
-    return {"answer": np.stack([one.answer for one in said]), "loss": np.stack([one.loss for one in said])}
+    return {
+        "answer": np.stack([entry.answer for entry in predictions]),
+        "loss": np.stack([entry.loss for entry in predictions]),
+    }

@@ -1,4 +1,4 @@
-"""What do the layers learn as a run goes on?"""
+"""Pictures of what the layers learn, drawn while a run goes on."""
 
 from __future__ import annotations
 
@@ -158,11 +158,11 @@ class Explain(Callback):
         if torn := torn_part(path):
             self._say(f"{path} is damaged (its part {torn}): nothing is shown of the time before training")
             return None
-        kept = loaded(path)
-        found = Network(copy.deepcopy(network.backbone), copy.deepcopy(network.head), network.several)
-        found.backbone.load_state_dict(kept["backbone"])
-        found.head.load_state_dict(kept["head"])
-        return found
+        state = loaded(path)
+        initial = Network(copy.deepcopy(network.backbone), copy.deepcopy(network.head), network.several)
+        initial.backbone.load_state_dict(state["backbone"])
+        initial.head.load_state_dict(state["head"])
+        return initial
 
     def _clear(self) -> None:
         """Take away what an earlier run in the same folder has drawn."""

@@ -1,4 +1,4 @@
-"""What held a run up, and what would make it faster?"""
+"""The bottleneck of a run from the shares of its seconds, and advice on settings."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def shares(phases: Sequence[Mapping[str, Any]], *, on_gpu: bool = False) -> dict
     if all_s <= 0:
         return {}
     steps = train - data if on_gpu else steps
-    found = {"steps": steps, "data": data, "validation": validation, "store": store}
-    found["other"] = max(0.0, all_s - math.fsum(found.values()))
-    return {name: seconds / all_s for name, seconds in found.items()}
+    spent = {"steps": steps, "data": data, "validation": validation, "store": store}
+    spent["other"] = max(0.0, all_s - math.fsum(spent.values()))
+    return {name: seconds / all_s for name, seconds in spent.items()}
 
 
 def what_bound(share: Mapping[str, float], step_ms: float, around: Circumstances) -> str:
@@ -84,11 +84,11 @@ def what_bound(share: Mapping[str, float], step_ms: float, around: Circumstances
     share: of `shares`, not empty. step_ms: what a step took, without waiting.
     """
     first, second, *_ = sorted(share, key=lambda name: -share[name])
-    said = f"bound by {_words(first, step_ms, around)} ({_percent(share[first])})"
+    text = f"bound by {_words(first, step_ms, around)} ({_percent(share[first])})"
     if share[first] <= UNCLEAR:
-        said += f" and {_words(second, step_ms, around)} ({_percent(share[second])})"
+        text += f" and {_words(second, step_ms, around)} ({_percent(share[second])})"
     hint = _hint(first, step_ms, around) if around.data else ""
-    return f"{said}; try {hint}" if hint else said
+    return f"{text}; try {hint}" if hint else text
 
 
 def line(phases: Sequence[Mapping[str, Any]], peak_memory_mib: float | None, around: Circumstances) -> str:
@@ -99,13 +99,13 @@ def line(phases: Sequence[Mapping[str, Any]], peak_memory_mib: float | None, aro
     if not share or train_s <= 0:
         return "no step was taken"
     rate = images / train_s
-    said = [
+    clauses = [
         f"{rate:,.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s",
         f"{_percent(wait_s / train_s)} of the time waiting for data",
     ]
     if peak_memory_mib is not None:
-        said.append(f"peak memory {peak_memory_mib:,.0f} MiB{' of the GPU' if around.on_gpu else ''}")
-    return f"{', '.join(said)}; {what_bound(share, 1000 * (train_s - wait_s) / max(1, steps), around)}"
+        clauses.append(f"peak memory {peak_memory_mib:,.0f} MiB{' of the GPU' if around.on_gpu else ''}")
+    return f"{', '.join(clauses)}; {what_bound(share, 1000 * (train_s - wait_s) / max(1, steps), around)}"
 
 
 def _words(name: str, step_ms: float, around: Circumstances) -> str:

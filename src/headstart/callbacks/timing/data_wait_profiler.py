@@ -1,4 +1,4 @@
-"""How long does training wait for its batches, and how long does it take for its steps?"""
+"""Seconds that training waits for its batches, and seconds that its steps take."""
 
 from __future__ import annotations
 
@@ -26,9 +26,15 @@ class Clock(Profiler):
     which the host hands out work. What is not timed costs less than with Lightning's own profiler of nothing, whose
     context is a new generator for each hook of each callback.
 
-    asks: called before a training batch is asked for. inner: makes a profiler that is told everything, one for each
-    of fit and test; its summary goes to <folder>/profile-<fit or test>.txt, with the number of the rank where it is
-    not the first.
+    Args:
+        inner: Makes a profiler that is called with everything, one for each of fit and test; its summary goes to
+            <folder>/profile-<fit or test>.txt, with the number of the rank where it is not the first.
+        folder: The folder of the summaries.
+
+    Attributes:
+        waiting: Seconds of waiting for batches since the profiler was made.
+        computing: Seconds of computing on them.
+        asks: Called before a training batch is asked for.
     """
 
     def __init__(self, *, inner: Callable[[], Profiler] | None = None, folder: str | Path = ".") -> None:

@@ -1,4 +1,4 @@
-"""How much memory did this process hold at most, since it was last asked?"""
+"""Peak memory of this process, or of its GPU, from one question to the next."""
 
 from __future__ import annotations
 

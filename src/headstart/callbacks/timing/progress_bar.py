@@ -1,4 +1,4 @@
-"""How far is the run?"""
+"""Progress bar of a whole run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from headstart.compat.lightning_loops import trained_batches
 
 
 class Progress(Callback):
-    """One bar for the whole run, in optimizer batches, with the epoch and the last val figure beside it.
+    """One bar for the whole run, in batches, with the epoch and the last value of the monitored metric beside it.
 
     Before it stands the name of the run's folder. One line stays at the end, and is all where there is no terminal.
-    monitor: the figure, None = none.
+
+    Args:
+        monitor: The metric; None means none.
     """
 
     def __init__(self, *, monitor: str | None) -> None:

@@ -18,12 +18,18 @@ class Timeline(Callback):
 
     A run without validation logs them after each epoch.
 
-    evaluations: one {epoch, step, examples, wall_s, learning_rate_sum} a validation; wall_s counts from the beginning
-    of fit, in a resumed run without the time between the checkpoint and the new beginning. learning_rate_sum: of all
-    optimizer steps so far, the rate of the head's last parameter group, as scheduler, phase and warm-up make it; 0
-    while the head is closed. peak_learning_rate: the largest of these rates. Both are nan in a run that goes on from a
-    checkpoint which does not have them. They need Unfreeze, earlier in the trainer's callbacks; without it they stay 0.
-    The clock stays out of the logs, so that the same seed gives the same metrics.csv.
+    The wall time stays out of the logs, so that the same seed gives the same metrics.csv. The learning rates need
+    Unfreeze, earlier in the trainer's callbacks; without it they stay 0. They are nan in a run that resumes from a
+    checkpoint which does not have them.
+
+    Attributes:
+        examples: Training images so far, of all devices.
+        evaluations: One {epoch, step, examples, wall_s, learning_rate_sum} a validation. wall_s counts from the
+            beginning of fit, in a resumed run without the time between the checkpoint and the new beginning.
+        learning_rate_sum: The sum over all optimizer steps of the rate of the head's last parameter group, as
+            scheduler, phase and warm-up make it; 0 while the head is frozen.
+        peak_learning_rate: The largest of these rates.
+        wall_s: Seconds of the whole fit.
     """
 
     def __init__(self) -> None:
@@ -38,7 +44,7 @@ class Timeline(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
         callbacks = callbacks_of(trainer)
-        unfreeze = next((one for one in callbacks if isinstance(one, Unfreeze)), None)
+        unfreeze = next((callback for callback in callbacks if isinstance(callback, Unfreeze)), None)
         optimizer = unfreeze.head_optimizer if unfreeze is not None else None
         if unfreeze is None or optimizer is None:
             return
@@ -61,8 +67,8 @@ class Timeline(Callback):
             pl_module.log_dict(self._place(trainer) | {"examples": float(self.examples)})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seen = {} if trainer.enable_validation else {"examples": float(self.examples)}
-        pl_module.log_dict(self._place(trainer) | seen)
+        examples = {} if trainer.enable_validation else {"examples": float(self.examples)}
+        pl_module.log_dict(self._place(trainer) | examples)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":

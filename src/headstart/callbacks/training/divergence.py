@@ -168,8 +168,8 @@ class Divergence(Callback):
             checkpoint[KEY] = tuple(self.first) if self.first is not None else None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        found = checkpoint.get(KEY)
-        self.first = None if found is None else First(*found)
+        fields = checkpoint.get(KEY)
+        self.first = None if fields is None else First(*fields)
 
     # ------------------------------------------------------------------ looking
 
@@ -189,13 +189,13 @@ class Divergence(Callback):
 
     def _read(self, trainer: Trainer) -> None:
         """Look at the losses that were gathered since the last time; every rank must."""
-        seen, self._seen = self._seen, []
-        if self.first is not None or not of_any_rank(bool(seen)):
+        batches, self._seen = self._seen, []
+        if self.first is not None or not of_any_rank(bool(batches)):
             return
         sign = None
-        losses = torch.stack([one.loss.float() for one in seen]).isfinite().tolist() if seen else []
+        losses = torch.stack([batch.loss.float() for batch in batches]).isfinite().tolist() if batches else []
         if False in losses:
-            bad = seen[losses.index(False)]
+            bad = batches[losses.index(False)]
             images = _names(trainer, bad.position, bad.number)
             sign = First("the training loss", bad.epoch, bad.step, images, _shown(bad.loss))
         self._note(trainer, sign)
@@ -258,8 +258,8 @@ def _names(trainer: Trainer, position: Tensor | None, number: int) -> tuple[str,
 
 def _are_finite(gradients: list[Tensor], device: torch.device) -> bool:
     """Whether all gradients are, on all devices."""
-    own = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
-    bad = torch.stack([gradient.isfinite().logical_not_().any() for gradient in own]).any() if own else None
+    local = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
+    bad = torch.stack([gradient.isfinite().logical_not_().any() for gradient in local]).any() if local else None
     flag = torch.zeros((), dtype=torch.int32, device=device) if bad is None else bad.to(torch.int32)
     if dist.is_initialized():
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)

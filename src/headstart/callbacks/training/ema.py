@@ -1,4 +1,4 @@
-"""Which weights does a run have on average?"""
+"""Exponential moving average of the weights, which is what validation and best.ckpt see."""
 
 from __future__ import annotations
 
@@ -29,23 +29,28 @@ class _Buffer(NamedTuple):
 class EMA(Callback):
     """Keeps an exponential moving average of the weights; validation, best.ckpt and the end of fit have it.
 
-    decay: what stays of the average in an optimizer step. warmup: less stays at first, 1 - n^(-2/3) at the n-th
-    update of a weight, as in timm's ModelEmaV3 (gamma 1, power 2/3). Running statistics and other buffers of
-    floating type are averaged alike, numbers that count are the model's.
+    Running statistics and other buffers of floating type are averaged alike; integer buffers are the model's.
 
-    The average of a weight begins with its first step after it has opened, at what it is after that step, and
-    has a count of its own; what is closed has none, so that the validated model has it to the bit. A checkpoint
-    made during validation holds the averages as weights and the trained weights here, others the other way
-    round; a run goes on exactly from each. Moves itself to the end of the trainer's callbacks, so that others
-    see the averages at the end of a validation. Averages are at least float32. Raises UserError where the weights
-    lie in shards.
+    The average of a weight begins with its first step after it has become trainable, at its value after that step, and
+    has a count of its own. A frozen weight has no average, so that the validated model has it to the bit. A checkpoint
+    made during validation holds the averages as weights and the trained weights in this callback's state, other
+    checkpoints the other way round; a run resumes exactly from each. The callback moves itself to the end of the
+    trainer's callbacks, so that others see the averages at the end of a validation. Averages are at least float32.
+
+    Args:
+        decay: The share of the average that stays in an optimizer step.
+        warmup: Whether the share is smaller at first: 1 - n^(-2/3) at the n-th update of a weight, as in timm's
+            ModelEmaV3 (gamma 1, power 2/3).
+
+    Raises:
+        UserError: In fit, if the weights are sharded.
     """
 
     def __init__(self, *, decay: Annotated[float, Interval(ge=0, lt=1)] = 0.999, warmup: bool = True) -> None:
         if not 0 <= decay < 1:
             raise UserError(f"an average's decay is at least 0 and below 1, got {decay}; try 0.999")
         self.decay, self.warmup = decay, warmup
-        self.averages: dict[str, Tensor] = {}  # of what is open
+        self.averages: dict[str, Tensor] = {}  # of what is trainable
         self._updates: dict[str, int] = {}  # of each average
         self._trained: dict[str, Tensor] = {}  # while the module has the averages, what it had before
         self._hooks: list[Any] = []
@@ -159,19 +164,23 @@ class EMA(Callback):
 
 def _tensors(module: LightningModule) -> dict[str, Tensor]:
     """The parameters, and the buffers that a checkpoint has."""
-    kept = module.state_dict(keep_vars=True)
-    return {name: tensor for name, tensor in kept.items() if isinstance(tensor, Tensor)}
+    state = module.state_dict(keep_vars=True)
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
 def _buffers(module: LightningModule) -> list[_Buffer]:
     """The buffers that training may change: of floating type, in a child of the module that has parameters."""
-    own = getattr(module, "regularizer", None)  # what a term of the loss remembers is as it is
+    regularizer = getattr(module, "regularizer", None)  # what a term of the loss remembers is as it is
     trained = tuple(
-        f"{name}." for name, child in module.named_children() if list(child.parameters()) and child is not own
+        f"{name}." for name, child in module.named_children() if list(child.parameters()) and child is not regularizer
     )
     places = [name.rpartition(".") for name in _tensors(module).keys() - dict(module.named_parameters()).keys()]
-    found = [_Buffer(f"{path}.{key}", module.get_submodule(path), key) for path, _, key in sorted(places)]
-    return [one for one in found if one.name.startswith(trained) and getattr(one.owner, one.key).is_floating_point()]
+    buffers = [_Buffer(f"{path}.{key}", module.get_submodule(path), key) for path, _, key in sorted(places)]
+    return [
+        buffer
+        for buffer in buffers
+        if buffer.name.startswith(trained) and getattr(buffer.owner, buffer.key).is_floating_point()
+    ]
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

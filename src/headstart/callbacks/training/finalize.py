@@ -1,4 +1,4 @@
-"""What does an adaptation change between the choice of the best weights and their test?"""
+"""Finalizing of an adapted model, after the choice of the best weights and before their test."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from headstart.compat.lightning_trainer import datamodule_of
 from headstart.modules.classifier import Classifier
 
 
-class Conclude(Callback):
-    """Lets the adaptation of a Classifier change it when it is about to be tested.
+class Finalize(Callback):
+    """Lets the adaptation of a Classifier change the model when it is about to be tested, and is on its device.
 
-    changed: whether it did, so that who tested it keeps what was tested. Here, as the model is on its device then.
+    Attributes:
+        changed: Whether it did, so that the weights that were tested can be written.
     """
 
     def __init__(self) -> None:
@@ -19,4 +20,4 @@ class Conclude(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(pl_module, Classifier):
-            self.changed = pl_module.conclude(datamodule_of(trainer))
+            self.changed = pl_module.finalize(datamodule_of(trainer))

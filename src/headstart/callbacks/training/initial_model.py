@@ -146,17 +146,19 @@ class Start(Callback):
                 return stored.to(engine.device), loader.labels.to(engine.device)
         return features_of(module, loader, engine.convert, engine.context)
 
-    def _measure(self, trainer: Trainer, module: Classifier, own: list[tuple[Tensor, Tensor, Tensor | None]]) -> None:
-        found = [part for of_rank in of_each_rank(own) for part in of_rank]
-        if not found:  # trainer.limit_val_batches=0
+    def _measure(
+        self, trainer: Trainer, module: Classifier, validated: list[tuple[Tensor, Tensor, Tensor | None]]
+    ) -> None:
+        parts = [part for of_rank in of_each_rank(validated) for part in of_rank]
+        if not parts:  # trainer.limit_val_batches=0
             return
-        logits, labels = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
-        positions = [part[2] for part in found if part[2] is not None]
-        if len(positions) == len(found):  # else the data do not say where an image lies
+        logits, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        positions = [part[2] for part in parts if part[2] is not None]
+        if len(positions) == len(parts):  # else the data do not say where an image lies
             order = torch.cat(positions).argsort()
             logits, labels = logits[order], labels[order]
         self.closed_form_logits = logits
-        if self.answers is not None and len(positions) == len(found):
+        if self.answers is not None and len(positions) == len(parts):
             self.answers.set_closed_form(logits)
         self.class_means_score = float(module.labels.score(logits, labels))
         for logger in trainer.loggers:
@@ -195,8 +197,8 @@ def _labels_of(data: Any) -> Tensor | None:
 
 def _of_rank_zero(head: LinearHead, trainer: Trainer) -> dict[str, Tensor]:
     """Its numbers on rank 0, on the CPU of each: two GPUs may round differently."""
-    own = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
-    state: dict[str, Tensor] = trainer.strategy.broadcast(own)
+    on_cpu = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
+    state: dict[str, Tensor] = trainer.strategy.broadcast(on_cpu)
     return state
 
 

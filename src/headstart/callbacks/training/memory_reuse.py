@@ -1,4 +1,4 @@
-"""Who keeps the memory that each step on a CPU needs again?"""
+"""Memory that a process frees stays in the process, for its next step on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the models of all devices still the same?"""
+"""Check that the models of all devices are equal, bit by bit."""
 
 from __future__ import annotations
 
@@ -63,17 +63,21 @@ def differing(tensors: Mapping[str, Tensor]) -> list[str]:
     """The names of the tensors whose bits are not the same on all ranks; every rank must call it."""
     if not tensors or not dist.is_initialized():
         return []
-    own = torch.stack([checksum(tensor) for tensor in tensors.values()])
-    of_all = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(of_all, own)
-    same = (torch.stack(of_all) == own).all(dim=0).to(torch.int64)
+    checksums = torch.stack([checksum(tensor) for tensor in tensors.values()])
+    of_all = [torch.empty_like(checksums) for _ in range(dist.get_world_size())]
+    dist.all_gather(of_all, checksums)
+    same = (torch.stack(of_all) == checksums).all(dim=0).to(torch.int64)
     dist.all_reduce(same, op=dist.ReduceOp.MIN)  # all ranks must come to the same verdict
     return [name for name, is_same in zip(tensors, same.tolist(), strict=True) if not is_same]
 
 
 def _buffers(module: LightningModule) -> dict[str, Tensor]:
-    kept = module.state_dict()
-    return {name: buffer for name, buffer in module.named_buffers() if name in kept and not isinstance(buffer, DTensor)}
+    persistent = module.state_dict()
+    return {
+        name: buffer
+        for name, buffer in module.named_buffers()
+        if name in persistent and not isinstance(buffer, DTensor)
+    }
 
 
 def _take_rank_zeros(buffers: Mapping[str, Tensor]) -> None:

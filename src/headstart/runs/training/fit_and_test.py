@@ -107,7 +107,7 @@ def fit_and_test(folder: Path, run: PreparedRun, callbacks: RunCallbacks, traine
         load_whole(module, loaded(folder / CHECKPOINTS / BEST, mmap=True)["state_dict"])
     callbacks.answers.tested_step = int(best["step"]) if best else trainer.global_step
     trainer.test(module, datamodule=data, verbose=False)
-    if best and checkpoint and callbacks.conclude.changed:  # best.ckpt has the weights that were tested
+    if best and checkpoint and callbacks.finalize.changed:  # best.ckpt has the weights that were tested
         state: dict[str, Any] = whole_state(module)
         if trainer.is_global_zero:
             checkpoint.replace_weights(state)

@@ -28,7 +28,7 @@ from headstart.callbacks.training.divergence import Divergence
 from headstart.callbacks.training.extended_rates import Prolong
 from headstart.callbacks.training.feature_cache import FeatureCaching
 from headstart.callbacks.training.final_validation import End
-from headstart.callbacks.training.finalize import Conclude
+from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.initial_model import Start
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_hooks import without_idle_hooks
@@ -51,7 +51,7 @@ class RunCallbacks:
         profiler: Measures the wait for data; the trainer gets it as its profiler.
         timeline: Steps, images and seconds at each validation.
         throughput: What each phase took.
-        conclude: The module's last act before the best weights are tested.
+        finalize: The module's last act before the best weights are tested.
         answers: Predictions of each image.
         divergence: Whether training diverged.
         start: The model before its first step.
@@ -65,7 +65,7 @@ class RunCallbacks:
     profiler: Clock
     timeline: Timeline
     throughput: Throughput
-    conclude: Conclude
+    finalize: Finalize
     answers: Answers
     divergence: Divergence
     start: Start
@@ -86,7 +86,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         run_hash: The hash of the config, which checkpoints hold.
     """
     profiler = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
-    timeline, throughput, conclude = Timeline(), Throughput(clock=profiler), Conclude()
+    timeline, throughput, finalize = Timeline(), Throughput(clock=profiler), Finalize()
     answers = Answers(folder=folder / ANSWERS)
     divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # a source model's config has no such key
     features = FeatureCaching(cache=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
@@ -109,12 +109,12 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     # a stage becomes trainable before it is measured, and is timed before it is saved
     first = [*longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
     states = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
-    last = [End(), divergence, *configured, conclude, recalls, answers, *states]
+    last = [End(), divergence, *configured, finalize, recalls, answers, *states]
     return RunCallbacks(
         profiler=profiler,
         timeline=timeline,
         throughput=throughput,
-        conclude=conclude,
+        finalize=finalize,
         answers=answers,
         divergence=divergence,
         start=start,
