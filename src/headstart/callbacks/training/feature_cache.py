@@ -1,4 +1,4 @@
-"""From which stage on is the model needed, and what serves the batches up to there?"""
+"""Feature cache of a run: which frozen stages are cached in each phase, and what stands in for the images."""
 
 from __future__ import annotations
 
