@@ -106,6 +106,14 @@ def test_best_scale_is_scipys_of_one_label_and_of_several():
     assert found.item() == pytest.approx(want, rel=1e-3)
 
 
+def test_logits_that_are_all_equal_have_a_finite_scale_and_a_head_of_equal_images_too():
+    labels = torch.tensor([0, 1, 2, 0])
+    assert best_scale(torch.zeros(4, 3), labels).isfinite()
+    head = LinearHead(width=2, num_classes=3, init="class_means")
+    head.set_class_means(torch.ones(3, 2), labels[:3])  # one image a class: no other image says how far to trust it
+    assert head.linear.weight.isfinite().all()
+
+
 def test_best_scale_is_positive_where_every_answer_is_wrong_and_finite_where_every_one_is_right():
     right = torch.eye(3).repeat(4, 1)
     labels = right.argmax(dim=1)
