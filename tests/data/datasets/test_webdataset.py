@@ -651,3 +651,8 @@ def test_a_killed_run_on_shards_goes_on_as_the_one_that_was_not(here, tmp_path, 
         assert command(place, *given) == 0, said(place)
         results.append(outcome(place))
     assert results[0] == results[1]
+
+
+def test_addresses_that_webdataset_cannot_read_are_refused_with_the_command_that_can(shards):
+    with pytest.raises(UserError, match=r"cannot read s3: addresses.*try 'pipe:aws s3 cp s3://bucket/0\.tar -'"):
+        web(shards, urls="s3://bucket/0.tar")

@@ -42,7 +42,7 @@ class WebDataset(Images):
     class by class, or where that has no shards either a share of train's shards, the same for every seed.
 
     Args:
-        urls: Shards of train, with braces; files, http(s), s3, gs or `pipe:command`.
+        urls: Shards of train, with braces; files, http(s), gs or `pipe:command`.
         val_urls: The same of val.
         test_urls: The same of test.
         samples: Training images of an epoch, over all devices; None means all.

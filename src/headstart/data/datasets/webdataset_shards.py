@@ -39,6 +39,7 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
         given_path(url, setting)  # an empty one would mean the working folder
         for one in expand(url):
             _check_permitted(one)
+            _check_readable(one)
             found += [one] if is_remote(one) else _files(one)
     missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]
     if missing or not found:
@@ -66,8 +67,20 @@ def _check_permitted(url: str) -> None:
         )
 
 
+def _check_readable(url: str) -> None:
+    """Raise UserError where webdataset knows no way to read addresses of this kind, such as s3."""
+    scheme = urlsplit(url.strip()).scheme
+    known = import_module("webdataset.gopen").gopen_schemes
+    if is_remote(url) and scheme not in known:
+        copy = "aws s3 cp" if scheme == "s3" else "<a command that copies>"
+        raise UserError(
+            f"webdataset cannot read {scheme}: addresses, only {', '.join(sorted(known.keys() - {'__default__'}))}; got "
+            f"{url}; try 'pipe:{copy} {url} -' with --pipe"
+        )
+
+
 def samples(url: str, members: SampleMembers) -> Iterator[Sample]:
-    """The samples of a shard from its first, as webdataset reads it: a file, http(s), s3, gs, `pipe:command`.
+    """The samples of a shard from its first, as webdataset reads it: a file, http(s), gs, `pipe:command`.
 
     Raises UserError where it cannot be read, or a sample has no image or no class.
     """
