@@ -1,4 +1,4 @@
-"""How do images look that a backbone is given?"""
+"""Denormalised images: pixels between 0 and 1, or as uint8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a second network stand beside the one that learns, without learning itself?"""
+"""Frozen copies of a model's stages, beside the stages that learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a backbone: which stages lead from an image to its features?"""
+"""A backbone: a chain of named stages from an image to its features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far may a model's probabilities be believed?"""
+"""Calibration: reliability table and expected calibration error."""
 
 from __future__ import annotations
 

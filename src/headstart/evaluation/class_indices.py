@@ -1,4 +1,4 @@
-"""Where are the classes of some data among those that a model tells apart?"""
+"""Class indices of a data set among those of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well is each class recognised?"""
+"""Confusion matrix, precision, recall and F1 of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does an evaluation look?"""
+"""Picture of calibration."""
 
 from __future__ import annotations
 

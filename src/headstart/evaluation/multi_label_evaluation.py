@@ -1,4 +1,4 @@
-"""What is there to say of a model's answers about a split whose images may have several labels?"""
+"""Evaluation of images with several labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well do models without a network do, which a network must surpass?"""
+"""Accuracy of models without a network, as a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is there to say of a model's answers about a split?"""
+"""Evaluation of images with one class each."""
 
 from __future__ import annotations
 

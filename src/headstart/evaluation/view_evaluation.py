@@ -1,4 +1,4 @@
-"""How much better is a model that looks at several views of each image?"""
+"""Evaluation with several views of each image."""
 
 from __future__ import annotations
 

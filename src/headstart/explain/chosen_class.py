@@ -1,4 +1,4 @@
-"""Of which class is an image explained?"""
+"""The class for which an image is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike are two networks' features of the same images?"""
+"""Centred kernel alignment: similarity of two networks' features."""
 
 from __future__ import annotations
 

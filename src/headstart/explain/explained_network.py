@@ -1,4 +1,4 @@
-"""What is looked at: which logits, and which maps on the way to them, does an image give?"""
+"""The explained network: its logits and the maps of its stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the network say of the images that are explained?"""
+"""Predictions for the explained images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do the pictures get into files that are there whole or not at all?"""
+"""Gallery of pictures: image files and a page, written atomically."""
 
 from __future__ import annotations
 

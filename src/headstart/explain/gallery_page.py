@@ -1,4 +1,4 @@
-"""How do pictures read as a page?"""
+"""The gallery as an HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images of a split are explained, and which are searched?"""
+"""Choice of the images that are explained, and of those that are searched."""
 
 from __future__ import annotations
 

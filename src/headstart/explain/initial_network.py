@@ -1,4 +1,4 @@
-"""Which network did training begin with?"""
+"""The network with the weights that training began from."""
 
 from __future__ import annotations
 

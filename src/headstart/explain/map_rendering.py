@@ -1,4 +1,4 @@
-"""How does a map become an image that a person can read?"""
+"""Rendering of maps, filters and photos as images."""
 
 from __future__ import annotations
 

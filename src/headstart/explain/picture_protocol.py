@@ -1,4 +1,4 @@
-"""What is a kind of picture given, and what does it give?"""
+"""What a kind of picture receives and returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a ReLU let through on the way back?"""
+"""Rules for the gradient of a ReLU: plain, deconvnet, guided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do a network's stages make of the images that are searched?"""
+"""Features of the images that are searched."""
 
 from __future__ import annotations
 

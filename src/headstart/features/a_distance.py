@@ -1,4 +1,4 @@
-"""How well does a line tell the features of two domains apart?"""
+"""Proxy A-distance: how well a linear classifier separates the features of two domains."""
 
 from __future__ import annotations
 

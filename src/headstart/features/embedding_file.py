@@ -1,4 +1,4 @@
-"""How do features lie in a file that others read?"""
+"""Files of features: npz and safetensors, with labels, names and metadata."""
 
 from __future__ import annotations
 

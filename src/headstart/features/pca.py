@@ -1,4 +1,4 @@
-"""In which few directions do features vary most?"""
+"""Principal component analysis of features."""
 
 from __future__ import annotations
 

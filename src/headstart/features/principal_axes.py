@@ -1,4 +1,4 @@
-"""Along which axes do features vary, and how much?"""
+"""Principal axes of features, and the features along them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do features get into TensorBoard's projector?"""
+"""Features for TensorBoard's projector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which features are neighbours, drawn on a plane?"""
+"""t-SNE of features."""
 
 from __future__ import annotations
 

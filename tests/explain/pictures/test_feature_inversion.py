@@ -6,13 +6,27 @@ from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
 from headstart.backbones.denormalise import eight_bit
-from headstart.explain.pictures.feature_inversion import FeatureInversion, inverted, noise, norm, stride_of, variation
+from headstart.explain.pictures.feature_inversion import (
+    FeatureInversion,
+    InversionSettings,
+    inverted,
+    noise,
+    norm,
+    stride_of,
+    variation,
+)
 
-FREE = {"alpha": 6.0, "alpha_weight": 0.0, "beta": 2.0, "variation_weight": 0.0, "progress": iter}
 SETTINGS = {
     "stages": None, "images": 2, "lr": 0.05, "alpha": 6.0, "alpha_weight": 1e-4, "beta": 2.0, "variation_weight": 1e-2,
     "seed": 0, "side": 16,
 }  # fmt: skip
+
+
+def free(*, steps, lr, variation_weight=0.0):
+    """Settings without a term besides the distance of the features."""
+    return InversionSettings(
+        steps=steps, lr=lr, alpha=6.0, alpha_weight=0.0, beta=2.0, variation_weight=variation_weight
+    )
 
 
 def start(x):
@@ -27,7 +41,7 @@ def test_from_a_stage_that_loses_nothing_the_image_comes_back():
     given = subject(network).images.pixels
     x = network.entering(given)
     with network.at_rest():
-        found, error = inverted(network, x, start(x), stage="only", steps=300, lr=0.1, **FREE)
+        found, error = inverted(network, x, start(x), "only", free(steps=300, lr=0.1), progress=iter)
     assert error.max() < 0.01
     assert (eight_bit(found, network.backbone.pixels).int() - given.int()).abs().max() <= 3
 
@@ -40,7 +54,7 @@ def test_what_a_stage_does_not_see_stays_as_it_began():
     x = network.entering(subject(network).images.pixels)
     begun = start(x).clamp(-1, 1)
     with network.at_rest():
-        found, _ = inverted(network, x, begun, stage="only", steps=200, lr=0.1, **FREE)
+        found, _ = inverted(network, x, begun, "only", free(steps=200, lr=0.1), progress=iter)
     assert torch.equal(found[:, 1:], begun[:, 1:])
     assert torch.allclose(found[:, :1], x[:, :1], atol=0.02)
 
@@ -49,7 +63,7 @@ def test_the_error_is_the_distance_over_the_length_of_the_features():
     network = plain()
     x = network.entering(subject(network).images.pixels)
     with network.at_rest():
-        found, error = inverted(network, x, start(x), stage="stage1", steps=3, lr=0.05, **FREE)
+        found, error = inverted(network, x, start(x), "stage1", free(steps=3, lr=0.05), progress=iter)
         with torch.no_grad():
             want, own = network.activations(x, "stage1"), network.activations(found, "stage1")
     for nth in range(2):
@@ -77,7 +91,7 @@ def test_the_heavier_variation_weighs_the_smoother_is_the_image():
     x = network.entering(subject(network).images.pixels)
     with network.at_rest():
         rough, smooth = (
-            inverted(network, x, start(x), stage="stage2", steps=60, lr=0.05, **FREE | {"variation_weight": weight})[0]
+            inverted(network, x, start(x), "stage2", free(steps=60, lr=0.05, variation_weight=weight), progress=iter)[0]
             for weight in (0.0, 1.0)
         )
     assert (variation(smooth, 2.0) < 0.5 * variation(rough, 2.0)).all()
@@ -117,7 +131,7 @@ def test_in_every_family_steps_bring_the_features_nearer_and_leave_the_network_a
     stages = network.stages[:1] + network.stages[-1:]
     with untouched(network), network.at_rest():
         for stage in stages:
-            found, error = inverted(network, x, begun, stage=stage, steps=12, lr=0.05, **FREE)
+            found, error = inverted(network, x, begun, stage, free(steps=12, lr=0.05), progress=iter)
             with torch.no_grad():
                 target, at_first = network.activations(x, stage), network.activations(begun, stage)
             assert error[0] < (at_first - target).norm() / target.norm()

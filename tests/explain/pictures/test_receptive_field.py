@@ -11,8 +11,11 @@ from torch.nn import functional as F
 from explained import QUICK_FIRST, family, of_stages, subject, untouched
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.explain.explained_network import Network, maps
+from headstart.explain.field_extents import extents
+from headstart.explain.field_finder import FieldFinder, field
 from headstart.explain.picture_protocol import UnfitError
-from headstart.explain.pictures.receptive_field import Box, Fields, ReceptiveFields, extents, field, told
+from headstart.explain.pictures.receptive_field import ReceptiveFields, described
+from headstart.explain.pixel_box import PixelBox
 from headstart.types import UserError
 
 
@@ -57,7 +60,7 @@ def layers_of(module):
 
 
 def square(span):
-    return Box(span[0], span[0], span[1], span[1])
+    return PixelBox(span[0], span[0], span[1], span[1])
 
 
 CHAINS = {
@@ -78,17 +81,17 @@ CHAINS = {
 @pytest.mark.parametrize("size", [24, 31])
 def test_each_unit_of_a_chain_sees_what_the_closed_form_says(name, size):
     stage = nn.Sequential(*CHAINS[name])
-    fields = Fields(of_stages({"only": stage}, size=size))
+    fields = FieldFinder(of_stages({"only": stage}, size=size))
     rows, columns = fields.places("only")
     for place in [(0, 0), (rows // 2, columns // 2), (1, columns - 1), (rows - 1, 2)]:
         (top, bottom), (left, right) = (by_hand(layers_of(stage), at, size) for at in place)
-        assert fields.box("only", place) == Box(top, left, bottom, right)
+        assert fields.box("only", place) == PixelBox(top, left, bottom, right)
         assert int(fields.mask("only", place).sum()) == (bottom - top) * (right - left) or "dilated" in name
 
 
 def test_between_dilated_taps_a_unit_sees_nothing():
     network = of_stages({"only": nn.Conv2d(3, 2, 2, dilation=3)}, size=8)
-    assert Fields(network).mask("only", (1, 2)).nonzero().tolist() == [[1, 2], [1, 5], [4, 2], [4, 5]]
+    assert FieldFinder(network).mask("only", (1, 2)).nonzero().tolist() == [[1, 2], [1, 5], [4, 2], [4, 5]]
 
 
 def test_weights_that_are_zero_and_units_that_are_off_see_as_far_as_others():
@@ -96,7 +99,7 @@ def test_weights_that_are_zero_and_units_that_are_off_see_as_far_as_others():
     with torch.no_grad():
         for weight in network.backbone.parameters():
             weight.zero_()
-    assert field(network, "only", (1, 2)) == Box(1, 2, 6, 7)
+    assert field(network, "only", (1, 2)) == PixelBox(1, 2, 6, 7)
 
 
 def test_one_channel_sees_less_than_all_where_they_come_by_two_ways():
@@ -109,8 +112,8 @@ def test_one_channel_sees_less_than_all_where_they_come_by_two_ways():
             return torch.cat([self.near(x), self.far(x)], dim=1)
 
     network = of_stages({"only": Two()}, size=9)
-    assert field(network, "only", (4, 4), channel=0) == Box(4, 4, 5, 5)
-    assert field(network, "only", (4, 4), channel=1) == field(network, "only", (4, 4)) == Box(2, 2, 7, 7)
+    assert field(network, "only", (4, 4), channel=0) == PixelBox(4, 4, 5, 5)
+    assert field(network, "only", (4, 4), channel=1) == field(network, "only", (4, 4)) == PixelBox(2, 2, 7, 7)
 
 
 FUNCTIONS = {
@@ -136,8 +139,10 @@ def test_functions_pass_what_modules_pass(name):
         def forward(self, x):
             return self.two((FUNCTIONS | POOLINGS)[name](self.one(x)))
 
-    want = {"adaptive": Box(0, 0, 9, 9)}.get(name, Box(1, 1, 8, 8) if name in POOLINGS else Box(2, 2, 7, 7))
-    fields = Fields(of_stages({"only": Acting()}, size=9))
+    want = {"adaptive": PixelBox(0, 0, 9, 9)}.get(
+        name, PixelBox(1, 1, 8, 8) if name in POOLINGS else PixelBox(2, 2, 7, 7)
+    )
+    fields = FieldFinder(of_stages({"only": Acting()}, size=9))
     assert fields.box("only", (4, 4)) == want
     assert int(fields.mask("only", (4, 4)).sum()) == want.height * want.width
 
@@ -145,17 +150,17 @@ def test_functions_pass_what_modules_pass(name):
 def test_what_is_computed_under_open_gradients_is_what_the_network_computes():
     stage = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU6(True), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.Hardswish())
     network = of_stages({"only": stage}, size=12)
-    fields = Fields(network)
+    fields = FieldFinder(network)
     with torch.no_grad():
         want = stage.double()(fields._image)
-    assert torch.allclose(fields._reached("only"), want, rtol=0, atol=1e-12)
+    assert torch.allclose(fields._output("only"), want, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "size"), [("vgg11", 96), ("alexnet", 224)])
 def test_of_a_plain_network_the_middle_unit_sees_what_the_closed_form_says(name, size):
     backbone = torchvision(name=name, size=size, channels=3, keep=4 if name == "vgg11" else 3).eval()
     network = Network(backbone, nn.Identity())
-    fields = Fields(network)
+    fields = FieldFinder(network)
     before = []
     for stage, module in backbone.stages.items():
         before += layers_of(module)
@@ -172,7 +177,7 @@ RESNET18 = {  # the way through all 3x3 convolutions, which see furthest
 
 def test_the_units_of_a_resnet_see_as_far_as_the_longest_way_does():
     network = family("resnet18")
-    fields, found = Fields(network), extents(network, network.stages)
+    fields, found = FieldFinder(network), extents(network, network.stages)
     layers = []
     for stage, own in RESNET18.items():
         layers += own
@@ -196,18 +201,18 @@ def test_one_pass_over_the_whole_map_sees_the_whole_image():
 
     network = of_stages({"near": nn.Conv2d(3, 3, 3, padding=1), "gated": Gated()}, size=20)
     found = extents(network, network.stages)
-    assert told(found["near"]) == "3 x 3 pixels, stride 1, 2.2 % of the image"
-    assert told(found["gated"]) == "the whole image, stride 1"
+    assert described(found["near"]) == "3 x 3 pixels, stride 1, 2.2 % of the image"
+    assert described(found["gated"]) == "the whole image, stride 1"
 
 
 def test_a_token_sees_its_patch_before_attention_and_the_whole_image_after():
     network = family("vit_b_32")
-    fields = Fields(network)
-    assert fields.box("embedding", (1, 0)) == Box(32, 0, 64, 32)
-    assert fields.box("blocks1", (1, 0)) == fields.box("blocks4", None) == Box(0, 0, 64, 64)
+    fields = FieldFinder(network)
+    assert fields.box("embedding", (1, 0)) == PixelBox(32, 0, 64, 32)
+    assert fields.box("blocks1", (1, 0)) == fields.box("blocks4", None) == PixelBox(0, 0, 64, 64)
 
 
-def test_a_stage_that_is_not_there_and_one_without_gradients_are_told():
+def test_a_stage_that_is_not_there_and_one_without_gradients_are_errors():
     class Cut(nn.Module):
         def forward(self, x):
             return x.detach()
@@ -226,7 +231,7 @@ def test_in_every_family_fields_grow_with_depth_and_nothing_else_is_seen(name):
     """Against the network itself: what lies outside the field of a unit does not change it."""
     network = family(name)
     size = network.backbone.pixels.size
-    fields, shares = Fields(network), []
+    fields, shares = FieldFinder(network), []
     with untouched(network), torch.no_grad():
         masks = {stage: fields.mask(stage, None) for stage in network.stages}
         for stage, mask in masks.items():

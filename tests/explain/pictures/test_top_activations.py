@@ -5,22 +5,17 @@ import torch
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
+from headstart.explain.guided_projections import guided_projections, pools
 from headstart.explain.pictures.deconvnet import projections
-from headstart.explain.pictures.top_activations import (
-    Strongest,
-    TopActivations,
-    guided_projections,
-    pools,
-    searched,
-    standing_out,
-)
+from headstart.explain.pictures.top_activations import TopActivations
+from headstart.explain.strongest_places import StrongestPlaces, standing_out, strongest_places
 from headstart.types import UserError
 
 SETTINGS = {"stages": None, "units": 2, "top": 3, "side": 24, "rule": None}
 
 
 def seen(activations, *, top, batch_size):
-    found = Strongest(top)
+    found = StrongestPlaces(top)
     for at in range(0, len(activations), batch_size):
         found.see(activations[at : at + batch_size])
     return found
@@ -67,7 +62,7 @@ def test_one_pass_finds_the_strongest_of_all_stages():
     network = plain()
     given = subject(network, searched=7, batch_size=3)
     with network.at_rest():
-        found = searched(given, network.stages, top=4)
+        found = strongest_places(given, network.stages, top=4)
     images = network.entering(torch.cat([batch.image for batch in given.searched()]))
     with torch.no_grad():
         for stage in network.stages:

@@ -1,4 +1,4 @@
-"""How do small networks between a backbone's layers learn, while its layers stay as they are?"""
+"""Adapters: small trainable bottlenecks behind the layers of a frozen backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers of a backbone can something be put on that learns in their place?"""
+"""Layers of a backbone that can get an adapter or a low-rank update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do a backbone's layers learn low-rank updates of their weights, and those alone?"""
+"""LoRA: low-rank updates of the weights of a backbone's layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does torch's attention learn a low-rank update of its projections?"""
+"""Low-rank updates of the projections of torch's attention."""
 
 from __future__ import annotations
 

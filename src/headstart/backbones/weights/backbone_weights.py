@@ -1,4 +1,4 @@
-"""Where do a backbone's first numbers come from?"""
+"""Weights that a backbone starts from."""
 
 from __future__ import annotations
 

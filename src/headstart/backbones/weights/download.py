@@ -1,4 +1,4 @@
-"""How does the file of an address come to this machine, whole and once?"""
+"""Downloads of weight files, checked and cached."""
 
 from __future__ import annotations
 

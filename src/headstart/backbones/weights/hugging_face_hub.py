@@ -1,4 +1,4 @@
-"""Which file of the Hugging Face Hub is meant, and where does it lie on this machine?"""
+"""Weight files of the Hugging Face Hub, and their place on this machine."""
 
 from __future__ import annotations
 

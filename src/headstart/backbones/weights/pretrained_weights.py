@@ -1,4 +1,4 @@
-"""Which tensors do a library's pretrained weights give to a backbone, and where is their file?"""
+"""Pretrained weights of a library for a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a file's tensors belong where in a backbone?"""
+"""Matching of a file's tensors with those of a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tensors do timm's pretrained weights give to a model?"""
+"""Pretrained weights of timm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels do torchvision's pretrained weights expect?"""
+"""Image size, mean and deviation that torchvision's pretrained weights expect."""
 
 from __future__ import annotations
 

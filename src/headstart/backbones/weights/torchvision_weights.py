@@ -1,4 +1,4 @@
-"""Which tensors do torchvision's pretrained weights give to a model?"""
+"""Pretrained weights of torchvision."""
 
 from __future__ import annotations
 

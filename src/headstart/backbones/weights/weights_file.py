@@ -1,4 +1,4 @@
-"""Which tensors does a file of weights hold?"""
+"""Tensors in a file of weights: state dicts, checkpoints, safetensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which small network do papers on adaptation between sets of digits take?"""
+"""LeNet, the small network of papers on adaptation between sets of digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which small network learns 32-pixel characters in seconds on a CPU?"""
+"""A small convolutional network that learns 32-pixel characters in seconds on a CPU."""
 
 from __future__ import annotations
 

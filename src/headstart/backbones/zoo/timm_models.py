@@ -1,4 +1,4 @@
-"""How do timm's image models fall into stages?"""
+"""Image models of timm in stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a network of the user's own fall into the stages that the user names?"""
+"""Any importable network in stages that the user names."""
 
 from __future__ import annotations
 

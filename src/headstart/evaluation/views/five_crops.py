@@ -1,4 +1,4 @@
-"""What of the corners and the centre of a larger test image?"""
+"""Views: four corners and the centre of a larger image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a test image as it is, and in a mirror?"""
+"""Views: the image and its mirror image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the corners and the centre of a larger test image, and all of them in a mirror?"""
+"""Views: four corners and the centre of a larger image, and their mirror images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As which views is a test image looked at?"""
+"""What a set of views is, and the images that views are cut from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From which patches did attention carry what the class is read from?"""
+"""Attention rollout: the patches whose values attention carried to the class token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the same unit answer to the same image before and after training?"""
+"""Feature maps of the channel that training changed most, before and after."""
 
 from __future__ import annotations
 

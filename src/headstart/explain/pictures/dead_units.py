@@ -1,4 +1,4 @@
-"""Which units never answer, and which are always at their bound?"""
+"""Dead units that are never positive, and saturated units that are always at a bound."""
 
 from __future__ import annotations
 

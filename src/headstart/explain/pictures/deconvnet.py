@@ -1,4 +1,4 @@
-"""What in the image made a unit active?"""
+"""Deconvnet: projections of strong units back to pixels."""
 
 from __future__ import annotations
 

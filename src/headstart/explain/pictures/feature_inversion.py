@@ -1,9 +1,10 @@
-"""What of an image is still there after a stage?"""
+"""Images that have the same features after a stage as a given one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -20,11 +21,41 @@ from headstart.types import Pixels
 NOISE = 0.1  # standard deviation of the noise that an image starts from, in that of the pixels
 
 
-class FeatureInversion:
-    """Images made from noise until a stage answers to them as it does to the given one.
+@dataclass(frozen=True, kw_only=True)
+class InversionSettings:
+    """Optimization of an image towards given features.
 
-    stages: null = all. images: so many of the explained ones. steps, lr: of Adam, whose rate falls to 0. alpha, beta:
-    powers of the norm and of the total variation, alpha_weight, variation_weight: how much these count.
+    Args:
+        steps: Of Adam.
+        lr: Of Adam at the first step; it falls to 0.
+        alpha: Power of the norm.
+        alpha_weight: Weight of the norm.
+        beta: Power of the total variation.
+        variation_weight: Weight of the total variation.
+    """
+
+    steps: int
+    lr: float
+    alpha: float
+    alpha_weight: float
+    beta: float
+    variation_weight: float
+
+
+class FeatureInversion:
+    """Images optimized from noise until a stage gives the same features for them as for the given image.
+
+    Args:
+        stages: Names of stages; None means all.
+        images: How many of the explained images.
+        steps: Of Adam.
+        lr: Of Adam at the first step; it falls to 0.
+        alpha: Power of the norm.
+        alpha_weight: Weight of the norm.
+        beta: Power of the total variation.
+        variation_weight: Weight of the total variation.
+        seed: Of the noise.
+        side: Pixels of a tile.
     """
 
     title = "Feature inversion"
@@ -48,86 +79,91 @@ class FeatureInversion:
         seed: int,
         side: Annotated[int, Ge(8), Le(1024)],
     ) -> None:
-        self.stages, self.images, self.steps, self.lr, self.seed, self.side = stages, images, steps, lr, seed, side
-        self.alpha, self.alpha_weight = alpha, alpha_weight
-        self.beta, self.variation_weight = beta, variation_weight
+        self.stages, self.images, self.seed, self.side = stages, images, seed, side
+        self.settings = InversionSettings(
+            steps=steps, lr=lr, alpha=alpha, alpha_weight=alpha_weight, beta=beta, variation_weight=variation_weight
+        )
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
-        """A row for each image: itself, and what came out of each stage."""
+        """A row for each image: the image, and the inverted features of each stage."""
         network, pixels = subject.network, subject.network.backbone.pixels
         chosen = network.chosen(self.stages)
         count = min(self.images, len(subject.images))
         for start in range(0, count, subject.batch_size):
             images = subject.images.pixels[start : min(start + subject.batch_size, count)]
             x = network.entering(images)
-            begun = torch.stack([noise(x.shape[1:], seed=self.seed + start + nth) for nth in range(len(x))]).to(x)
-            made, errors = [], []
+            start_image = torch.stack([noise(x.shape[1:], seed=self.seed + start + nth) for nth in range(len(x))]).to(x)
+            inversions, errors = [], []
             for stage in chosen:
-                found, error = inverted(
-                    network, x, begun, stage=stage, steps=self.steps, lr=self.lr, alpha=self.alpha,
-                    alpha_weight=self.alpha_weight, beta=self.beta, variation_weight=self.variation_weight,
-                    progress=partial(subject.progress, title=f"inverting {stage}"),
-                )  # fmt: skip
-                made.append(eight_bit(found.float().cpu(), pixels))
+                progress = partial(subject.progress, title=f"inverting {stage}")
+                inversion, error = inverted(network, x, start_image, stage, self.settings, progress=progress)
+                inversions.append(eight_bit(inversion.float().cpu(), pixels))
                 errors.append(error)
             for nth, image in enumerate(images):
-                tiles = [photo(image), *(photo(one[nth]) for one in made)]
+                tiles = [photo(image), *(photo(inversion[nth]) for inversion in inversions)]
                 name = subject.images.names[start + nth]
-                told = ", ".join(f"{stage} {float(e[nth]):.2g}" for stage, e in zip(chosen, errors, strict=True))
+                listed = ", ".join(f"{stage} {float(e[nth]):.2g}" for stage, e in zip(chosen, errors, strict=True))
                 yield Shown(
                     f"{start + nth:03d}",
                     sheet([enlarged(tile, self.side, smooth=True) for tile in tiles], columns=4),
-                    f"{name}, then what {', '.join(chosen)} have kept of it. Relative errors after {self.steps} steps: "
-                    f"{told}.",
+                    f"{name}, then what {', '.join(chosen)} have kept of it. Relative errors after "
+                    f"{self.settings.steps} steps: {listed}.",
                     f"{name} and {len(chosen)} images made from its features.",
                 )
 
 
 def noise(shape: Sequence[int], *, seed: int) -> Tensor:
-    """An image (C, H, W) of normal noise, without a draw from torch's own random numbers."""
+    """An image (C, H, W) of normal noise, without a draw from torch's global RNG."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * NOISE
 
 
 def inverted(
     network: Network,
     x: Tensor,
-    begun: Tensor,
-    *,
+    start_image: Tensor,
     stage: str,
-    steps: int,
-    lr: float,
-    alpha: float,
-    alpha_weight: float,
-    beta: float,
-    variation_weight: float,
+    settings: InversionSettings,
+    *,
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> tuple[Tensor, Tensor]:
-    """Images whose features are nearly those of normalised images x (B, C, H, W) -> them, like x, and errors (B,).
+    """Images z whose features f(z) after a stage are nearly the features f(x) of given images.
 
-    From begun, like x, so many steps of Adam on
-    |f(z) - f(x)|^2 / |f(x)|^2 + alpha_weight norm(z, alpha) + variation_weight stride variation(z, beta)
-    of each image, f = what the stage gives, stride = pixels from one of its places to the next: the fewer the places,
-    the less they say of a pixel. Mahendran & Vedaldi 2015 (arXiv:1412.0035), eq. 3, who choose the weight by layer;
-    by Adam in place of momentum, and z is held to what a pixel can be. The error is |f(z) - f(x)| / |f(x)| at the end.
-    To be called within network.at_rest(). Raises UserError where there is no such stage.
+    Adam minimises |f(z) - f(x)|^2 / |f(x)|^2 + alpha_weight norm(z, alpha) + variation_weight stride variation(z, beta)
+    of each image, stride = pixels from one place of the stage to the next: the fewer the places, the less they say
+    about a pixel. Mahendran & Vedaldi 2015 (arXiv:1412.0035), eq. 3, who choose the weight by layer and take momentum
+    in place of Adam; here each value stays in the range of a pixel. To be called within network.at_rest().
+
+    Args:
+        network: That has the stage.
+        x: Normalised images (B, C, H, W).
+        start_image: Where the optimization begins, like x.
+        stage: Whose features are inverted.
+        settings: Of the optimization.
+        progress: Shows the steps.
+
+    Returns:
+        The images, like x, and the errors |f(z) - f(x)| / |f(x)| at the end (B,).
+
+    Raises:
+        UserError: There is no such stage.
     """
     with torch.no_grad():
         target = network.activations(x, stage).float()
         length = target.flatten(1).square().sum(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
-    weight = variation_weight * stride_of(x, target)
+    weight = settings.variation_weight * stride_of(x, target)
     low, high = _range(network.backbone.pixels, x)
 
     def distance(z: Tensor) -> Tensor:
-        """Squared and relative, (B,)."""
+        """The squared relative error (B,)."""
         return (network.activations(z, stage).float() - target).flatten(1).square().sum(dim=1) / length
 
-    z = begun.clamp(low, high).requires_grad_()
-    adam = torch.optim.Adam([z], lr=lr)
-    for step in progress(range(steps)):
-        adam.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
-        whole = distance(z.clone())  # a copy: what works in place must not meet a leaf
-        whole = whole + alpha_weight * norm(z, alpha) + weight * variation(z, beta)
-        (z.grad,) = torch.autograd.grad(whole.sum(), z)
+    z = start_image.clamp(low, high).requires_grad_()
+    adam = torch.optim.Adam([z], lr=settings.lr)
+    for step in progress(range(settings.steps)):
+        adam.param_groups[0]["lr"] = settings.lr * (1 + math.cos(math.pi * step / settings.steps)) / 2
+        loss = distance(z.clone())  # a copy: an in-place operation on a leaf is an error
+        loss = loss + settings.alpha_weight * norm(z, settings.alpha) + weight * variation(z, settings.beta)
+        (z.grad,) = torch.autograd.grad(loss.sum(), z)
         adam.step()
         with torch.no_grad():
             z.clamp_(low, high)
@@ -158,6 +194,6 @@ def variation(x: Tensor, beta: float) -> Tensor:
 
 
 def _range(pixels: Pixels, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What black and white are to the network, each (C, 1, 1)."""
-    mean, std = (torch.tensor(one).to(x)[:, None, None] for one in (pixels.mean, pixels.std))
+    """The normalised values of black and white, each (C, 1, 1)."""
+    mean, std = (torch.tensor(values).to(x)[:, None, None] for values in (pixels.mean, pixels.std))
     return -mean / std, (1 - mean) / std

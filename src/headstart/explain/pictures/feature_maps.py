@@ -1,4 +1,4 @@
-"""Where in an image does each channel of a stage answer?"""
+"""Feature maps of each stage's channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do images lie in the features of a stage?"""
+"""Scatter plots of images in the features of a stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the first filters look for?"""
+"""Filters of the first convolution."""
 
 from __future__ import annotations
 

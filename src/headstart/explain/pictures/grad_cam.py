@@ -1,4 +1,4 @@
-"""Which places of a stage's maps speak for a class?"""
+"""Grad-CAM: places of a stage's maps that raise a class's logit."""
 
 from __future__ import annotations
 

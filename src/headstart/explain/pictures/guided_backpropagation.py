@@ -1,4 +1,4 @@
-"""Which pixels spoke for a class, along units that were on?"""
+"""Guided backpropagation from a class's logit to the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels would change a class's logit if they changed a little?"""
+"""Gradient of a class's logit with respect to the pixels."""
 
 from __future__ import annotations
 

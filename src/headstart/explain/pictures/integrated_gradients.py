@@ -1,4 +1,4 @@
-"""How much did each pixel add to a class's logit, counted from an image that says nothing?"""
+"""Integrated gradients: each pixel's part in a class's logit, relative to a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images look alike to the network?"""
+"""Nearest neighbours of images in a network's features."""
 
 from __future__ import annotations
 

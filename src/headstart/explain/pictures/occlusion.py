@@ -1,4 +1,4 @@
-"""Which parts of an image must be seen for the model to say what it says?"""
+"""Occlusion: the drop of a class's probability where parts of the image are covered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels matter to a class, whatever noise lies over the image?"""
+"""SmoothGrad: the mean gradient over noisy copies of an image."""
 
 from __future__ import annotations
 

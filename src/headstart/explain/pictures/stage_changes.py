@@ -1,4 +1,4 @@
-"""How far has training moved each stage?"""
+"""Change of each stage by training, in weights and in features."""
 
 from __future__ import annotations
 

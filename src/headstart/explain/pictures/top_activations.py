@@ -1,4 +1,4 @@
-"""What have the images in common that make a unit strongest?"""
+"""Images that make a unit strongest, with projections to pixels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from itertools import islice
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from headstart.explain.explained_network import Network, maps
+from headstart.explain.explained_network import Network
+from headstart.explain.field_finder import FieldFinder, Place
+from headstart.explain.guided_projections import guided_projections, pools
 from headstart.explain.map_rendering import Seen, enlarged, photo, projection, sheet
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.deconvnet import projections
-from headstart.explain.pictures.receptive_field import Box, Fields, Place
-from headstart.explain.relu_backward_rules import relu_rule
+from headstart.explain.pixel_box import PixelBox
+from headstart.explain.strongest_places import StrongestPlaces, standing_out, strongest_places
 from headstart.types import UserError
 
 APART = 8  # pixels between the projections and the patches
@@ -28,87 +29,12 @@ BRIGHTEST = 0.98  # quantile of a projection's magnitudes that is as bright as c
 Rule = Literal["deconvnet", "guided"]
 
 
-class Strongest:
-    """Of each channel of a stage the strongest places of all images seen so far, at most one of an image.
-
-    Only `top` of them are kept. Of equal ones the earlier image counts, and in an image the first place, by rows; so
-    what is kept does not depend on how the images come in batches.
-    After `see`: value, image and at, each (k, D), the strongest first, k = the smaller of top and the images; at is
-    the place's number, by rows. mean (D,): of the strongest values of all images. shape: rows and columns of the maps,
-    None where the stage has no places.
-    """
-
-    def __init__(self, top: int) -> None:
-        self.top, self.seen = top, 0
-        self.shape: Place | None = None
-        self.value = self.image = self.at = torch.empty(0)
-        self._sum = torch.empty(0)
-
-    def see(self, activations: Tensor) -> None:
-        """Take a batch in: maps (B, D, h, w), tokens (B, N, D) or features (B, D)."""
-        flat, self.shape = _by_channel(activations)
-        value, at = (one.cpu() for one in flat.float().max(dim=2))
-        image = torch.arange(self.seen, self.seen + len(value))[:, None].expand_as(value)
-        if self.seen == 0:
-            self._sum = torch.zeros(value.shape[1], dtype=torch.float64)
-            self.value, self.image, self.at = value[:0], image[:0], at[:0]
-        for row in value.double():  # one after another, for sums that batches do not change
-            self._sum += row
-        self.seen += len(value)
-        value, image, at = (
-            torch.cat(pair) for pair in ((self.value, value), (self.image, image), (self.at, at))
-        )  # in the order of the images where values are equal, and sorting keeps that
-        order = value.argsort(dim=0, descending=True, stable=True)[: self.top]
-        self.value, self.image, self.at = (one.gather(0, order) for one in (value, image, at))
-
-    @property
-    def mean(self) -> Tensor:
-        return self._sum / self.seen
-
-    def place(self, rank: int, channel: int) -> Place | None:
-        """Row and column of a channel's strongest place in the image of a rank."""
-        return None if self.shape is None else divmod(int(self.at[rank, channel]), self.shape[1])
-
-
-def _by_channel(activations: Tensor) -> tuple[Tensor, Place | None]:
-    """A stage's activations as (B, D, places), and rows and columns of these, None where they lie in none."""
-    placed = maps(activations)
-    if placed is not None:
-        return placed.flatten(2), (placed.shape[2], placed.shape[3])
-    return (activations.transpose(1, 2) if activations.ndim == 3 else activations[..., None]), None
-
-
-def standing_out(found: Strongest, count: int) -> list[int]:
-    """The channels whose strongest images stand out most from the others, falling; of equals the first.
-
-    By the mean of the kept values less the mean of the strongest values of all images: large for a unit that is strong
-    for some images and silent for most, 0 for one that answers to all alike, or to none. In the activations' own
-    units, as the next stage gets them: what is small there matters little. No labels are asked, as units of early
-    stages serve all classes. With no more images than are kept all units are equal.
-    """
-    margin = found.value.double().mean(dim=0) - found.mean
-    if found.seen <= found.top:
-        margin = torch.zeros_like(margin)
-    return [int(one) for one in margin.argsort(descending=True, stable=True)[:count]]
-
-
-def searched(subject: Subject, stages: Sequence[str], *, top: int) -> dict[str, Strongest]:
-    """The strongest places of each channel of each stage, in one pass over the searched images."""
-    network = subject.network
-    found = {stage: Strongest(top) for stage in stages}
-    with torch.no_grad():
-        for batch in subject.searching(title="search"):
-            for stage, activations in network.passing(network.entering(batch.image), stages):
-                found[stage].see(activations)
-    return found
-
-
 WORDS = {"deconvnet": "deconvnet", "guided": "guided backpropagation"}
 WHY = " (no max pooling lies on the way, and without its switches a deconvnet shows the same for each image)"
 
 
 class _Slot(NamedTuple):
-    """A tile to be made: of a unit's rank the image and the place."""
+    """A tile of the picture: the image and the place of a unit's rank."""
 
     stage: str
     channel: int
@@ -118,15 +44,19 @@ class _Slot(NamedTuple):
 
 
 class TopActivations:
-    """The images that make chosen units strongest: what of them the units answer to, and the pieces of the images.
+    """The images that make chosen units strongest: projections of the units, and the pieces that they see.
 
-    stages: null = all. units: so many channels of a stage, or which. top: images of a unit. side: pixels of a tile.
-    rule: of the projections, null = deconvnet where max pooling lies on the way. Without its switches, a deconvnet's
-    projection is the same whatever the image, and guided backpropagation is what remains (Springenberg et al. 2014,
-    arXiv:1412.6806).
+    Args:
+        stages: Names of stages; None means all.
+        units: How many channels of each stage, or their numbers.
+        top: Images of each unit.
+        side: Pixels of a tile.
+        rule: Of the projections; None means deconvnet where max pooling lies between image and unit, else guided
+            backpropagation: without the switches of max pooling a deconvnet's projection is the same for each image
+            (Springenberg et al. 2014, arXiv:1412.6806).
     """
 
-    title = "Strongest images of units"
+    title = "StrongestPlaces images of units"
     about = (
         "Each pair of squares is one unit, a channel of a stage, and the images of the searched split that make it "
         "strongest. Right: the piece of each image that the unit can see. Left, in the same order: what in that piece "
@@ -149,7 +79,7 @@ class TopActivations:
         """An image for each unit, by stages. Raises UserError where a stage has no such unit."""
         network = subject.network
         stages = network.chosen(self.stages)
-        found = searched(subject, stages, top=self.top)
+        found = strongest_places(subject, stages, top=self.top)
         units = {stage: self._units(stage, found[stage]) for stage in stages}
         slots = [
             _Slot(stage, channel, rank, int(found[stage].image[rank, channel]), found[stage].place(rank, channel))
@@ -164,7 +94,7 @@ class TopActivations:
             for channel in units[stage]:
                 yield self._shown(stage, channel, found[stage], tiles, names)
 
-    def _units(self, stage: str, found: Strongest) -> list[int]:
+    def _units(self, stage: str, found: StrongestPlaces) -> list[int]:
         if isinstance(self.units, int):
             return standing_out(found, self.units)
         channels = found.value.shape[1]
@@ -176,7 +106,7 @@ class TopActivations:
                 )
         return list(dict.fromkeys(self.units))
 
-    def _shown(self, stage: str, channel: int, found: Strongest, tiles: _Tiles, names: Sequence[str]) -> Shown:
+    def _shown(self, stage: str, channel: int, found: StrongestPlaces, tiles: _Tiles, names: Sequence[str]) -> Shown:
         ranks = range(len(found.value))
         columns = math.ceil(math.sqrt(len(ranks)))
         patches = sheet([tiles.patches[stage, channel, rank] for rank in ranks], columns=columns)
@@ -196,10 +126,10 @@ class TopActivations:
 
 
 class _Tiles:
-    """What stands in the pictures, made as the images come by once more, so that no image is kept.
+    """The tiles of the pictures, made in a second pass over the images, so that no image stays in memory.
 
-    patches, projections: by stage, channel and rank. unfit: stage -> why it has no projections.
-    rules: stage -> how they were made.
+    patches, projections: by stage, channel and rank. unfit: stage -> why it has no projections. rules: stage -> the
+    rule of its projections.
     """
 
     def __init__(self, network: Network, side: int, rule: Rule | None) -> None:
@@ -208,7 +138,7 @@ class _Tiles:
         self.unfit: dict[str, str] = {}
         self.rules: dict[str, Rule] = {}
         self._rule = rule
-        self._network, self._side, self._fields = network, side, Fields(network)
+        self._network, self._side, self._fields = network, side, FieldFinder(network)
 
     def make(self, subject: Subject, slots: Sequence[_Slot]) -> None:
         """Make all tiles in a second pass over the searched images."""
@@ -253,16 +183,16 @@ class _Tiles:
             return ()
         return list(found.float().cpu())
 
-    def _box(self, slot: _Slot) -> Box:
+    def _box(self, slot: _Slot) -> PixelBox:
         size = self._network.backbone.pixels.size
         try:
             box = self._fields.box(slot.stage, slot.place, channel=slot.channel)
         except UnfitError:  # it takes no float64: then the whole image, which holds what the unit sees
-            return Box(0, 0, size, size)
-        return box if box.height else Box(0, 0, size, size)
+            return PixelBox(0, 0, size, size)
+        return box if box.height else PixelBox(0, 0, size, size)
 
-    def _tile(self, image: Seen, box: Box) -> Seen:
-        """A square; what the border has cut off leaves its room free on that side."""
+    def _tile(self, image: Seen, box: PixelBox) -> Seen:
+        """A square tile; where the border cuts the field, the room on that side stays free."""
         size = self._network.backbone.pixels.size
         small = enlarged(image, self._side, smooth=True)
         tile = np.full((self._side, self._side, 3), BEYOND, np.uint8)
@@ -275,38 +205,5 @@ class _Tiles:
 
 
 def _shift(spare: int, cut_before: bool, cut_behind: bool) -> int:
-    """How much of the spare room stands before."""
+    """How much of the spare room lies before the image."""
     return spare // 2 if cut_before == cut_behind else spare if cut_before else 0
-
-
-def pools(network: Network, x: Tensor, *, stage: str) -> bool:
-    """Whether max pooling lies between normalised images (B, C, H, W) and what a stage makes of them."""
-    leaf = x.detach().clone().requires_grad_()
-    with relu_rule("deconvnet") as way:
-        output = network.activations(leaf.clone(), stage)
-    return way.met(output).switches > 0
-
-
-def guided_projections(
-    network: Network, x: Tensor, *, stage: str, channels: list[int], places: list[Place] | None
-) -> Tensor:
-    """What in each normalised image of x (B, C, H, W) made one unit of a stage active -> (B, C, H, W), around 0.
-
-    As deconvnet.projections, with the rule of guided backpropagation and of a signal of 1; tokens (B, N, D) may be
-    maps, too. places None: the strongest place of each. Raises UnfitError where something else than ReLUs bends the
-    signal.
-    """
-    leaf = x.detach().clone().requires_grad_()
-    with relu_rule("guided") as way:
-        output = network.activations(leaf.clone(), stage)
-        way.check(output, kind="guided backpropagation", to=stage)
-    flat, shape = _by_channel(output)
-    rows = torch.arange(len(x), device=flat.device)
-    own = flat[rows, torch.tensor(channels, device=flat.device)]  # (B, places)
-    if places is None:
-        at = own.argmax(dim=1)
-    else:
-        columns = 1 if shape is None else shape[1]
-        at = torch.tensor([row * columns + column for row, column in places], device=flat.device)
-    (found,) = torch.autograd.grad(own[rows, at].sum(), leaf)
-    return found

@@ -1,4 +1,4 @@
-"""Where do many convex functions have their minima?"""
+"""Minimisation of many convex functions at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which linear heads does a grid of learning rates and weight decays end at?"""
+"""Linear heads trained by SGD, for a grid of learning rates and weight decays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which linear heads make the classes likeliest?"""
+"""Logistic regression on features, for several penalties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which class do the nearest training images have?"""
+"""k-nearest-neighbour classification on features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kinds of heads are there, and how is each tried?"""
+"""Kinds of probes, and the settings that each is tried with."""
 
 from __future__ import annotations
 

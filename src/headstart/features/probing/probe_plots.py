@@ -1,4 +1,4 @@
-"""Where do probes do well: at which stage, at which learning rate and weight decay?"""
+"""Plots of probing: accuracy by stage, and by learning rate and weight decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which head on which stage is best on val?"""
+"""Probes on one stage, and the choice of the best one on val."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which linear heads come nearest to the classes by least squares?"""
+"""Ridge regression on classes, in closed form."""
 
 from __future__ import annotations
 

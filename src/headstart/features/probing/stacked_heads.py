@@ -1,4 +1,4 @@
-"""What do many linear heads say of the same features?"""
+"""Many linear heads as one tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where is the middle of each feature, and how far does it vary?"""
+"""Standardisation of features to mean 0 and variance 1."""
 
 from __future__ import annotations
 
