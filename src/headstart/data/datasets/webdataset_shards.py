@@ -73,9 +73,10 @@ def _check_readable(url: str) -> None:
     known = import_module("webdataset.gopen").gopen_schemes
     if is_remote(url) and scheme not in known:
         copy = "aws s3 cp" if scheme == "s3" else "<a command that copies>"
+        reads = ", ".join(sorted(known.keys() - {"__default__"}))
         raise UserError(
-            f"webdataset cannot read {scheme}: addresses, only {', '.join(sorted(known.keys() - {'__default__'}))}; got "
-            f"{url}; try 'pipe:{copy} {url} -' with --pipe"
+            f"webdataset cannot read {scheme}: addresses, it reads {reads}; got {url}; try 'pipe:{copy} {url} -' with "
+            "--pipe"
         )
 
 
