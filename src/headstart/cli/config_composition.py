@@ -141,8 +141,9 @@ class Composer:
         return self.loader.repository.group_exists(name)
 
     def options(self, group: str) -> list[str]:
-        """The options of a group, those in its subfolders included."""
-        below = self.loader.get_group_options(group, ObjectType.GROUP)
+        """The options of a group, those in its subfolders included; `_settings` holds what the options share."""
+        folders = self.loader.get_group_options(group, ObjectType.GROUP)
+        below = [folder for folder in folders if not folder.startswith("_")]
         nested = [f"{folder}/{name}" for folder in below for name in self.options(f"{group}/{folder}")]
         return self.loader.get_group_options(group, ObjectType.CONFIG) + nested
 
