@@ -14,7 +14,7 @@ from torch import nn
 
 from headstart.backbones.stages import Backbone
 from headstart.data.dataset_settings import LoadingSettings
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.types import SPLITS, Pixels
 from headstart.unfreeze.schedules.schedule_phases import Phase
 
@@ -39,26 +39,26 @@ class Shapes(InMemory):
         super().__init__(class_names=CLASSES, **loading)
         self.thickness, self.shots, self.held_out = thickness, shots, held_out
 
-    def load(self) -> dict[str, Labelled]:
+    def load(self) -> dict[str, LabelledImages]:
         counts = {"train": self.shots, "val": self.held_out, "test": self.held_out}
         return {split: self._drawn(split, counts[split]) for split in SPLITS}
 
-    def _drawn(self, split: str, count: int) -> Labelled:
+    def _drawn(self, split: str, count: int) -> LabelledImages:
         seed = 0 if split == "test" else self.seed + 1  # the test is the same for every seed
-        chance = np.random.default_rng([seed, SPLITS.index(split), self.thickness])
-        images = [outline(name, self.thickness, chance) for name in CLASSES for _ in range(count)]
-        return Labelled(np.stack(images), np.repeat(np.arange(len(CLASSES)), count))
+        rng = np.random.default_rng([seed, SPLITS.index(split), self.thickness])
+        images = [outline(name, self.thickness, rng) for name in CLASSES for _ in range(count)]
+        return LabelledImages(np.stack(images), np.repeat(np.arange(len(CLASSES)), count))
 
 
-def outline(name: str, thickness: int, chance: np.random.Generator) -> NDArray[np.uint8]:
-    """One shape of 10 to 20 pixels, turned by chance: (SIDE, SIDE), uint8."""
+def outline(name: str, thickness: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """One shape of 10 to 20 pixels, turned at random: (SIDE, SIDE), uint8."""
     image = Image.new("L", (SIDE, SIDE))
-    radius, turn = chance.uniform(5, 10), chance.uniform(0, 2 * np.pi)
-    x, y = chance.uniform(radius + 2, SIDE - radius - 2, size=2)
+    radius, turn = rng.uniform(5, 10), rng.uniform(0, 2 * np.pi)
+    x, y = rng.uniform(radius + 2, SIDE - radius - 2, size=2)
     corners = {"circle": 60, "square": 4, "triangle": 3}[name]
     angles = turn + 2 * np.pi * np.arange(corners + 1) / corners
     line = [(x + radius * np.cos(angle), y + radius * np.sin(angle)) for angle in angles]
-    ImageDraw.Draw(image).line(line, fill=int(chance.integers(120, 256)), width=thickness, joint="curve")
+    ImageDraw.Draw(image).line(line, fill=int(rng.integers(120, 256)), width=thickness, joint="curve")
     return np.asarray(image)
 
 

@@ -7,7 +7,7 @@ from scipy.stats import kstest
 from torchvision.transforms import RandomResizedCrop as Torchvisions
 from torchvision.transforms.v2.functional import resized_crop as torchvisions_resized_crop
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.random_resized_crop import RandomResizedCrop, boxes, resized_crop
 from headstart.types import UserError
 
@@ -15,7 +15,7 @@ USUAL = {"scale": (0.08, 1.0), "ratio": (3 / 4, 4 / 3)}
 
 
 def chance(count, seed=0):
-    return Chance(seed=seed, epoch=[0] * count, position=range(count))
+    return ImageRng(seed=seed, epoch=[0] * count, position=range(count))
 
 
 def cropped(image, *parts):

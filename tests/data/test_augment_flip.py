@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.random_flip import RandomFlip
 
 ALWAYS = RandomFlip(probability=1)
 
 
 def chance(count, seed=0):
-    return Chance(seed=seed, epoch=[0] * count, position=range(count))
+    return ImageRng(seed=seed, epoch=[0] * count, position=range(count))
 
 
 def test_by_hand_left_and_right_are_exchanged_and_top_and_bottom_stay():

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 
 from composed import CONF
 from headstart.data.datasets.digits import Digits
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation_chain import Chain
 from headstart.data.transforms.random_flip import RandomFlip
 from headstart.types import Pixels
@@ -31,7 +31,7 @@ def augment(request):
 
 def chance(positions, *, seed=0, epoch=0):
     positions = list(positions)
-    return Chance(seed=seed, epoch=[epoch] * len(positions), position=positions)
+    return ImageRng(seed=seed, epoch=[epoch] * len(positions), position=positions)
 
 
 def test_values_stay_from_0_to_1_and_shapes_as_they_are(augment):
@@ -90,12 +90,12 @@ def test_the_standard_is_the_crop_then_the_flip_with_the_numbers_that_follow():
 
 
 class Added:
-    def __call__(self, image, chance):
+    def __call__(self, image, rng):
         return image + 1
 
 
 class Doubled:
-    def __call__(self, image, chance):
+    def __call__(self, image, rng):
         return 2 * image
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms import rand_augment, trivial_augment
-from headstart.data.transforms.image_operations import LEVELS, NAMES, SIDED, Drawn, operated, space
+from headstart.data.transforms.image_operations import LEVELS, NAMES, SIDED, DrawnOperation, operated, space
 from headstart.data.transforms.rand_augment import RandAugment
 from headstart.data.transforms.trivial_augment import TrivialAugment
 
@@ -55,7 +55,7 @@ def test_the_operations_are_those_of_torchvision():
 
 
 class Given:
-    """Chance that gives these numbers to the only image."""
+    """ImageRng that gives these numbers to the only image."""
 
     def __init__(self, *numbers):
         self.numbers = torch.tensor([numbers])
@@ -94,15 +94,15 @@ def test_several_operations_are_done_one_after_the_other():
 @pytest.mark.parametrize("name", FIXED_POINT)
 def test_at_no_strength_an_image_of_256_levels_is_itself(name):
     image = image_of()
-    assert torch.equal(operated(image, [[Drawn(name, 0, False)]], WIDE), image)
+    assert torch.equal(operated(image, [[DrawnOperation(name, 0, False)]], WIDE), image)
 
 
 def test_by_hand_a_shift_at_full_strength_is_32_pixels_and_black_comes_in():
     image = torch.ones(1, 3, 40, 40)
-    made = operated(image, [[Drawn("translate_x", 30, False)]], WIDE)[0]
+    made = operated(image, [[DrawnOperation("translate_x", 30, False)]], WIDE)[0]
     assert made[:, :, :32].sum() == 0
     assert made[:, :, 32:].min() == 1
-    made = operated(image, [[Drawn("translate_y", 30, True)]], WIDE)[0]
+    made = operated(image, [[DrawnOperation("translate_y", 30, True)]], WIDE)[0]
     assert made[:, 32 - 24 :].sum() == 0
     assert made[:, : 40 - 32].min() == 1
 
@@ -111,7 +111,7 @@ def test_by_hand_a_shift_at_full_strength_is_32_pixels_and_black_comes_in():
 def test_every_operation_takes_grey_and_colour_and_leaves_values_in_their_range(channels):
     image = image_of(channels=channels)
     for name in NAMES:
-        for drawn in (Drawn(name, 30, False), Drawn(name, 30, True)):
+        for drawn in (DrawnOperation(name, 30, False), DrawnOperation(name, 30, True)):
             made = operated(image, [[drawn]], WIDE)
             assert made.shape == image.shape
             assert 0 <= made.min() <= made.max() <= 1
@@ -126,7 +126,7 @@ def drawn_by(module, augment, monkeypatch, count):
         return image
 
     monkeypatch.setattr(module, "operated", noted)
-    augment(torch.zeros(count, 1, 2, 2), Chance(seed=0, epoch=[0] * count, position=range(count)))
+    augment(torch.zeros(count, 1, 2, 2), ImageRng(seed=0, epoch=[0] * count, position=range(count)))
     return seen
 
 

@@ -5,8 +5,8 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from headstart.data.loading.batch_order import BalancedOrder, Shares
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.splits.class_turns import class_positions
 from headstart.types import Pixels
 from numbered import Numbered, passed
@@ -21,7 +21,7 @@ def order(seed=0, epoch=0, label=LABEL) -> BalancedOrder:
 
 
 def shares(world_size, rank, *, first=0, batch_size=4):
-    made = Shares(order(epoch=3), batch_size=batch_size, rank=rank, world_size=world_size)
+    made = DeviceBatchSampler(order(epoch=3), batch_size=batch_size, rank=rank, world_size=world_size)
     made.first = first
     return list(made)
 
@@ -79,12 +79,12 @@ def test_batches_from_a_later_one_on_are_the_rest_of_the_epoch():
 def test_an_image_that_comes_again_has_another_chance_and_one_that_does_not_the_epochs_own():
     made = order(epoch=3)
     positions = made.positions()
-    chances = made.chances(positions)
+    chances = made.rng_epochs(positions)
     places = list(zip(chances.tolist(), positions.tolist(), strict=True))
     assert len(set(places)) == len(places)
     first = {position: epoch for epoch, position in reversed(places)}
     assert set(first.values()) == {3}
-    drawn = Chance(seed=0, epoch=chances, position=positions).uniform(1)[:, 0]
+    drawn = ImageRng(seed=0, epoch=chances, position=positions).uniform(1)[:, 0]
     assert len(set(drawn.tolist())) == len(places)
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from headstart.data.loading.image_seed import Chance, _mixed
+from headstart.data.loading.image_seed import ImageRng, _mixed
 
 GOLDEN = 0x9E3779B97F4A7C15
 
 
 def numbers(positions: list[int], *, seed=0, epoch=0, count=4) -> torch.Tensor:
-    return Chance(seed=seed, epoch=[epoch] * len(positions), position=positions).uniform(count)
+    return ImageRng(seed=seed, epoch=[epoch] * len(positions), position=positions).uniform(count)
 
 
 def reference(state: int, count: int) -> list[int]:
@@ -52,8 +52,8 @@ def test_another_seed_epoch_or_position_gives_other_numbers():
 
 
 def test_further_numbers_come_when_asked_again():
-    chance = Chance(seed=1, epoch=[2, 2], position=[3, 4])
-    parts = [chance.uniform(1), chance.uniform(3)]
+    rng = ImageRng(seed=1, epoch=[2, 2], position=[3, 4])
+    parts = [rng.uniform(1), rng.uniform(3)]
     assert torch.equal(torch.cat(parts, dim=1), numbers([3, 4], seed=1, epoch=2))
 
 

@@ -19,9 +19,9 @@ from headstart.data.dataset_settings import (
     SplitSettings,
 )
 from headstart.data.datasets.digits import Digits
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.decoding.image_decoding import decoder_like
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.types import Pixels
 
@@ -48,7 +48,7 @@ def test_a_yaml_is_the_call(name, class_folders):
     if name in ELSEWHERE:
         return
     data = locate(target)(**conf, pixels=Pixels(size=32, channels=1, mean=(0.5,), std=(0.5,)), seed=0)
-    assert isinstance(data, Images)
+    assert isinstance(data, ImageDataModule)
     assert data.num_classes == len(data.class_names)
 
 
@@ -93,6 +93,6 @@ def test_an_augmentation_is_the_call_and_gives_images_of_the_same_shape(file):
     target = locate(conf.pop("_target_"))
     assert set(conf) == set(inspect.signature(target).parameters)
     image = torch.rand(3, 1, 32, 32)
-    made = target(**conf)(image, Chance(seed=0, epoch=[0] * 3, position=range(3)))
+    made = target(**conf)(image, ImageRng(seed=0, epoch=[0] * 3, position=range(3)))
     assert made.shape == image.shape
     assert not torch.equal(made, image)

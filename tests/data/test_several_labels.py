@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from data_conf import keywords, split_settings
-from headstart.data.datasets.image_table import Table
+from headstart.data.datasets.image_table import ImageTable
 from headstart.data.splits.class_turns import by_turns
 from headstart.data.splits.multi_label_division import SeveralLabels, leading
 from headstart.types import Pixels, UserError
@@ -26,14 +26,14 @@ def photos(tmp_path):
     return tmp_path
 
 
-def table(root, head, rows, **changes) -> Table:
+def table(root, head, rows, **changes) -> ImageTable:
     (root / "photos.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    return Table(
+    return ImageTable(
         **keywords("table") | {"table": str(root / "photos.csv"), "num_workers": 0} | changes, pixels=RGB, seed=0
     )
 
 
-def separated(root, separator="|", **changes) -> Table:
+def separated(root, separator="|", **changes) -> ImageTable:
     rows = [f"{number:02}.png,{separator.join(labels_of(number))}" for number in range(60)]
     return table(root, "path,label", rows, **{"label_separator": separator} | changes)
 

@@ -18,7 +18,7 @@ from PIL import Image
 from composed import CONF
 from data_conf import keywords
 from headstart.data.datasets.image_folder import ImageFolder
-from headstart.data.datasets.torchvision_datasets import Named
+from headstart.data.datasets.torchvision_datasets import TorchvisionDataset
 from headstart.data.datasets.torchvision_names import SETS
 from headstart.data.datasets.whole_dataset import Whole
 from headstart.runs.training.train_run import train
@@ -35,7 +35,7 @@ SHARED = {
 
 def named(name, root, *, pixels=RGB, seed=0, **changed):
     settings = keywords("torchvision") | SHARED | changed | {"name": name, "root": str(root)}
-    return Named(**settings, pixels=pixels, seed=seed)
+    return TorchvisionDataset(**settings, pixels=pixels, seed=seed)
 
 
 def idx(path, array):

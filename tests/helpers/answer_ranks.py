@@ -16,7 +16,7 @@ from headstart.callbacks.predictions.image_predictions import Answers
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_loops import validate
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
 from headstart.types import Pixels
@@ -38,7 +38,7 @@ class Noise(InMemory):
             image = (drawn.integers(0, 200, (count, 4, 4)) + 20 * label[:, None, None]).astype(np.uint8)
             if self.multi_label:
                 label = np.stack([label, drawn.integers(0, 2, count)], axis=1).astype(np.float32)
-            found[split] = Labelled(image, label)
+            found[split] = LabelledImages(image, label)
         return found
 
 

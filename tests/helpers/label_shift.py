@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 
 SIZES = {"train": 320, "val": 80, "test": 400}
 SIDE = 16
@@ -29,4 +29,4 @@ class Corners(InMemory):
         for one, corner in zip(image, label, strict=True):
             down, right = half * (corner // 2), half * (corner % 2)
             one[down : down + half, right : right + half] += 60
-        return Labelled(image.clip(0, 255).astype(np.uint8), label)
+        return LabelledImages(image.clip(0, 255).astype(np.uint8), label)

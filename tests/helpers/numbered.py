@@ -14,7 +14,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.types import Batch, Pixels
 
 SIZES = {"train": 21, "val": 10, "test": 6}
@@ -23,10 +23,10 @@ SIZES = {"train": 21, "val": 10, "test": 6}
 class Numbered(InMemory):
     """Plain images of one pixel value each, its number; the classes in blocks, as files often lie."""
 
-    def load(self) -> dict[str, Labelled]:
+    def load(self) -> dict[str, LabelledImages]:
         self.loads = getattr(self, "loads", 0) + 1
         return {
-            name: Labelled(
+            name: LabelledImages(
                 np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 2, 2)).copy(),
                 np.sort(np.arange(count) % 3),
             )

@@ -1,14 +1,14 @@
 """Tables that list the images of a folder, and the data set of such a table."""
 
 from data_conf import keywords
-from headstart.data.datasets.image_table import Table
+from headstart.data.datasets.image_table import ImageTable
 from headstart.types import Pixels
 
 RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
-def table(file, **changes) -> Table:
-    return Table(**keywords("table") | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
+def table(file, **changes) -> ImageTable:
+    return ImageTable(**keywords("table") | {"table": str(file), "num_workers": 0} | changes, pixels=RGB, seed=0)
 
 
 def rows_of(root, split=None) -> list[str]:

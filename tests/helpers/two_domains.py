@@ -20,7 +20,7 @@ from headstart.callbacks.domains.domain_predictions import BothSides
 from headstart.callbacks.domains.selection_scores import Scores
 from headstart.callbacks.training.replica_check import ReplicaCheck
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.datasets.paired_domains import Domains
 from headstart.modules.classifier import Classifier
 from headstart.modules.head import LinearHead
@@ -47,7 +47,7 @@ class Noise(InMemory):
         drawn = np.random.default_rng(self.seed)
         sizes = {"train": 24 + 8 * self.seed, "val": 8, "test": 8}
         return {
-            split: Labelled(
+            split: LabelledImages(
                 (drawn.integers(0, 100, (count, 4, 4)) + 50 * (np.arange(count) % 2)[:, None, None]).astype(np.uint8)
                 + np.uint8(40 * self.seed),
                 np.arange(count) % 2,

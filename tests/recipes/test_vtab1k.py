@@ -106,7 +106,7 @@ def test_what_is_not_about_labelled_images_of_the_target_is_an_error():
 
 def test_a_control_model_of_the_target_sees_the_drawn_images_alone():
     cfg = composed("mode=BnB")
-    draw = {"_target_": "headstart.data.splits.image_budget.Drawn", "train": 800, "val": 200, "merged": True}
+    draw = {"_target_": "headstart.data.splits.image_budget.ImageBudget", "train": 800, "val": 200, "merged": True}
     keys = ("seed", "max_epochs", "batch_size", "optimizer", "scheduler")
     OmegaConf.set_struct(cfg, False)
     assert "draw" not in target_config(cfg, **{key: cfg.weights[key] for key in keys})

@@ -10,7 +10,7 @@ from annotated_types import Ge, Interval
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.data.decoding.image_sizes import median_side
-from headstart.data.loading.batch_order import EpochOrder, Shares
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
 from headstart.system import rank_environment
 from headstart.types import UserError
@@ -69,7 +69,7 @@ def bit_hyperrule(
     images, side = _counted(cfg, image_side)
     rule = numbers(images, side)
     steps = max(1, round(step_scale * rule.steps))
-    shared = Shares(EpochOrder(length=images, seed=0), batch_size=share, rank=0, world_size=processes)
+    shared = DeviceBatchSampler(EpochOrder(length=images, seed=0), batch_size=share, rank=0, world_size=processes)
     total = batches(steps, len(shared), accumulated)
     values: dict[str, Any] = {
         "target.batch_size": share,

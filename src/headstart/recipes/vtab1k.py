@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig
 
-from headstart.data.loading.batch_order import EpochOrder, Shares
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.recipes.recipe_values import CHOSEN, with_values
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
 from headstart.recipes.trial_runs import all_there, rows, see_to, trial_of
@@ -119,7 +119,7 @@ class _Protocol:
 
     def _values(self, count: int, rate: float, steps: int, processes: int, *, merged: bool) -> dict[str, Any]:
         share = share_of(self._batch_size, processes=processes, accumulated=self._accumulated)
-        shared = Shares(EpochOrder(length=count, seed=0), batch_size=share, rank=0, world_size=processes)
+        shared = DeviceBatchSampler(EpochOrder(length=count, seed=0), batch_size=share, rank=0, world_size=processes)
         interval = apart(batches(steps, len(shared), self._accumulated), self._validations)
         return {
             **self._all_shots,
@@ -130,7 +130,7 @@ class _Protocol:
             "trainer.check_val_every_n_epoch": None,  # by batches, whichever epoch they are of
             "trainer.val_check_interval": interval,
             "draw": {
-                "_target_": "headstart.data.splits.image_budget.Drawn", **self._images, "merged": merged,
+                "_target_": "headstart.data.splits.image_budget.ImageBudget", **self._images, "merged": merged,
             },
         }  # fmt: skip
 

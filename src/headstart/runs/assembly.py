@@ -16,7 +16,7 @@ from headstart.backbones.injected.chosen_layers import Adapted
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.data.data_protocols import is_multi_label
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.paired_domains import paired_data
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.runs.backbone_template import resolved, with_weights
@@ -130,7 +130,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     backbone, from_source, adapted = built(cfg, weights)
     images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
-    if isinstance(data, Images):
+    if isinstance(data, ImageDataModule):
         data.check_trainable()
     if data_node is None:
         data = drawn(cfg, data)
@@ -146,7 +146,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         if not cfg.get("source"):
             raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
         source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
-        if isinstance(source, Images):
+        if isinstance(source, ImageDataModule):
             source.check_trainable()
         source_classes = source.num_classes
         if data_node is None:

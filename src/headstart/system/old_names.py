@@ -30,6 +30,9 @@ SETTINGS = {  # of a class, by its name of today: path of the key -> key; * is e
     "headstart.unfreeze.schedules.schedule_phases.Phase": {"open": "trainable"},
 }
 OBJECTS: dict[str, str] = {  # below `headstart`: classes and functions with another name, or in a file of their own
+    "data.draw.Drawn": "data.splits.image_budget.ImageBudget",
+    "data.named.Named": "data.datasets.torchvision_datasets.TorchvisionDataset",
+    "data.table.Table": "data.datasets.image_table.ImageTable",
     "features.store.Store": "features.cache.feature_cache.FeatureCache",
     "tasks.store.store": "tasks.feature_cache.feature_cache",
 }

@@ -25,7 +25,7 @@ class Told(Callback):
         self.weights = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
 
 
-class Chance(Callback):
+class ImageRng(Callback):
     """Compares the random states before and after BothSides, between two of which it stands."""
 
     states = ()
@@ -36,7 +36,7 @@ class Chance(Callback):
 
 def told(tmp_path, **settings):
     data = Domains(source=two_domains.noise(0, 4), target=two_domains.noise(1, 4))
-    module, before, after, one = two_domains.classifier("coral"), Chance(), Chance(), Told()
+    module, before, after, one = two_domains.classifier("coral"), ImageRng(), ImageRng(), Told()
     watching = [one, before, BothSides(), after]  # whoever listens may stand anywhere
     trainer(tmp_path, max_epochs=2, callbacks=watching, **settings).fit(module, datamodule=data)
     return data, module, one, (before, after)

@@ -190,7 +190,7 @@ def test_the_command_line_trains_on_a_parquet_table(class_folders, tmp_path, mon
 
 
 def test_the_yaml_is_the_call():
-    read = signature("headstart.data.datasets.image_table.Table")
+    read = signature("headstart.data.datasets.image_table.ImageTable")
     assert set(keywords("table")) == set(read.parameters) - {"pixels", "seed"}
     assert all(parameter.required for parameter in read.parameters.values())
 

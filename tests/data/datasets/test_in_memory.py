@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.data.datasets.in_memory import Labelled
+from headstart.data.datasets.in_memory import LabelledImages
 from headstart.data.splits.class_turns import by_turns
 from headstart.types import Batch, UserError
 from numbered import SIZES, Witness, numbered, numbers, passed, trainer
@@ -96,7 +96,7 @@ def test_an_unknown_split_names_the_valid_ones_and_the_closest():
 
 def test_classes_take_turns_and_keep_their_own_order():
     image = np.arange(6, dtype=np.uint8)[:, None, None]
-    split = Labelled(image, np.array([2, 2, 2, 0, 0, 1]))
+    split = LabelledImages(image, np.array([2, 2, 2, 0, 0, 1]))
     split = split.taken(by_turns(split.label))
     assert split.label.tolist() == [0, 1, 2, 0, 2, 2]
     assert split.image.flatten().tolist() == [3, 5, 0, 4, 1, 2]

@@ -28,7 +28,7 @@ from headstart.data.datasets.webdataset_division import by_workers, divided_shar
 from headstart.data.datasets.webdataset_samples import ClassNumbers, SampleMembers
 from headstart.data.datasets.webdataset_shards import indexed, samples, shards_of
 from headstart.data.datasets.whole_dataset import Whole
-from headstart.data.loading.batch_order import EpochOrder, Shares
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.data.loading.stream_sampling import Lanes, drawn, stream_shares
 from headstart.data.transforms.augmentation import RandomAffine
 from headstart.types import Pixels, UserError
@@ -157,10 +157,10 @@ def test_what_devices_cannot_share_equally_is_lost_and_is_another_part_in_each_e
 
 
 def test_batches_are_as_many_and_as_large_as_those_of_any_other_data_set():
-    """So that the plan, which counts by Shares, is right."""
+    """So that the plan, which counts by DeviceBatchSampler, is right."""
     for images, batch_size, world_size in product((7, 9, 24, 33), (1, 4, 8), (1, 2, 3)):
         settings = {"batch_size": batch_size, "rank": 0, "world_size": world_size}
-        shares = Shares(EpochOrder(length=images, seed=0), **settings)
+        shares = DeviceBatchSampler(EpochOrder(length=images, seed=0), **settings)
         ours = stream_shares(images=images, seed=0, overfits=False, **settings)
         assert ours.sizes().tolist() == [len(batch) for batch in shares]
         assert len(ours) == len(shares)

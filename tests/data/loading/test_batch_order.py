@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.data.loading.batch_order import EpochOrder, Shares, StoredOrder
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder, StoredOrder
 
 
 def order(seed: int, epoch: int) -> list[int]:
@@ -17,7 +17,9 @@ def order(seed: int, epoch: int) -> list[int]:
 
 def shares(images: int, batch_size: int, *, rank=0, world_size=1, epoch=0, first=0, seed=0) -> list[list[int]]:
     """The positions of a device's batches."""
-    made = Shares(EpochOrder(length=images, seed=seed), batch_size=batch_size, rank=rank, world_size=world_size)
+    made = DeviceBatchSampler(
+        EpochOrder(length=images, seed=seed), batch_size=batch_size, rank=rank, world_size=world_size
+    )
     made.sampler.set_epoch(epoch)
     made.first = first
     batches = list(made)
@@ -89,7 +91,9 @@ def test_all_devices_have_equally_many_and_equally_large_batches_of_images_of_th
         assert len({tuple(len(batch) for batch in batches) for batches in devices}) == 1
         everything = list(chain(*chain(*devices)))
         assert len(everything) == len(set(everything)) == images - images % world_size
-        made = Shares(EpochOrder(length=images, seed=0), batch_size=batch_size, rank=0, world_size=world_size)
+        made = DeviceBatchSampler(
+            EpochOrder(length=images, seed=0), batch_size=batch_size, rank=0, world_size=world_size
+        )
         assert len(made) == len(devices[0])
 
 
@@ -115,6 +119,6 @@ def test_batches_from_a_later_one_on_are_the_rest_of_the_epoch():
 
 
 def test_the_length_is_that_of_the_whole_epoch_wherever_a_pass_begins():
-    made = Shares(EpochOrder(length=21, seed=0), batch_size=4, rank=0, world_size=1)
+    made = DeviceBatchSampler(EpochOrder(length=21, seed=0), batch_size=4, rank=0, world_size=1)
     made.first = 3
     assert (len(made), len(list(made))) == (5, 2)

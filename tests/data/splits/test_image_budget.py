@@ -11,8 +11,8 @@ from PIL import Image
 
 from composed import CONF
 from headstart.data.datasets.digits import Digits
-from headstart.data.datasets.in_memory import InMemory, Labelled
-from headstart.data.splits.image_budget import Drawn, Joined, drawing_order  # type: ignore[attr-defined]
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
+from headstart.data.splits.image_budget import ImageBudget, JoinedSplit, drawing_order  # type: ignore[attr-defined]
 from headstart.types import Pixels, UserError
 
 PIXELS = Pixels(4, 1, (0.0,), (1.0,))
@@ -35,7 +35,7 @@ class Numbered(InMemory):
             image = np.stack([number % 256, number // 256], axis=1).astype(np.uint8).reshape(count, 1, 2)
             label = np.minimum(np.arange(count) % 100, self.num_classes - 1)
             label[number % 100 >= self.num_classes] = 0
-            splits[split] = Labelled(image, label)
+            splits[split] = LabelledImages(image, label)
             first += count
         return splits
 
@@ -47,7 +47,7 @@ def numbers(data, split):
 
 
 def drawn(train=100, val=20, *, merged=False, **own):
-    return Drawn(data=Numbered(**own), train=train, val=val, merged=merged)
+    return ImageBudget(data=Numbered(**own), train=train, val=val, merged=merged)
 
 
 def test_a_draw_takes_so_many_of_train_and_of_val_and_all_of_test():
@@ -117,7 +117,7 @@ def test_two_images_of_one_name_are_both_drawn():
 def test_splits_joined_give_their_images_in_any_order():
     image = np.arange(8, dtype=np.uint8).reshape(8, 1, 1)
     label = np.arange(8)
-    joined = Joined([Labelled(image[:3], label[:3]), Labelled(image[3:], label[3:])])
+    joined = JoinedSplit([LabelledImages(image[:3], label[:3]), LabelledImages(image[3:], label[3:])])
     for positions in ([7, 0, 3, 2], [4, 3], [1], [2, 2, 6]):
         assert joined.at(np.array(positions)).flatten().tolist() == positions
         taken = joined.taken(np.array(positions))
@@ -136,7 +136,7 @@ def test_where_there_are_fewer_images_all_of_them_are_taken(caplog):
     pixels = Pixels(32, 1, (0.5,), (0.5,))
     given = {"shots": None, "val_shots": None, "fold": None, "folds": 5, "batch_size": 8, "num_workers": 0}
     digits = Digits(**given, augment=None, pixels=pixels, seed=0)
-    data = Drawn(data=digits, train=800, val=200, merged=True)
+    data = ImageBudget(data=digits, train=800, val=200, merged=True)
     assert data.sizes == {"train": 577 + 200, "val": 200, "test": 720}
     assert "train has fewer than 800 images, so all of them are taken" in caplog.text
 
@@ -149,7 +149,7 @@ def test_files_are_drawn_under_their_own_names(tmp_path):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         node = compose("config", overrides=["data@target=image_folder", f"target.root={tmp_path}"]).target
     data = instantiate(node, pixels=Pixels(8, 3, (0.0,) * 3, (1.0,) * 3), seed=0)
-    final = Drawn(data=data, train=10, val=4, merged=True)
+    final = ImageBudget(data=data, train=10, val=4, merged=True)
     assert final.sizes == {"train": 14, "val": 4, "test": 8}  # of 40: 8 for test, 6 for val by val_share of 32, 26 left
     for split in final.sizes:
         grey = final.splits[split].at(np.arange(final.sizes[split]))[:, 0, 0, 0].tolist()
@@ -160,6 +160,6 @@ def test_what_cannot_be_drawn_from_is_one_error():
     with pytest.raises(UserError, match="each of 6 classes needs a training image, got 5 images"):
         drawn(5)
     with pytest.raises(UserError, match="that is no stream, got list"):
-        Drawn(data=[], train=5, val=5, merged=False)
+        ImageBudget(data=[], train=5, val=5, merged=False)
     with pytest.raises(UserError, match="a split is one of"):
         drawn().names("tset")

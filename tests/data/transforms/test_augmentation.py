@@ -9,7 +9,7 @@ from torch import Tensor
 
 from headstart.data.datasets.digits import Digits
 from headstart.data.decoding.pixel_conversion import standardised
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation import RandomAffine
 from headstart.types import Pixels, UserError
 
@@ -17,7 +17,7 @@ GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))
 
 
 class Fixed:
-    """Chance that gives the same numbers to every image: 0.5 is the middle of a range, 1 its upper end."""
+    """ImageRng that gives the same numbers to every image: 0.5 is the middle of a range, 1 its upper end."""
 
     def __init__(self, *numbers: float) -> None:
         self.numbers = torch.tensor([numbers])
@@ -61,8 +61,8 @@ COUNTED = torch.arange(1.0, 17).view(1, 1, 4, 4)
 
 def test_no_degrees_and_no_shift_give_the_images_themselves():
     image = torch.rand(5, 3, 8, 8)
-    chance = Chance(seed=0, epoch=[0] * 5, position=range(5))
-    assert torch.equal(RandomAffine(degrees=0, translate=0)(image, chance), image)
+    rng = ImageRng(seed=0, epoch=[0] * 5, position=range(5))
+    assert torch.equal(RandomAffine(degrees=0, translate=0)(image, rng), image)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_torchvision_turns_alike():
 def test_every_image_of_a_batch_moves_by_its_own_numbers():
     image = torch.rand(40, 1, 16, 16)
     augment = RandomAffine(degrees=20, translate=0.2)
-    together = augment(image, Chance(seed=1, epoch=[4] * 40, position=range(40)))
+    together = augment(image, ImageRng(seed=1, epoch=[4] * 40, position=range(40)))
     for at in range(40):
-        alone = augment(image[at : at + 1], Chance(seed=1, epoch=[4], position=[at]))
+        alone = augment(image[at : at + 1], ImageRng(seed=1, epoch=[4], position=[at]))
         assert torch.equal(together[at : at + 1], alone)
 
 
@@ -110,7 +110,7 @@ def test_moves_fill_their_range_and_stay_in_it():
     dot = torch.zeros(1, 1, 32, 32)
     dot[..., 16, 16] = 1
     image = dot.expand(400, 1, 32, 32)
-    made = RandomAffine(degrees=0, translate=0.25)(image, Chance(seed=0, epoch=[0] * 400, position=range(400)))
+    made = RandomAffine(degrees=0, translate=0.25)(image, ImageRng(seed=0, epoch=[0] * 400, position=range(400)))
     column = (made.sum(2) * torch.arange(32)).sum((1, 2)) - 16
     row = (made.sum(3) * torch.arange(32)).sum((1, 2)) - 16
     for shift in (column, row):
@@ -152,7 +152,7 @@ def test_augmentation_neither_reads_nor_moves_the_global_random_state():
 
 def test_another_seed_augments_otherwise():
     image = torch.ones(1, 1, 8, 8)
-    one, two = (MOVED(image, Chance(seed=seed, epoch=[0], position=[0])) for seed in (0, 1))
+    one, two = (MOVED(image, ImageRng(seed=seed, epoch=[0], position=[0])) for seed in (0, 1))
     assert not torch.equal(one, two)
 
 
@@ -174,10 +174,10 @@ def test_validation_and_test_are_not_augmented():
 class Inverted:
     """A user's own."""
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
         assert image.min() >= 0
         assert image.max() <= 1
-        assert chance.uniform(2).shape == (len(image), 2)
+        assert rng.uniform(2).shape == (len(image), 2)
         return 1 - image
 
 

@@ -123,7 +123,10 @@ CHANGES = [
     (
         ("target",),
         target(
-            "headstart.data.datasets.torchvision_datasets.Named", name="MNIST", root="/tmp/elsewhere", download=True
+            "headstart.data.datasets.torchvision_datasets.TorchvisionDataset",
+            name="MNIST",
+            root="/tmp/elsewhere",
+            download=True,
         ),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Which handwritten digits does scikit-learn ship?"""
+"""The 1,797 handwritten digits that scikit-learn ships."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.data.dataset_settings import FoldSettings, LoadingSettings, check_names, loading_of
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.splits.class_division import checked_labels, without_fold
 from headstart.types import UserError
 
@@ -67,7 +67,7 @@ class Digits(InMemory):
             )
         self.shots, self.val_shots, self.fold, self.folds = shots, val_shots, fold, folds
 
-    def load(self) -> dict[str, Labelled]:
+    def load(self) -> dict[str, LabelledImages]:
         image, label = handwritten()
         fixed, seeded = shuffled(image, "test"), shuffled(image, f"seed {self.seed}")
         parts: dict[str, list[int]] = {"train": [], "val": [], "test": []}
@@ -78,7 +78,7 @@ class Digits(InMemory):
             parts["train"] += train
             parts["val"] += val
             parts["test"] += test
-        return {name: Labelled(image[part], label[part]) for name, part in parts.items()}
+        return {name: LabelledImages(image[part], label[part]) for name, part in parts.items()}
 
     def _divided(self, pool: list[int]) -> tuple[list[int], list[int]]:
         """What of a class's images is for training and for validation; pool: in the seed's order."""
@@ -114,6 +114,6 @@ def _table() -> NDArray[np.float64]:
 
 
 def shuffled(image: NDArray[np.uint8], key: str) -> list[int]:
-    """All positions, sorted by the hash of key and image: chance that no version of a library can change."""
+    """All positions, sorted by the hash of key and image: an order that no version of a library can change."""
     digest = [sha256(key.encode() + one.tobytes()).digest() for one in image]
     return sorted(range(len(digest)), key=digest.__getitem__)

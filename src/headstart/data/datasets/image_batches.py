@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.pixel_conversion import prepared, resized, standardised
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import Batch, Pixels, UserError
 
@@ -79,11 +79,11 @@ def training_batch(
     augment: Augmentation | None,
     seed: int,
 ) -> Batch:
-    """Stored images as the backbone wants them, changed by the chance that belongs to each epoch and position (B,)."""
+    """Stored images as the backbone wants them, augmented by the random numbers of each epoch and position (B,)."""
     if augment is None:
         return Batch(prepared(stored, pixels), label)
     image = resized(stored, pixels)
-    image = _like(image, augment(image, Chance(seed=seed, epoch=epoch, position=position)), augment)
+    image = _like(image, augment(image, ImageRng(seed=seed, epoch=epoch, position=position)), augment)
     return Batch(standardised(image, pixels), label)
 
 

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from headstart.compat.lightning_trainer import shares_out_samples
 from headstart.data.dataset_settings import LoadingSettings, check_names
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
-from headstart.data.datasets.joined_splits import Joined
+from headstart.data.datasets.joined_splits import JoinedSplit
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.file_checks import Duplicate
 from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader, Rows
-from headstart.data.loading.batch_order import BalancedOrder, EpochOrder, Shares, StoredOrder
+from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.loading.paired_images import Field, PairLoader
 from headstart.data.loading.worker_processes import cores, loading
 from headstart.data.splits.class_turns import by_turns, class_positions
@@ -42,7 +42,7 @@ def as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-class Images(LightningDataModule, ABC):
+class ImageDataModule(LightningDataModule, ABC):
     """Images of three splits as batches; what is left to say is what the splits hold.
 
     The training order is a function of seed and epoch. On several devices, each has its share of train, val and test;
@@ -97,8 +97,8 @@ class Images(LightningDataModule, ABC):
         self.sampler = sampler
         self.duplicates: Sequence[Duplicate] = ()
         self.served: Callable[[str, bool], Rows | None] | None = None
-        self.paired: Images | None = None
-        self.labelled: Images | None = None
+        self.paired: ImageDataModule | None = None
+        self.labelled: ImageDataModule | None = None
 
     @abstractmethod
     def load(self) -> Mapping[str, Split]:
@@ -130,7 +130,8 @@ class Images(LightningDataModule, ABC):
         """
         check_none_left_out({"val_shots": self.val_shots})  # of others val has the rest
         wanted = [split for split in self.splits if split in splits]
-        return Joined([self.splits[split] for split in wanted]), [one for split in wanted for one in self.names(split)]
+        names = [name for split in wanted for name in self.names(split)]
+        return JoinedSplit([self.splits[split] for split in wanted]), names
 
     def check_trainable(self) -> None:
         """Raise UserError where these data cannot be trained on, as far as is known before any file is opened."""
@@ -161,9 +162,9 @@ class Images(LightningDataModule, ABC):
             return first
         return PairLoader(first=first, beside={field: images._train_loader() for field, images in beside.items()})
 
-    def _beside(self) -> dict[Field, Images]:
+    def _beside(self) -> dict[Field, ImageDataModule]:
         """What comes with each training batch, by the batch's field that it comes in."""
-        found: dict[Field, Images | None] = {"paired": self.paired, "labelled": self.labelled}
+        found: dict[Field, ImageDataModule | None] = {"paired": self.paired, "labelled": self.labelled}
         return {field: images for field, images in found.items() if images is not None}
 
     def _train_loader(self) -> ResumableLoader:
@@ -179,7 +180,7 @@ class Images(LightningDataModule, ABC):
         dataset = self._training(augment=None if overfits else self.augment)
         return ResumableLoader(
             dataset,
-            shares=Shares(order, batch_size=self.batch_size, rank=rank, world_size=world_size),
+            shares=DeviceBatchSampler(order, batch_size=self.batch_size, rank=rank, world_size=world_size),
             loading=self._loading(passes="many", batch_size=self.batch_size, images=len(split.label) // world_size),
             labels=dataset.label,
             served=self._served("train", augmented=dataset.augment is not None),
@@ -216,7 +217,7 @@ class Images(LightningDataModule, ABC):
         return self._plain(split, positions, passes="one", stored=stored)
 
     def view_dataloader(self, places: Sequence[ImagePlace]) -> DataLoader[Batch]:
-        """Training images as chance makes them at these places, in this order."""
+        """Training images as they are augmented at these places, in this order."""
         size = self._plain_batch_size
         cut = [list(places[begin : begin + size]) for begin in range(0, len(places), size)]
         dataset = self._training(augment=self.augment)

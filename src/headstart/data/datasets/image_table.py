@@ -16,7 +16,7 @@ from headstart.system.setting_paths import given_path
 from headstart.types import UserError
 
 
-class Table(ListedImages):
+class ImageTable(ListedImages):
     """Images that a CSV or Parquet file lists, a row an image.
 
     What of val and test the table does not list is taken from what it does. An image has several labels, or none, where

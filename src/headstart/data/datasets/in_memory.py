@@ -1,4 +1,4 @@
-"""Which splits hold their images in memory?"""
+"""Data sets whose images lie in memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 
 
-class Labelled(NamedTuple):
+class LabelledImages(NamedTuple):
     """The images of one split, as they were stored or drawn."""
 
     image: NDArray[np.uint8]  # (N, H, W) grey or (N, H, W, 3) RGB
@@ -24,9 +24,9 @@ class Labelled(NamedTuple):
         """The images at these positions."""
         return torch.from_numpy(self.image)[torch.from_numpy(positions)]
 
-    def taken(self, order: NDArray[np.int64]) -> Labelled:
+    def taken(self, order: NDArray[np.int64]) -> LabelledImages:
         """The images at these positions, in this order."""
-        return Labelled(self.image[order], self.label[order])
+        return LabelledImages(self.image[order], self.label[order])
 
     def contents(self) -> list[str]:
         """A digest of each image's shape and bytes."""
@@ -34,9 +34,9 @@ class Labelled(NamedTuple):
         return [blake2b(shape + one.tobytes(), digest_size=16).hexdigest() for one in self.image]
 
 
-class InMemory(Images):
+class InMemory(ImageDataModule):
     """Images that are few or small enough to lie in memory, uint8."""
 
     @abstractmethod
-    def load(self) -> dict[str, Labelled]:
+    def load(self) -> dict[str, LabelledImages]:
         """The images of train, val and test; called once, on every device's process, and the same on each."""

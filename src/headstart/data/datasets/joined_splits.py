@@ -13,7 +13,7 @@ from torch import Tensor
 from headstart.data.datasets.labelled_split import Labels, Split
 
 
-class Joined:
+class JoinedSplit:
     """The images of several splits, one after the other, as one."""
 
     def __init__(self, splits: Sequence[Split], order: NDArray[np.int64] | None = None) -> None:
@@ -40,8 +40,8 @@ class Joined:
             made[torch.from_numpy(mine)] = image
         return made
 
-    def taken(self, order: NDArray[np.int64]) -> Joined:
-        return Joined(self._splits, self._order[order])
+    def taken(self, order: NDArray[np.int64]) -> JoinedSplit:
+        return JoinedSplit(self._splits, self._order[order])
 
     def contents(self) -> list[str]:
         everything = [content for split in self._splits for content in split.contents()]

@@ -11,7 +11,7 @@ import numpy as np
 from headstart.data.dataset_settings import FileSettings, check_names, labels_of, loading_of
 from headstart.data.datasets.decoded_split import cached_splits
 from headstart.data.datasets.file_split import FileSplit
-from headstart.data.datasets.image_datamodule import Images, check_none_left_out
+from headstart.data.datasets.image_datamodule import ImageDataModule, check_none_left_out
 from headstart.data.datasets.image_storage import FolderStorage, ImageStorage
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.datasets.listing_checks import ListingFacts, check_listing
@@ -29,7 +29,7 @@ ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root
 LISTED = 5  # classes that an error names
 
 
-class ListedImages(Images):
+class ListedImages(ImageDataModule):
     """Image files of which a listing says the class, or which of the classes, and perhaps the split.
 
     Args:

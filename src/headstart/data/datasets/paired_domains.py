@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.data.splits.few_labels import FewLabels, renumbered
@@ -18,7 +18,7 @@ from headstart.types import UserError
 LISTED = 8  # classes that an error names
 
 
-class Domains(Images):
+class Domains(ImageDataModule):
     """Training and validation images of the source, each batch with a paired batch of the target; the target's test.
 
     The labels of the paired batch are hidden. Classes are matched by name and numbered as the source's.
@@ -40,8 +40,8 @@ class Domains(Images):
     def __init__(
         self,
         *,
-        source: Images,
-        target: Images,
+        source: ImageDataModule,
+        target: ImageDataModule,
         unlabelled: bool = False,
         brings_paired: bool = True,
         target_labels: Annotated[int, Ge(0)] = 0,
@@ -89,13 +89,13 @@ class Domains(Images):
 
 
 def paired_data(
-    source: Images,
-    target: Images,
+    source: ImageDataModule,
+    target: ImageDataModule,
     *,
     main: Literal["source", "target", "unlabelled"],
     brings_paired: bool = True,
     target_labels: Annotated[int, Ge(0)] = 0,
-) -> Images:
+) -> ImageDataModule:
     """The data of a run that is about one of the two, whose training batches have a paired batch of the other.
 
     Args:
@@ -108,9 +108,10 @@ def paired_data(
     Raises UserError, as Domains says, and where one of them cannot be paired.
     """
     for name, data in (("source", source), ("target", target)):
-        if not isinstance(data, Images):
+        if not isinstance(data, ImageDataModule):
             raise UserError(
-                f"to learn from two data sets at once, each must be a headstart.data.datasets.image_datamodule.Images, "
+                f"to learn from two data sets at once, each must be a "
+                f"headstart.data.datasets.image_datamodule.ImageDataModule, "
                 f"{name} is {type(data).__name__}"
             )
         if data.multi_label and (name, main) != ("target", "target"):

@@ -1,4 +1,4 @@
-"""How do characters look when they are printed in many fonts?"""
+"""Characters in many fonts, drawn at random sizes, angles and strokes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from headstart.data.dataset_settings import LoadingSettings
-from headstart.data.datasets.in_memory import InMemory, Labelled
+from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.types import SPLITS, UserError
 
 DIGITS = "0123456789"
@@ -47,7 +47,7 @@ LONGEST = 54  # pixels of a glyph's longer side: about what it has on the canvas
 
 
 class Printed(InMemory):
-    """Characters in matplotlib's text fonts, white on black, 32x32, each image with chances of its own.
+    """Characters in matplotlib's text fonts, white on black, 32x32, each image with random numbers of its own.
 
     An image depends on seed, split, character, font and its number in the class only, so that more images a class
     contain the fewer ones, and `all` contains `digits`. fonts: whose fonts all splits are drawn in, in place of each
@@ -72,22 +72,22 @@ class Printed(InMemory):
         self.counts = {"train": per_class, "val": val_per_class, "test": test_per_class}
         self.fonts = {split: FONTS[fonts or split] for split in SPLITS}
 
-    def load(self) -> dict[str, Labelled]:
+    def load(self) -> dict[str, LabelledImages]:
         return {split: self._drawn(split, count) for split, count in self.counts.items()}
 
-    def _drawn(self, split: str, count: int) -> Labelled:
+    def _drawn(self, split: str, count: int) -> LabelledImages:
         image = np.empty((self.num_classes, count, SIZE, SIZE), np.uint8)
         for label, character in enumerate(self.class_names):
             for number in range(count):
-                chance = np.random.default_rng([self.seed, SPLITS.index(split), ord(character), number])
+                rng = np.random.default_rng([self.seed, SPLITS.index(split), ord(character), number])
                 font = self.fonts[split][number % len(self.fonts[split])]  # each font equally often
-                image[label, number] = picture(character, font, chance)
-        return Labelled(image.reshape(-1, SIZE, SIZE), np.repeat(np.arange(self.num_classes), count))
+                image[label, number] = picture(character, font, rng)
+        return LabelledImages(image.reshape(-1, SIZE, SIZE), np.repeat(np.arange(self.num_classes), count))
 
 
-def picture(character: str, font: str, chance: np.random.Generator) -> NDArray[np.uint8]:
-    """One image (32, 32): size, place, angle, slant, bends, pen, blur, ink and noise are left to chance."""
-    share = iter(chance.random(9).tolist())
+def picture(character: str, font: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """One image (32, 32): size, place, angle, slant, bends, pen, blur, ink and noise are drawn."""
+    share = iter(rng.random(9).tolist())
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(next(share))
@@ -101,7 +101,7 @@ def picture(character: str, font: str, chance: np.random.Generator) -> NDArray[n
     shift = between(-2, 2) * CANVAS / SIZE, between(-2, 2) * CANVAS / SIZE
     blurred = between(0.5, 5)  # pixels of the canvas; the upper end is as soft as 8x8 digits enlarged
     ink = between(0.8, 1)
-    bent = chance.normal(0, 0.04 * longest, (CELLS + 1, CELLS + 1, 2)).tolist()
+    bent = rng.normal(0, 0.04 * longest, (CELLS + 1, CELLS + 1, 2)).tolist()
 
     def within(column: int, row: int) -> tuple[float, float]:
         """Where in the glyph a corner of a cell of the canvas comes from."""
@@ -125,7 +125,7 @@ def picture(character: str, font: str, chance: np.random.Generator) -> NDArray[n
     drawn = shape.transform((CANVAS, CANVAS), Image.Transform.MESH, data=cells, resample=Image.Resampling.BICUBIC)
     small = np.asarray(drawn.filter(ImageFilter.GaussianBlur(blurred)).reduce(CANVAS // SIZE), np.float64)
     small *= 255 * ink / max(small.max(), 1)  # a thin line stays as bright as a thick one after the blur
-    small += chance.normal(0, 1, small.shape) * chance.random() * 0.05 * 255
+    small += rng.normal(0, 1, small.shape) * rng.random() * 0.05 * 255
     whole: NDArray[np.uint8] = np.rint(small.clip(0, 255)).astype(np.uint8)
     return whole
 

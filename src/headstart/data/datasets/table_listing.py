@@ -43,7 +43,7 @@ class TableRows:
 def single_labels(table: TableRows) -> tuple[dict[str, ClassFiles], dict[str, str]]:
     """Split -> class -> files, and each file's group, where a cell holds the class.
 
-    Raises UserError, as Table says.
+    Raises UserError, as ImageTable says.
     """
 
     def read(cells: Sequence[str]) -> str:
@@ -71,7 +71,7 @@ def several_labels(
         separator: What stands between the labels of a cell; None means that each class has a cell.
         columns: Names of the classes' columns.
 
-    Raises UserError, as Table says.
+    Raises UserError, as ImageTable says.
     """
 
     def read(cells: Sequence[str]) -> frozenset[str]:

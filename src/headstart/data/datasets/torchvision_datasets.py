@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.data.dataset_settings import ImageSettings, check_names, labels_of, loading_of
 from headstart.data.datasets.decoded_split import cached_splits
 from headstart.data.datasets.file_split import FileSplit
-from headstart.data.datasets.image_datamodule import Images, check_none_left_out
+from headstart.data.datasets.image_datamodule import ImageDataModule, check_none_left_out
 from headstart.data.datasets.image_storage import FolderStorage
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.listed_images import numbered
@@ -23,7 +23,7 @@ from headstart.data.splits.class_division import divided
 from headstart.system.setting_paths import given_path
 
 
-class Named(Images):
+class TorchvisionDataset(ImageDataModule):
     """One of torchvision's data sets by its name, in its official splits.
 
     What they lack is taken from the others, class by class, as headstart.data.splits.class_division says.

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from headstart.data.dataset_settings import DecodingSettings, LoadingSettings, check_names, loading_of
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.webdataset_contents import ShardContents, shards_of_splits
 from headstart.data.datasets.webdataset_division import ShardPlaces, by_workers, divided_shards, halves
@@ -35,7 +35,7 @@ class WebDatasetSettings(DecodingSettings, LoadingSettings):
     """What WebDataset shares with other data sets."""
 
 
-class WebDataset(Images):
+class WebDataset(ImageDataModule):
     """Images in the tar files of a WebDataset, of which no more is read ahead than what is shuffled.
 
     Where val has no shards, it is a share of the shards of train by the seed; where test has none, half of val's images

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.splits.class_turns import by_turns
 from headstart.types import SPLITS, UserError
@@ -15,7 +15,7 @@ from headstart.types import SPLITS, UserError
 ALL = "test"  # the split that holds all images
 
 
-class Whole(Images):
+class Whole(ImageDataModule):
     """Every image of another data set, in whichever split it lies, as the split `test`; there is no other split.
 
     Args:
@@ -25,7 +25,7 @@ class Whole(Images):
     Raises UserError, at the first look, where the data set leaves images out by its settings.
     """
 
-    def __init__(self, data: Images, *, splits: Collection[str] = SPLITS) -> None:
+    def __init__(self, data: ImageDataModule, *, splits: Collection[str] = SPLITS) -> None:
         loading = data.loading_settings()
         if not data.in_any_order:
             loading["num_workers"] = 0

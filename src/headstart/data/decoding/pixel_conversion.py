@@ -1,4 +1,4 @@
-"""How do stored images become the pixels that a backbone expects?"""
+"""Conversion of stored images to the pixels that a backbone expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does the next batch come from: images, or what is already known of them?"""
+"""Loaders of training and evaluation batches, of images or of what is already known of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from headstart.data.loading.batch_order import Shares
+from headstart.data.loading.batch_order import DeviceBatchSampler
 from headstart.types import Batch, UserError
 
 
@@ -38,13 +38,13 @@ class ResumableLoader(DataLoader[Batch]):
     batch. Skipped batches are not made. `len` is that of the whole epoch.
     """
 
-    batch_sampler: Shares
+    batch_sampler: DeviceBatchSampler
 
     def __init__(
         self,
         dataset: Dataset[Batch],
         *,
-        shares: Shares,
+        shares: DeviceBatchSampler,
         loading: dict[str, Any],
         labels: Tensor | None = None,
         served: Served | None = None,

@@ -1,4 +1,4 @@
-"""Which images make up a training batch of one of several devices?"""
+"""Order of the training images, and the batches of one of several devices."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class EpochOrder(Sampler[int]):
         """The order of this epoch (n,)."""
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
 
-    def chances(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The epoch that each place of the order takes its chance from (n,): this one, where no image comes twice."""
+    def rng_epochs(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The epoch whose random numbers each place of the order takes (n,): this one, where no image comes twice."""
         return np.full(len(positions), self.epoch, np.int64)
 
     def __iter__(self) -> Iterator[int]:
@@ -52,8 +52,8 @@ class BalancedOrder(EpochOrder):
     """As many positions as there are images, each class equally often, in an order of the seed and the epoch alone.
 
     pools: the positions of each class's images; one may lie in several. Of n places each class has n // classes, the
-    rest go to classes drawn by chance. A class goes through all its images before one of them comes again, and an
-    image that comes again in an epoch has another chance: that of an epoch no run reaches.
+    rest go to classes drawn at random. A class goes through all its images before one of them comes again, and an
+    image that comes again in an epoch has other random numbers: those of an epoch no run reaches.
     """
 
     def __init__(self, *, length: int, seed: int, pools: Sequence[NDArray[np.int64]]) -> None:
@@ -61,16 +61,16 @@ class BalancedOrder(EpochOrder):
         self.pools = [pool for pool in pools if len(pool)]
 
     def positions(self) -> NDArray[np.int64]:
-        chance = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, self.epoch])
         places = np.full(len(self.pools), self.length // len(self.pools))
-        places[chance.permutation(len(self.pools))[: self.length % len(self.pools)]] += 1
+        places[rng.permutation(len(self.pools))[: self.length % len(self.pools)]] += 1
         drawn = []
         for pool, count in zip(self.pools, places.tolist(), strict=True):
-            rounds = [chance.permutation(pool) for _ in range(-(-count // len(pool)))]
+            rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
             drawn += [np.concatenate(rounds)[:count]] if rounds else []
-        return chance.permutation(np.concatenate(drawn))
+        return rng.permutation(np.concatenate(drawn))
 
-    def chances(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rng_epochs(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Of an image's first place this epoch's, of its later ones those of epochs that no run reaches."""
         order = np.argsort(positions, kind="stable")
         same = positions[order]
@@ -80,8 +80,8 @@ class BalancedOrder(EpochOrder):
         return self.epoch + LATER * turn
 
 
-class Shares(Sampler[list[tuple[int, int]]]):
-    """One device's batches of an epoch, each image as (epoch of its chance, position), from batch `first` on.
+class DeviceBatchSampler(Sampler[list[tuple[int, int]]]):
+    """One device's batches of an epoch, each image as (epoch of its random numbers, position), from batch `first` on.
 
     The order is cut into global batches of `batch_size * world_size`, of which the device takes every
     `world_size`-th image from its rank on: the global batches are those of one process with as large a batch.
@@ -99,9 +99,9 @@ class Shares(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         positions = self.sampler.positions()
-        chances = self.sampler.chances(positions)
+        rng_epochs = self.sampler.rng_epochs(positions)
         for share in self._shares():
-            yield list(zip(chances[share].tolist(), positions[share].tolist(), strict=True))
+            yield list(zip(rng_epochs[share].tolist(), positions[share].tolist(), strict=True))
 
     def positions(self) -> Iterator[NDArray[np.int64]]:
         """The device's batches of the epoch as positions (B,), from batch `first` on."""

@@ -1,4 +1,4 @@
-"""Which random numbers belong to an image in an epoch?"""
+"""Random numbers of each image in each epoch, whatever batch, device or worker it is in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Chance:
+class ImageRng:
     """Each image's own random numbers, a function of seed, epoch and the image's position in the data set.
 
     The batch, the device, the worker and the global random state are no part of it, so that any number of

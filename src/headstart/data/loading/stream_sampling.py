@@ -1,4 +1,4 @@
-"""Which images of a stream make up a training batch, whoever asks for it?"""
+"""Training batches of a stream, the same whichever worker makes them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from headstart.data.datasets.webdataset_samples import ClassNumbers, Sample, Sam
 from headstart.data.datasets.webdataset_shards import name_of, samples
 from headstart.data.decoding.decoding_threads import by_threads
 from headstart.data.decoding.image_decoding import Decoder
-from headstart.data.loading.batch_order import EpochOrder, Shares, StoredOrder
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import Batch, Pixels, UserError
 
 T = TypeVar("T")
 
 
-class Piece(NamedTuple):
+class ShardPiece(NamedTuple):
     """A part of a shard: its images from one to before another; None = to its last."""
 
     shard: int
@@ -41,8 +41,8 @@ class Read(NamedTuple):
     sample: Sample
 
 
-class StreamShares(Shares):
-    """One device's batches of an epoch as (epoch, number of the batch): as many, and as large, as Shares has them.
+class StreamShares(DeviceBatchSampler):
+    """One device's batches of an epoch as (epoch, number of the batch): as many and as large as DeviceBatchSampler's.
 
     What is in them, the stream says. In an order that does not change, they are those of epoch 0.
     """
@@ -88,17 +88,17 @@ class Lanes:
         """Images that its lane gives before a batch."""
         return sum(self.sizes[batch % self.lanes : batch : self.lanes])
 
-    def pieces(self, epoch: int, lane: int) -> Iterator[Piece]:
+    def pieces(self, epoch: int, lane: int) -> Iterator[ShardPiece]:
         """What a lane reads in an epoch; without counts, there is no end."""
         if self.counts is None:
             every = self.world_size * self.lanes
             for again in count():
                 for shard in self._order(epoch, again)[self.rank * self.lanes + lane :: every].tolist():
-                    yield Piece(shard, 0, None)
+                    yield ShardPiece(shard, 0, None)
         begin = self.rank * sum(self.sizes) + sum(self.images(before) for before in range(lane))
         yield from self._cut(epoch, begin, begin + self.images(lane))
 
-    def _cut(self, epoch: int, begin: int, end: int) -> Iterator[Piece]:
+    def _cut(self, epoch: int, begin: int, end: int) -> Iterator[ShardPiece]:
         """Images begin to end of all that the epoch's order has."""
         assert self.counts is not None
         again, whole = divmod(begin, sum(self.counts))
@@ -107,7 +107,7 @@ class Lanes:
             for shard in self._order(epoch, again).tolist():
                 first, last = max(begin - at, 0), min(end - at, self.counts[shard])
                 if first < last:
-                    yield Piece(shard, first, last)
+                    yield ShardPiece(shard, first, last)
                 at += self.counts[shard]
             again += 1
 
@@ -119,7 +119,7 @@ class StreamedBatches(Dataset[Batch]):
     """Training batches by (epoch, number): each is the next one of its lane, or what is before it is read first.
 
     So a resumed run, or another worker, gets the same batch; what is skipped is read and not decoded. shuffle: images,
-    undecoded, that wait in each lane for chance to draw them. Workers pickle it.
+    undecoded, that wait in each lane to be drawn. Workers pickle it.
     """
 
     def __init__(
@@ -158,8 +158,8 @@ class StreamedBatches(Dataset[Batch]):
         return self._made(epoch, read)
 
     def _shuffled(self, epoch: int, lane: int) -> Iterator[Read]:
-        chance = np.random.default_rng([self.lanes.seed, epoch, self.lanes.rank, lane])
-        return drawn(self._read(epoch, lane), self.shuffle, chance)
+        rng = np.random.default_rng([self.lanes.seed, epoch, self.lanes.rank, lane])
+        return drawn(self._read(epoch, lane), self.shuffle, rng)
 
     def _read(self, epoch: int, lane: int) -> Iterator[Read]:
         """What a lane reads in an epoch, in the order of the shards. Raises UserError where a shard ends too early."""
@@ -181,7 +181,7 @@ class StreamedBatches(Dataset[Batch]):
         images = [one.sample.image for one in read]
         decoded = by_threads(lambda pair: self.decoder.of_bytes(*pair), list(zip(images, names, strict=True)))
         label = [self.classes.number(one.sample.word, name) for one, name in zip(read, names, strict=True)]
-        # of chance: the same numbers for an image whatever the number of devices
+        # of the random numbers: the same ones for an image whatever the number of devices
         position = np.array([(one.shard << 32) + one.number for one in read], np.int64)
         return training_batch(
             torch.from_numpy(np.stack(decoded)),
@@ -194,15 +194,15 @@ class StreamedBatches(Dataset[Batch]):
         )
 
 
-def drawn(stream: Iterator[T], room: int, chance: np.random.Generator) -> Iterator[T]:
+def drawn(stream: Iterator[T], room: int, rng: np.random.Generator) -> Iterator[T]:
     """All of a stream, each drawn from the `room` that wait; at most that many are held."""
     held: list[T] = []
     for one in stream:
         if len(held) < room:
             held.append(one)
             continue
-        at = int(chance.integers(room))
+        at = int(rng.integers(room))
         yield held[at]
         held[at] = one
-    for at in chance.permutation(len(held)).tolist():
+    for at in rng.permutation(len(held)).tolist():
         yield held[at]

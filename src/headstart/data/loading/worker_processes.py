@@ -1,4 +1,4 @@
-"""How many processes load images for a device, and what do they keep ready?"""
+"""Number of worker processes that load images, and of the batches that they have ready."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def checked_labels(
 
 
 def shuffled(names: Iterable[str], key: str) -> list[str]:
-    """Sorted by the hash of key and name: chance that no version of a library and no other file can change."""
+    """Sorted by the hash of key and name: an order that no version of a library and no other file can change."""
     return sorted(names, key=lambda name: sha256(f"{key}/{name}".encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Which few images of a data set come with their labels, where all others come without?"""
+"""A few labelled training images of a data set whose other images have no labels."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.splits.class_division import shuffled
 from headstart.data.splits.hidden_labels import WithLabels
 from headstart.types import UserError
 
 
-class FewLabels(Images):
+class FewLabels(ImageDataModule):
     """`per_class` training images of each class of another data set, numbered as class_names says; no other split.
 
     The seed orders the images of a class, so that its 3 are among its 5. They are loaded and augmented as the others.
     Raises UserError, at the first look, where a class has fewer.
     """
 
-    def __init__(self, data: Images, *, per_class: Annotated[int, Ge(1)], class_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, data: ImageDataModule, *, per_class: Annotated[int, Ge(1)], class_names: tuple[str, ...]
+    ) -> None:
         super().__init__(class_names=class_names, **data.loading_settings())
         self._data, self.per_class = data, per_class
 

@@ -1,4 +1,4 @@
-"""How are images given away without their labels?"""
+"""Images of a data set whose labels nothing may read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 
 
@@ -57,10 +57,10 @@ class WithLabels:
         return self._split.contents()
 
 
-class Unlabelled(Images):
+class Unlabelled(ImageDataModule):
     """The images of train and val of another data set, in an order that says nothing of their labels."""
 
-    def __init__(self, data: Images) -> None:
+    def __init__(self, data: ImageDataModule) -> None:
         super().__init__(class_names=data.class_names, **data.loading_settings())
         self._data = data
 

@@ -1,4 +1,4 @@
-"""Which images does a run see whose data are only to give it so many?"""
+"""A fixed number of training and validation images, drawn from a data set by the seed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from headstart.data.datasets.image_datamodule import Images
-from headstart.data.datasets.joined_splits import Joined
+from headstart.data.datasets.image_datamodule import ImageDataModule
+from headstart.data.datasets.joined_splits import JoinedSplit
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.data.splits.class_turns import by_turns
@@ -22,20 +22,20 @@ from headstart.types import UserError
 log = logging.getLogger(__name__)
 
 
-class Drawn(Images):
+class ImageBudget(ImageDataModule):
     """So many images of another data set's train and of its val, by the seed, and the whole of its test.
 
     data: whose; one that says its images, no stream. train, val: how many, at most as many as there are: a seed's 80
-    are among its 800. Chance does not look at classes, but for this: the first image of each class comes before all
+    are among its 800. The draw does not look at classes, but for this: the first image of each class comes before all
     others, so that none is without one. merged: train holds both draws, and val, which then decides nothing, other
     images as far as there are. Raises UserError where the images cannot be drawn, or there are more classes than
     training images.
     """
 
     def __init__(self, *, data: Any, train: Annotated[int, Ge(1)], val: Annotated[int, Ge(1)], merged: bool) -> None:
-        if not isinstance(data, Images) or isinstance(data, WebDataset):
+        if not isinstance(data, ImageDataModule) or isinstance(data, WebDataset):
             raise UserError(
-                f"{train + val} images can be drawn from a headstart.data.datasets.image_datamodule.Images "
+                f"{train + val} images can be drawn from a headstart.data.datasets.image_datamodule.ImageDataModule "
                 f"that is no stream, got "
                 f"{type(data).__name__}; try data@target=image_folder"
             )
@@ -69,7 +69,7 @@ class Drawn(Images):
         self._tell({split: len(label) for split, label in order.items()})
         splits: dict[str, Split] = {"test": of.splits["test"]}
         for split, parts in places.items():
-            joined = Joined([whole[own].taken(chosen) for own, chosen in parts])
+            joined = JoinedSplit([whole[own].taken(chosen) for own, chosen in parts])
             turns = by_turns(joined.label)
             splits[split] = joined.taken(turns)
             names = [named[own][position] for own, chosen in parts for position in chosen.tolist()]
@@ -96,8 +96,8 @@ def drawing_order(names: Sequence[str], label: Labels, key: str, *, classes_firs
 
     names (N,), label (N,). Of several labels an image, (N, classes), no class comes first.
     """
-    chance = [sha256(f"{key}/{name}".encode()).digest() for name in names]  # no version of a library can change it
-    order = np.array(sorted(range(len(names)), key=chance.__getitem__), np.int64)
+    hashes = [sha256(f"{key}/{name}".encode()).digest() for name in names]  # no version of a library can change it
+    order = np.array(sorted(range(len(names)), key=hashes.__getitem__), np.int64)
     if not classes_first or label.ndim > 1:
         return order
     _, firsts = np.unique(label[order], return_index=True)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST = 8  # images of a part of a stratified order: smaller ones are left in the order of chance
+LEAST = 8  # images of a part of a stratified order: smaller ones are left in the random order
 
 
 def stratified(
@@ -23,16 +23,16 @@ def stratified(
 
     The rarest label that is left is dealt out first, each of its images to the part that lacks most of that label, of
     several to the one that lacks most images; images without a label come last. Ties are broken by the hash of key
-    and name: chance that no version of a library and no other file can change.
+    and name: an order that no version of a library and no other file can change.
     sizes (N,): where what is dealt out are groups, their images; label then counts those of each class, and larger
     groups (by powers of two) come first. least: how many groups with a label each part is to have before others get
     more of them than they lack; () = none.
     Sechidis, Tsoumakas & Vlahavas 2011, On the Stratification of Multi-label Data (ECML PKDD), algorithm 1.
     """
-    chance = [sha256(f"{key}/{name}".encode()).digest() for name in names]
+    hashes = [sha256(f"{key}/{name}".encode()).digest() for name in names]
     weight = np.ones(len(names), np.int64) if sizes is None else sizes
     order = np.array(
-        sorted(range(len(names)), key=lambda at: (-int(weight[at]).bit_length(), chance[at])), dtype=np.int64
+        sorted(range(len(names)), key=lambda at: (-int(weight[at]).bit_length(), hashes[at])), dtype=np.int64
     )
     share = np.asarray(shares, np.float64)
     lacking = share * weight.sum()  # (parts,)
@@ -44,7 +44,7 @@ def stratified(
     def deal(position: int, wanted: NDArray[np.float64]) -> None:
         most = np.flatnonzero(wanted >= wanted.max() - 1e-9)
         most = most[lacking[most] >= lacking[most].max() - 1e-9]
-        part = int(most[int.from_bytes(chance[position][:4], "big") % len(most)])
+        part = int(most[int.from_bytes(hashes[position][:4], "big") % len(most)])
         parts[part].append(position)
         lacking[part] -= weight[position]
         lacking_of[part] -= label[position]

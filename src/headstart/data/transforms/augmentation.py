@@ -1,4 +1,4 @@
-"""How may chance change a training image without changing its class?"""
+"""Augmentations: random changes of training images that leave their classes as they are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 
 
 class Augmentation(Protocol):
     """What a data set's `augment` is: any class with this call, one's own too.
 
     image (B, channels, size, size), float32, values in [0, 1] before mean and std -> the same shape. All
-    chance comes from `chance.uniform(n)`, n numbers in [0, 1) for each image, so that an image depends on
+    random numbers come from `rng.uniform(n)`, n numbers in [0, 1) for each image, so that an image depends on
     seed, epoch and its position alone; torch.rand and the like would make a resumed run another one.
     Workers pickle it.
     """
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor: ...
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor: ...
 
 
 class RandomAffine:
@@ -40,8 +40,8 @@ class RandomAffine:
         self.degrees = degrees
         self.translate = translate
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
-        turn, right, down = (2 * chance.uniform(3) - 1).view(-1, 3, 1, 1).unbind(1)  # (B, 1, 1) in [-1, 1)
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
+        turn, right, down = (2 * rng.uniform(3) - 1).view(-1, 3, 1, 1).unbind(1)  # (B, 1, 1) in [-1, 1)
         if self.degrees == 0 and self.translate == 0:
             return image  # bilinear sampling would round
         angle = turn * (self.degrees * pi / 180)

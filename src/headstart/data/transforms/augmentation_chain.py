@@ -1,4 +1,4 @@
-"""How do several augmentations become one?"""
+"""Several augmentations, one after the other."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation import Augmentation
 
 
 class Chain:
     """One augmentation after the other, in the order in which they are named; null leaves a step out.
 
-    steps: name -> augmentation. Each draws its own numbers, so no two steps share their chance.
+    steps: name -> augmentation. Each draws its own numbers, so no two steps share random numbers.
     """
 
     def __init__(self, *, steps: Mapping[str, Augmentation | None]) -> None:
         self.steps = dict(steps)
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
         for step in self.steps.values():
             if step is not None:
-                image = step(image, chance)
+                image = step(image, rng)
         return image

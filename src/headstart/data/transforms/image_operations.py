@@ -1,4 +1,4 @@
-"""What does each operation of AutoAugment's family do to an image at a strength?"""
+"""The operations of AutoAugment's family, and what each does at a strength."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVELS = 31  # strengths that each operation has, from none to all: torchvision'
 Space = Mapping[str, Sequence[float]]  # operation -> its strengths
 
 
-class Drawn(NamedTuple):
+class DrawnOperation(NamedTuple):
     """One operation for one image."""
 
     operation: str  # one of NAMES
@@ -81,7 +81,7 @@ def space(*, shear: float, translate: float, rotate: float, enhance: float, drop
     return strengths | {"posterize": bits.round().tolist()}
 
 
-def operated(image: Tensor, drawn: Sequence[Sequence[Drawn]], strengths: Space) -> Tensor:
+def operated(image: Tensor, drawn: Sequence[Sequence[DrawnOperation]], strengths: Space) -> Tensor:
     """Each image after its own operations, one after the other.
 
     image (B, channels, H, W), values in [0, 1] -> the same; drawn: those of each image. They work on 256 levels, as in

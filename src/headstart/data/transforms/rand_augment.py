@@ -1,4 +1,4 @@
-"""Which few operations of one strength change a training image?"""
+"""RandAugment: a few operations of one strength on each training image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 from annotated_types import Ge, Interval
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
-from headstart.data.transforms.image_operations import NAMES, Drawn, operated, space
+from headstart.data.loading.image_seed import ImageRng
+from headstart.data.transforms.image_operations import NAMES, DrawnOperation, operated, space
 
 
 class RandAugment:
@@ -21,10 +21,10 @@ class RandAugment:
     def __init__(self, *, operations: Annotated[int, Ge(1)], magnitude: Annotated[int, Interval(ge=0, le=30)]) -> None:
         self.operations, self.magnitude = operations, magnitude
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
-        numbers = chance.uniform(2 * self.operations).view(-1, self.operations, 2).tolist()
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
+        numbers = rng.uniform(2 * self.operations).view(-1, self.operations, 2).tolist()
         drawn = [
-            [Drawn(NAMES[int(which * len(NAMES))], self.magnitude, side < 0.5) for which, side in one]
+            [DrawnOperation(NAMES[int(which * len(NAMES))], self.magnitude, side < 0.5) for which, side in one]
             for one in numbers
         ]
         shift = 150 / 331 * image.shape[-1]  # AutoAugment's 150 pixels, of the 331 that its images had

@@ -1,4 +1,4 @@
-"""When is a training image seen in a mirror?"""
+"""Random mirroring of training images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 
 
 class RandomFlip:
@@ -17,6 +17,6 @@ class RandomFlip:
     def __init__(self, *, probability: Annotated[float, Interval(ge=0, le=1)]) -> None:
         self.probability = probability
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
-        mirrored = (chance.uniform(1) < self.probability).view(-1, 1, 1, 1)
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
+        mirrored = (rng.uniform(1) < self.probability).view(-1, 1, 1, 1)
         return torch.where(mirrored, image.flip(-1), image)

@@ -1,4 +1,4 @@
-"""Which part of a training image is seen, at the size of the whole?"""
+"""A random part of each training image, at the size of the whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.types import UserError
 
 TRIES = 10  # torchvision's
@@ -34,19 +34,19 @@ class RandomResizedCrop:
                 raise UserError(f"a crop's {name} must be from the smaller to the larger, got [{low}, {high}]")
         self.scale, self.ratio = (scale[0], scale[1]), (ratio[0], ratio[1])
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
-        left, top, width, height = boxes(chance, size=image.shape[-1], scale=self.scale, ratio=self.ratio)
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
+        left, top, width, height = boxes(rng, size=image.shape[-1], scale=self.scale, ratio=self.ratio)
         return resized_crop(image, left=left, top=top, width=width, height=height)
 
 
 def boxes(
-    chance: Chance, *, size: int, scale: tuple[float, float], ratio: tuple[float, float]
+    rng: ImageRng, *, size: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Each image's part as left, top, width and height in whole pixels, (B,) each; size: of the square images.
 
     Where no try fits: the whole image, or as much of its middle as the nearest ratio lets be seen.
     """
-    area, aspect = chance.uniform(2 * TRIES).view(-1, 2, TRIES).unbind(1)  # (B, TRIES)
+    area, aspect = rng.uniform(2 * TRIES).view(-1, 2, TRIES).unbind(1)  # (B, TRIES)
     area = size**2 * (scale[0] + (scale[1] - scale[0]) * area)
     aspect = (log(ratio[0]) + (log(ratio[1]) - log(ratio[0])) * aspect).exp()
     width, height = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
@@ -59,7 +59,7 @@ def boxes(
     fits = torch.cat([fits, everyone.bool()], dim=1)
     first = fits.int().argmax(1, keepdim=True)
     width, height = width.gather(1, first).squeeze(1), height.gather(1, first).squeeze(1)
-    place = chance.uniform(2)
+    place = rng.uniform(2)
     left, top = (place[:, 0] * (size - width + 1)).long(), (place[:, 1] * (size - height + 1)).long()
     nothing_fits = ~fits[:, :-1].any(1)
     left, top = left.where(~nothing_fits, (size - width) // 2), top.where(~nothing_fits, (size - height) // 2)

@@ -1,11 +1,11 @@
-"""Which one operation, how strong, changes a training image?"""
+"""TrivialAugment: one operation of a random strength on each training image."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
-from headstart.data.transforms.image_operations import LEVELS, NAMES, Drawn, operated, space
+from headstart.data.loading.image_seed import ImageRng
+from headstart.data.transforms.image_operations import LEVELS, NAMES, DrawnOperation, operated, space
 
 
 class TrivialAugment:
@@ -15,9 +15,9 @@ class TrivialAugment:
     31 strengths, half of them to the other side. Shifts go up to 32 pixels, whatever the image's size is.
     """
 
-    def __call__(self, image: Tensor, chance: Chance) -> Tensor:
+    def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
         drawn = [
-            [Drawn(NAMES[int(which * len(NAMES))], int(strength * LEVELS), side < 0.5)]
-            for which, strength, side in chance.uniform(3).tolist()
+            [DrawnOperation(NAMES[int(which * len(NAMES))], int(strength * LEVELS), side < 0.5)]
+            for which, strength, side in rng.uniform(3).tolist()
         ]
         return operated(image, drawn, space(shear=0.99, translate=32, rotate=135, enhance=0.99, dropped_bits=6))

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from headstart.backbones.stages import Backbone
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.features.cache.activation_key import Cut, activations
 from headstart.features.cache.cache_shards import DIGEST
 from headstart.features.cache.cached_rows import CachedRows
@@ -79,7 +79,7 @@ class CachedActivations:
     def at(self, epoch: int, positions: NDArray[np.int64]) -> Tensor:
         """The activations of the images at these positions (B,) in an epoch: (B, ...), float32."""
         if self._views > 1:
-            drawn = Chance(seed=self._seed + VIEW_SEED, epoch=epoch, position=positions).uniform(1)[:, 0]
+            drawn = ImageRng(seed=self._seed + VIEW_SEED, epoch=epoch, position=positions).uniform(1)[:, 0]
             positions = positions + self._images * (drawn.numpy() * self._views).astype(np.int64)
         return self.rows.at(positions)
 

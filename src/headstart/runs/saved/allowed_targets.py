@@ -17,7 +17,7 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 # tasks that train, and so can be gone on with; the others write where their settings say
 TRAINING = ("fit", "few_images", "probe")
 # what our own code writes into the config of a trial or of a rule's run, and no file of conf/ names
-WRITTEN = ("headstart.data.splits.image_budget.Drawn", "headstart.unfreeze.schedules.shortened.Shortened")
+WRITTEN = ("headstart.data.splits.image_budget.ImageBudget", "headstart.unfreeze.schedules.shortened.Shortened")
 # what users name besides: it computes or prints, and writes no file
 USUAL = {
     "torch.optim": (

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.data.datasets.image_datamodule import Images
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.whole_dataset import ALL, Whole
 from headstart.runs.folder.run_naming import job_overrides, safe
 from headstart.system.credential_masking import without_credentials
@@ -35,10 +35,10 @@ def other_data(node: DictConfig, *, make: Callable[[DictConfig], Any], split: st
     where these data cannot be looked at as a whole, or do not come with such a split.
     """
     data = make(node)
-    if not isinstance(data, Images):
+    if not isinstance(data, ImageDataModule):
         if split is None:
             raise UserError(
-                f"all images are looked at of a headstart.data.datasets.image_datamodule.Images, "
+                f"all images are looked at of a headstart.data.datasets.image_datamodule.ImageDataModule, "
                 f"got {type(data).__name__}; say which "
                 f"split of it is meant: {setting}=test"
             )

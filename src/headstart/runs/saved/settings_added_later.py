@@ -12,8 +12,8 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
     "headstart.data.datasets.digits.Digits": {"val_shots": None, "fold": None, "folds": 5},
     "headstart.data.datasets.image_folder.ImageFolder": {"val_shots": None, "group_pattern": None, **_DECODING},
     "headstart.data.datasets.hugging_face.HuggingFace": {"val_shots": None, "group_column": None, **_DECODING},
-    "headstart.data.datasets.torchvision_datasets.Named": {"val_shots": None, **_DECODING},
-    "headstart.data.datasets.image_table.Table": {
+    "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_DECODING},
+    "headstart.data.datasets.image_table.ImageTable": {
         "val_shots": None,
         "group_column": None,
         "group_pattern": None,

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
-from headstart.data.loading.batch_order import EpochOrder, Shares
+from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.runs.assembly import Assembly
 from headstart.runs.training.training_without_validation import has_no_val
 from headstart.types import UserError
@@ -124,7 +124,7 @@ def _batches(data: Any, processes: int) -> int:
     if processes == 1:
         return len(data.train_dataloader())
     order = EpochOrder(length=data.sizes["train"], seed=0)  # the loader itself counts for the processes that there are
-    own = len(Shares(order, batch_size=data.batch_size, rank=0, world_size=processes))
+    own = len(DeviceBatchSampler(order, batch_size=data.batch_size, rank=0, world_size=processes))
     paired = data.paired if isinstance(data, PairedImages) else None  # the longer of the two is the epoch
     return own if paired is None else max(own, _batches(paired, processes))
 

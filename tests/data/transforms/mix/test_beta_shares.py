@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.mix.beta_shares import beta
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 4.0])
 def test_its_moments_are_those_of_the_distribution(alpha):
-    drawn = beta(Chance(seed=0, epoch=0, position=np.arange(40_000)).uniform(1), alpha)
+    drawn = beta(ImageRng(seed=0, epoch=0, position=np.arange(40_000)).uniform(1), alpha)
     variance = 1 / (4 * (2 * alpha + 1))
     assert drawn.mean().item() == pytest.approx(0.5, abs=4 * (variance / 40_000) ** 0.5)
     assert drawn.var().item() == pytest.approx(variance, rel=0.03)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.mix.mixup import MixUp, mixed_up
 from headstart.data.transforms.mix.mixup_cutmix import MixUpCutMix
 
@@ -14,7 +14,7 @@ def batch(count=8):
 
 
 def of(number):
-    return Chance(seed=0, epoch=0, position=[number])
+    return ImageRng(seed=0, epoch=0, position=[number])
 
 
 def test_three_images_by_hand():

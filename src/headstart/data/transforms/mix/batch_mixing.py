@@ -1,4 +1,4 @@
-"""How are the images of a training batch mixed with each other, and whose chance is it?"""
+"""Mixing of the images of a training batch with each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.types import UserError
 
-MIX_CHANCE = 2**41  # added to the seed: what is mixed has nothing to do with how an image is augmented
+MIX_SEED = 2**41  # added to the seed: what is mixed has nothing to do with how an image is augmented
 
 
 class Mix(Protocol):
@@ -19,15 +19,15 @@ class Mix(Protocol):
 
     image (B, channels, H, W), floats, normalised as the backbone's pixels say, on the device that trains; share
     (B, classes), float32: how much of each image is of which class, rows sum to 1 -> the same shapes, rows sum to 1.
-    All chance comes from `chance.uniform(n)`, n numbers (1, n) in [0, 1) for the whole batch; torch.rand and the like
+    Random numbers come from `rng.uniform(n)`: n numbers (1, n) in [0, 1) for the whole batch; torch.rand and the like
     would make a resumed run another one.
     """
 
-    def __call__(self, image: Tensor, share: Tensor, chance: Chance) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, image: Tensor, share: Tensor, rng: ImageRng) -> tuple[Tensor, Tensor]: ...
 
 
 class Mixing:
-    """A mix, and the chance of each batch: a function of seed, epoch and the batch's number, not of what ran before.
+    """A mix with its random numbers: a function of seed, epoch and the batch's number, not of what ran before.
 
     Raises UserError where the mix cannot be called, or gives back other shapes.
     """
@@ -46,8 +46,8 @@ class Mixing:
         batch: its number among those of all devices in the epoch.
         """
         share = (one_hot(label, classes) if label.ndim == 1 else label).to(torch.float32)
-        chance = Chance(seed=self.seed + MIX_CHANCE, epoch=epoch, position=[batch])
-        mixed, mixed_share = self.mix(image, share, chance)
+        rng = ImageRng(seed=self.seed + MIX_SEED, epoch=epoch, position=[batch])
+        mixed, mixed_share = self.mix(image, share, rng)
         if mixed.shape != image.shape or mixed_share.shape != share.shape:
             raise UserError(
                 f"a mix must give back images and shares of the shapes that it gets, {tuple(image.shape)} and "

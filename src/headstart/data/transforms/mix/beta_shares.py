@@ -1,4 +1,4 @@
-"""Which shares does Beta(alpha, alpha) draw?"""
+"""Shares drawn from Beta(alpha, alpha)."""
 
 from __future__ import annotations
 

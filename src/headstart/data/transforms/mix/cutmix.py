@@ -1,4 +1,4 @@
-"""CutMix: what if a box of a training image shows another one?"""
+"""CutMix: a box of a training image shows another one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from annotated_types import Ge, Interval
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.mix.beta_shares import beta
 from headstart.data.transforms.mix.mixing_partner import partner, places
 
 
-class Box(NamedTuple):
+class PastedBox(NamedTuple):
     """Pixels from left to right - 1 and top to bottom - 1."""
 
     left: int
@@ -38,26 +38,26 @@ class CutMix:
     def __init__(self, *, alpha: Annotated[float, Ge(0)], prob: Annotated[float, Interval(ge=0, le=1)]) -> None:
         self.alpha, self.prob = alpha, prob
 
-    def __call__(self, image: Tensor, share: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
-        happens, stays, x, y = chance.uniform(4)[0]
+    def __call__(self, image: Tensor, share: Tensor, rng: ImageRng) -> tuple[Tensor, Tensor]:
+        happens, stays, x, y = rng.uniform(4)[0]
         if happens >= self.prob or self.alpha == 0:
             return image, share
         height, width = image.shape[-2:]
         drawn = box(float(beta(stays, self.alpha)), x=float(x), y=float(y), width=width, height=height)
-        return pasted(image, share, box=drawn, places=places(len(image), chance))
+        return pasted(image, share, box=drawn, places=places(len(image), rng))
 
 
-def box(stays: float, *, x: float, y: float, width: int, height: int) -> Box:
+def box(stays: float, *, x: float, y: float, width: int, height: int) -> PastedBox:
     """The part of an image of width x height pixels that is pasted over, so that about `stays` of it stays.
 
     x, y: its centre, in [0, 1) of the image. Less of it is left where it would reach beyond the image.
     """
     across, down = int(width * sqrt(1 - stays)), int(height * sqrt(1 - stays))
     left, top = int(x * width) - across // 2, int(y * height) - down // 2
-    return Box(max(left, 0), max(top, 0), min(left + across, width), min(top + down, height))
+    return PastedBox(max(left, 0), max(top, 0), min(left + across, width), min(top + down, height))
 
 
-def pasted(image: Tensor, share: Tensor, *, box: Box, places: int) -> tuple[Tensor, Tensor]:
+def pasted(image: Tensor, share: Tensor, *, box: PastedBox, places: int) -> tuple[Tensor, Tensor]:
     """Each image with the box of the one so many places before it, and the shares of the pixels that are whose."""
     made = image.clone()
     made[..., box.top : box.bottom, box.left : box.right] = partner(image, places)[

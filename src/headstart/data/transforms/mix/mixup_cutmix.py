@@ -1,4 +1,4 @@
-"""MixUp or CutMix: which of them mixes a batch?"""
+"""MixUp or CutMix, one of them drawn for each batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Interval
 from torch import Tensor
 
-from headstart.data.loading.image_seed import Chance
+from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.mix.cutmix import CutMix
 from headstart.data.transforms.mix.mixup import MixUp
 
@@ -29,6 +29,6 @@ class MixUpCutMix:
         self.mixup, self.cutmix = MixUp(alpha=mixup_alpha, prob=prob), CutMix(alpha=cutmix_alpha, prob=prob)
         self.switch_prob = switch_prob
 
-    def __call__(self, image: Tensor, share: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
-        chosen = self.cutmix if float(chance.uniform(1)) < self.switch_prob else self.mixup
-        return chosen(image, share, chance)
+    def __call__(self, image: Tensor, share: Tensor, rng: ImageRng) -> tuple[Tensor, Tensor]:
+        chosen = self.cutmix if float(rng.uniform(1)) < self.switch_prob else self.mixup
+        return chosen(image, share, rng)
