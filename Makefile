@@ -122,7 +122,7 @@ $(VENV)/.docs-ready: $(READY) pyproject.toml constraints.txt
 	@touch $@
 
 docs: $(VENV)/.docs-ready  ## the documentation site, in build/docs; warnings are errors
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "build/docs/index.html; with search: $(BIN)/python -m http.server -d build/docs"
 
 clean:  ## remove what was built; outputs/ stays
