@@ -14,7 +14,7 @@ from composed import composed
 from headstart.cli import main
 from headstart.data.decoding.image_sizes import median_side
 from headstart.recipes import bit
-from headstart.recipes.bit import Numbers, numbers
+from headstart.recipes.bit import BitValues, bit_values
 from headstart.recipes.recipe_values import settled
 from headstart.types import UserError
 from killed import command, said
@@ -31,12 +31,12 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_numbers_at_the_borders_are_those_of_the_paper():
-    small = Numbers(512, 480, 100, (200, 300, 400), 500, mixes=False)
-    medium = Numbers(512, 480, 500, (3000, 6000, 9000), 10_000, mixes=True)
-    large = Numbers(512, 480, 500, (6000, 12_000, 18_000), 20_000, mixes=True)
+    small = BitValues(512, 480, 100, (200, 300, 400), 500, mixes=False)
+    medium = BitValues(512, 480, 500, (3000, 6000, 9000), 10_000, mixes=True)
+    large = BitValues(512, 480, 500, (6000, 12_000, 18_000), 20_000, mixes=True)
     for images, want in ((1, small), (19_999, small), (20_000, medium), (499_999, medium), (500_000, large)):
-        assert numbers(images, 224) == want, images
-    sizes = [(numbers(1, side).resize, numbers(1, side).crop) for side in (32, 95.99, 96)]
+        assert bit_values(images, 224) == want, images
+    sizes = [(bit_values(1, side).resize, bit_values(1, side).crop) for side in (32, 95.99, 96)]
     assert sizes == [(160, 128), (160, 128), (512, 480)]
 
 

@@ -1,4 +1,4 @@
-"""How are a model's parameters shared out over devices, open ones beside frozen ones?"""
+"""Sharding of a model's parameters, trainable and frozen, over devices (FSDP2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do all ranks run the same job?"""
+"""Agreement of the ranks of a job: the same config on all, values of rank 0, waiting for each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def agree(cfg: DictConfig) -> None:
         log.info("rank %d of %d, hash %s", rank_environment.rank(), rank_environment.world_size(), own)
     hashes = of_each_rank(own)
     if len(set(hashes)) > 1:
-        table = ", ".join(f"rank {number}: {one}" for number, one in enumerate(hashes))
+        table = ", ".join(f"rank {number}: {digest}" for number, digest in enumerate(hashes))
         by = rank_environment.launcher()
         reason = (
             f"does each rank run a sweeper that draws its own values? Start the sweep without {by} (headstart starts "

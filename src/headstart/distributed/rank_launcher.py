@@ -1,4 +1,4 @@
-"""How do the ranks of a job start, and how do they end?"""
+"""Start and end of the ranks of a job, each a fresh process."""
 
 from __future__ import annotations
 
@@ -64,9 +64,16 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
 
     Every rank, the first included, is a fresh process that reads that file, never this command line: so the
     jobs of a sweep, whoever chose their values, are the same on all their ranks. Rank 0 prints to the
-    terminal, rank k to <folder>/rank<k>.log. changes: top-level keys that this command has set otherwise than
-    the file.
-    Raises the first failure of a rank, when all have ended: UserError where it was one there, else RankError.
+    terminal, rank k to <folder>/rank<k>.log.
+
+    Args:
+        folder: The run's folder.
+        count: The number of ranks.
+        changes: Top-level keys that this command has set otherwise than the file.
+
+    Raises:
+        UserError: The first failure of a rank was one.
+        RankError: The first failure of a rank was another exception.
     """
     for old in folder.glob("rank[0-9]*.log"):
         old.unlink()
@@ -87,9 +94,14 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
 
 
 def run_apart(folder: Path, what: str, *, changes: dict[str, Any]) -> None:
-    """Do a part of the folder's job in a fresh process of one device, and wait for it: see distributed/rank_process.py.
+    """Do a part of the folder's job in a fresh process of one device, and wait for it.
 
     Raises its failure as run_ranks does.
+
+    Args:
+        folder: The run's folder.
+        what: The part, as in rank_process.py: source or trial.
+        changes: Top-level keys that this command has set otherwise than the folder's config.
     """
     _run(folder, what, {0: {}}, changes)
 

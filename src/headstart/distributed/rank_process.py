@@ -1,4 +1,4 @@
-"""What does the process of one rank do?
+"""The process of one rank: it runs its part of the folder's job and reports why it failed.
 
 `python -m headstart.distributed.rank_process train <run folder>`; distributed/rank_launcher.py starts it.
 """
@@ -25,10 +25,12 @@ DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
 def main(what: str, folder: Path) -> int:
-    """The exit code of this rank's part of the folder's job; why it failed goes to the parent's report file.
+    """Run this rank's part of the folder's job -> the exit code; a failure goes to the parent's report file.
 
-    what: `train` as a rank of several, or on one device `source`, its source model, or `trial`, what its rule or tuning
-    trains.
+    Args:
+        what: `train` as one of several ranks; on one device `source`, the source model, or `trial`, the trials of the
+            recipe or the tuning.
+        folder: The run's folder.
     """
     place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[rank_environment.OWN])
     _end_with(place["parent"], place["lifeline"])

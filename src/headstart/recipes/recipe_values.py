@@ -1,4 +1,4 @@
-"""Which values does a recipe give to a config?"""
+"""The values of a recipe and of a tuning, put into the config in their place."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What did transfer bring? Runs on disk -> comparison -> pages; imports no torch."""
+"""The report of a study: runs on disk -> comparison -> pages; imports no torch."""

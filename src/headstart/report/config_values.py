@@ -1,4 +1,4 @@
-"""Which values does a config hold?"""
+"""The values of a config by their dotted keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does a multirun get its report?"""
+"""The report at the end of a multirun, by a callback of Hydra."""
 
 from __future__ import annotations
 

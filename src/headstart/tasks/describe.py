@@ -1,4 +1,4 @@
-"""What are a backbone's stages: how large, how costly, and what would be left with the first n of them?"""
+"""The task `describe`: size and cost of a backbone's stages, one by one and up to each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = ("keep", "stage", "gives", "parameters", "GFLOPs", "", "width", "parame
 TEXT = (1, 2)  # its columns of words
 
 
-class Row(NamedTuple):
+class StageRow(NamedTuple):
     """A stage, and the backbone with keep=n up to it."""
 
     stage: str
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 class Description(NamedTuple):
     """All stages of a backbone, and what the images must be."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[StageRow, ...]
     pixels: Any  # headstart.types.Pixels
     zoo: tuple[str, str] | None
 
@@ -60,9 +60,9 @@ def describe(*, cfg: DictConfig) -> Description:
     """Print the stages of cfg.backbone, and what keep=n would leave of it, and give them. Nothing is written."""
     quieten()
     backbone: Backbone = instantiate(cfg.backbone)
-    found = description(backbone)
-    print(found)
-    return found
+    stages = description(backbone)
+    print(stages)
+    return stages
 
 
 def description(backbone: Backbone) -> Description:
@@ -72,13 +72,13 @@ def description(backbone: Backbone) -> Description:
     """
     pixels = backbone.pixels
     x = torch.zeros(1, pixels.channels, pixels.size, pixels.size)
-    rows: list[Row] = []
+    rows: list[StageRow] = []
     parameters = flops = 0
     backbone.eval()
     for name, stage in backbone.stages.items():
         with FlopCounterMode(display=False) as counter:
             x = stage(x)
-        own, cost = sum(p.numel() for p in stage.parameters()), counter.get_total_flops()
-        parameters, flops = parameters + own, flops + cost
-        rows.append(Row(name, tuple(x.shape[1:]), own, cost, pooled(x).shape[1], parameters, flops))
+        count, cost = sum(p.numel() for p in stage.parameters()), counter.get_total_flops()
+        parameters, flops = parameters + count, flops + cost
+        rows.append(StageRow(name, tuple(x.shape[1:]), count, cost, pooled(x).shape[1], parameters, flops))
     return Description(tuple(rows), pixels, backbone.zoo)

@@ -1,9 +1,9 @@
-"""Features of images as numbers in a file."""
+"""The task `embed`: features of images, written to files."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,45 +43,40 @@ def embed(
 ) -> list[Path]:
     """Write the features of each split's images to <out_dir>/<split>.<format> -> these files.
 
-    splits: None for all three, and, of other data that a finished run looks at, for all images in one file, called all.
-    run_dir: a finished run, whose best weights and target count; None: the weights and the target of this command.
-    data: other data. stages: after which; None: the last. pca: so many principal directions of the training images'
-    features instead of the features. out_dir: None for <run_dir>/embeddings, without a run a folder below
-    outputs/embeddings. projector: also into TensorBoard's, the first so many images of each split.
-    Of the ranks of torchrun or SLURM the first does it, the others return nothing.
-    Raises UserError where the run is not finished, a stage is not there, or pca is more than the features have.
+    Only the first of several ranks computes.
+
+    Args:
+        cfg: The composed config.
+        run_dir: A finished run, whose best weights and target count; None for those of this command.
+        data: Data in the place of the target.
+        splits: None for all three; with data and run_dir, for all images in one file, called all.
+        stages: The stages after which features are taken; None for the last.
+        pca: How many principal components of the training images replace the features; None for the features.
+        format: Of the files.
+        out_dir: None for <run_dir>/embeddings, without a run a folder below outputs/embeddings.
+        projector: Whether they are written for TensorBoard's projector, too.
+        projector_images: How many images of each split the projector gets.
+
+    Raises:
+        UserError: The run is not finished, there is no such stage, or pca is more than the features have.
     """
     if rank_environment.rank() > 0:
         return []
-    for key, given in (("splits", splits), ("stages", stages)):
-        if given is not None and not given:
-            raise UserError(f"embed.{key} must name one at least, got []")
     whole = splits is None and run_dir is not None and data is not None
-    if whole and pca:
-        raise UserError(
-            "embed.pca takes its directions from training images, and embed.splits=null sets none of these data apart; "
-            "try embed.splits=[train,test]"
-        )
+    _check(splits, stages, pca if whole else None)
     model = frozen(cfg, run_dir, data, whole=whole)
-    called = {ALL: "all"} if whole else {split: split for split in splits or SPLITS}
+    names = {ALL: "all"} if whole else {split: split for split in splits or SPLITS}
     chosen = _chosen(stages, model.stages)
-    wanted = list(dict.fromkeys([*called, "train"] if pca else called))
-    stored = {split: model.features(split, chosen) for split in wanted}
-    found = {} if pca is None else _directions(stored["train"], pca)
+    stored = {s: model.features(s, chosen) for s in dict.fromkeys([*names, "train"] if pca else names)}
+    principal = {} if pca is None else _directions(stored["train"], pca)
     folder = _folder(cfg, model, run_dir, out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    wanted_files = [folder / f"{name}.{format}" for name in called.values()]
-    if taken := [path.name for path in wanted_files if path.exists() and not is_embedding(path)]:
-        raise UserError(
-            f"{folder} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
-            "embed.out_dir=<folder>"
-        )
-    files = []
-    for split, name in called.items():
-        embedding = _embedding(model, name, stored[split], found, data is not None)
-        files.append(folder / f"{name}.{format}")
-        write(files[-1], embedding)
-        log.info("%s: %s", files[-1], _shapes(embedding))
+    files = [folder / f"{name}.{format}" for name in names.values()]
+    _check_replaceable(folder, files)
+    for (split, name), file in zip(names.items(), files, strict=True):
+        embedding = _embedding(model, name, stored[split], principal, data is not None)
+        write(file, embedding)
+        log.info("%s: %s", file, _shapes(embedding))
         if projector:
             _project(folder / "projector" / name, embedding, model, split, projector_images)
     if projector:
@@ -89,11 +84,33 @@ def embed(
     return files
 
 
-def _chosen(stages: list[str] | None, there: tuple[str, ...]) -> list[str]:
+def _check(splits: Sequence[str] | None, stages: Sequence[str] | None, pca_of_whole: int | None) -> None:
+    """Raise UserError where a list is empty, or principal components are wanted of data without a training split."""
+    for key, names in (("splits", splits), ("stages", stages)):
+        if names is not None and not names:
+            raise UserError(f"embed.{key} must name one at least, got []")
+    if pca_of_whole:
+        raise UserError(
+            "embed.pca takes its directions from training images, and embed.splits=null sets none of these data apart; "
+            "try embed.splits=[train,test]"
+        )
+
+
+def _check_replaceable(folder: Path, files: Sequence[Path]) -> None:
+    """Raise UserError where a file to write is there and no embedding."""
+    if taken := [path.name for path in files if path.exists() and not is_embedding(path)]:
+        raise UserError(
+            f"{folder} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
+            "embed.out_dir=<folder>"
+        )
+
+
+def _chosen(stages: list[str] | None, available: tuple[str, ...]) -> list[str]:
     """Each stage once, in the order of the backbone, those that it does not have at the end."""
     if stages is None:
-        return [there[-1]]
-    return sorted(dict.fromkeys(stages), key=lambda stage: there.index(stage) if stage in there else len(there))
+        return [available[-1]]
+    unique = dict.fromkeys(stages)
+    return sorted(unique, key=lambda stage: available.index(stage) if stage in available else len(available))
 
 
 def _directions(train: Stored, count: int) -> dict[str, Directions]:

@@ -1,4 +1,4 @@
-"""What did the layers of a model learn, as pictures?"""
+"""The task `explain`: pictures of what the layers of a model learned."""
 
 from __future__ import annotations
 

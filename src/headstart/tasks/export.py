@@ -1,4 +1,4 @@
-"""How does a finished run's model come into a file that needs no headstart?"""
+"""The task `export`: a finished run's model as a file that needs no headstart."""
 
 from __future__ import annotations
 
@@ -49,10 +49,19 @@ def export(
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
 
     LoRA is merged into the layers that have it. The model takes uint8 images (B, channels, size, size) of any number,
-    normalises them itself, computes in float32 and gives logits. Its file is loaded again, and is kept only if it gives
-    the logits of the run's model for some of the run's test images, alone and together. Of the ranks of torchrun or
-    SLURM the first does it, the others return nothing. Raises UserError where the run is not finished, packages are
-    missing, the model cannot be exported, or the outputs differ by more than 1e-4.
+    normalises them itself, computes in float32 and gives logits. The file is loaded again and compared with the run's
+    model on some test images, alone and together. Only the first of several ranks exports.
+
+    Args:
+        cfg: The composed config, of which nothing is read.
+        run_dir: The folder of a finished run.
+        format: Of the model's file.
+        checkpoint: The weights that are exported.
+        out_dir: The folder to write to; None for <run_dir>/export.
+
+    Raises:
+        UserError: The run is not finished, packages are missing, the model cannot be exported, or the outputs differ
+            by more than 1e-4.
     """
     quieten()
     if rank_environment.rank() > 0:

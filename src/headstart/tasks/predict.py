@@ -1,4 +1,4 @@
-"""Predictions of a finished run's model for images that nobody has labelled."""
+"""The task `predict`: predictions of a finished run's model for unlabelled images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 BEGINNINGS = ("file,predicted,", '[\n{"file": ', "\n]")  # of what this task writes, CSV and JSON
-TOLD = 5  # unreadable files in the log
+LOGGED = 5  # unreadable files in the log
 
 
 class Prediction(NamedTuple):
@@ -69,11 +69,19 @@ def predict(
 ) -> Path | None:
     """Write each image's class, or its labels, and the probabilities of all classes to a file -> its path.
 
-    images: a folder, a file or a pattern. The images become pixels as those did that the run was trained on. tta: views
-    of each image, whose probabilities are averaged. Of this
-    command's config only the trainer's accelerator and precision count. The file is there whole or not at all. Of the
-    ranks of torchrun or SLURM the first does it, the others return nothing. Raises UserError where the run is not
-    finished, there are no images, or one cannot be read and unreadable is `error`.
+    Images are decoded as those that the run was trained on. The file is there whole or not at all. Only the first of
+    several ranks computes.
+
+    Args:
+        cfg: The composed config, of which only the trainer's accelerator and precision count.
+        run_dir: The folder of a finished run.
+        images: A folder, a file or a pattern.
+        out: The file to write; None for <run_dir>/predictions.<format>.
+        format: Of the file.
+        checkpoint: The weights that predict.
+        batch_size: Images of a forward pass.
+        unreadable: Whether a file that cannot be read is an error, or left out.
+        tta: Views of each image, whose probabilities are averaged.
     """
     quieten()
     if rank_environment.rank() > 0:
@@ -91,22 +99,21 @@ def predict(
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
             lines = (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator)
-            found_all = _predicted(model, files, batch_size)
-            for found in tqdm(found_all, total=len(files), unit="image", disable=not sys.stderr.isatty()):
-                if found.error:
+            predictions = _predicted(model, files, batch_size)
+            for prediction in tqdm(predictions, total=len(files), unit="image", disable=not sys.stderr.isatty()):
+                if prediction.error:
                     if unreadable == "error":
-                        raise UserError(f"{found.error}; predict.unreadable=skip leaves such files out")
-                    failed.append(found)
-                lines.write(found)
+                        raise UserError(f"{prediction.error}; predict.unreadable=skip leaves such files out")
+                    failed.append(prediction)
+                lines.write(prediction)
             lines.end()
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    for one in failed[:TOLD]:
-        log.warning("%s", one.error)
-    more = f", {len(failed)} of them could not be read" if failed else ""
-    looked = "" if views is None else f", the mean of {count} views of each"
-    log.info("%s: %d images%s%s", path, len(files), looked, more)
+    for prediction in failed[:LOGGED]:
+        log.warning("%s", prediction.error)
+    unread = f", {len(failed)} of them could not be read" if failed else ""
+    log.info("%s: %d images%s%s", path, len(files), "" if views is None else f", the mean of {count} views", unread)
     return path
 
 

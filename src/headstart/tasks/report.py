@@ -1,4 +1,4 @@
-"""What did transfer bring in a folder of runs?"""
+"""The task `report`: the report of a study's folder, written again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from headstart.system.setting_paths import given_path
 def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None) -> None:  # noqa: A002
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
 
-    dir: the study's folder. metric: None = the runs' own main figure. Raises UserError where it has no finished run
-    or the runs lack the metric.
+    Args:
+        cfg: The composed config, of which nothing is read.
+        dir: The study's folder.
+        baseline: The mode that the others are compared with.
+        metric: A column of metrics.csv; None for the runs' own monitored metric.
+
+    Raises:
+        UserError: There is no finished run, or the runs lack the metric.
     """
     del cfg  # every task gets it; a report depends on what lies on disk alone
     written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric)

@@ -72,15 +72,8 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
         model.load(state)
         pot.append(Ingredient(run, state, model.metrics("val", images)))
     pot.sort(key=lambda one: (-one.metrics[metric], one.metrics["val/loss"], one.run.folder.name))
-    taken, left_out = pot[:1], []
-    best = pot[0].metrics
-    for candidate in pot[1:]:
-        model.load(averaged([one.state for one in (*taken, candidate)]))
-        metrics = model.metrics("val", images)
-        if metrics[metric] >= best[metric]:
-            taken, best = [*taken, candidate], metrics
-        else:
-            left_out.append(candidate)
+    taken, best = _greedy(pot, model, images)
+    left_out = [one for one in pot if one not in taken]
     mean = averaged([one.state for one in taken])
     tested = {}
     for name, state in (("soup", mean), ("best_run", pot[0].state)):
@@ -99,6 +92,18 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
     write_json(folder / "soup.json", content)
     print(*_table(content, model.monitor), sep="\n")
     return content
+
+
+def _greedy(pot: list[Ingredient], model: MeasuredWeights, images: Any) -> tuple[list[Ingredient], dict[str, float]]:
+    """The runs of the soup, the best first, and the val metrics of their mean."""
+    metric = f"val/{model.monitor}"
+    taken, best = pot[:1], pot[0].metrics
+    for candidate in pot[1:]:
+        model.load(averaged([ingredient.state for ingredient in (*taken, candidate)]))
+        metrics = model.metrics("val", images)
+        if metrics[metric] >= best[metric]:
+            taken, best = [*taken, candidate], metrics
+    return taken, best
 
 
 def _alike(folder: Path, checkpoint: Literal["best", "last"]) -> list[SavedRun]:

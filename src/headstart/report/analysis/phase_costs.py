@@ -1,4 +1,4 @@
-"""What did each phase of a mode's schedule take?"""
+"""Speed, times and memory of each phase of a mode's schedule."""
 
 from __future__ import annotations
 

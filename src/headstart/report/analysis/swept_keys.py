@@ -1,4 +1,4 @@
-"""Over which ordered axis do the runs vary, and what lies along it?"""
+"""Swept keys: keys with numbers as values, and the lines of arms over them."""
 
 from __future__ import annotations
 
