@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
 from headstart.backbones.stages import Backbone
-from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.callbacks.predictions.image_predictions import ImagePredictions
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_loops import validate
@@ -64,7 +64,7 @@ def classifier(*, several):
 def fit(folder, *, ranks, answers=None, several=False, mixin=object, more=(), max_epochs=3, **settings):
     """Train in global batches of 8, 3 an epoch, and test; the folder has metrics.csv and the answers. The data."""
     devices = {"devices": 2, "strategy": DDPStrategy(process_group_backend="gloo")} if ranks == 2 else {"devices": 1}
-    answers = answers or Answers(folder=folder / "answers")
+    answers = answers or ImagePredictions(folder=folder / "answers")
     data = type("Data", (mixin, Noise) if mixin is not object else (Noise,), {"multi_label": several})(
         class_names=("dark", "bright"), batch_size=8 // ranks, num_workers=0, augment=None, pixels=PIXELS, seed=0
     )

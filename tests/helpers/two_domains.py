@@ -16,8 +16,8 @@ from headstart.adaptation.dann import DANN
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT
 from headstart.backbones.stages import Backbone
-from headstart.callbacks.domains.domain_predictions import BothSides
-from headstart.callbacks.domains.selection_scores import Scores
+from headstart.callbacks.domains.domain_predictions import DomainPredictions
+from headstart.callbacks.domains.selection_scores import SelectionScores
 from headstart.callbacks.training.replica_check import ReplicaCheck
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
@@ -101,7 +101,11 @@ def fit(folder, method, *, ranks):
     schedule = Constant()
     if not module.knows_labels:
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if method == "adda" else ())
-    watching = [BothSides(), Scores(scores=scores(None, sees_source=module.knows_labels)), noted := Noted()]
+    watching = [
+        DomainPredictions(),
+        SelectionScores(scores=scores(None, sees_source=module.knows_labels)),
+        noted := Noted(),
+    ]
     callbacks = [Unfreeze(schedule), ReplicaCheck(), *watching]
     run = trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False, callbacks=callbacks)
     run.fit(module, datamodule=data)

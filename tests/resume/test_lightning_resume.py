@@ -14,9 +14,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
 
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
-from headstart.callbacks.checkpoints.epoch_metric_state import SoFar
-from headstart.callbacks.checkpoints.log_positions import Logs
-from headstart.callbacks.checkpoints.rng_states import RandomStates
+from headstart.callbacks.checkpoints.epoch_metric_state import EpochMetricState
+from headstart.callbacks.checkpoints.log_positions import LogPositions
+from headstart.callbacks.checkpoints.rng_states import RngStates
 from numbered import numbered
 
 
@@ -84,7 +84,7 @@ def run(folder, *, stop=None, resume=False, plateau=None, more=(), **settings):
     torch.manual_seed(3)
     module = Chatty(plateau)
     checkpoint = BestAndLast(folder=folder, monitor="val/loss", mode="min", every_steps=1, min_interval_s=0)
-    callbacks = [*more, checkpoint, SoFar(), Logs(folder=folder), RandomStates()]
+    callbacks = [*more, checkpoint, EpochMetricState(), LogPositions(folder=folder), RngStates()]
     if stop is not None:
         callbacks.append(KilledAfter(stop))
     trainer = pl.Trainer(

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.callbacks.training.divergence import told
+from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart
 from headstart.runs.folder.folder_mark import write_mark
@@ -62,9 +62,11 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
             plain.pop(plain.task, None)
             plain.task, plain.fit = "fit", {"_target_": "headstart.tasks.fit.fit"}
     values = {key: OmegaConf.select(plain, key) for key in keys}
-    told = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
+    shown_values = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
     control = ["control"] if cfg.get("control") and cfg.reuse else []
-    title = ",".join([_last_part(plain.target), _last_part(plain.backbone), str(plain.mode), *control, *told, *name])
+    title = ",".join(
+        [_last_part(plain.target), _last_part(plain.backbone), str(plain.mode), *control, *shown_values, *name]
+    )
     digest, earlier = hashes(plain)
     if finished(TRIALS / f"{safe(title)}-{earlier}"):
         digest = earlier
@@ -128,7 +130,7 @@ def _trained(trial: Trial, number: str) -> None:
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
         result = train(trial.cfg, folder, about=about)
         if (found := (finished(folder) or {}).get("divergence")) is not None:
-            log.warning("%s: %s", folder.name, told(found, "optimizer.lr"))
+            log.warning("%s: %s", folder.name, divergence_message(found, "optimizer.lr"))
         return result
 
     made_once(folder, trial.hash, make, what="trial")

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.callbacks.training.divergence import told
+from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart, run_ranks
 from headstart.recipes.recipe_values import settled, write_down
@@ -94,8 +94,8 @@ def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
     if result is not None:
         if result.get("state") != "diverged":
             log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
-        if told := _other_files(cfg, folder):
-            log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, told)
+        if other := _other_files(cfg, folder):
+            log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, other)
         return _outcome(cfg, folder, result)
     trains = rank_environment.launcher() != "headstart" and rank_environment.rank() == 0
     if trains and (damage := result_damage(folder)):
@@ -139,7 +139,7 @@ def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
     """The figure of a run that has its result. Raises DivergedError where training has diverged."""
     if result.get("state") == "diverged":
         first = result.get("divergence") or {}  # an older result does not say more
-        raise DivergedError(f"{folder.name}: {told(first, 'optimizer.lr')}; rerun=true runs it again")
+        raise DivergedError(f"{folder.name}: {divergence_message(first, 'optimizer.lr')}; rerun=true runs it again")
     # of rank 0, which alone is sure to have the file of the curve on its disk
     return float(
         of_first(value_of(result, folder, cfg.get("objective", "best")) if rank_environment.rank() == 0 else math.nan)

@@ -8,7 +8,7 @@ from pytorch_lightning import Callback
 import two_domains
 from headstart.callbacks.checkpoints.rng_states import random_states
 from headstart.callbacks.domains import domain_predictions
-from headstart.callbacks.domains.domain_predictions import BothSides
+from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.data.datasets.paired_domains import Domains
 from numbered import trainer
 
@@ -26,7 +26,7 @@ class Told(Callback):
 
 
 class ImageRng(Callback):
-    """Compares the random states before and after BothSides, between two of which it stands."""
+    """Compares the random states before and after DomainPredictions, between two of which it stands."""
 
     states = ()
 
@@ -37,7 +37,7 @@ class ImageRng(Callback):
 def told(tmp_path, **settings):
     data = Domains(source=two_domains.noise(0, 4), target=two_domains.noise(1, 4))
     module, before, after, one = two_domains.classifier("coral"), ImageRng(), ImageRng(), Told()
-    watching = [one, before, BothSides(), after]  # whoever listens may stand anywhere
+    watching = [one, before, DomainPredictions(), after]  # whoever listens may stand anywhere
     trainer(tmp_path, max_epochs=2, callbacks=watching, **settings).fit(module, datamodule=data)
     return data, module, one, (before, after)
 

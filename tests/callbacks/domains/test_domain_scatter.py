@@ -8,7 +8,7 @@ from PIL import Image
 
 import two_domains
 from headstart.adaptation.adaptation import Side
-from headstart.callbacks.domains.domain_predictions import BothSides
+from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.domain_scatter import IMAGES, PLANES, Cloud, DomainFigures, domains_figure
 from headstart.data.datasets.paired_domains import Domains
 from headstart.selection.domain_predictions import Sides
@@ -63,7 +63,7 @@ def fit(folder, epochs, *watching, resume=None):
     folder.mkdir(exist_ok=True)
     module = two_domains.classifier("coral")
     data = Domains(source=two_domains.noise(0, 4), target=two_domains.noise(1, 4))
-    run = trainer(folder, max_epochs=epochs, callbacks=[BothSides(), *watching])
+    run = trainer(folder, max_epochs=epochs, callbacks=[DomainPredictions(), *watching])
     run.fit(module, datamodule=data, ckpt_path=resume)
     return run, module
 

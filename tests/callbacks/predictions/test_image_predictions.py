@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 import answer_ranks
 from answer_ranks import SIZES, fit
 from composed import composed, figures, trained
-from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.callbacks.predictions.image_predictions import ImagePredictions
 from headstart.data.data_protocols import has_contents
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.modules.multilabel_metrics import average_precisions
@@ -82,7 +82,7 @@ def test_two_processes_leave_the_answers_of_one(tmp_path):
 # ------------------------------------------------------------------ without a run of the command
 
 
-class Trained(Answers):
+class Trained(ImagePredictions):
     """Tells the closed form when training begins."""
 
     def on_train_start(self, trainer, pl_module):
@@ -104,7 +104,7 @@ def test_the_closed_form_stands_beside_the_val_images_that_were_measured(tmp_pat
 def test_the_images_that_trials_were_validated_on_are_marked(tmp_path):
     fit(tmp_path / "trial", ranks=1, max_epochs=1)
     images = kept(tmp_path / "trial")["image"]
-    answers = Answers(folder=tmp_path / "run" / "answers")
+    answers = ImagePredictions(folder=tmp_path / "run" / "answers")
     answers.set_seen_by_trials(images[[0, 2]])
     fit(tmp_path / "run", ranks=1, answers=answers, max_epochs=1)
     found = kept(tmp_path / "run")
@@ -116,7 +116,7 @@ def test_the_images_that_trials_were_validated_on_are_marked(tmp_path):
 def test_a_loss_beyond_float16_is_its_largest_number_and_nan_stays_nan(tmp_path):
     big = torch.tensor([[0.0, 1e6], [0.0, 1.0], [math.nan, 0.0]])
 
-    class Big(Answers):
+    class Big(ImagePredictions):
         def on_validation_batch_end(self, trainer, module, outputs, batch, *rest):
             changed = outputs | {"logits": big}
             batch = batch._replace(label=batch.label[:3] * 0, position=batch.position[:3])
@@ -147,7 +147,7 @@ def test_of_several_labels_the_logits_of_the_start_and_of_the_last_evaluations_a
 
 @pytest.mark.parametrize("evaluations", [*range(1, 45), 99, 100, 101])
 def test_thinning_out_as_evaluations_come_leaves_what_thinning_out_at_the_end_would(tmp_path, evaluations):
-    answers = Answers(folder=tmp_path)
+    answers = ImagePredictions(folder=tmp_path)
     for number in range(evaluations):
         answers._said.append(number)
         answers._steps.append(number)
@@ -168,7 +168,7 @@ def test_data_that_do_not_say_what_their_images_contain_leave_no_answers(tmp_pat
 
 
 def test_batches_without_positions_and_hidden_labels_leave_no_answers(tmp_path):
-    class NoPositions(Answers):
+    class NoPositions(ImagePredictions):
         def on_validation_batch_end(self, trainer, module, outputs, batch, *rest):
             super().on_validation_batch_end(trainer, module, outputs, batch._replace(position=None), *rest)
 
@@ -176,7 +176,7 @@ def test_batches_without_positions_and_hidden_labels_leave_no_answers(tmp_path):
         def __getattr__(self, name):
             raise AssertionError("labels that are hidden were read")
 
-    class NoLabels(Answers):
+    class NoLabels(ImagePredictions):
         def on_validation_batch_end(self, trainer, module, outputs, batch, *rest):
             super().on_validation_batch_end(trainer, module, outputs, batch._replace(label=Hidden()), *rest)
 

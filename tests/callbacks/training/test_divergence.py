@@ -9,7 +9,7 @@ from pytorch_lightning import Callback
 
 import diverging
 from diverging import EPOCH, Line, fitted
-from headstart.callbacks.training.divergence import LOOK, SCALER, First, told
+from headstart.callbacks.training.divergence import LOOK, SCALER, DivergenceSign, divergence_message
 from two_processes import run_both
 
 
@@ -189,14 +189,16 @@ def test_a_loss_on_any_rank_ends_all_of_them_at_once(tmp_path):
 
 
 def test_the_message_has_the_place_the_images_and_what_to_try():
-    first = First("the training loss", 2, 7, tuple(f"{n}.png" for n in range(10)), "nan")
-    assert told(first._asdict(), "optimizer.lr") == (
+    first = DivergenceSign("the training loss", 2, 7, tuple(f"{n}.png" for n in range(10)), "nan")
+    assert divergence_message(first._asdict(), "optimizer.lr") == (
         "training diverged: the training loss was nan for the first time in epoch 2 at step 7, on the images 0.png, "
         "1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png and 2 more; the run ended there and keeps its checkpoints of "
         "before; try a smaller optimizer.lr, trainer.gradient_clip_val=1 or scheduler=warmup_cosine"
     )
-    assert "the val loss was infinite for the first time before training; the run" in told(
-        First("the val loss", 0, 0, (), "infinite")._asdict(), "optimizer.lr"
+    assert "the val loss was infinite for the first time before training; the run" in divergence_message(
+        DivergenceSign("the val loss", 0, 0, (), "infinite")._asdict(), "optimizer.lr"
     )
-    assert "in epoch 3, after step 12; the run" in told(First("the val loss", 3, 12, (), "nan")._asdict(), "x")
-    assert "training diverged: a loss was nan or infinite for the first time" in told({}, "optimizer.lr")
+    assert "in epoch 3, after step 12; the run" in divergence_message(
+        DivergenceSign("the val loss", 3, 12, (), "nan")._asdict(), "x"
+    )
+    assert "training diverged: a loss was nan or infinite for the first time" in divergence_message({}, "optimizer.lr")

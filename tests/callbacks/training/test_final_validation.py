@@ -8,7 +8,7 @@ from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
 from composed import trained
-from headstart.callbacks.training.final_validation import End
+from headstart.callbacks.training.final_validation import FinalValidation
 from numbered import SaveAfter, trainer
 from one_line_model import Line
 
@@ -37,7 +37,7 @@ class StopAt(Callback):
 
 def fitted(folder, *more, checkpoint=None, **settings):
     measured = Measured()
-    run = trainer(folder, callbacks=[End(), measured, *more], **settings)
+    run = trainer(folder, callbacks=[FinalValidation(), measured, *more], **settings)
     train, val = (DataLoader(torch.ones(8, 2), batch_size=size) for size in (8 // EPOCH, 8))
     run.fit(Line(), train, val, ckpt_path=checkpoint)
     return measured.all, run

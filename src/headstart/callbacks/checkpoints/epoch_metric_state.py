@@ -12,7 +12,7 @@ from headstart.compat.lightning_metrics import logged_metrics, restore_logged_me
 from headstart.compat.torchmetrics_state import metric_states, restore_metric_states
 
 
-class SoFar(Callback):
+class EpochMetricState(Callback):
     """Keeps in checkpoints what each rank's metrics have gathered, so that a resumed epoch's figures are of all of it.
 
     They are the states of the module's torchmetrics, the running means of the numbers that were logged, and the

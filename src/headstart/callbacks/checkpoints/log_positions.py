@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger
 EVENTS = "events.out.tfevents.*"
 
 
-class Logs(Callback):
+class LogPositions(Callback):
     """Takes metrics.csv and TensorBoard's files of a resumed run back to where they were at the checkpoint.
 
     What was logged after it is logged again, and would stand there twice. To be made before the loggers open their

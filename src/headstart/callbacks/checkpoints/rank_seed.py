@@ -11,7 +11,7 @@ from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 
-class OwnChance(Callback):
+class RankSeed(Callback):
     """Gives each rank its own random numbers, a function of seed and rank, before training begins.
 
     Until then all ranks draw the same, so that their weights start the same. With the same numbers in training,

@@ -13,7 +13,7 @@ from torch import Tensor
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank, of_this_rank
 
 
-class RandomStates(Callback):
+class RngStates(Callback):
     """Keeps every rank's random states in checkpoints, and puts them back when a resumed run begins to train.
 
     Torch's on the CPU and on the rank's GPU, numpy's and Python's, as tensors. Must be the last callback: what

@@ -17,10 +17,10 @@ STRENGTH = 0.1  # of the a_distance's classifier: with few images and wide featu
 OCTAVES = (-2, -1, 0, 1, 2)  # as adaptation=dan has them
 
 
-class Distances(Callback):
-    """Logs domains/a_distance and domains/mmd of both domains' val at each validation inside fit; called by BothSides.
+class DomainDistances(Callback):
+    """Logs domains/a_distance and domains/mmd of both domains' val at each validation inside fit.
 
-    Of the same images each time, at most IMAGES of each domain. Rank 0 computes them and broadcasts them.
+    DomainPredictions calls it. Of the same images each time, at most IMAGES of each domain. Rank 0 computes them and broadcasts them.
     """
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:

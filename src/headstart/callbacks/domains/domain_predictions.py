@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from headstart.adaptation.adaptation import Side
-from headstart.callbacks.predictions.gathered_predictions import Seen, of_all_ranks, seen
+from headstart.callbacks.predictions.gathered_predictions import PredictedBatch, of_all_ranks, predicted_batches
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.features.cache.cached_images import Engine
 from headstart.modules.classifier import Classifier
@@ -28,7 +28,7 @@ class Listener(Protocol):
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None: ...
 
 
-class BothSides(Callback):
+class DomainPredictions(Callback):
     """Gathers once a validation what the model makes of both domains, and hands it to whoever listens.
 
     To listen, a callback of the same trainer has the method `on_both_sides(trainer, pl_module, sides)`, as Listener
@@ -45,7 +45,7 @@ class BothSides(Callback):
     """
 
     def __init__(self) -> None:
-        self._source_val: list[Seen] = []
+        self._source_val: list[PredictedBatch] = []
         self._target_val: DataLoader[Batch] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -65,7 +65,7 @@ class BothSides(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._source_val.append(Seen.of(Side(**outputs), batch))
+        self._source_val.append(PredictedBatch.of(Side(**outputs), batch))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
@@ -73,10 +73,13 @@ class BothSides(Callback):
         assert isinstance(pl_module, Classifier)
         assert self._target_val is not None
         engine = Engine.of(trainer)
+        target_val = limited(self._target_val, trainer.limit_val_batches)
         predictions = {
-            "source_train": list(seen(pl_module, _source_train(trainer), engine)),
+            "source_train": list(predicted_batches(pl_module, _source_train(trainer), engine)),
             "source_val": self._source_val,
-            "target_val": list(seen(pl_module, limited(self._target_val, trainer.limit_val_batches), engine)),
+            "target_val": list(
+                predicted_batches(pl_module, limited(self._target_val, trainer.limit_val_batches), engine)
+            ),
         }
         gathered = of_all_ranks(predictions)
         sides = Sides(gathered.get("source_train"), gathered["source_val"], gathered["target_val"])

@@ -54,7 +54,9 @@ class Cloud(NamedTuple):
 
 
 class DomainFigures(Callback):
-    """Draws both domains' val before the first step and at the last validation, side by side; called by BothSides.
+    """Draws both domains' val before the first step and at the last validation, side by side.
+
+    DomainPredictions calls it.
 
     domains/pca and domains/tsne as TensorBoard images at the end of fit, domains-pca.png and domains-tsne.png in the
     folder. The same images each time, at most IMAGES of each domain. Colours are the classes that the source's images

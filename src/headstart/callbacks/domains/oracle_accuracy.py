@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.domains.domain_predictions import limited
-from headstart.callbacks.predictions.gathered_predictions import seen
+from headstart.callbacks.predictions.gathered_predictions import predicted_batches
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.features.cache.cached_images import Engine
 from headstart.modules.classifier import Classifier
@@ -34,7 +34,9 @@ class Oracle(Callback):
         assert isinstance(pl_module, Classifier)
         data = datamodule_of(trainer)
         counts = torch.zeros(2, device=pl_module.device)  # right answers, images
-        for part in seen(pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)):
+        for part in predicted_batches(
+            pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)
+        ):
             logits, label = part.side.logits, part.side.label
             assert label is not None
             counts += torch.stack(

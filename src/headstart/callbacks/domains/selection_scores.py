@@ -10,8 +10,8 @@ from headstart.selection.domain_predictions import Sides
 from headstart.selection.selection import Score
 
 
-class Scores(Callback):
-    """Logs each score at each validation inside fit; called by BothSides (callbacks/domains/domain_predictions.py).
+class SelectionScores(Callback):
+    """Logs each score at each validation inside fit, where DomainPredictions calls it.
 
     Rank 0 computes them and broadcasts them, so that all ranks choose the same best checkpoint.
 

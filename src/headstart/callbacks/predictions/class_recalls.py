@@ -12,7 +12,7 @@ from headstart.compat.lightning_trainer import datamodule_of
 from headstart.types import Batch
 
 
-class Recalls(Callback):
+class ClassRecalls(Callback):
     """Counts the recalled test images of each class, over all ranks, where an image has one label.
 
     Attributes:

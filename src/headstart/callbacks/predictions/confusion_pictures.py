@@ -28,7 +28,7 @@ LETTERS, LINES = 25, 3  # of a title
 KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
 
 
-class _Seen(NamedTuple):
+class _Predictions(NamedTuple):
     """What was said of some images, and what was true."""
 
     logits: Tensor  # (N, classes)
@@ -52,7 +52,7 @@ class Figures(Callback):
 
     Where an image may have several labels, test/labels (each class's scores) stands for the confusion. Of the images
     of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
-    validation; called by BothSides. The datamodule's class_names stand beside the images.
+    validation; called by DomainPredictions. The datamodule's class_names stand beside the images.
 
     Args:
         wrong: How many wrong predictions to show; 0 means none.
@@ -60,13 +60,13 @@ class Figures(Callback):
 
     def __init__(self, *, wrong: Annotated[int, Ge(0)]) -> None:
         self.wrong = wrong
-        self._seen: list[_Seen] = []
+        self._seen: list[_Predictions] = []
         self._wrong = _Wrong.none()
-        self._source_val: _Seen | None = None
+        self._source_val: _Predictions | None = None
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
         assert sides.source_val.label is not None
-        self._source_val = _Seen(sides.source_val.logits, sides.source_val.label)
+        self._source_val = _Predictions(sides.source_val.logits, sides.source_val.label)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._source_val is not None and trainer.is_global_zero:
@@ -88,7 +88,7 @@ class Figures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         logits, labels = outputs.float().cpu(), batch.label.cpu()
-        self._seen.append(_Seen(logits, labels))
+        self._seen.append(_Predictions(logits, labels))
         missed = KINDS[labels.ndim].sureness(logits, labels) > 0
         shown = batch.image if batch.position is None else batch.position
         wrong_images = shown[missed.to(shown.device)].cpu()

@@ -25,8 +25,8 @@ LEAST_KEPT, KEPT_SHARE = 3, 10  # of several labels: the last 3 evaluations, or 
 LARGEST = float(np.finfo(np.float16).max)
 
 
-class _Said(NamedTuple):
-    """What a model says of some images, in the order of their positions: arrays on the CPU."""
+class _SplitPredictions(NamedTuple):
+    """Predictions on some images, in the order of their positions: arrays on the CPU."""
 
     position: NDArray[np.int64]  # (N,) in the split
     label: NDArray[Any]  # (N,), or of several labels (N, C) uint8
@@ -34,7 +34,7 @@ class _Said(NamedTuple):
     loss: NDArray[np.float16]  # (N,)
 
 
-class Answers(Callback):
+class ImagePredictions(Callback):
     """Writes `val.npz` when training ends and `test.npz` after the test: what each image contributed to the figures.
 
     Arrays of val.npz (N images that were measured, E evaluations, C classes):
@@ -78,7 +78,7 @@ class Answers(Callback):
     def _forget(self) -> None:
         self._count = 0  # evaluations so far
         self._steps: list[int] = []  # of those that are kept
-        self._said: list[_Said] = []
+        self._said: list[_SplitPredictions] = []
         self._closed_form: NDArray[Any] | None = None  # of the whole split
 
     # ------------------------------------------------------------------ what others tell
@@ -181,7 +181,7 @@ class Answers(Callback):
             position, label = state["position"].numpy(), state["label"].numpy()
             evaluations = zip(state["answer"].numpy(), state["loss"].numpy(), strict=True)
             self._steps = list(state["steps"])
-            self._said = [_Said(position, label, answer, loss) for answer, loss in evaluations]
+            self._said = [_SplitPredictions(position, label, answer, loss) for answer, loss in evaluations]
 
     # ------------------------------------------------------------------ gathering
 
@@ -208,7 +208,7 @@ class Answers(Callback):
     def _begin(self) -> None:
         self._logits, self._labels, self._positions, self._parts = [], [], [], []
 
-    def _gathered(self, trainer: Trainer) -> _Said | None:
+    def _gathered(self, trainer: Trainer) -> _SplitPredictions | None:
         """What all ranks' images gave, on rank 0; every rank must ask. None elsewhere, and where it cannot be kept."""
         of_this_rank = self._joined() if self._is_fit else None
         self._begin()
@@ -219,16 +219,18 @@ class Answers(Callback):
             return None
         position, label, answer, loss = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = position.argsort(kind="stable")
-        return _Said(position[order], label[order], answer[order], loss[order])
+        return _SplitPredictions(position[order], label[order], answer[order], loss[order])
 
-    def _joined(self) -> _Said | None:
+    def _joined(self) -> _SplitPredictions | None:
         """All of this rank's batches as one, on the CPU; None of none."""
         self._reduce()
         if not self._parts:
             return None
         label, answer, loss = (torch.cat(part).cpu().numpy() for part in zip(*self._parts, strict=True))
         position = torch.cat(self._positions).cpu().numpy()
-        return _Said(position, label.astype(np.uint8) if self._several else label, self._narrow(answer), loss)
+        return _SplitPredictions(
+            position, label.astype(np.uint8) if self._several else label, self._narrow(answer), loss
+        )
 
     def _narrow(self, answer: NDArray[Any]) -> NDArray[Any]:
         """Predicted classes in the smallest type that has them all; logits as they are."""
@@ -242,7 +244,9 @@ class Answers(Callback):
 
     # ------------------------------------------------------------------ writing
 
-    def _write(self, trainer: Trainer, split: str, steps: Sequence[int], predictions: Sequence[_Said]) -> None:
+    def _write(
+        self, trainer: Trainer, split: str, steps: Sequence[int], predictions: Sequence[_SplitPredictions]
+    ) -> None:
         """Write one file, whole or not at all."""
         position = predictions[0].position
         data = datamodule_of(trainer)
@@ -290,7 +294,7 @@ def _halved(values: Tensor) -> Tensor:
     return values.float().clamp(-LARGEST, LARGEST).half()
 
 
-def _stacked(predictions: Sequence[_Said]) -> dict[str, NDArray[Any]]:
+def _stacked(predictions: Sequence[_SplitPredictions]) -> dict[str, NDArray[Any]]:
     """The answers (E, N, ...) and losses (E, N) of several evaluations of the same images."""
     return {
         "answer": np.stack([entry.answer for entry in predictions]),

@@ -27,7 +27,7 @@ SCALER = 20  # steps in a row that the scaler of 16-mixed may leave out, while i
 LISTED = 8  # images that a message names
 
 
-class First(NamedTuple):
+class DivergenceSign(NamedTuple):
     """The first sign of divergence."""
 
     what: str  # the training loss, the gradients, the val loss or a weight
@@ -37,7 +37,7 @@ class First(NamedTuple):
     value: str = "nan or infinite"
 
 
-class _Seen(NamedTuple):
+class _UncheckedLoss(NamedTuple):
     """A training batch whose loss has not been looked at."""
 
     loss: Tensor
@@ -67,8 +67,8 @@ class Divergence(Callback):
 
     def __init__(self, *, skipped_steps: Annotated[int, Ge(0)] = 0) -> None:
         self.skipped_steps = skipped_steps
-        self.first: First | None = None
-        self._seen: list[_Seen] = []
+        self.first: DivergenceSign | None = None
+        self._seen: list[_UncheckedLoss] = []
         self._val: Tensor | None = None  # the sum of all logits of val, as a mean of large losses may overflow late
         self._every = 1
         self._step = 0  # optimizer steps at the end of the last batch
@@ -120,7 +120,7 @@ class Divergence(Callback):
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and not self.skipped_steps:
             step, position = self._step + (not done), getattr(batch, "position", None)
-            self._seen.append(_Seen(loss.detach(), trainer.current_epoch + 1, step, batch_idx, position))
+            self._seen.append(_UncheckedLoss(loss.detach(), trainer.current_epoch + 1, step, batch_idx, position))
             if len(self._seen) >= self._every:
                 self._read(trainer)
 
@@ -145,7 +145,9 @@ class Divergence(Callback):
             sign = None
             if not (_is_finite(self._val) and _is_finite(loss)):
                 value = "nan or infinite" if _is_finite(loss) else _shown(loss)
-                sign = First("the val loss", trainer.current_epoch + (self._step > 0), trainer.global_step, (), value)
+                sign = DivergenceSign(
+                    "the val loss", trainer.current_epoch + (self._step > 0), trainer.global_step, (), value
+                )
             self._val = None
             self._note(trainer, sign)
 
@@ -155,7 +157,7 @@ class Divergence(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         weights = [p.to_local() if isinstance(p, DTensor) else p for p in pl_module.parameters()]
         finite = all(bool(torch.isfinite(weight.detach()).all()) for weight in weights)
-        self._note(trainer, None if finite else First("a weight", trainer.current_epoch, trainer.global_step))
+        self._note(trainer, None if finite else DivergenceSign("a weight", trainer.current_epoch, trainer.global_step))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for hook in self._hooks:
@@ -169,7 +171,7 @@ class Divergence(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         fields = checkpoint.get(KEY)
-        self.first = None if fields is None else First(*fields)
+        self.first = None if fields is None else DivergenceSign(*fields)
 
     # ------------------------------------------------------------------ looking
 
@@ -184,7 +186,7 @@ class Divergence(Callback):
             self._skipped += 1
             if self._skipped > max(self.skipped_steps, SCALER if _scales(trainer) else 0):
                 images = _names(trainer, getattr(batch, "position", None), number)
-                self._found(trainer, First("the gradients", trainer.current_epoch + 1, self._step, images))
+                self._found(trainer, DivergenceSign("the gradients", trainer.current_epoch + 1, self._step, images))
         self._stepped = not _scales(trainer)  # the optimizer's own hook says it then
 
     def _read(self, trainer: Trainer) -> None:
@@ -197,10 +199,10 @@ class Divergence(Callback):
         if False in losses:
             bad = batches[losses.index(False)]
             images = _names(trainer, bad.position, bad.number)
-            sign = First("the training loss", bad.epoch, bad.step, images, _shown(bad.loss))
+            sign = DivergenceSign("the training loss", bad.epoch, bad.step, images, _shown(bad.loss))
         self._note(trainer, sign)
 
-    def _note(self, trainer: Trainer, own: First | None) -> None:
+    def _note(self, trainer: Trainer, own: DivergenceSign | None) -> None:
         """Take note of the first sign on any rank; every rank must."""
         if self.first is not None:  # on all ranks, as it is made of what all have found
             return
@@ -208,17 +210,18 @@ class Divergence(Callback):
         if signs:
             self._found(trainer, min(signs, key=lambda sign: (sign.epoch, sign.step)))
 
-    def _found(self, trainer: Trainer, sign: First) -> None:
+    def _found(self, trainer: Trainer, sign: DivergenceSign) -> None:
         if self.first is None:
             self.first = sign
             stop_after_batch(trainer)
 
 
-def told(first: Mapping[str, Any], learning_rate: str) -> str:
+def divergence_message(first: Mapping[str, Any], learning_rate: str) -> str:
     """What happened and what to try, in plain words.
 
-    first: the fields of a First, as result.json has them; those of an older result may be missing. learning_rate: the
-    setting of the run's learning rate.
+    Args:
+        first: The fields of a DivergenceSign, as result.json has them; those of an older result may be missing.
+        learning_rate: The setting of the run's learning rate.
     """
     what, epoch, step = first.get("what", "a loss"), first.get("epoch", 0), first.get("step", 0)
     images = list(first.get("images") or ())

@@ -12,7 +12,7 @@ from headstart.types import UserError
 MARK = "prolongs"  # in the checkpoint that the shorter run has ended with
 
 
-class Prolong(Callback):
+class ExtendedRates(Callback):
     """Continues the schedule of learning rates beyond the length for which it was laid.
 
     Without it a checkpoint brings the old length along, and a cosine would rise again where it had ended.

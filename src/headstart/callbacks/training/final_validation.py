@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from headstart.compat.lightning_loops import after_each_epoch, remove_acts, run_is_over, validate_as_in_epoch
 
 
-class End(Callback):
+class FinalValidation(Callback):
     """Validates once more where a run ends with a model that was not measured.
 
     Lightning validates after every n-th epoch or batch; a run may end in between, by its length, by its steps, by the

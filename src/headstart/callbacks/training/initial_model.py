@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
-from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.callbacks.predictions.image_predictions import ImagePredictions
 from headstart.callbacks.training.feature_cache import FeatureCaching
 from headstart.compat.lightning_loops import validate
 from headstart.data.data_protocols import KnownLabels
@@ -65,7 +65,7 @@ class Start(Callback):
         begins: bool,
         validates: bool = True,
         cache: FeatureCaching | None = None,
-        answers: Answers | None = None,
+        answers: ImagePredictions | None = None,
     ) -> None:
         self.data, self.head, self.images, self.cache, self.answers = data, head, images, cache, answers
         self.measures, self.begins, self.validates = measures and validates, begins, validates

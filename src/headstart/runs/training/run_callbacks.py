@@ -11,23 +11,23 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback
 
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
-from headstart.callbacks.checkpoints.epoch_metric_state import SoFar
-from headstart.callbacks.checkpoints.log_positions import Logs
-from headstart.callbacks.checkpoints.rank_seed import OwnChance
-from headstart.callbacks.checkpoints.rng_states import RandomStates
-from headstart.callbacks.domains.domain_distances import Distances
-from headstart.callbacks.domains.domain_predictions import BothSides
+from headstart.callbacks.checkpoints.epoch_metric_state import EpochMetricState
+from headstart.callbacks.checkpoints.log_positions import LogPositions
+from headstart.callbacks.checkpoints.rank_seed import RankSeed
+from headstart.callbacks.checkpoints.rng_states import RngStates
+from headstart.callbacks.domains.domain_distances import DomainDistances
+from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.oracle_accuracy import Oracle
-from headstart.callbacks.domains.selection_scores import Scores
-from headstart.callbacks.predictions.class_recalls import Recalls
-from headstart.callbacks.predictions.image_predictions import Answers
+from headstart.callbacks.domains.selection_scores import SelectionScores
+from headstart.callbacks.predictions.class_recalls import ClassRecalls
+from headstart.callbacks.predictions.image_predictions import ImagePredictions
 from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.divergence import Divergence
-from headstart.callbacks.training.extended_rates import Prolong
+from headstart.callbacks.training.extended_rates import ExtendedRates
 from headstart.callbacks.training.feature_cache import FeatureCaching
-from headstart.callbacks.training.final_validation import End
+from headstart.callbacks.training.final_validation import FinalValidation
 from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.initial_model import Start
 from headstart.callbacks.training.unfreeze import Unfreeze
@@ -66,10 +66,10 @@ class RunCallbacks:
     timeline: Timeline
     throughput: Throughput
     finalize: Finalize
-    answers: Answers
+    answers: ImagePredictions
     divergence: Divergence
     start: Start
-    recalls: Recalls
+    recalls: ClassRecalls
     oracle: Oracle | None
     checkpoint: BestAndLast | None
     adapts: bool
@@ -87,7 +87,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     """
     profiler = Clock(inner=profiler_of(cfg.trainer, folder), folder=folder)
     timeline, throughput, finalize = Timeline(), Throughput(clock=profiler), Finalize()
-    answers = Answers(folder=folder / ANSWERS)
+    answers = ImagePredictions(folder=folder / ANSWERS)
     divergence = Divergence(skipped_steps=cfg.get("skipped_steps") or 0)  # a source model's config has no such key
     features = FeatureCaching(cache=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
     start = _start(cfg, run, features, answers)
@@ -101,15 +101,26 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         _set_monitor(checkpoint, cfg, run, run_hash)
     adapts = adapts_to_target(cfg)
     domains: list[Callback] = (
-        [BothSides(), Scores(scores=scores(run.selection, sees_source=run.knows_labels)), Distances()] if adapts else []
+        [
+            DomainPredictions(),
+            SelectionScores(scores=scores(run.selection, sees_source=run.knows_labels)),
+            DomainDistances(),
+        ]
+        if adapts
+        else []
     )
-    recalls = Recalls()
+    recalls = ClassRecalls()
     oracle = Oracle() if cfg.get("oracle") else None
-    longer = [Prolong(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
+    longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
     first = [*longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
-    states = [SoFar(), Logs(folder=folder), OwnChance(seed=cfg.seed), RandomStates()]  # the last of all: see there
-    last = [End(), divergence, *configured, finalize, recalls, answers, *states]
+    states = [
+        EpochMetricState(),
+        LogPositions(folder=folder),
+        RankSeed(seed=cfg.seed),
+        RngStates(),
+    ]  # the last of all: see there
+    last = [FinalValidation(), divergence, *configured, finalize, recalls, answers, *states]
     return RunCallbacks(
         profiler=profiler,
         timeline=timeline,
@@ -126,7 +137,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
 
 
-def _start(cfg: DictConfig, run: PreparedRun, features: FeatureCaching, answers: Answers) -> Start:
+def _start(cfg: DictConfig, run: PreparedRun, features: FeatureCaching, answers: ImagePredictions) -> Start:
     """What measures the model before its first step, with a head in closed form."""
     assembly = run.assembly
     # random weights are those of a seed, and of adapters too: nobody would read what is stored of them

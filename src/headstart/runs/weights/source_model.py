@@ -11,7 +11,7 @@ from annotated_types import Ge, Interval
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.callbacks.training.divergence import told
+from headstart.callbacks.training.divergence import divergence_message
 from headstart.data.data_protocols import is_multi_label
 from headstart.evaluation.naive_models import naive_accuracies, wilson_interval
 from headstart.runs.assembly import assembled
@@ -85,7 +85,7 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
     folder, digest = _place(recipe)
     result = dict(_developed(recipe, folder, digest, cfg))
     if result.get("state") == "diverged":
-        told_so = f"the source model's {told(result.get('divergence') or {}, 'weights.optimizer.lr')}"
+        told_so = f"the source model's {divergence_message(result.get('divergence') or {}, 'weights.optimizer.lr')}"
         if require_better:
             raise UserError(f"{told_so}; or go on with what it was before, by weights.require_better=false")
         log.warning("%s", told_so)
