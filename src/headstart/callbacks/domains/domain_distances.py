@@ -20,7 +20,8 @@ OCTAVES = (-2, -1, 0, 1, 2)  # as adaptation=dan has them
 class DomainDistances(Callback):
     """Logs domains/a_distance and domains/mmd of both domains' val at each validation inside fit.
 
-    DomainPredictions calls it. Of the same images each time, at most IMAGES of each domain. Rank 0 computes them and broadcasts them.
+    DomainPredictions calls it. The images are the same each time, at most IMAGES of each domain. Rank 0 computes the
+    values and broadcasts them.
     """
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:

@@ -77,9 +77,7 @@ class DomainPredictions(Callback):
         predictions = {
             "source_train": list(predicted_batches(pl_module, _source_train(trainer), engine)),
             "source_val": self._source_val,
-            "target_val": list(
-                predicted_batches(pl_module, limited(self._target_val, trainer.limit_val_batches), engine)
-            ),
+            "target_val": list(predicted_batches(pl_module, target_val, engine)),
         }
         gathered = of_all_ranks(predictions)
         sides = Sides(gathered.get("source_train"), gathered["source_val"], gathered["target_val"])
