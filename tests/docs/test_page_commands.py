@@ -70,7 +70,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
 
 
-@pytest.mark.parametrize("page", pages(), ids=page_name)
+FOR_CONTRIBUTORS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
+
+
+@pytest.mark.parametrize("page", [*pages(), *FOR_CONTRIBUTORS], ids=page_name)
 def test_the_links_of_a_page_lead_to_files_and_headings(page):
     for link in (first or second for first, second in LINK.findall(page.read_text(encoding="utf-8"))):
         path, _, anchor = link.partition("#")
@@ -105,6 +108,7 @@ def test_a_drawn_command_of_the_pages_runs(command, tmp_path, monkeypatch, capsy
     assert main([*words, *TINY]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_python_lines_about_pictures_give_a_map_for_each_image():
     import torch
 
