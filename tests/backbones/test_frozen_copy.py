@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from headstart.backbones.frozen_copy import Copies
+from headstart.backbones.frozen_copy import FrozenCopies
 
 
 def stages():
@@ -26,7 +26,7 @@ def outputs(parts, x):
 
 def test_a_copy_gives_what_the_stages_give_in_eval():
     parts = stages()
-    copies = Copies(parts)
+    copies = FrozenCopies(parts)
     for stage in parts.values():
         stage.eval()
     with torch.no_grad():
@@ -39,7 +39,7 @@ def test_a_copy_gives_what_the_stages_give_in_eval():
 
 
 def test_it_has_no_parameter_and_no_gradient_and_is_in_eval_whatever_anybody_says():
-    copies = Copies(stages())
+    copies = FrozenCopies(stages())
     around = nn.Sequential(copies).train()
     assert not list(around.parameters())
     assert not any(module.training for module in copies.modules())
@@ -50,7 +50,7 @@ def test_it_has_no_parameter_and_no_gradient_and_is_in_eval_whatever_anybody_say
 
 def test_it_takes_what_the_stages_have_become_and_keeps_it_when_they_go_on():
     parts = stages()
-    copies = Copies(parts)
+    copies = FrozenCopies(parts)
     with torch.no_grad():
         parts["first"][0].weight.add_(1)
         parts["first"][1].running_var.mul_(3)
@@ -64,7 +64,7 @@ def test_it_takes_what_the_stages_have_become_and_keeps_it_when_they_go_on():
 
 def test_by_hand_it_follows_a_weight_by_a_tenth_of_the_way_and_learns_in_the_mode_of_the_stage():
     parts = stages()
-    copies = Copies(parts)
+    copies = FrozenCopies(parts)
     with torch.no_grad():
         parts["first"][1].weight.fill_(5.0)  # from 1
     parts["first"][1].eval()
@@ -75,5 +75,5 @@ def test_by_hand_it_follows_a_weight_by_a_tenth_of_the_way_and_learns_in_the_mod
 
 
 def test_its_tensors_have_names_that_no_search_for_the_models_own_weights_finds():
-    names = set(Copies(stages()).state_dict())
+    names = set(FrozenCopies(stages()).state_dict())
     assert names == {f"copy:{name}.{key}" for name, stage in stages().items() for key in stage.state_dict()}

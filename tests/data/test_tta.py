@@ -10,7 +10,7 @@ from headstart.data.decoding.image_decoding import decoder_of
 from headstart.evaluation.views.five_crops import FiveCrops
 from headstart.evaluation.views.flip import Flip
 from headstart.evaluation.views.ten_crops import TenCrops
-from headstart.evaluation.views.view import enlarged, looked_at
+from headstart.evaluation.views.view import enlarged, views_of
 from headstart.types import Pixels, UserError
 
 PIXELS = Pixels(size=32, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -21,7 +21,7 @@ PIXELS = Pixels(size=32, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 def test_crops_are_torchvisions_in_its_order(size, kind):
     image = (torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0)) * 255).to(kind)
     for views, theirs in ((FiveCrops(larger=1.1), FiveCrop(32)), (TenCrops(larger=1.1), TenCrop(32))):
-        made, want = looked_at(views, image, 32), theirs(image)
+        made, want = views_of(views, image, 32), theirs(image)
         assert len(made) == len(want)
         assert all(torch.equal(one, other) for one, other in zip(made, want, strict=True))
 
@@ -85,4 +85,4 @@ def test_views_that_no_backbone_takes_are_told(make, told):
         return make(image)
 
     with pytest.raises(UserError, match=rf"views of \(2, 3, 32, 32\) of torch.uint8.*{told}"):
-        looked_at(views, torch.zeros(2, 3, 36, 36, dtype=torch.uint8), 32)
+        views_of(views, torch.zeros(2, 3, 36, 36, dtype=torch.uint8), 32)

@@ -6,8 +6,8 @@ import torch
 from scipy.special import expit, softmax
 from sklearn.metrics import average_precision_score
 
-from headstart.evaluation.multi_label_evaluation import LabelAnswers
-from headstart.evaluation.single_label_evaluation import Answers
+from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.view_evaluation import averaged, gain, metrics_of
 from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.single_label import OneLabel
@@ -37,7 +37,7 @@ def test_the_means_are_of_probabilities_not_of_logits(said, several, probability
 
 def test_the_figures_of_several_labels_are_those_of_the_mean_probabilities(said):
     label = (torch.arange(N)[:, None] % torch.tensor([2, 3, 4]) == 0).float()
-    answers = LabelAnswers(averaged(said, VIEWS, several=True), label, [str(n) for n in range(N)], NAMES)
+    answers = MultiLabelEvaluation(averaged(said, VIEWS, several=True), label, [str(n) for n in range(N)], NAMES)
     found = metrics_of(SeveralLabels(3), answers, "val")
     mean = expit(views_of(said)).mean(axis=0)
     assert found["val/map"] == pytest.approx(average_precision_score(label.numpy(), mean, average="macro"))
@@ -47,7 +47,9 @@ def test_the_figures_of_several_labels_are_those_of_the_mean_probabilities(said)
 
 def test_the_figures_of_one_label_are_those_of_the_mean_probabilities(said):
     label = torch.arange(N) % 3
-    answers = Answers(averaged(said, VIEWS, several=False), label, [str(n) for n in range(N)], NAMES, (0, 1, 2))
+    answers = SingleLabelEvaluation(
+        averaged(said, VIEWS, several=False), label, [str(n) for n in range(N)], NAMES, (0, 1, 2)
+    )
     found = metrics_of(OneLabel(3), answers, "test")
     mean = softmax(views_of(said), axis=2).mean(axis=0)
     assert found["test/accuracy"] == pytest.approx((mean.argmax(axis=1) == label.numpy()).mean())
@@ -56,6 +58,8 @@ def test_the_figures_of_one_label_are_those_of_the_mean_probabilities(said):
 
 def test_gained_and_lost_of_several_labels_count_images_whose_labels_are_all_right():
     label = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    one = LabelAnswers(torch.tensor([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]]), label, ["x", "y", "z"], ("a", "b"))
-    several = LabelAnswers(torch.tensor([[1.0, -1.0], [1.0, -1.0], [-1.0, -1.0]]), label, ["x", "y", "z"], ("a", "b"))
+    one = MultiLabelEvaluation(torch.tensor([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]]), label, ["x", "y", "z"], ("a", "b"))
+    several = MultiLabelEvaluation(
+        torch.tensor([[1.0, -1.0], [1.0, -1.0], [-1.0, -1.0]]), label, ["x", "y", "z"], ("a", "b")
+    )
     assert gain(one, several) == {"gained": 1, "lost": 1}

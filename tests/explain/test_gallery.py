@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.explain.explained_predictions import Answer
-from headstart.explain.gallery import PAGE, Kind, png, write_gallery
-from headstart.explain.gallery_page import Answered
+from headstart.explain.explained_predictions import ExplainedPrediction
+from headstart.explain.gallery import PAGE, GalleryKind, png, write_gallery
+from headstart.explain.gallery_page import GalleryAnswer
 from headstart.explain.picture_protocol import Shown, UnfitError
 from headstart.types import UserError
 
@@ -25,7 +25,7 @@ def shown(name="one", **other):
 
 
 def kind(name="maps", *pictures, title="Maps", about="What they are."):
-    return Kind(name, title, about, pictures or (shown(),))
+    return GalleryKind(name, title, about, pictures or (shown(),))
 
 
 def gallery(folder, *kinds, tensorboard=False, **more):
@@ -75,7 +75,7 @@ def test_each_picture_is_on_the_page_and_in_a_file_pixel_by_pixel(tmp_path):
 
 
 def test_each_picture_has_words_for_those_who_cannot_see_it_its_size_and_is_loaded_when_it_is_near(tmp_path):
-    answered = [Answered(image(), Answer("photo.png", "cat", "dog (0.80)", False))]
+    answered = [GalleryAnswer(image(), ExplainedPrediction("photo.png", "cat", "dog (0.80)", False))]
     page = Page(gallery(tmp_path, kind("maps", shown("a"), shown("b")), answered=answered))
     assert len(pictures(page)) == 3
     for one in pictures(page):
@@ -126,19 +126,21 @@ def failing(error):
 
 
 def test_a_kind_that_does_not_apply_says_why_and_leaves_no_files(tmp_path):
-    page = Page(gallery(tmp_path, kind("maps"), Kind("roll", "Rollout", "About.", failing(UnfitError("no attention")))))
+    page = Page(
+        gallery(tmp_path, kind("maps"), GalleryKind("roll", "Rollout", "About.", failing(UnfitError("no attention"))))
+    )
     assert "no attention; gradient, integrated_gradients, smooth_grad and occlusion apply" in page.text
     assert not (tmp_path / "roll").exists()
     assert len(pictures(page)) == 1
     with pytest.raises(UnfitError, match="no attention"):
-        gallery(tmp_path, Kind("roll", "Rollout", "About.", failing(UnfitError("no attention"))))
+        gallery(tmp_path, GalleryKind("roll", "Rollout", "About.", failing(UnfitError("no attention"))))
 
 
 def test_what_ends_the_command_before_its_end_leaves_the_earlier_gallery(tmp_path):
     gallery(tmp_path, kind("maps", shown("a")), tensorboard=True)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(KeyboardInterrupt):
-        gallery(tmp_path, Kind("maps", "Maps", "About.", failing(KeyboardInterrupt())), tensorboard=True)
+        gallery(tmp_path, GalleryKind("maps", "Maps", "About.", failing(KeyboardInterrupt())), tensorboard=True)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert (tmp_path / PAGE).is_file()
 

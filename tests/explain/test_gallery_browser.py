@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chromium import tab
-from headstart.explain.gallery import Kind, write_gallery
+from headstart.explain.gallery import GalleryKind, write_gallery
 from headstart.explain.picture_protocol import Shown
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ def noise(seed, side):
 
 def kinds(count, side):
     return [
-        Kind(name, name.title(), "What they are.", [
+        GalleryKind(name, name.title(), "What they are.", [
             Shown(f"{n:04d}", noise(n, side), f"caption {n} of {name}", f"alt {n} of {name}") for n in range(count)
         ])
         for name in ("maps", "others")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from headstart.features.principal_axes import axes
+from headstart.features.principal_axes import principal_axes
 from headstart.features.probing import logistic_probe as logistic_module
 from headstart.features.probing.logistic_probe import logistic
 from headstart.features.probing.ridge_probe import ridge
@@ -29,7 +29,7 @@ def cloud(n, d, k=3, seed=0):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_axes_give_the_features_back(shape):
     features, _ = cloud(*shape)
-    found = axes(features)
+    found = principal_axes(features)
     assert len(found.spread) == min(shape[0] - 1, shape[1])
     assert torch.allclose(found.coordinates @ found.basis.T + found.mean, features.double(), atol=1e-4)
     assert torch.allclose(found.basis.T @ found.basis, torch.eye(len(found.spread)).double(), atol=1e-8)
@@ -40,15 +40,15 @@ def test_the_axes_give_the_features_back(shape):
 
 def test_features_that_are_copies_of_each_other_are_one_axis():
     one = torch.randn(20, 1)
-    assert axes(torch.cat([one, 2 * one, torch.ones(20, 3)], dim=1)).spread.shape == (1,)
-    assert axes(torch.ones(5, 3)).spread.shape == (0,)
+    assert principal_axes(torch.cat([one, 2 * one, torch.ones(20, 3)], dim=1)).spread.shape == (1,)
+    assert principal_axes(torch.ones(5, 3)).spread.shape == (0,)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ridge_is_that_of_scikit_learn(shape):
     features, labels = cloud(*shape)
     strengths = [0.01, 1.0, 100.0]
-    found = ridge(axes(features), labels, 3, strengths)
+    found = ridge(principal_axes(features), labels, 3, strengths)
     for number, strength in enumerate(strengths):
         # its targets are -1 and 1, ours 0 and 1: twice the weights
         want = RidgeClassifier(alpha=strength * len(labels)).fit(features.double().numpy(), labels.numpy())
@@ -59,14 +59,14 @@ def test_ridge_is_that_of_scikit_learn(shape):
 
 def test_ridge_by_hand():
     # features -1, 1 of classes 0, 1: y - 1/2 = x/2, so w = 1 / (2 + 2 strength), half of it at strength 0.5
-    found = ridge(axes(torch.tensor([[-1.0], [1.0]])), torch.tensor([0, 1]), 2, [1e-12, 1.0])
+    found = ridge(principal_axes(torch.tensor([[-1.0], [1.0]])), torch.tensor([0, 1]), 2, [1e-12, 1.0])
     assert np.allclose(found.weight[:, :, 0], [[-0.5, 0.5], [-0.25, 0.25]])
     assert np.allclose(found.bias, 0.5)
 
 
 def test_an_infinite_ridge_says_the_mean_and_none_reproduces_the_labels():
     features, labels = cloud(30, 50)
-    found = ridge(axes(features), labels, 3, [1e12, 1e-12])
+    found = ridge(principal_axes(features), labels, 3, [1e12, 1e-12])
     share = torch.bincount(labels) / len(labels)
     said = found.logits(features)  # (2, 3, 30)
     assert torch.allclose(said[0], share.double()[:, None].expand(3, 30), atol=1e-8)
@@ -78,7 +78,7 @@ def test_an_infinite_ridge_says_the_mean_and_none_reproduces_the_labels():
 def test_logistic_regression_is_that_of_scikit_learn(shape, k):
     features, labels = cloud(*shape, k=k)
     features = (features - features.mean(0)) / features.std(0)  # or scikit-learn does not converge
-    found = logistic(axes(features), labels, k, C)
+    found = logistic(principal_axes(features), labels, k, C)
     for number, c in enumerate(C):
         # of two classes it keeps the difference w: ours are w/2 and -w/2, with half the penalty of w
         want = LogisticRegression(C=c if k > 2 else 2 * c, tol=1e-8, max_iter=20000)
@@ -94,7 +94,7 @@ def test_logistic_regression_is_that_of_scikit_learn(shape, k):
 
 def test_a_small_c_says_the_class_frequencies_and_the_slope_at_the_end_is_zero():
     features, labels = cloud(80, 6)
-    found = logistic(axes(features), labels, 3, [1e-9, 1.0])
+    found = logistic(principal_axes(features), labels, 3, [1e-9, 1.0])
     said = found.logits(features).softmax(dim=1)
     share = (torch.bincount(labels) / len(labels)).double()
     assert torch.allclose(said[0], share[:, None].expand(3, 80), atol=1e-5)
@@ -108,14 +108,14 @@ def test_a_small_c_says_the_class_frequencies_and_the_slope_at_the_end_is_zero()
 
 def test_heads_do_not_know_of_each_other():
     features, labels = cloud(80, 6)
-    together = logistic(axes(features), labels, 3, C)
+    together = logistic(principal_axes(features), labels, 3, C)
     for number, c in enumerate(C):
-        single = logistic(axes(features), labels, 3, [c])
+        single = logistic(principal_axes(features), labels, 3, [c])
         assert torch.allclose(together.weight[number], single.weight[0], atol=1e-6)
 
 
 def test_a_head_that_does_not_converge_is_named(monkeypatch, caplog):
     monkeypatch.setattr(logistic_module, "ITERATIONS", 2)
     with caplog.at_level(logging.WARNING):
-        logistic(axes(cloud(80, 6)[0]), cloud(80, 6)[1], 3, [10.0])
+        logistic(principal_axes(cloud(80, 6)[0]), cloud(80, 6)[1], 3, [10.0])
     assert "not converged in 2 steps at C = 10" in caplog.text

@@ -11,7 +11,7 @@ from torch import nn
 from headstart.backbones.stages import Backbone
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.explain.explained_network import Network
-from headstart.explain.picture_protocol import Images, Subject
+from headstart.explain.picture_protocol import ExplainedImages, Subject
 from headstart.modules.head import LinearHead
 from headstart.types import Batch, Pixels
 
@@ -71,7 +71,7 @@ def subject(network, *, count=2, before=None, searched=6, batch_size=4):
 
     return Subject(
         network=network,
-        images=Images(images[:count], names[:count], label[:count]),
+        images=ExplainedImages(images[:count], names[:count], label[:count]),
         class_names=("a", "b", "c"),
         batch_size=batch_size,
         searched=batches,

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from composed import TINY, trained
 from headstart.cli import main
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 from headstart.regularizers.delta import DELTA, attention, distance, rises
 from headstart.types import Batch, UserError
 
@@ -94,7 +94,7 @@ def test_filters_that_matter_alike_weigh_alike():
 def test_the_loss_rises_as_it_does_where_the_filter_is_really_taken_out(name):
     stages, x = parts(), image(70)  # more than are looked at together
     label = torch.arange(70) % 2
-    probe = Heads(torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(3)), torch.tensor([[0.1, -0.2]]))
+    probe = StackedHeads(torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(3)), torch.tensor([[0.1, -0.2]]))
 
     def loss(model):
         features = outputs(model, x)["second"].mean(dim=(2, 3))

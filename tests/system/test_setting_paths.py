@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.backbones.weights.weights_address import place_of
+from headstart.backbones.weights.weights_address import address_of
 from headstart.cli import main
 from headstart.data.datasets.webdataset_shards import shards_of
 from headstart.features.cache.feature_cache import FeatureCache
@@ -32,7 +32,7 @@ def test_an_empty_text_is_refused(text):
     [
         lambda: saved_run("", "best"),
         lambda: files_of("", setting="predict.images"),
-        lambda: place_of(""),
+        lambda: address_of(""),
         lambda: shards_of("", setting="urls"),
         lambda: FeatureCache(folder="", max_gib=1, dtype="float32", views=0),
     ],

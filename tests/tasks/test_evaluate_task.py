@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from composed import TINY
 from headstart.cli import main
-from headstart.evaluation.single_label_evaluation import Answers
+from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.features.embedding_file import read
 from headstart.runs.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
@@ -196,7 +196,7 @@ def test_no_line_is_longer_than_a_terminal_is_wide():
     logits = torch.randn(90, 40, generator=torch.Generator().manual_seed(0))
     label = torch.arange(90) % 40
     files = [f"test/{'deep/' * 40}{number}.jpg" for number in range(90)]
-    lines = Answers(logits, label, files, names, tuple(range(40))).lines()
+    lines = SingleLabelEvaluation(logits, label, files, names, tuple(range(40))).lines()
     assert max(len(line) for line in lines) <= 120
     assert "These are the 30 with the lowest F1; the file has the other 10." in lines
     assert any(line.startswith("...") and ".jpg  a class with" in line for line in lines)

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from headstart.adaptation.adaptation import Adaptation, Head, Ramp, Side, Stages
 from headstart.adaptation.domain_discriminator import Discriminator, domain_accuracy, domain_loss
-from headstart.backbones.frozen_copy import Copies
+from headstart.backbones.frozen_copy import FrozenCopies
 from headstart.backbones.stages import Backbone, pooled
 from headstart.types import Batch
 
@@ -43,7 +43,7 @@ class ADDA(Adaptation):
         self.discriminator = Discriminator(width, hidden=self.hidden)
 
     def stand_beside(self, stages: Stages) -> None:
-        self.source_encoder = Copies(_encoder(stages))
+        self.source_encoder = FrozenCopies(_encoder(stages))
 
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         self.source_encoder.take(_encoder(stages))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from headstart.compat.torch_norms import BatchNorm
 
 
-class Moments(NamedTuple):
+class ChannelMoments(NamedTuple):
     """Of the values of each channel."""
 
     values: int
@@ -32,7 +32,7 @@ def take_statistics(norms: list[BatchNorm], run: Callable[[], None]) -> None:
     Meanwhile each normalises a batch by that batch's own mean and variance (n), as in training: so the statistics of
     one that comes behind another do not depend on what both had before.
     """
-    seen: dict[nn.Module, Moments] = {}
+    seen: dict[nn.Module, ChannelMoments] = {}
 
     def note(norm: nn.Module, entering: tuple[Any, ...]) -> None:
         assert isinstance(norm, BatchNorm)
@@ -51,14 +51,14 @@ def take_statistics(norms: list[BatchNorm], run: Callable[[], None]) -> None:
         _set(norm, mean, squares / max(1, values - 1))
 
 
-def moments(x: Tensor) -> Moments:
+def moments(x: Tensor) -> ChannelMoments:
     """Of what enters a norm, (B, channels) or (B, channels, ...)."""
     values = x.float().transpose(0, 1).flatten(1)
     mean = values.mean(dim=1)
-    return Moments(values.shape[1], mean, (values - mean[:, None]).square().sum(dim=1))
+    return ChannelMoments(values.shape[1], mean, (values - mean[:, None]).square().sum(dim=1))
 
 
-def joined(one: Moments, other: Moments) -> Moments:
+def joined(one: ChannelMoments, other: ChannelMoments) -> ChannelMoments:
     """Those of both sets of values together.
 
     Chan, Golub & LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances.
@@ -66,7 +66,9 @@ def joined(one: Moments, other: Moments) -> Moments:
     values = one.values + other.values
     gap = other.mean - one.mean
     mean = one.mean + gap * (other.values / values)
-    return Moments(values, mean, one.squares + other.squares + gap.square() * (one.values * other.values / values))
+    return ChannelMoments(
+        values, mean, one.squares + other.squares + gap.square() * (one.values * other.values / values)
+    )
 
 
 def _set(norm: BatchNorm, mean: Tensor, variance: Tensor) -> None:

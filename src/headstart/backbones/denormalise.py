@@ -8,7 +8,7 @@ from torch import Tensor
 from headstart.types import Pixels
 
 
-def visible(image: Tensor, pixels: Pixels) -> Tensor:
+def denormalised(image: Tensor, pixels: Pixels) -> Tensor:
     """Images (N, channels, H, W) as batches have them, uint8 or normalised -> float32 with values in [0, 1]."""
     if image.dtype == torch.uint8:
         return image / 255
@@ -18,4 +18,4 @@ def visible(image: Tensor, pixels: Pixels) -> Tensor:
 
 def eight_bit(image: Tensor, pixels: Pixels) -> Tensor:
     """The same as uint8."""
-    return image if image.dtype == torch.uint8 else (visible(image, pixels) * 255).round().to(torch.uint8)
+    return image if image.dtype == torch.uint8 else (denormalised(image, pixels) * 255).round().to(torch.uint8)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Copies(nn.Module):
+class FrozenCopies(nn.Module):
     """Copies of stages whose weights are buffers: nobody opens, trains, counts or wraps them; checkpoints hold them.
 
     In eval(), whoever calls train(). Called `copy:<stage>` inside, so that nobody who looks for the model's own
@@ -25,7 +25,7 @@ class Copies(nn.Module):
             self.add_module(_key(name), copied)
         self.train(False)
 
-    def train(self, mode: bool = True) -> Copies:  # noqa: ARG002  # whoever asks, it stays
+    def train(self, mode: bool = True) -> FrozenCopies:  # noqa: ARG002  # whoever asks, it stays
         return super().train(False)
 
     def of(self, stage: str) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from headstart.types import Pixels, UserError
 
-TAKEN = ("head", "all", "biases", "norms")  # words that schedules have a meaning for, and so name no stage
+RESERVED_NAMES = ("head", "all", "biases", "norms")  # words that schedules have a meaning for, and so name no stage
 
 
 class Backbone(nn.Module):
@@ -34,10 +34,10 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         names = list(stages)
-        if taken := [name for name in names if name in TAKEN]:
+        if taken := [name for name in names if name in RESERVED_NAMES]:
             raise UserError(
-                f"a stage must not be called {', '.join(TAKEN)}, which schedules have a meaning for, got a backbone "
-                f"with the stages {', '.join(names)}; give {taken[0]} another name (what makes logits is no stage)"
+                f"a stage must not be called {', '.join(RESERVED_NAMES)}, which schedules have a meaning for, got a "
+                f"backbone with the stages {', '.join(names)}; give {taken[0]} another name (the head is no stage)"
             )
         if keep is not None and not 1 <= keep <= len(names):
             raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 
-def class_places(asked: Sequence[str], known: Sequence[str], refusal: Callable[[Sequence[str]], Exception]) -> Tensor:
+def class_indices(asked: Sequence[str], known: Sequence[str], refusal: Callable[[Sequence[str]], Exception]) -> Tensor:
     """The place of each class of the data, by its name: (classes,). Raises the refusal of those that are not known."""
     if unknown := [name for name in asked if name not in known]:
         raise refusal(unknown)

@@ -18,7 +18,7 @@ from headstart.modules.multilabel_metrics import LabelScore, label_scores
 
 
 @dataclass(frozen=True)
-class LabelAnswers:
+class MultiLabelEvaluation:
     """What a model said of each class of the images of a split, in its order."""
 
     logits: Tensor  # (N, classes); above 0: the image has the class

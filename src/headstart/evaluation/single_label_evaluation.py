@@ -21,7 +21,7 @@ LINE = 120
 
 
 @dataclass(frozen=True)
-class Answers:
+class SingleLabelEvaluation:
     """What a model said of the images of a split, in its order.
 
     asked: places in class_names of the classes that the data has.

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headstart.evaluation.multi_label_evaluation import LabelAnswers
-from headstart.evaluation.single_label_evaluation import Answers
-from headstart.evaluation.views.view import Views, enlarged, looked_at
+from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
+from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.modules.label_kinds import Labels
 from headstart.types import Batch, Pixels
 
@@ -28,7 +28,7 @@ def set_up_again(images: Any) -> Any:
     return images
 
 
-class EachView:
+class ViewLoader:
     """Each batch of images as its views, one after the other; count: how many there are."""
 
     def __init__(self, loader: Any, views: Views, pixels: Pixels) -> None:
@@ -40,14 +40,14 @@ class EachView:
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            for view in looked_at(self._views, batch.image, self._size):
+            for view in views_of(self._views, batch.image, self._size):
                 yield batch._replace(image=view)
 
 
 def view_count(views: Views, pixels: Pixels) -> int:
     """How many views of an image there are, seen on a black one. Raises UserError where a backbone cannot take them."""
     larger = enlarged(pixels, views.larger, resize=None).size
-    return len(looked_at(views, torch.zeros(1, pixels.channels, larger, larger, dtype=torch.uint8), pixels.size))
+    return len(views_of(views, torch.zeros(1, pixels.channels, larger, larger, dtype=torch.uint8), pixels.size))
 
 
 def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
@@ -62,7 +62,7 @@ def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
     return torch.cat([views.softmax(dim=-1).mean(dim=0).clamp(min=tiny).log() for views in batches]).float()
 
 
-def metrics_of(labels: Labels, answers: Answers | LabelAnswers, split: str) -> dict[str, float]:
+def metrics_of(labels: Labels, answers: SingleLabelEvaluation | MultiLabelEvaluation, split: str) -> dict[str, float]:
     """The figures that the classifier logs of such labels, of these answers."""
     metrics = labels.figures() | labels.fuller_figures()
     found = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
@@ -70,7 +70,9 @@ def metrics_of(labels: Labels, answers: Answers | LabelAnswers, split: str) -> d
     return {f"{split}/{name}": float(value) for name, value in found.items()}
 
 
-def gain(one: Answers | LabelAnswers, several: Answers | LabelAnswers) -> dict[str, int]:
+def gain(
+    one: SingleLabelEvaluation | MultiLabelEvaluation, several: SingleLabelEvaluation | MultiLabelEvaluation
+) -> dict[str, int]:
     """How many images only the views, and how many only the image as it is, got right."""
     gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
     return {"gained": gained, "lost": lost}

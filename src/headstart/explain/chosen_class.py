@@ -13,7 +13,7 @@ from headstart.explain.picture_protocol import Subject
 Of = Literal["label", "prediction"]
 
 
-class Explained(NamedTuple):
+class ExplainedClass(NamedTuple):
     """An image as it enters the network, and the class of which it is explained."""
 
     position: int  # of the image among those that are explained
@@ -27,7 +27,7 @@ class Explained(NamedTuple):
         return f"{self.position + 1:03d}"
 
 
-def explained(subject: Subject, *, of: Of, title: str) -> Iterator[Explained]:
+def explained(subject: Subject, *, of: Of, title: str) -> Iterator[ExplainedClass]:
     """Each image with its class, one at a time, under a bar with that title.
 
     of: label = the true class, where it is known and there is one; else, and with prediction, the likeliest.
@@ -42,4 +42,4 @@ def explained(subject: Subject, *, of: Of, title: str) -> Iterator[Explained]:
         what = "the true class" if known else "the predicted class"
         if known:
             what += ", as predicted" if number == likeliest else f"; predicted is {subject.called(likeliest)}"
-        yield Explained(n, x, number, f"{images.names[n]}, the logit of {subject.called(number)} ({what})")
+        yield ExplainedClass(n, x, number, f"{images.names[n]}, the logit of {subject.called(number)} ({what})")

@@ -10,7 +10,7 @@ from torch import Tensor
 from headstart.explain.picture_protocol import Subject
 
 
-class Answer(NamedTuple):
+class ExplainedPrediction(NamedTuple):
     """Of one image: the name, the true class or labels, and what the network says."""
 
     name: str
@@ -19,7 +19,7 @@ class Answer(NamedTuple):
     right: bool | None  # None: nobody knows
 
 
-def answers(subject: Subject) -> list[Answer]:
+def explained_predictions(subject: Subject) -> list[ExplainedPrediction]:
     """One for each image, in their order; to be called within network.at_rest().
 
     Of one class: the likeliest and its probability. Of several labels: those with a probability above 1/2.
@@ -39,23 +39,23 @@ def answers(subject: Subject) -> list[Answer]:
     return found
 
 
-def _single(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> Answer:
+def _single(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> ExplainedPrediction:
     best = int(probabilities.argmax())
     said = f"{subject.called(best)} ({float(probabilities[best]):.2f})"
     return (
-        Answer(name, None, said, None)
+        ExplainedPrediction(name, None, said, None)
         if label is None
-        else Answer(name, subject.called(int(label)), said, best == int(label))
+        else ExplainedPrediction(name, subject.called(int(label)), said, best == int(label))
     )
 
 
-def _several(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> Answer:
+def _several(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> ExplainedPrediction:
     above = probabilities > 0.5
     said = _listed(subject, above)
     return (
-        Answer(name, None, said, None)
+        ExplainedPrediction(name, None, said, None)
         if label is None
-        else Answer(name, _listed(subject, label > 0), said, bool((above == (label > 0)).all()))
+        else ExplainedPrediction(name, _listed(subject, label > 0), said, bool((above == (label > 0)).all()))
     )
 
 

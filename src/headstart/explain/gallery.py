@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from headstart.explain.gallery_page import Answered, OnPage, Section, page
-from headstart.explain.map_rendering import Seen
+from headstart.explain.gallery_page import GalleryAnswer, GalleryPicture, GallerySection, page
+from headstart.explain.map_rendering import RgbImage
 from headstart.explain.picture_protocol import Shown, UnfitError
 from headstart.types import UserError
 
@@ -31,7 +31,7 @@ SOFTWARE = "headstart"  # what each picture's file names as its maker
 LONGEST = 200  # bytes of a file's name without its ending; systems take 255
 
 
-class Kind(NamedTuple):
+class GalleryKind(NamedTuple):
     """The pictures of one kind, drawn while they are written, so that one at a time is in memory.
 
     Where drawing them raises UnfitError, the kind is shown without pictures and with the reason.
@@ -45,11 +45,11 @@ class Kind(NamedTuple):
 
 def write_gallery(
     folder: Path,
-    kinds: Iterable[Kind],
+    kinds: Iterable[GalleryKind],
     *,
     of: str,
     facts: Sequence[tuple[str, str]] = (),
-    answered: Sequence[Answered] = (),
+    answered: Sequence[GalleryAnswer] = (),
     tensorboard: bool,
 ) -> Path:
     """Write <folder>/<kind>/<name>.png and the page gallery.html -> its path; tensorboard: events beside them.
@@ -78,7 +78,7 @@ def write_gallery(
     return folder / PAGE
 
 
-def _sections(place: Path, kinds: Iterable[Kind]) -> list[Section]:
+def _sections(place: Path, kinds: Iterable[GalleryKind]) -> list[GallerySection]:
     """Draw all kinds into files. Raises the first UnfitError where there are only such."""
     sections, unfit = [], []
     for kind in kinds:
@@ -90,15 +90,15 @@ def _sections(place: Path, kinds: Iterable[Kind]) -> list[Section]:
             unfit.append(error)
             log.warning("picture %s left out: %s", kind.name, error)
             shutil.rmtree(place / kind.name)
-            sections.append(Section(kind.name, kind.title, kind.about, (), str(error)))
+            sections.append(GallerySection(kind.name, kind.title, kind.about, (), str(error)))
         else:
-            sections.append(Section(kind.name, kind.title, kind.about, pictures))
+            sections.append(GallerySection(kind.name, kind.title, kind.about, pictures))
     if unfit and len(unfit) == len(sections):
         raise unfit[0]
     return sections
 
 
-def _written(place: Path, one: Shown, kind: str) -> OnPage:
+def _written(place: Path, one: Shown, kind: str) -> GalleryPicture:
     _check_name(one.name, f"a picture of {kind}")
     shape, dtype = np.shape(one.image), getattr(one.image, "dtype", type(one.image))
     if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or 0 in shape:
@@ -107,7 +107,7 @@ def _written(place: Path, one: Shown, kind: str) -> OnPage:
     if file.exists():
         raise UserError(f"no two pictures of a kind may have the same name, got {kind}/{one.name} twice")
     file.write_bytes(png(one.image))
-    return OnPage(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
+    return GalleryPicture(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
 
 
 def _check_name(name: str, what: str) -> None:
@@ -120,7 +120,7 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _write_events(place: Path, sections: Sequence[Section]) -> None:
+def _write_events(place: Path, sections: Sequence[GallerySection]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(place, filename_suffix=EVENTS) as writer:
@@ -158,7 +158,7 @@ def _put(partial: Path, folder: Path, kinds: Sequence[str], earlier: frozenset[s
     (partial / PAGE).replace(folder / PAGE)
 
 
-def png(image: Seen) -> bytes:
+def png(image: RgbImage) -> bytes:
     """An image (H, W, 3) as a PNG file, which says who has made it."""
     stream, about = io.BytesIO(), PngInfo()
     about.add_text("Software", SOFTWARE)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from headstart.explain.explained_predictions import Answer
-from headstart.explain.map_rendering import Seen
+from headstart.explain.explained_predictions import ExplainedPrediction
+from headstart.explain.map_rendering import RgbImage
 from headstart.system.package_version import VERSION
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PHOTO = 96  # pixels of the longer side of a photo below which it is pixel art, 
 WORDS = 224  # pixels that a caption has at least
 
 
-class OnPage(NamedTuple):
+class GalleryPicture(NamedTuple):
     """An image file and its words; name: its kind and its own."""
 
     file: Path
@@ -35,21 +35,21 @@ class OnPage(NamedTuple):
     alt: str
 
 
-class Section(NamedTuple):
+class GallerySection(NamedTuple):
     """A kind of picture; unfit: why it does not apply, where it does not."""
 
     name: str
     title: str
     about: str
-    pictures: tuple[OnPage, ...]
+    pictures: tuple[GalleryPicture, ...]
     unfit: str = ""
 
 
-class Answered(NamedTuple):
+class GalleryAnswer(NamedTuple):
     """An image that was explained, (H, W, 3), and what the model says of it."""
 
-    image: Seen
-    answer: Answer
+    image: RgbImage
+    answer: ExplainedPrediction
 
 
 class _Box(NamedTuple):
@@ -74,7 +74,7 @@ class _Box(NamedTuple):
 
 
 def page(
-    sections: Sequence[Section], *, of: str, facts: Sequence[tuple[str, str]], answered: Sequence[Answered]
+    sections: Sequence[GallerySection], *, of: str, facts: Sequence[tuple[str, str]], answered: Sequence[GalleryAnswer]
 ) -> Iterator[str]:
     """The page as pieces of HTML: self-contained, readable without JavaScript; a picture at a time is in memory."""
     known = [one.answer.right for one in answered if one.answer.right is not None]
@@ -89,7 +89,7 @@ def page(
     )
 
 
-def _places(sections: Sequence[Section]) -> list[str]:
+def _places(sections: Sequence[GallerySection]) -> list[str]:
     """What to find each section by behind the page's address."""
     found = ["top", "images"]
     for section in sections:
@@ -100,11 +100,11 @@ def _places(sections: Sequence[Section]) -> list[str]:
     return found[2:]
 
 
-def _url(picture: OnPage) -> str:
+def _url(picture: GalleryPicture) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture.file.read_bytes()).decode('ascii')}"
 
 
-def _photo_url(image: Seen) -> str:
+def _photo_url(image: RgbImage) -> str:
     """A photo with the little loss that nobody sees, a small image as it is."""
     stream = io.BytesIO()
     if max(image.shape[:2]) < PHOTO:
@@ -116,8 +116,10 @@ def _photo_url(image: Seen) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
-def _box(one: OnPage | Answered) -> _Box:
-    return _Box(one.image.shape[1], one.image.shape[0]) if isinstance(one, Answered) else _Box(one.width, one.height)
+def _box(one: GalleryPicture | GalleryAnswer) -> _Box:
+    return (
+        _Box(one.image.shape[1], one.image.shape[0]) if isinstance(one, GalleryAnswer) else _Box(one.width, one.height)
+    )
 
 
 @cache

@@ -14,11 +14,11 @@ from headstart.data.data_protocols import image_names
 from headstart.data.splits.hidden_labels import (
     HiddenLabelError as HiddenLabelError,  # which a kind meets that reads such labels
 )
-from headstart.explain.picture_protocol import Images
+from headstart.explain.picture_protocol import ExplainedImages
 from headstart.types import Batch
 
 
-def images_of(data: Any, split: str, count: int) -> Images:
+def images_of(data: Any, split: str, count: int) -> ExplainedImages:
     """The first images of a split, in which classes take turns; their labels where these are not hidden.
 
     Raises UserError where there is no such split.
@@ -28,7 +28,7 @@ def images_of(data: Any, split: str, count: int) -> Images:
     found = list(data.plain_dataloader(split, positions=positions))
     pixels = torch.cat([eight_bit(batch.image, data.pixels) for batch in found])
     known = all(isinstance(batch.label, Tensor) for batch in found)
-    return Images(
+    return ExplainedImages(
         pixels, names_of(data, split)[: len(positions)], torch.cat([batch.label for batch in found]) if known else None
     )
 

@@ -6,7 +6,7 @@ from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Subject, UnfitError
 
 
-def began(subject: Subject, *, kind: str) -> Network:
+def initial_network(subject: Subject, *, kind: str) -> Network:
     """The network before training. Raises UnfitError where it is not known; kind: who asks."""
     before = subject.before()
     if before is None:

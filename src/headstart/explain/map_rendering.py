@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-Seen = NDArray[np.uint8]  # (H, W, 3)
+RgbImage = NDArray[np.uint8]  # (H, W, 3)
 
 GAP = 2  # pixels between the tiles of a sheet
 PAPER = 255
 SIDE = 224  # pixels of a smaller image's longer side on a sheet
 
 
-def photo(image: Tensor) -> Seen:
+def photo(image: Tensor) -> RgbImage:
     """An image (C, H, W), uint8, grey or RGB; of other channels the first."""
     planes = image if image.shape[0] == 3 else image[:1].expand(3, -1, -1)
     return np.ascontiguousarray(planes.permute(1, 2, 0).cpu().numpy())
 
 
-def projection(found: Tensor, *, scale: float | None = None) -> Seen:
+def projection(found: Tensor, *, scale: float | None = None) -> RgbImage:
     """What lies around 0 in an image's own colours (C, H, W): 0 is middle grey, -scale black, scale white.
 
     scale: None = the largest magnitude, so that the strongest pixel is as bright as can be.
@@ -39,7 +39,7 @@ def projection(found: Tensor, *, scale: float | None = None) -> Seen:
     return np.ascontiguousarray((planes.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
-def heat(found: Tensor, *, low: float | None = None, high: float | None = None, colours: str = "viridis") -> Seen:
+def heat(found: Tensor, *, low: float | None = None, high: float | None = None, colours: str = "viridis") -> RgbImage:
     """A map (H, W) in colours; low and high: its values at their ends, None = its own least and greatest."""
     values = found.detach().float().cpu()
     least = float(values.min()) if low is None else low
@@ -49,19 +49,19 @@ def heat(found: Tensor, *, low: float | None = None, high: float | None = None, 
     return np.ascontiguousarray(painted[..., :3])
 
 
-def signed(found: Tensor) -> Seen:
+def signed(found: Tensor) -> RgbImage:
     """A map (H, W) around 0: red above, blue below, white at 0, full at its 99th percentile, which one pixel is not."""
     most = float(found.detach().float().abs().flatten().quantile(0.99)) or float(found.abs().max()) or 1.0
     return heat(found, low=-most, high=most, colours="RdBu_r")
 
 
-def over(image: Seen, painted: Seen, *, opacity: float = 0.5) -> Seen:
+def over(image: RgbImage, painted: RgbImage, *, opacity: float = 0.5) -> RgbImage:
     """A painted map over an image of the same size."""
     mixed = (1 - opacity) * image.astype(np.float32) + opacity * painted.astype(np.float32)
     return mixed.round().astype(np.uint8)
 
 
-def enlarged(image: Seen, side: int, *, smooth: bool = False) -> Seen:
+def enlarged(image: RgbImage, side: int, *, smooth: bool = False) -> RgbImage:
     """As large as its longer side is `side` pixels; smooth: bilinear, else each pixel a block."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
@@ -70,12 +70,12 @@ def enlarged(image: Seen, side: int, *, smooth: bool = False) -> Seen:
     return np.asarray(Image.fromarray(image).resize(size, kind))
 
 
-def larger(image: Seen) -> Seen:
+def larger(image: RgbImage) -> RgbImage:
     """As large as it is, but with a longer side of SIDE pixels where it is smaller."""
     return enlarged(image, SIDE) if max(image.shape[:2]) < SIDE else image
 
 
-def sheet(tiles: Sequence[Seen], *, columns: int | None = None, gap: int = GAP) -> Seen:
+def sheet(tiles: Sequence[RgbImage], *, columns: int | None = None, gap: int = GAP) -> RgbImage:
     """Tiles in rows on white paper, from the left above; columns: None = about as many as rows.
 
     Tiles may differ in size: each has the room of the largest.
@@ -90,7 +90,7 @@ def sheet(tiles: Sequence[Seen], *, columns: int | None = None, gap: int = GAP) 
     return paper
 
 
-def drawing(figure: Figure) -> Seen:
+def drawing(figure: Figure) -> RgbImage:
     """A figure of matplotlib's as pixels."""
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()

@@ -32,7 +32,7 @@ class Shown(NamedTuple):
     alt: str
 
 
-class Images(NamedTuple):
+class ExplainedImages(NamedTuple):
     """The images that are explained."""
 
     pixels: Tensor  # (N, C, H, W), uint8, of the size that the network wants
@@ -54,7 +54,7 @@ class Subject:
     """
 
     network: Network
-    images: Images
+    images: ExplainedImages
     class_names: tuple[str, ...]
     batch_size: int
     searched: Callable[[], Iterator[Batch]]

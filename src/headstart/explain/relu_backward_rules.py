@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from headstart.compat.torch_autograd import python_function
 from headstart.explain.picture_protocol import UnfitError
 
-Rule = Literal["gradient", "deconvnet", "guided"]
+ReluRule = Literal["gradient", "deconvnet", "guided"]
 
 # how torch's functions are called that are, or can be, a ReLU: the names of their parameters, in order
 CALLS: Mapping[Any, tuple[str, ...]] = {
@@ -42,7 +42,7 @@ ATTENTION = "ScaledDotProduct"
 POOLING = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D", "FractionalMaxPool2D")
 
 
-class Met(NamedTuple):
+class ActivationsMet(NamedTuple):
     """What lies between an image and what a network made of it."""
 
     relus: int  # that follow the rule
@@ -54,7 +54,7 @@ class _Ruled(torch.autograd.Function):
     """max(f, 0), or min(max(f, 0), high), with a rule for the way back."""
 
     @staticmethod
-    def forward(ctx: Any, f: Tensor, high: float | None, rule: Rule) -> Tensor:
+    def forward(ctx: Any, f: Tensor, high: float | None, rule: ReluRule) -> Tensor:
         ctx.rule = rule
         if rule != "deconvnet":
             on = f > 0
@@ -71,13 +71,13 @@ class _Ruled(torch.autograd.Function):
         return signal, None, None
 
 
-class Way(TorchFunctionMode):
+class BackwardWay(TorchFunctionMode):
     """Sees each call of a torch function within its `with`, and answers those that are ReLUs itself.
 
     Nothing about the network is changed: whether a ReLU is a module, is used twice or works in place is all the same.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: ReluRule) -> None:
         super().__init__()
         self.rule = rule
         self._gates: set[Any] = set()
@@ -100,7 +100,7 @@ class Way(TorchFunctionMode):
             self._gates.add(made.grad_fn)
         return made
 
-    def met(self, output: Tensor) -> Met:
+    def met(self, output: Tensor) -> ActivationsMet:
         """What lies on the way to what came out within the `with`; to be asked before a gradient is taken."""
         relus = switches = 0
         others: dict[str, None] = {}  # in the order in which they are met
@@ -120,9 +120,9 @@ class Way(TorchFunctionMode):
                 switches += 1
             elif node not in self._gates and (said := _said(short)):
                 others[said] = None
-        return Met(relus, tuple(others), switches)
+        return ActivationsMet(relus, tuple(others), switches)
 
-    def check(self, output: Tensor, *, kind: str, to: str) -> Met:
+    def check(self, output: Tensor, *, kind: str, to: str) -> ActivationsMet:
         """The same. Raises UnfitError where something else than ReLUs bends the signal.
 
         kind, to: what is drawn and where the way leads, for the message.
@@ -135,7 +135,7 @@ class Way(TorchFunctionMode):
 
 
 @contextmanager
-def relu_rule(rule: Rule) -> Iterator[Way]:
+def relu_rule(rule: ReluRule) -> Iterator[BackwardWay]:
     """Within it each ReLU of what is computed has a rule of its own for gradients that are taken later.
 
     f: what enters a ReLU, R: the signal that comes back to it. What goes on is
@@ -149,7 +149,7 @@ def relu_rule(rule: Rule) -> Iterator[Way]:
     channel, shape (B, D, 1, 1), as in squeeze-excitation). A deconvnet holds such a gate as it holds a switch: it
     multiplies the signal by what it was, and no signal goes into it.
     """
-    with Way(rule) as way:
+    with BackwardWay(rule) as way:
         yield way
 
 

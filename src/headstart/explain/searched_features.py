@@ -13,7 +13,7 @@ from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Subject
 
 
-class Searched(NamedTuple):
+class SearchedFeatures(NamedTuple):
     """The features of some images, on the CPU, in the order of the split."""
 
     features: tuple[dict[str, Tensor], ...]  # of each network: stage -> (N, D), float32
@@ -25,7 +25,7 @@ class Searched(NamedTuple):
 
 def searched(
     subject: Subject, networks: Sequence[Network], stages: Sequence[str], *, most: int, title: str
-) -> Searched:
+) -> SearchedFeatures:
     """The features after these stages, pooled over space, of the first `most` images that are searched.
 
     title: of the bar. One pass through the images for all networks.
@@ -45,7 +45,7 @@ def searched(
         if seen >= most:
             break
     features = tuple({stage: torch.cat(parts) for stage, parts in one.items() if parts} for one in found)
-    return Searched(features, torch.cat(labels) if known and labels else None)
+    return SearchedFeatures(features, torch.cat(labels) if known and labels else None)
 
 
 @torch.no_grad()

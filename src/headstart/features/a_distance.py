@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headstart.features.principal_axes import axes
+from headstart.features.principal_axes import principal_axes
 from headstart.features.probing.logistic_probe import logistic
-from headstart.features.probing.standardisation import standard
+from headstart.features.probing.standardisation import standardisation
 
 
 def a_distance(source: Tensor, target: Tensor, *, strength: float) -> float:
@@ -22,9 +22,9 @@ def a_distance(source: Tensor, target: Tensor, *, strength: float) -> float:
     (of_source, held_source), (of_target, held_target) = halves
     learnt = torch.cat([of_source, of_target])
     domain = torch.cat([torch.zeros(len(of_source)), torch.ones(len(of_target))]).long()
-    scale = standard(learnt)
+    scale = standardisation(learnt)
     # with two classes it fits both of two opposite weights, and so has half of what scikit-learn calls C
-    heads = logistic(axes(scale.of(learnt)), domain, 2, [strength / 2])
+    heads = logistic(principal_axes(scale.of(learnt)), domain, 2, [strength / 2])
     wrong = [
         (heads.predictions(scale.of(held))[0] != label).double().mean()
         for label, held in enumerate((held_source, held_target))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.features.pca import Directions
+from headstart.features.pca import PrincipalComponents
 from headstart.types import UserError
 
 Format = Literal["safetensors", "npz"]
@@ -29,7 +29,9 @@ class Embedding:
     names: tuple[str, ...]  # of the images
     class_names: tuple[str, ...]
     about: Mapping[str, Any]  # JSON: where the weights and the images come from
-    directions: Mapping[str, Directions] = field(default_factory=dict)  # stage -> what its features were projected on
+    directions: Mapping[str, PrincipalComponents] = field(
+        default_factory=dict
+    )  # stage -> what its features were projected on
 
 
 def write(path: Path, embedding: Embedding) -> None:
@@ -115,7 +117,7 @@ def _embedding(arrays: dict[str, Tensor], names: list[str], class_names: list[st
         class_names=tuple(class_names),
         about=about,
         directions={
-            stage: Directions(**{name: arrays[f"pca.{stage}.{name}"] for name in Directions._fields})
+            stage: PrincipalComponents(**{name: arrays[f"pca.{stage}.{name}"] for name in PrincipalComponents._fields})
             for stage in stages
             if f"pca.{stage}.mean" in arrays
         },

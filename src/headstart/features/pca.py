@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Directions(NamedTuple):
+class PrincipalComponents(NamedTuple):
     """The first n principal directions of features of width D, the one of the largest variance first."""
 
     mean: Tensor  # (D,)
@@ -21,7 +21,7 @@ class Directions(NamedTuple):
         return ((features.double() - self.mean.double()) @ self.components.double().T).to(features.dtype)
 
 
-def directions(features: Tensor, n: int) -> Directions:
+def directions(features: Tensor, n: int) -> PrincipalComponents:
     """The principal directions of features (N, D), computed in float64 and given in the features' type.
 
     The entry of largest size in each row of `components` is positive, so that equal features give equal signs.
@@ -47,4 +47,4 @@ def directions(features: Tensor, n: int) -> Directions:
     total = values.sum()
     share = values[:n] / total if total > 0 else torch.zeros_like(values[:n])
     found = (mean, components, values[:n] / (count - 1), share)
-    return Directions(*(one.to(features.dtype) for one in found))
+    return PrincipalComponents(*(one.to(features.dtype) for one in found))

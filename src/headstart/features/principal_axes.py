@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 
 ROUNDING = 1e-10  # of the largest variance: what lies below it is rounding and no axis
 
 
-class Axes(NamedTuple):
+class PrincipalAxes(NamedTuple):
     """The principal axes of features, and the features along them; float64.
 
     A head with an L2 penalty lies in the span of its features, and the penalty is the same along any
@@ -25,10 +25,10 @@ class Axes(NamedTuple):
     spread: Tensor  # (r,), sums of squares along each axis, the largest first
     coordinates: Tensor  # (N, r)
 
-    def heads(self, weight: Tensor, bias: Tensor) -> Heads:
+    def heads(self, weight: Tensor, bias: Tensor) -> StackedHeads:
         """Heads on the features themselves, of heads on the coordinates: weight (G, K, r), bias (G, K)."""
         turned = weight @ self.basis.T
-        return Heads(turned, bias - turned @ self.mean)
+        return StackedHeads(turned, bias - turned @ self.mean)
 
 
 def class_sums(coordinates: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -36,7 +36,7 @@ def class_sums(coordinates: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     return coordinates.new_zeros(num_classes, coordinates.shape[1]).index_add_(0, labels, coordinates)
 
 
-def axes(features: Tensor) -> Axes:
+def principal_axes(features: Tensor) -> PrincipalAxes:
     """The axes of features (N, D): r <= min(N - 1, D) of them, none where the features do not vary.
 
     By the eigenvectors of the smaller of X^T X and X X^T, X centred.
@@ -50,5 +50,5 @@ def axes(features: Tensor) -> Axes:
     spread, vectors = spread[kept], vectors[:, kept]
     if wide:  # vectors are the images' U: X = U S V^T
         root = spread.sqrt()
-        return Axes(mean, x.T @ (vectors / root), spread, vectors * root)
-    return Axes(mean, vectors, spread, x @ vectors)
+        return PrincipalAxes(mean, x.T @ (vectors / root), spread, vectors * root)
+    return PrincipalAxes(mean, vectors, spread, x @ vectors)

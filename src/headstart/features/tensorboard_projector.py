@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from headstart.backbones.denormalise import visible
+from headstart.backbones.denormalise import denormalised
 from headstart.data.decoding.csv_cells import cell
 from headstart.types import Pixels
 
@@ -58,7 +58,7 @@ def thumbnails(images: Tensor, pixels: Pixels, *, count: int) -> Tensor:
 
     side: 32 pixels, and less where a picture of `count` of them would be too large for a browser.
     """
-    plain = visible(images, pixels)
+    plain = denormalised(images, pixels)
     if plain.shape[1] not in (1, 3):
         plain = plain[:, :1]
     side = max(1, min(SIDE, WIDEST // math.ceil(math.sqrt(count))))  # TensorBoard lays them out in a square

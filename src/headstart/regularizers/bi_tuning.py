@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from headstart.backbones.frozen_copy import Copies
+from headstart.backbones.frozen_copy import FrozenCopies
 from headstart.backbones.stages import pooled
 from headstart.regularizers.regularizer import Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
@@ -56,7 +56,7 @@ class BiTuning(Regularizer):
         linear = _linear(stages)
         classes, width = linear.weight.shape
         self.projector = nn.Linear(width, self.projection)
-        self.encoder = Copies(self._followed(stages))
+        self.encoder = FrozenCopies(self._followed(stages))
         self.register_buffer("features", torch.zeros(classes, self.keys, width + 1))
         self.register_buffer("projections", torch.zeros(classes, self.keys, self.projection))
         self.register_buffer("counts", torch.zeros(classes, dtype=torch.int64))

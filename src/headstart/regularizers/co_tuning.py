@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headstart.backbones.stages import pooled
-from headstart.features.principal_axes import axes
+from headstart.features.principal_axes import principal_axes
 from headstart.features.probing.logistic_probe import logistic
 from headstart.regularizers.regularizer import Batches, Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
@@ -128,7 +128,7 @@ def reverse(source: Tensor, label: Tensor, val_source: Tensor, val_label: Tensor
     is penalised is chosen by accuracy on val, and a scale of its logits by their likelihood there (so that they are
     calibrated). p(y_t | y_s) is what it says of an image that is surely y_s, p(y_s) the mean over all images.
     """
-    heads = logistic(axes(source), label, classes, c=STRENGTHS)
+    heads = logistic(principal_axes(source), label, classes, c=STRENGTHS)
     right = (heads.predictions(val_source) == val_label).double().mean(dim=1)
     head = heads.one(int(right.argmax()))
     logits = head.logits(val_source)[0].T

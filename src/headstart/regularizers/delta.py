@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from headstart.backbones.frozen_copy import Copies
+from headstart.backbones.frozen_copy import FrozenCopies
 from headstart.backbones.stages import pooled
-from headstart.features.principal_axes import axes
+from headstart.features.principal_axes import principal_axes
 from headstart.features.probing.logistic_probe import logistic
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 from headstart.regularizers.regularizer import Batches, Regularizer, Stages, check_one_class, check_whole
 from headstart.types import Batch, UserError
 
@@ -76,7 +76,7 @@ class DELTA(Regularizer):
         for name in ("compared", "held"):
             self.register_buffer(name, torch.zeros(len(stages), dtype=torch.bool))
         last = max((names.index(name) for name in self.at or names), default=-1)
-        self.source = Copies({name: stages[name] for name in names[: last + 1]})
+        self.source = FrozenCopies({name: stages[name] for name in names[: last + 1]})
 
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         if fresh := [name for name in self.at or () if from_source and name not in from_source]:
@@ -151,7 +151,7 @@ def attention(risen: Tensor, temperature: float) -> Tensor:
 
 
 @torch.no_grad()
-def rises(stages: Stages, name: str, image: Tensor, label: Tensor, probe: Heads) -> Tensor:
+def rises(stages: Stages, name: str, image: Tensor, label: Tensor, probe: StackedHeads) -> Tensor:
     """How much the cross-entropy of a probe rises where a filter of stage `name` gives 0, for each filter (C,).
 
     image (N, ...): what enters the first stage; label (N,).
@@ -174,7 +174,7 @@ def rises(stages: Stages, name: str, image: Tensor, label: Tensor, probe: Heads)
     return total / len(image)
 
 
-def _loss(modules: Iterable[nn.Module], x: Tensor, label: Tensor, probe: Heads) -> Tensor:
+def _loss(modules: Iterable[nn.Module], x: Tensor, label: Tensor, probe: StackedHeads) -> Tensor:
     """The sum over the images of the probe's cross-entropy."""
     for stage in modules:
         x = stage(x)
@@ -182,7 +182,7 @@ def _loss(modules: Iterable[nn.Module], x: Tensor, label: Tensor, probe: Heads) 
     return cross_entropy(logits, label, reduction="sum").float()
 
 
-def _probe(stages: Stages, batches: Iterable[Batch]) -> Heads:
+def _probe(stages: Stages, batches: Iterable[Batch]) -> StackedHeads:
     """A linear head on the features of these images."""
     features, labels = [], []
     for batch in batches:
@@ -193,8 +193,8 @@ def _probe(stages: Stages, batches: Iterable[Batch]) -> Heads:
         features.append(pooled(x).float().cpu())
         labels.append(batch.label.cpu())
     label = torch.cat(labels)
-    (weight, bias) = logistic(axes(torch.cat(features)), label, int(label.max()) + 1, c=[STRENGTH])
-    return Heads(weight.float().to(batch.label.device), bias.float().to(batch.label.device))
+    (weight, bias) = logistic(principal_axes(torch.cat(features)), label, int(label.max()) + 1, c=[STRENGTH])
+    return StackedHeads(weight.float().to(batch.label.device), bias.float().to(batch.label.device))
 
 
 def _first_images(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from headstart.adaptation.adaptation import Adaptation
-from headstart.backbones.injected.chosen_layers import Adapted
+from headstart.backbones.injected.chosen_layers import InjectedLayers
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.data.data_protocols import is_multi_label
@@ -46,7 +46,7 @@ class Assembly:
     module: Any  # a LightningModule that says its stages
     schedule: Schedule  # of what is open when
     from_source: tuple[str, ...]  # the stages that have the source's weights
-    adapted: Adapted | None  # where adapters are
+    adapted: InjectedLayers | None  # where adapters are
     network: str = ""  # what decides the module's layers, not their numbers
 
 
@@ -55,7 +55,7 @@ class Built(NamedTuple):
 
     backbone: Backbone
     from_source: tuple[str, ...]
-    adapted: Adapted | None
+    adapted: InjectedLayers | None
 
 
 def built(cfg: DictConfig, weights: Weights | None = None) -> Built:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headstart.features.principal_axes import axes
+from headstart.features.principal_axes import principal_axes
 from headstart.features.probing.logistic_probe import logistic
-from headstart.features.probing.standardisation import standard
+from headstart.features.probing.standardisation import standardisation
 
 
 def density_ratio(source: Tensor, target: Tensor, at: Tensor, *, strength: float) -> Tensor:
@@ -19,9 +19,9 @@ def density_ratio(source: Tensor, target: Tensor, at: Tensor, *, strength: float
     """
     both = torch.cat([source, target]).double()
     domain = torch.cat([torch.zeros(len(source)), torch.ones(len(target))]).long()
-    scale = standard(both)
+    scale = standardisation(both)
     # with two classes it fits both of two opposite weights, and so has half of what scikit-learn calls C
-    heads = logistic(axes(scale.of(both)), domain, 2, [strength / 2])
+    heads = logistic(principal_axes(scale.of(both)), domain, 2, [strength / 2])
     of_source, of_target = heads.logits(scale.of(at.double()))[0]
     odds: Tensor = (of_target - of_source).exp()
     return len(source) / len(target) * odds

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.features.embedding_file import Embedding, Format, is_embedding, write
-from headstart.features.pca import Directions, directions
+from headstart.features.pca import PrincipalComponents, directions
 from headstart.features.tensorboard_projector import thumbnails, write_projector
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.frozen_model import Frozen, Stored, frozen
@@ -113,7 +113,7 @@ def _chosen(stages: list[str] | None, available: tuple[str, ...]) -> list[str]:
     return sorted(unique, key=lambda stage: available.index(stage) if stage in available else len(available))
 
 
-def _directions(train: Stored, count: int) -> dict[str, Directions]:
+def _directions(train: Stored, count: int) -> dict[str, PrincipalComponents]:
     found = {}
     for stage, features in train.features.items():
         most = min(len(features) - 1, features.shape[1])
@@ -127,7 +127,9 @@ def _directions(train: Stored, count: int) -> dict[str, Directions]:
     return found
 
 
-def _embedding(model: Frozen, split: str, stored: Stored, found: Mapping[str, Directions], is_other: bool) -> Embedding:
+def _embedding(
+    model: Frozen, split: str, stored: Stored, found: Mapping[str, PrincipalComponents], is_other: bool
+) -> Embedding:
     features = {
         stage: found[stage].of(tensor) if stage in found else tensor for stage, tensor in stored.features.items()
     }

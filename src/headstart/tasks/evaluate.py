@@ -17,14 +17,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.backbones.denormalise import visible
+from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.predictions.confusion_pictures import confusion_figure, labels_figure, wrong_figure
 from headstart.data.data_protocols import image_names, is_multi_label
-from headstart.evaluation.class_indices import class_places, relabelled
+from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.evaluation_pictures import calibration_figure, saved
-from headstart.evaluation.multi_label_evaluation import LabelAnswers
-from headstart.evaluation.single_label_evaluation import Answers
-from headstart.evaluation.view_evaluation import EachView, averaged, gain, lines, metrics_of, set_up_again, view_count
+from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
+from headstart.evaluation.view_evaluation import ViewLoader, averaged, gain, lines, metrics_of, set_up_again, view_count
 from headstart.evaluation.views.view import Views
 from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import write_json
@@ -122,7 +122,7 @@ def _set_up(images: Any, split: str, run: SavedRun) -> Tensor:
 class _Outcome(NamedTuple):
     """What an evaluation says."""
 
-    answers: Answers | LabelAnswers
+    answers: SingleLabelEvaluation | MultiLabelEvaluation
     metrics: dict[str, float]
     lines: list[str]  # for the terminal
     content: dict[str, Any]  # of the file
@@ -145,10 +145,10 @@ class _Evaluation:
         logits, label = torch.cat(gathered.logits), torch.cat(gathered.labels)
         names = image_names(images, self.split, len(label))
         class_names = self.run.class_names
-        answers: Answers | LabelAnswers = (
-            LabelAnswers(logits, label, names, class_names)
+        answers: SingleLabelEvaluation | MultiLabelEvaluation = (
+            MultiLabelEvaluation(logits, label, names, class_names)
             if self.run.several
-            else Answers(logits, label, names, class_names, tuple(sorted(self.places.tolist())))
+            else SingleLabelEvaluation(logits, label, names, class_names, tuple(sorted(self.places.tolist())))
         )
         metrics = {name.replace("test/", f"{self.tag}/"): value for name, value in figures(logged, "test").items()}
         printed = [f"{name:<26}{value:.4f}" for name, value in sorted(metrics.items())]
@@ -157,7 +157,7 @@ class _Evaluation:
     def of_views(self, images: Any, views: Views, single: _Outcome, metadata: dict[str, Any]) -> _Outcome:
         """The outcome with the mean probabilities over views; single: that of the images as they are."""
         count = metadata["views"]
-        gathered, _ = self._tested(EachView(self._loader(images), views, self.parts.backbone.pixels))
+        gathered, _ = self._tested(ViewLoader(self._loader(images), views, self.parts.backbone.pixels))
         answers = replace(single.answers, logits=averaged(gathered.logits, count, several=self.run.several))
         metrics, changes = metrics_of(self.parts.module.labels, answers, self.tag), gain(single.answers, answers)
         content = {"tta": metadata | changes, "metrics_without_tta": single.metrics, "metrics": metrics}
@@ -167,7 +167,7 @@ class _Evaluation:
         loader = images.plain_dataloader(self.split)
         return _Relabelled(loader, self.places, len(self.run.class_names), several=self.run.several)
 
-    def _tested(self, loader: _Relabelled | EachView) -> tuple[_GatheredLogits, Any]:
+    def _tested(self, loader: _Relabelled | ViewLoader) -> tuple[_GatheredLogits, Any]:
         """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
         gathered = _GatheredLogits()
         trainer = lone_trainer(self.cfg.trainer, precision=self.run.cfg.trainer.precision, callbacks=[gathered])
@@ -217,7 +217,7 @@ class _GatheredLogits(pl.Callback):
 
 def _places(data_classes: tuple[str, ...], run_classes: tuple[str, ...]) -> Tensor:
     """Where each class of the data is among those of the run. Raises UserError where one is not there."""
-    return class_places(
+    return class_indices(
         data_classes,
         run_classes,
         lambda unknown: UserError(
@@ -239,10 +239,17 @@ def _check_kind(images: Any, several: bool, places: Tensor, run_classes: tuple[s
         )
 
 
-def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixels, split: str, worst: int) -> None:
+def _draw(
+    stem: Path,
+    answers: SingleLabelEvaluation | MultiLabelEvaluation,
+    images: Any,
+    pixels: Pixels,
+    split: str,
+    worst: int,
+) -> None:
     """<stem>-confusion.png (or -labels.png), -calibration.png and, where an answer is wrong, -worst.png."""
     arrays = answers.logits, answers.label, answers.class_names
-    of_labels = isinstance(answers, LabelAnswers)
+    of_labels = isinstance(answers, MultiLabelEvaluation)
     figure = labels_figure(*arrays) if of_labels else confusion_figure(*arrays)
     saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
     calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)
@@ -251,6 +258,6 @@ def _draw(stem: Path, answers: Answers | LabelAnswers, images: Any, pixels: Pixe
     path.unlink(missing_ok=True)  # an earlier one may have shown other images
     if chosen:
         batches = images.plain_dataloader(split, positions=np.array(chosen))
-        pictures = torch.cat([visible(batch.image, pixels) for batch in batches])
+        pictures = torch.cat([denormalised(batch.image, pixels) for batch in batches])
         wrong = wrong_figure(pictures, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
         saved(wrong, path)

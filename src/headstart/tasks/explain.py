@@ -22,14 +22,14 @@ from headstart.callbacks.training.initial_model import features_of
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
-from headstart.evaluation.class_indices import class_places, relabelled
+from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.explain.explained_network import Network
-from headstart.explain.explained_predictions import answers
-from headstart.explain.gallery import Kind, write_gallery
-from headstart.explain.gallery_page import Answered
+from headstart.explain.explained_predictions import explained_predictions
+from headstart.explain.gallery import GalleryKind, write_gallery
+from headstart.explain.gallery_page import GalleryAnswer
 from headstart.explain.image_choice import batches_of, images_of, names_of
 from headstart.explain.map_rendering import photo
-from headstart.explain.picture_protocol import Images, Picture, Subject
+from headstart.explain.picture_protocol import ExplainedImages, Picture, Subject
 from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
@@ -106,11 +106,12 @@ def explain(
     with subject.network.at_rest():
         return write_gallery(
             folder,
-            (Kind(name, kind.title, kind.about, kind.drawn(subject)) for name, kind in kinds.items()),
+            (GalleryKind(name, kind.title, kind.about, kind.drawn(subject)) for name, kind in kinds.items()),
             of=model.of,
             facts=_facts(model, run_dir, images, "all" if whole else within, data),
             answered=[
-                Answered(photo(image), one) for image, one in zip(subject.images.pixels, answers(subject), strict=True)
+                GalleryAnswer(photo(image), one)
+                for image, one in zip(subject.images.pixels, explained_predictions(subject), strict=True)
             ],
             tensorboard=tensorboard,
         )
@@ -229,17 +230,17 @@ def _subject(
     )
 
 
-def _of_split(model: _Model, network: Network, split: str, count: int) -> Images:
+def _of_split(model: _Model, network: Network, split: str, count: int) -> ExplainedImages:
     data = model.data()
     check_split(data, split, f"explain.split={split}")
     found = images_of(data, split, count)
     label = None if found.label is None else _numbered(found.label, model, network)
-    return Images(found.pixels, found.names, label)
+    return ExplainedImages(found.pixels, found.names, label)
 
 
 def _numbered(label: Tensor, model: _Model, network: Network) -> Tensor:
     """Labels of the data as the model numbers its classes. Raises UserError where it does not know one."""
-    places = class_places(
+    places = class_indices(
         model.data().class_names,
         model.class_names,
         lambda unknown: UserError(
@@ -250,7 +251,7 @@ def _numbered(label: Tensor, model: _Model, network: Network) -> Tensor:
     return relabelled(label, places, len(model.class_names), several=network.several)
 
 
-def _of_files(model: _Model, images: str, count: int) -> Images:
+def _of_files(model: _Model, images: str, count: int) -> ExplainedImages:
     """Files as the model's own images were read; the class is the folder's where that has a class's name."""
     files = files_of(images, setting="explain.images")[:count]
     target = model.cfg.target
@@ -258,7 +259,7 @@ def _of_files(model: _Model, images: str, count: int) -> Images:
     seen = channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in files])))
     classes = [Path(name).resolve().parent.name for name in files]
     known = all(name in model.class_names for name in classes)
-    return Images(
+    return ExplainedImages(
         seen,
         tuple(files),
         torch.tensor([model.class_names.index(name) for name in classes]) if known else None,

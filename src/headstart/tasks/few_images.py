@@ -15,9 +15,17 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.evaluation.naive_models import wilson_interval
-from headstart.features.pca import Directions, directions
+from headstart.features.pca import PrincipalComponents, directions
 from headstart.features.probing.logistic_probe import logistic
-from headstart.features.probing.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
+from headstart.features.probing.probes import (
+    Candidate,
+    LabelledFeatures,
+    Probe,
+    ProbeData,
+    best_by,
+    candidates,
+    first_empty,
+)
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
@@ -34,7 +42,7 @@ BASELINE = "pixels"  # what a report compares the others with
 VARIES = 1e-9  # of the whole variance: a direction with less of it is rounding
 
 Representation = Literal["pixels", "pixels_pca", "features", "features_pca", "random_features"]
-Reader = Callable[[str], Labelled]  # split -> its images in a representation, and their labels
+Reader = Callable[[str], LabelledFeatures]  # split -> its images in a representation, and their labels
 
 
 def few_images(
@@ -100,7 +108,7 @@ def _compared(
         assert isinstance(untrained, DictConfig)
         readers["random_features"] = _features(frozen(untrained, None), stage)
     classifiers: dict[str, _Classifier] = {}
-    splits: dict[str, dict[str, Labelled]] = {}  # representation without _pca -> split -> images
+    splits: dict[str, dict[str, LabelledFeatures]] = {}  # representation without _pca -> split -> images
     for name in names:
         plain = name.removesuffix("_pca")
         if plain not in splits:
@@ -142,24 +150,26 @@ class _Classifier:
     """The best classifier on a representation."""
 
     head: Candidate  # its stage: how many principal components it sees, "" for the representation as it is
-    directions: Directions | None  # the principal ones; None for the representation as it is
+    directions: PrincipalComponents | None  # the principal ones; None for the representation as it is
     width: int  # of the representation
     val_images: int
 
 
 def _best_classifier(
-    images: dict[str, Labelled], num_classes: int, c: list[float], components: list[int] | None
+    images: dict[str, LabelledFeatures], num_classes: int, c: list[float], components: list[int] | None
 ) -> _Classifier:
     """The classifier with the best val accuracy; components: numbers of principal components, None for none."""
     train, val = images["train"], images["val"]
     principal = None if components is None else _directions(train.features, max(components))
     if components is None or principal is None:
-        materials = {"": Material(train, val, num_classes)}
+        materials = {"": ProbeData(train, val, num_classes)}
     else:
         train_scores, val_scores = principal.of(train.features), principal.of(val.features)
         materials = {
-            str(n): Material(
-                Labelled(train_scores[:, :n], train.labels), Labelled(val_scores[:, :n], val.labels), num_classes
+            str(n): ProbeData(
+                LabelledFeatures(train_scores[:, :n], train.labels),
+                LabelledFeatures(val_scores[:, :n], val.labels),
+                num_classes,
             )
             for n in sorted({min(n, len(principal.variance)) for n in components})
         }
@@ -167,11 +177,11 @@ def _best_classifier(
     return _Classifier(best_by(lambda _: "", tried)[""], principal, train.features.shape[1], len(val.labels))
 
 
-def _tested(classifier: _Classifier, test: Labelled) -> dict[str, Any]:
+def _tested(classifier: _Classifier, test: LabelledFeatures) -> dict[str, Any]:
     """A classifier's setting, and its accuracy on val and test."""
     head = classifier.head
     if classifier.directions is not None:
-        test = Labelled(classifier.directions.of(test.features)[:, : int(head.stage)], test.labels)
+        test = LabelledFeatures(classifier.directions.of(test.features)[:, : int(head.stage)], test.labels)
     correct, total = head.rightly(test), len(test.labels)
     return {
         "width": classifier.width,
@@ -182,9 +192,9 @@ def _tested(classifier: _Classifier, test: Labelled) -> dict[str, Any]:
     }
 
 
-def _kind(c: list[float]) -> Mapping[str, Callable[[Material], Probe]]:
-    def fitted(material: Material) -> Probe:
-        heads = logistic(material.axes, material.train.labels, material.num_classes, c)
+def _kind(c: list[float]) -> Mapping[str, Callable[[ProbeData], Probe]]:
+    def fitted(material: ProbeData) -> Probe:
+        heads = logistic(material.principal_axes, material.train.labels, material.num_classes, c)
         return Probe.of_heads(heads, [{"C": value} for value in c], material.scale)
 
     return {"logistic": fitted}
@@ -193,9 +203,9 @@ def _kind(c: list[float]) -> Mapping[str, Callable[[Material], Probe]]:
 def _features(model: Frozen, stage: str | None) -> Reader:
     name = stage or model.stages[-1]
 
-    def read(split: str) -> Labelled:
+    def read(split: str) -> LabelledFeatures:
         stored = model.features(split, [name])
-        return Labelled(stored.features[name], stored.label)
+        return LabelledFeatures(stored.features[name], stored.label)
 
     return read
 
@@ -204,25 +214,25 @@ def _pixels(model: Frozen) -> Reader:
     """The images as they enter the first stage, normalised, one row of numbers each."""
     backbone, engine = model.parts.backbone, model.engine
 
-    def read(split: str) -> Labelled:
+    def read(split: str) -> LabelledFeatures:
         rows: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
             for batch in model.parts.data.plain_dataloader(split):
                 image = backbone.entering(engine.convert(batch).image.to(engine.device))
                 rows.append((image.float().cpu().flatten(1), batch.label))
-        return Labelled(*(torch.cat(part) for part in zip(*rows, strict=True)))
+        return LabelledFeatures(*(torch.cat(part) for part in zip(*rows, strict=True)))
 
     return read
 
 
-def _directions(features: Tensor, most: int) -> Directions:
+def _directions(features: Tensor, most: int) -> PrincipalComponents:
     """At most so many principal directions, as far as there is variance along them (one at least)."""
     every = directions(features, min(most, len(features) - 1, features.shape[1]))
     n = max(1, int((every.share > VARIES).sum()))
-    return Directions(every.mean, every.components[:n], every.variance[:n], every.share[:n])
+    return PrincipalComponents(every.mean, every.components[:n], every.variance[:n], every.share[:n])
 
 
-def _check(images: dict[str, Labelled], data: Any) -> None:
+def _check(images: dict[str, LabelledFeatures], data: Any) -> None:
     """Raise UserError where a class has no training image, or there is no val image."""
     labels = images["train"].labels
     empty = first_empty(labels, data.num_classes)

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.evaluation.class_indices import class_places, relabelled
+from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.evaluation_pictures import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
@@ -150,7 +150,7 @@ def _others(run: SavedRun, parts: Assembly, node: DictConfig) -> tuple[Any, str,
     looked = other_data(node, make=make, split=None, setting="interpolate.split")
     looked.data.setup("test")
     known = run.class_names
-    places = class_places(
+    places = class_indices(
         tuple(looked.data.class_names),
         known,
         lambda unknown: UserError(

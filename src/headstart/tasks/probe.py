@@ -16,10 +16,18 @@ from torch import Tensor
 
 from headstart.data.data_protocols import is_multi_label
 from headstart.evaluation.naive_models import wilson_interval
-from headstart.features.probing.neighbour_probe import Measure
-from headstart.features.probing.probe_kinds import LINEAR, Kinds
-from headstart.features.probing.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.neighbour_probe import NeighbourMeasure
+from headstart.features.probing.probe_kinds import LINEAR, ProbeSettings
+from headstart.features.probing.probes import (
+    Candidate,
+    LabelledFeatures,
+    Probe,
+    ProbeData,
+    best_by,
+    candidates,
+    first_empty,
+)
+from headstart.features.probing.stacked_heads import StackedHeads
 from headstart.modules.head import class_means
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
@@ -46,7 +54,7 @@ def probe(
     epochs: Annotated[int, Ge(1)],
     batch_size: Annotated[int, Ge(1)],
     checkpoint: Literal["best", "last"],
-    neighbours: list[Measure],
+    neighbours: list[NeighbourMeasure],
     k: list[Annotated[int, Ge(1)]],
     temperature: Annotated[float, Gt(0)],
     ridge: list[Annotated[float, Gt(0)]],
@@ -85,7 +93,7 @@ def probe(
     result = finished_run(cfg, folder, config_hashes)
     if result is None:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
-        kinds = Kinds(
+        kinds = ProbeSettings(
             ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",
             seed=int(cfg.seed),
@@ -97,12 +105,14 @@ def probe(
     return float(result["metrics"]["val/accuracy"])
 
 
-def _class_means(material: Material) -> Probe:
+def _class_means(material: ProbeData) -> Probe:
     weight, bias = class_means(*material.train, material.num_classes)
-    return Probe.of_heads(Heads(weight[None], bias[None]), [{}])
+    return Probe.of_heads(StackedHeads(weight[None], bias[None]), [{}])
 
 
-def _probed(cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: Kinds) -> dict[str, Any]:
+def _probed(
+    cfg: DictConfig, folder: Path, model: Frozen, stages: list[str] | None, kinds: ProbeSettings
+) -> dict[str, Any]:
     """The content of result.json: val accuracy of every head, and test accuracy of the chosen ones."""
     data, start = model.parts.data, time.monotonic()
     if is_multi_label(data):
@@ -152,18 +162,18 @@ def _device(model: Frozen) -> torch.device:
     return model.engine.device if model.engine.device.type == "cuda" else torch.device("cpu")
 
 
-def _labelled(stored: Stored, stage: str, device: torch.device) -> Labelled:
-    return Labelled(stored.features[stage].to(device), stored.label.to(device))
+def _labelled(stored: Stored, stage: str, device: torch.device) -> LabelledFeatures:
+    return LabelledFeatures(stored.features[stage].to(device), stored.label.to(device))
 
 
 def _heads(
-    stages: list[str], train: Stored, val: Stored, num_classes: int, kinds: Kinds, device: torch.device
+    stages: list[str], train: Stored, val: Stored, num_classes: int, kinds: ProbeSettings, device: torch.device
 ) -> list[Candidate]:
     """Heads of all kinds and settings on each stage."""
     learners = {"class_means": _class_means, **kinds.named()}
     heads: list[Candidate] = []
     for stage in stages:
-        material = Material(_labelled(train, stage, device), _labelled(val, stage, device), num_classes)
+        material = ProbeData(_labelled(train, stage, device), _labelled(val, stage, device), num_classes)
         heads += candidates(learners, stage, material)
     return heads
 
@@ -182,7 +192,7 @@ def _tested(head: Candidate, test: Stored, val_images: int, device: torch.device
     }
 
 
-def _check(labels: Tensor, val: int, kinds: Kinds, data: Any) -> None:
+def _check(labels: Tensor, val: int, kinds: ProbeSettings, data: Any) -> None:
     empty = first_empty(labels, data.num_classes)
     if empty is not None:
         raise UserError(
@@ -196,7 +206,7 @@ def _check(labels: Tensor, val: int, kinds: Kinds, data: Any) -> None:
         log.info("probe.k: left out %s: there are %d training images", ", ".join(map(str, large)), len(labels))
 
 
-def _draw(cfg: DictConfig, result: dict[str, Any], kinds: Kinds) -> None:
+def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None:
     """The table, the accuracy by stage and the grid of the linear heads, in TensorBoard."""
     made = [instantiate(node) for node in cfg.logger.values() if node]
     boards = [logger for logger in made if isinstance(logger, TensorBoardLogger)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headstart.backbones.weights.download import HASH, cached_place, fetched
-from headstart.backbones.weights.weights_address import OnHub, Url, place_of
+from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.types import UserError
 
 CONTENT = bytes(range(256)) * 9000  # more than two chunks
@@ -192,17 +192,17 @@ def test_files_of_one_name_from_two_addresses_do_not_meet(cache):
 
 
 def test_an_address_keeps_its_slashes_and_a_path_is_a_path(tmp_path):
-    assert place_of("https://host.org/a//b.pth?x=1") == Url("https://host.org/a//b.pth?x=1")
-    assert place_of("w/x.pth") == Path("w/x.pth")
-    assert place_of("~/x.pth") == Path.home() / "x.pth"
-    assert place_of((tmp_path / "a b.pth").as_uri()) == tmp_path / "a b.pth"
+    assert address_of("https://host.org/a//b.pth?x=1") == Url("https://host.org/a//b.pth?x=1")
+    assert address_of("w/x.pth") == Path("w/x.pth")
+    assert address_of("~/x.pth") == Path.home() / "x.pth"
+    assert address_of((tmp_path / "a b.pth").as_uri()) == tmp_path / "a b.pth"
 
 
 def test_a_file_of_the_hub_is_named_with_or_without_revision_and_path():
-    assert place_of("hf://org/name") == OnHub("org/name", None, None)
-    assert place_of("hf://org/na.me/sub/model.safetensors") == OnHub("org/na.me", None, "sub/model.safetensors")
-    assert place_of("hf://org/name@v1.0/x.pth") == OnHub("org/name", "v1.0", "x.pth")
-    assert place_of("hf://org/name@refs%2Fpr%2F1") == OnHub("org/name", "refs/pr/1", None)
+    assert address_of("hf://org/name") == OnHub("org/name", None, None)
+    assert address_of("hf://org/na.me/sub/model.safetensors") == OnHub("org/na.me", None, "sub/model.safetensors")
+    assert address_of("hf://org/name@v1.0/x.pth") == OnHub("org/name", "v1.0", "x.pth")
+    assert address_of("hf://org/name@refs%2Fpr%2F1") == OnHub("org/name", "refs/pr/1", None)
 
 
 @pytest.mark.parametrize(
@@ -219,4 +219,4 @@ def test_a_file_of_the_hub_is_named_with_or_without_revision_and_path():
 )
 def test_an_address_that_is_none_says_how_one_is_written(path, told):
     with pytest.raises(UserError, match=told):
-        place_of(path)
+        address_of(path)

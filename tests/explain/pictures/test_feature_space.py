@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from explained import QUICK_FIRST, family, plain, subject, untouched
-from headstart.explain.picture_protocol import Images, UnfitError
+from headstart.explain.picture_protocol import ExplainedImages, UnfitError
 from headstart.explain.pictures import feature_space
 from headstart.explain.pictures.feature_space import FeatureSpace, planes_of
 
@@ -57,7 +57,7 @@ def test_explained_images_of_the_split_are_marked_where_they_are(monkeypatch):
 
 def test_other_images_are_points_of_their_own_without_a_class_where_nobody_knows_it(monkeypatch):
     given = subject(plain(), count=2, searched=6)
-    given = dataclasses.replace(given, images=Images(given.images.pixels, ("1.png", "mine.png")))
+    given = dataclasses.replace(given, images=ExplainedImages(given.images.pixels, ("1.png", "mine.png")))
     classes, marked, shown = points(monkeypatch, given, images=4)
     assert classes == [0, 1, 2, 0, -1]
     assert marked == {0: 1, 1: 4}

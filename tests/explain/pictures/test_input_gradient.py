@@ -7,7 +7,7 @@ import torch
 
 from explained import plain, subject, untouched
 from headstart.explain.chosen_class import explained
-from headstart.explain.picture_protocol import Images
+from headstart.explain.picture_protocol import ExplainedImages
 from headstart.explain.pictures.input_gradient import Gradient, beside, gradient, magnitude
 from one_convolution import one_convolution
 
@@ -51,7 +51,7 @@ def classes(network, *labels):
     """A subject of two images, with these labels where they are given, and the predicted classes."""
     given = subject(network, count=2)
     if labels:
-        given = dataclasses.replace(given, images=Images(given.images.pixels, given.images.names, *labels))
+        given = dataclasses.replace(given, images=ExplainedImages(given.images.pixels, given.images.names, *labels))
     likeliest = network.logits(network.entering(given.images.pixels)).argmax(dim=1).tolist()
     return given, likeliest
 

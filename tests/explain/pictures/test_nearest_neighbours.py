@@ -7,7 +7,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from explained import QUICK_FIRST, family, plain, subject, untouched
-from headstart.explain.picture_protocol import Images, UnfitError
+from headstart.explain.picture_protocol import ExplainedImages, UnfitError
 from headstart.explain.pictures.nearest_neighbours import NearestNeighbours, nearest
 
 
@@ -32,7 +32,7 @@ def test_the_caption_names_neighbours_and_their_classes_and_the_tiles_are_their_
     network = plain()
     given = subject(network, count=1, searched=6)
     copy = torch.cat([batch.image for batch in given.searched()])[4:5]
-    given = dataclasses.replace(given, images=Images(copy, ("other.png",)))
+    given = dataclasses.replace(given, images=ExplainedImages(copy, ("other.png",)))
     with untouched(network), network.at_rest():
         (shown,) = NearestNeighbours(stage=None, k=2).drawn(given)
     assert shown.caption.startswith("other.png, by the features of stage2: 4.png (b), 1.000; ")

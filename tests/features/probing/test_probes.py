@@ -3,13 +3,21 @@
 import numpy as np
 import torch
 
-from headstart.features.probing.probe_kinds import Kinds
+from headstart.features.probing.probe_kinds import ProbeSettings
 from headstart.features.probing.probe_plots import grid_figure, stages_figure
-from headstart.features.probing.probes import Candidate, Labelled, Material, Probe, best_by, candidates, first_empty
-from headstart.features.probing.stacked_heads import Heads
-from headstart.features.probing.standardisation import standard
+from headstart.features.probing.probes import (
+    Candidate,
+    LabelledFeatures,
+    Probe,
+    ProbeData,
+    best_by,
+    candidates,
+    first_empty,
+)
+from headstart.features.probing.stacked_heads import StackedHeads
+from headstart.features.probing.standardisation import standardisation
 
-KINDS = Kinds(
+KINDS = ProbeSettings(
     ridge=[1.0, 0.01], logistic=[0.1, 1.0], measures=["cosine", "softmax"], ks=[99, 3, 1], temperature=0.07,
     lr=[1e-3, 1e-1], weight_decay=[1.0, 0.0], epochs=5, batch_size=16, stops=False, seed=0,
 )  # fmt: skip
@@ -19,7 +27,7 @@ def labelled(n=40, d=6, k=3, seed=0, noise=0.7):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % k
     means = torch.randn(k, d, generator=torch.Generator().manual_seed(9))
-    return Labelled(means[labels] + noise * torch.randn(n, d, generator=generator), labels)
+    return LabelledFeatures(means[labels] + noise * torch.randn(n, d, generator=generator), labels)
 
 
 def one(kind, stage, right):
@@ -34,7 +42,7 @@ def test_of_equals_the_first_is_chosen():
 
 
 def test_every_setting_of_every_kind_is_measured_on_val():
-    material = Material(labelled(), labelled(seed=1), 3)
+    material = ProbeData(labelled(), labelled(seed=1), 3)
     found = candidates(KINDS.named(), "low", material)
     counts = {kind: sum(c.kind == kind for c in found) for kind in KINDS.named()}
     assert counts == {"neighbours": 4, "ridge": 2, "logistic": 2, "linear": 4}  # k = 99 is left out
@@ -46,7 +54,7 @@ def test_every_setting_of_every_kind_is_measured_on_val():
 
 def test_a_kind_without_settings_is_left_out():
     assert list(KINDS._replace(ridge=[], measures=[], lr=[]).named()) == ["logistic"]
-    few = Material(Labelled(torch.eye(3), torch.arange(3)), labelled(d=3), 3)
+    few = ProbeData(LabelledFeatures(torch.eye(3), torch.arange(3)), labelled(d=3), 3)
     assert not candidates(KINDS._replace(ks=[99], ridge=[], logistic=[], lr=[]).named(), "low", few)
 
 
@@ -54,14 +62,14 @@ def test_linear_heads_are_on_the_scale_of_the_training_images():
     # a feature in other units changes nothing, in train, val and test alike
     factor = torch.tensor([1e3, 1e-3, 1, 1, 1, 1])
     train, val = labelled(), labelled(seed=1)
-    plain = candidates(KINDS._replace(measures=[]).named(), "low", Material(train, val, 3))
-    train, val = (Labelled(factor * part.features + 5 * factor, part.labels) for part in (train, val))
-    scaled = candidates(KINDS._replace(measures=[]).named(), "low", Material(train, val, 3))
+    plain = candidates(KINDS._replace(measures=[]).named(), "low", ProbeData(train, val, 3))
+    train, val = (LabelledFeatures(factor * part.features + 5 * factor, part.labels) for part in (train, val))
+    scaled = candidates(KINDS._replace(measures=[]).named(), "low", ProbeData(train, val, 3))
     assert [c.right for c in plain] == [c.right for c in scaled]
 
 
 def test_a_stop_by_val_is_never_worse_on_val():
-    material = Material(labelled(noise=2), labelled(seed=1, noise=2), 3)
+    material = ProbeData(labelled(noise=2), labelled(seed=1, noise=2), 3)
     last, best = (
         candidates(KINDS._replace(stops=stops, measures=[], ridge=[], logistic=[]).named(), "low", material)
         for stops in (False, True)
@@ -72,7 +80,7 @@ def test_a_stop_by_val_is_never_worse_on_val():
 
 def test_constant_features_are_centred_only():
     features = torch.tensor([[0.1, 0.0, 1], [0.1, 0.0, 3]])
-    found = standard(features)
+    found = standardisation(features)
     assert found.std.tolist() == [1, 1, 1]
     assert torch.allclose(found.of(features), torch.tensor([[0.0, 0, -1], [0, 0, 1]]))
 
@@ -80,7 +88,7 @@ def test_constant_features_are_centred_only():
 def test_many_heads_say_what_each_says(monkeypatch):
     from headstart.features.probing import stacked_heads as module
 
-    heads, features = Heads(torch.randn(5, 3, 4), torch.randn(5, 3)), torch.randn(11, 4)
+    heads, features = StackedHeads(torch.randn(5, 3, 4), torch.randn(5, 3)), torch.randn(11, 4)
     want = torch.einsum("gkd,nd->gkn", heads.weight, features) + heads.bias[:, :, None]
     assert torch.allclose(heads.logits(features), want, atol=1e-5)
     monkeypatch.setattr(module, "CHUNK", 40)  # a few images at a time

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from headstart.backbones.injected.chosen_layers import Adapted, adaptable
+from headstart.backbones.injected.chosen_layers import InjectedLayers, adaptable
 from headstart.backbones.stages import Backbone
 
 
@@ -26,14 +26,14 @@ class Adapters:
     width: Annotated[int, Ge(1)]
     layers: list[str] | str | None
 
-    def inject(self, backbone: Backbone) -> Adapted:
+    def inject(self, backbone: Backbone) -> InjectedLayers:
         """Put them into the backbone -> where. Raises UserError where there is no layer to put one behind."""
         found, left_out = adaptable(backbone, self.layers, refused=lambda _: "", key="adapters.layers")
         for layer in found.values():
             layer.register_module("adapter", Bottleneck.behind(layer, width=self.width))
             layer.register_forward_hook(_through)
         backbone.to(memory_format=torch.channels_last)
-        return Adapted(f"adapters of width {self.width}", tuple(found), left_out)
+        return InjectedLayers(f"adapters of width {self.width}", tuple(found), left_out)
 
 
 class Bottleneck(nn.Module):

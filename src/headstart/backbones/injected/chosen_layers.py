@@ -21,7 +21,7 @@ SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True)
-class Adapted:
+class InjectedLayers:
     """What was put where.
 
     title: what. layers: the layers that have it, from the input on, by their paths (`layer1.0.conv1`). left_out: those

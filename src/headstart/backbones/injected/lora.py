@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import nn
 
-from headstart.backbones.injected.chosen_layers import Adapted, adaptable
+from headstart.backbones.injected.chosen_layers import InjectedLayers, adaptable
 from headstart.backbones.injected.lora_attention import LoraAttention
 from headstart.backbones.stages import Backbone
 from headstart.compat.peft_layers import describe
@@ -37,7 +37,7 @@ class Lora:
     rslora: bool
     dora: bool
 
-    def inject(self, backbone: Backbone) -> Adapted:
+    def inject(self, backbone: Backbone) -> InjectedLayers:
         """Put them into the backbone, which must have its weights already -> where.
 
         Raises UserError where peft is missing or there is no layer to put one into.
@@ -58,7 +58,7 @@ class Lora:
         if not self.dora:  # of DoRA's convolutions peft takes a view that asks for the other layout
             backbone.to(memory_format=torch.channels_last)
         title = f"{'DoRA' if self.dora else 'LoRA'} of rank {self.rank}, scaled by {self._scaling:g},"
-        return Adapted(title, tuple(found), left_out)
+        return InjectedLayers(title, tuple(found), left_out)
 
     def _by_peft(self, stages: nn.ModuleDict, paths: list[str]) -> None:
         from peft import LoraConfig, inject_adapter_in_model  # 4 s, as it imports transformers

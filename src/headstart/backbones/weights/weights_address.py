@@ -38,7 +38,7 @@ class OnHub:
     file: str | None  # its path in the repository; None = the one file of weights there
 
 
-def place_of(path: str) -> Path | Url | OnHub:
+def address_of(path: str) -> Path | Url | OnHub:
     """The place that a text names: a path (file:///... too), http(s)://..., or hf://org/name[@revision][/file].
 
     Raises UserError for another scheme, and for an address that names no file.

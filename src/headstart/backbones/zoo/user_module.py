@@ -13,7 +13,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces
-from headstart.backbones.stages import TAKEN, Backbone
+from headstart.backbones.stages import RESERVED_NAMES, Backbone
 from headstart.types import Pixels, UserError
 
 NO_CLASSIFIER = "none"
@@ -102,9 +102,10 @@ def _layers(net: nn.Module, stages: Names) -> dict[str, list[str]]:
         stages = {name: [path] for name, path in zip(named, stages, strict=True)}
     found: dict[str, list[str]] = {}
     for name, given in stages.items():
-        if not name.isidentifier() or name in TAKEN:
+        if not name.isidentifier() or name in RESERVED_NAMES:
             raise UserError(
-                f"backbone.stages must have names of letters, digits and _, and not {', '.join(TAKEN)}, got {name!r}; "
+                f"backbone.stages must have names of letters, digits and _, and not {', '.join(RESERVED_NAMES)}, got "
+                f"{name!r}; "
                 "write names of your own, as {low: [conv1], high: [layer1, layer2]}"
             )
         if isinstance(given, str):

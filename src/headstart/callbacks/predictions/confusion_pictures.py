@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from headstart.backbones.denormalise import visible
+from headstart.backbones.denormalise import denormalised
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.modules.classifier import Classifier
 from headstart.modules.label_kinds import Labels
@@ -112,7 +112,7 @@ class Figures(Callback):
             else {"test/labels": labels_figure(logits, labels, names)}
         )
         if len(wrong.images):
-            images = visible(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
+            images = denormalised(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         _show(figures, boards, trainer)
 

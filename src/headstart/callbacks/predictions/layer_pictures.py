@@ -25,7 +25,7 @@ from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network
 from headstart.explain.gallery import png
 from headstart.explain.image_choice import HiddenLabelError, batches_of, images_of, names_of
-from headstart.explain.picture_protocol import Images, Picture, Shown, Subject, UnfitError
+from headstart.explain.picture_protocol import ExplainedImages, Picture, Shown, Subject, UnfitError
 from headstart.system.checkpoint_reading import loaded
 from headstart.types import UserError
 
@@ -70,7 +70,7 @@ class Explain(Callback):
             )
         self.every_epochs, self.images, self.split = every_epochs, images, split
         self.batch_size, self.folder = batch_size, Path(folder)
-        self._images: Images | None = None
+        self._images: ExplainedImages | None = None
         self._last: int | None = None  # the step of the last drawing
         self._said: set[str] = set()
 

@@ -36,7 +36,7 @@ def enlarged(pixels: Pixels, larger: float, *, resize: int | None) -> Pixels:
     return pixels._replace(size=size, resize=max(shorter, size))
 
 
-def looked_at(views: Views, image: Tensor, size: int) -> list[Tensor]:
+def views_of(views: Views, image: Tensor, size: int) -> list[Tensor]:
     """The views of a batch of images. Raises UserError where they are not what a backbone takes."""
     made = list(views(image, size))
     want = (*image.shape[:2], size, size)

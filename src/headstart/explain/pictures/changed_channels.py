@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from headstart.explain.explained_network import Network, maps
-from headstart.explain.initial_network import began
-from headstart.explain.map_rendering import Seen, drawing, heat, photo
+from headstart.explain.initial_network import initial_network
+from headstart.explain.map_rendering import RgbImage, drawing, heat, photo
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 
 
-class Unit(NamedTuple):
+class ChangedChannel(NamedTuple):
     """A channel of a stage, and how far its maps changed over all explained images, relative to what they were."""
 
     channel: int
@@ -42,7 +42,7 @@ class BeforeAfter:
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """A sheet for each image; UnfitError where no chosen stage has maps, or nobody knows how training began."""
-        before = began(subject, kind="before_after")
+        before = initial_network(subject, kind="before_after")
         chosen = subject.network.chosen(self.stages)
         pixels, names = subject.images.pixels, subject.images.names
         parts = torch.split(pixels, subject.batch_size)
@@ -74,7 +74,9 @@ def most_changed(before: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
     return (is_ - was).square().sum(dim=(0, 2, 3)), was.square().sum(dim=(0, 2, 3))
 
 
-def _most_changed(subject: Subject, before: Network, chosen: Sequence[str], parts: Sequence[Tensor]) -> dict[str, Unit]:
+def _most_changed(
+    subject: Subject, before: Network, chosen: Sequence[str], parts: Sequence[Tensor]
+) -> dict[str, ChangedChannel]:
     """Of each chosen stage with maps the channel with the largest |now - before| over all images, of equals the first.
 
     In the units of the stage, and not relative: a channel that hardly ever answers would else come first.
@@ -90,7 +92,7 @@ def _most_changed(subject: Subject, before: Network, chosen: Sequence[str], part
     for stage, (change, was) in sums.items():
         channel = int(change.argmax())
         way, length = float(change[channel].sqrt()), float(was[channel].sqrt())
-        units[stage] = Unit(channel, 0.0 if way == 0 else way / length if length > 0 else float("inf"))
+        units[stage] = ChangedChannel(channel, 0.0 if way == 0 else way / length if length > 0 else float("inf"))
     return units
 
 
@@ -103,7 +105,9 @@ def _maps(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[t
             yield stage, found.float()
 
 
-def _sheet(image: Seen, pairs: dict[str, tuple[Tensor, Tensor]], units: dict[str, Unit], columns: int) -> Figure:
+def _sheet(
+    image: RgbImage, pairs: dict[str, tuple[Tensor, Tensor]], units: dict[str, ChangedChannel], columns: int
+) -> Figure:
     """The image in the corner, the stages' pairs in bands of `columns` beside it."""
     bands = -(-len(pairs) // columns)
     wide = min(columns, len(pairs)) + 1

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from headstart.explain.explained_network import Network
-from headstart.explain.map_rendering import Seen, drawing
+from headstart.explain.map_rendering import RgbImage, drawing
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 
 NEAR = 0.01  # a sigmoid or tanh that is so near to its bound counts as there: it reaches it nowhere
@@ -215,7 +215,7 @@ def _listed(units: Sequence[tuple[int, int]]) -> str:
     return f" ({', '.join(f'{call}:{unit}' for call, unit in units[:LISTED])}{more})"
 
 
-def _bars(rows: Sequence[_Row]) -> Seen:
+def _bars(rows: Sequence[_Row]) -> RgbImage:
     figure = Figure(figsize=(6.4, 1.2 + 0.5 * len(rows)), dpi=100, layout="constrained")
     axes = figure.subplots()
     at = range(len(rows))

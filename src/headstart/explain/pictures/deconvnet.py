@@ -14,7 +14,7 @@ from headstart.explain import map_rendering
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.input_gradient import magnitude, peak
-from headstart.explain.relu_backward_rules import Met, relu_rule
+from headstart.explain.relu_backward_rules import ActivationsMet, relu_rule
 from headstart.types import UserError
 
 SIDE = 112  # pixels of a tile
@@ -23,7 +23,7 @@ FRAME = (255, 214, 0)
 SHARE = 0.05  # of its largest magnitude, below which a pixel of a projection counts as nothing
 
 
-class Unit(NamedTuple):
+class StrongUnit(NamedTuple):
     """An activation: its map's number, its row and column, and how strong it is."""
 
     channel: int
@@ -120,7 +120,7 @@ def projections(
     return found
 
 
-def strongest(network: Network, x: Tensor, *, stage: str, count: int) -> list[Unit]:
+def strongest(network: Network, x: Tensor, *, stage: str, count: int) -> list[StrongUnit]:
     """The units of a stage that a normalised image x (1, C, H, W) makes the most active, one a map, falling.
 
     Raises UnfitError where the stage gives tokens.
@@ -130,7 +130,7 @@ def strongest(network: Network, x: Tensor, *, stage: str, count: int) -> list[Un
     channels, _, columns = _shape(output, stage)
     value, at = output.reshape(channels, -1).float().max(dim=1)
     order = value.argsort(descending=True, stable=True)[:count].tolist()
-    return [Unit(one, divmod(int(at[one]), columns), float(value[one])) for one in order]
+    return [StrongUnit(one, divmod(int(at[one]), columns), float(value[one])) for one in order]
 
 
 def _shape(output: Tensor, stage: str) -> tuple[int, int, int]:
@@ -140,7 +140,7 @@ def _shape(output: Tensor, stage: str) -> tuple[int, int, int]:
     return (output.shape[1], output.shape[2], output.shape[3]) if output.ndim == 4 else (output.shape[1], 1, 1)
 
 
-def _followed(network: Network, leaf: Tensor, stage: str) -> tuple[Tensor, Met]:
+def _followed(network: Network, leaf: Tensor, stage: str) -> tuple[Tensor, ActivationsMet]:
     """What a stage makes of images, with a deconvnet's way back, and what lies on it. Raises UnfitError."""
     with relu_rule("deconvnet") as way:
         output = network.activations(leaf.clone(), stage)  # a copy: what works in place must not meet a leaf
@@ -194,7 +194,7 @@ def _widened(span: tuple[int, int], side: int, whole: int) -> slice:
     return slice(low, low + side)
 
 
-def _sheet(image: Tensor, found: Tensor) -> map_rendering.Seen:
+def _sheet(image: Tensor, found: Tensor) -> map_rendering.RgbImage:
     photo, boxes = map_rendering.photo(image), [box(one) for one in found]
     tiles = []
     for one, (rows, columns) in zip(found, boxes, strict=True):
@@ -209,7 +209,7 @@ def _sheet(image: Tensor, found: Tensor) -> map_rendering.Seen:
     return np.concatenate([paper, np.concatenate([pairs, below])], axis=1)
 
 
-def _framed(photo: map_rendering.Seen, boxes: list[tuple[slice, slice]]) -> map_rendering.Seen:
+def _framed(photo: map_rendering.RgbImage, boxes: list[tuple[slice, slice]]) -> map_rendering.RgbImage:
     """The image, 2 SIDE pixels large, with a frame around each box."""
     large = map_rendering.enlarged(photo, 2 * SIDE).copy()
     scale = len(large) / len(photo)

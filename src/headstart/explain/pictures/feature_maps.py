@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from headstart.explain.explained_network import maps
-from headstart.explain.map_rendering import Seen, enlarged, heat, photo, sheet, signed
+from headstart.explain.map_rendering import RgbImage, enlarged, heat, photo, sheet, signed
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 
 
@@ -75,5 +75,5 @@ def strongest(found: Tensor) -> Tensor:
     return found.double().flatten(1).square().sum(dim=1).argsort(descending=True, stable=True)
 
 
-def _painted(found: Tensor, negative: bool) -> Seen:
+def _painted(found: Tensor, negative: bool) -> RgbImage:
     return signed(found) if negative else heat(found, low=0.0)

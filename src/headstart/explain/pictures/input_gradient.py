@@ -67,7 +67,7 @@ def magnitude(found: Tensor) -> Tensor:
     return found.abs().amax(dim=-3)
 
 
-def beside(image: Tensor, found: Tensor) -> map_rendering.Seen:
+def beside(image: Tensor, found: Tensor) -> map_rendering.RgbImage:
     """An image (C, H, W), uint8, beside what lies around 0 of the same shape, in its colours and as magnitudes."""
     size = magnitude(found)
     most = peak(size)

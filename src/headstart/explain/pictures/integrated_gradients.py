@@ -21,7 +21,7 @@ Baseline = Literal["black", "grey", "blurred"]
 BLUR = 0.1  # the standard deviation of a blurred baseline, of the image's side
 
 
-class Shares(NamedTuple):
+class PixelShares(NamedTuple):
     """What each value of an image added to a logit."""
 
     values: Tensor  # (C, H, W)
@@ -81,7 +81,7 @@ ALT = "The image, a white picture with red and blue grains where pixels spoke fo
 
 def integrated_gradients(
     network: Network, x: Tensor, start: Tensor, *, index: int, steps: int, batch_size: int
-) -> Shares:
+) -> PixelShares:
     """(x - start) times the mean of the logit's gradients on the straight way from start to x, (1, C, H, W) both.
 
     index: the class. The integral is a Gauss-Legendre sum of so many steps, batch_size of them at once at most.
@@ -97,7 +97,7 @@ def integrated_gradients(
         return_convergence_delta=True,
     )
     values = values.detach()[0]
-    return Shares(values, float(values.double().sum()) - float(gap), float(gap))
+    return PixelShares(values, float(values.double().sum()) - float(gap), float(gap))
 
 
 def baseline(network: Network, x: Tensor, *, kind: Baseline) -> Tensor:

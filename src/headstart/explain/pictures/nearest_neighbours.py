@@ -83,7 +83,7 @@ def nearest(query: Tensor, among: Tensor, *, k: int, itself: Sequence[int | None
     return Nearest(position[:, :k], value[:, :k])
 
 
-def _pictures(subject: Subject, wanted: Sequence[int]) -> dict[int, map_rendering.Seen]:
+def _pictures(subject: Subject, wanted: Sequence[int]) -> dict[int, map_rendering.RgbImage]:
     """Tiles of the images at these positions of the searched split, in one pass more."""
     found, begin, left = {}, 0, set(wanted)
     for batch in subject.searched():
@@ -96,7 +96,7 @@ def _pictures(subject: Subject, wanted: Sequence[int]) -> dict[int, map_renderin
     return found
 
 
-def _tile(image: Tensor) -> map_rendering.Seen:
+def _tile(image: Tensor) -> map_rendering.RgbImage:
     return map_rendering.enlarged(map_rendering.photo(image), SIDE, smooth=max(image.shape[1:]) > SIDE)
 
 

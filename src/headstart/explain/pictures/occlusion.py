@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headstart.backbones.stages import pooled
 from headstart.explain import map_rendering
-from headstart.explain.chosen_class import Explained, Of, explained
+from headstart.explain.chosen_class import ExplainedClass, Of, explained
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import Shown, Subject
 
@@ -145,7 +145,7 @@ def _square(cell: int, patch: int, stride: int) -> slice:
     return slice(max(0, low), max(0, low + patch))
 
 
-def _said(subject: Subject, one: Explained, found: Occluded, patch: int, stride: int) -> str:
+def _said(subject: Subject, one: ExplainedClass, found: Occluded, patch: int, stride: int) -> str:
     probability, activity, best = found.whole
     name = subject.called(one.number)
     said = (
@@ -159,7 +159,7 @@ def _said(subject: Subject, one: Explained, found: Occluded, patch: int, stride:
     return f"{said}; at {100 * changed:.0f} % of the places the model says something else than {subject.called(best)}"
 
 
-def _drawing(subject: Subject, one: Explained, found: Occluded, patch: int, stride: int) -> map_rendering.Seen:
+def _drawing(subject: Subject, one: ExplainedClass, found: Occluded, patch: int, stride: int) -> map_rendering.RgbImage:
     photo = map_rendering.photo(subject.images.pixels[one.position])
     height, width = photo.shape[:2]
     panels = 3 if found.activity is None else 4

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from headstart.explain.cka import linear_cka
-from headstart.explain.initial_network import began
+from headstart.explain.initial_network import initial_network
 from headstart.explain.map_rendering import drawing
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.searched_features import searched
@@ -63,7 +63,7 @@ class Changes:
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """One chart, with its numbers in the caption; UnfitError where nobody knows how training began."""
-        before = began(subject, kind="changes")
+        before = initial_network(subject, kind="changes")
         stages = subject.network.stages
         seen = searched(subject, (before, subject.network), stages, most=self.images, title="changes")
         if len(seen) < 2:

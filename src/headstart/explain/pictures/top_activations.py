@@ -15,7 +15,7 @@ from torch import Tensor
 from headstart.explain.explained_network import Network
 from headstart.explain.field_finder import FieldFinder, Place
 from headstart.explain.guided_projections import guided_projections, pools
-from headstart.explain.map_rendering import Seen, enlarged, photo, projection, sheet
+from headstart.explain.map_rendering import RgbImage, enlarged, photo, projection, sheet
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.deconvnet import projections
 from headstart.explain.pixel_box import PixelBox
@@ -133,8 +133,8 @@ class _Tiles:
     """
 
     def __init__(self, network: Network, side: int, rule: Rule | None) -> None:
-        self.patches: dict[tuple[str, int, int], Seen] = {}
-        self.projections: dict[tuple[str, int, int], Seen] = {}
+        self.patches: dict[tuple[str, int, int], RgbImage] = {}
+        self.projections: dict[tuple[str, int, int], RgbImage] = {}
         self.unfit: dict[str, str] = {}
         self.rules: dict[str, Rule] = {}
         self._rule = rule
@@ -191,7 +191,7 @@ class _Tiles:
             return PixelBox(0, 0, size, size)
         return box if box.height else PixelBox(0, 0, size, size)
 
-    def _tile(self, image: Seen, box: PixelBox) -> Seen:
+    def _tile(self, image: RgbImage, box: PixelBox) -> RgbImage:
         """A square tile; where the border cuts the field, the room on that side stays free."""
         size = self._network.backbone.pixels.size
         small = enlarged(image, self._side, smooth=True)

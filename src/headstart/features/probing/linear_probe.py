@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from headstart.data.loading.batch_order import EpochOrder
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch.optim.AdamW's own
 
@@ -18,7 +18,7 @@ BETAS, EPS = (0.9, 0.999), 1e-8  # torch.optim.AdamW's own
 class Grid(NamedTuple):
     """The heads of a grid, and after which epoch each of them was taken."""
 
-    heads: Heads
+    heads: StackedHeads
     epoch: Tensor  # (G,), from 1
 
 
@@ -31,7 +31,7 @@ def trained(
     epochs: int,
     batch_size: int,
     seed: int,
-    score: Callable[[Heads], Tensor] | None = None,
+    score: Callable[[StackedHeads], Tensor] | None = None,
 ) -> Grid:
     """One head a setting (learning rate, weight decay), all trained at the same time on the same batches.
 
@@ -95,5 +95,5 @@ class _Parameter(NamedTuple):
         self.value.addcdiv_(self.mean * (rate / (BETAS[0] ** number - 1)), root)  # a minus in the bias correction
 
 
-def _heads(weight: Tensor, bias: Tensor, count: int) -> Heads:
-    return Heads(weight.view(count, -1, weight.shape[1]).clone(), bias.view(count, -1).clone())
+def _heads(weight: Tensor, bias: Tensor, count: int) -> StackedHeads:
+    return StackedHeads(weight.view(count, -1, weight.shape[1]).clone(), bias.view(count, -1).clone())

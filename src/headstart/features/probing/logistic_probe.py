@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from headstart.features.principal_axes import Axes, class_sums
+from headstart.features.principal_axes import PrincipalAxes, class_sums
 from headstart.features.probing.convex_minimiser import minimised
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 
 log = logging.getLogger(__name__)
 ITERATIONS = 1000
 CHUNK = 2**23  # logits that are in memory at once
 
 
-def logistic(axes: Axes, labels: Tensor, num_classes: int, c: Sequence[float]) -> Heads:
+def logistic(axes: PrincipalAxes, labels: Tensor, num_classes: int, c: Sequence[float]) -> StackedHeads:
     """Multinomial logistic regression, one head a value of c, all by one L-BFGS.
 
     axes: of the features (N, D); labels (N,). A head has the least sum over the images of -log p(label), plus

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-Measure = Literal["cosine", "euclidean", "softmax"]
+NeighbourMeasure = Literal["cosine", "euclidean", "softmax"]
 CHUNK = 2**24  # similarities or votes that are in memory at once
 
 
 def neighbours(
     train: Tensor, labels: Tensor, query: Tensor, num_classes: int, *,
-    measure: Measure, ks: Sequence[int], temperature: float,
+    measure: NeighbourMeasure, ks: Sequence[int], temperature: float,
 ) -> Tensor:  # fmt: skip
     """The class that most of the k nearest training images have, for each k.
 

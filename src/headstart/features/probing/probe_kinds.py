@@ -11,15 +11,15 @@ from torch import Tensor
 
 from headstart.features.probing.linear_probe import trained
 from headstart.features.probing.logistic_probe import logistic
-from headstart.features.probing.neighbour_probe import Measure, neighbours
-from headstart.features.probing.probes import Kind, Material, Probe
+from headstart.features.probing.neighbour_probe import NeighbourMeasure, neighbours
+from headstart.features.probing.probes import Probe, ProbeData, ProbeKind
 from headstart.features.probing.ridge_probe import ridge
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.probing.stacked_heads import StackedHeads
 
 LINEAR = "linear"  # the kind that learns by steps
 
 
-class Kinds(NamedTuple):
+class ProbeSettings(NamedTuple):
     """The settings that each kind of head is tried with; a kind without any is left out."""
 
     lr: list[float]
@@ -27,7 +27,7 @@ class Kinds(NamedTuple):
     epochs: int
     batch_size: int
     stops: bool  # at the best epoch on val
-    measures: list[Measure]
+    measures: list[NeighbourMeasure]
     ks: list[int]
     temperature: float
     ridge: list[float]
@@ -38,9 +38,9 @@ class Kinds(NamedTuple):
     def grid(self) -> list[tuple[float, float]]:
         return list(product(self.lr, self.weight_decay))
 
-    def named(self) -> dict[str, Kind]:
+    def named(self) -> dict[str, ProbeKind]:
         """The kinds that have a setting, the plainer first: of equals on val the first counts."""
-        found: dict[str, Kind] = {}
+        found: dict[str, ProbeKind] = {}
         if self.measures and self.ks:
             found["neighbours"] = self._neighbours
         if self.ridge:
@@ -51,13 +51,13 @@ class Kinds(NamedTuple):
             found[LINEAR] = self._linear
         return found
 
-    def _neighbours(self, material: Material) -> Probe:
+    def _neighbours(self, material: ProbeData) -> Probe:
         train, classes = material.train, material.num_classes  # not all of the material: predict would keep it
         ks = [k for k in self.ks if k <= len(train.labels)]
         settings = [{"measure": measure, "k": k} for measure in self.measures for k in ks]
 
         def predict(features: Tensor, which: Sequence[int]) -> Tensor:
-            wanted: dict[Measure, list[int]] = {}
+            wanted: dict[NeighbourMeasure, list[int]] = {}
             for number in which:
                 measure, place = divmod(number, len(ks))
                 wanted.setdefault(self.measures[measure], []).append(ks[place])
@@ -69,18 +69,18 @@ class Kinds(NamedTuple):
 
         return Probe(settings, predict)
 
-    def _ridge(self, material: Material) -> Probe:
-        heads = ridge(material.axes, material.train.labels, material.num_classes, self.ridge)
+    def _ridge(self, material: ProbeData) -> Probe:
+        heads = ridge(material.principal_axes, material.train.labels, material.num_classes, self.ridge)
         return Probe.of_heads(heads, [{"strength": value} for value in self.ridge], material.scale)
 
-    def _logistic(self, material: Material) -> Probe:
-        heads = logistic(material.axes, material.train.labels, material.num_classes, self.logistic)
+    def _logistic(self, material: ProbeData) -> Probe:
+        heads = logistic(material.principal_axes, material.train.labels, material.num_classes, self.logistic)
         return Probe.of_heads(heads, [{"C": value} for value in self.logistic], material.scale)
 
-    def _linear(self, material: Material) -> Probe:
+    def _linear(self, material: ProbeData) -> Probe:
         seen = material.scale.of(material.val.features)
 
-        def score(heads: Heads) -> Tensor:
+        def score(heads: StackedHeads) -> Tensor:
             return (heads.predictions(seen) == material.val.labels).sum(dim=1)
 
         found = trained(

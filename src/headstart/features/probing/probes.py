@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from headstart.features.principal_axes import Axes, axes
-from headstart.features.probing.stacked_heads import Heads
-from headstart.features.probing.standardisation import Standard, standard
+from headstart.features.principal_axes import PrincipalAxes, principal_axes
+from headstart.features.probing.stacked_heads import StackedHeads
+from headstart.features.probing.standardisation import Standardisation, standardisation
 
 
-class Labelled(NamedTuple):
+class LabelledFeatures(NamedTuple):
     """The features of images and their classes."""
 
     features: Tensor  # (N, D)
@@ -23,17 +23,17 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Material:
+class ProbeData:
     """What heads on one stage may learn from: training images, and val where they stop by it."""
 
-    train: Labelled
-    val: Labelled
+    train: LabelledFeatures
+    val: LabelledFeatures
     num_classes: int
 
     @cached_property
-    def scale(self) -> Standard:
+    def scale(self) -> Standardisation:
         """That of the training features."""
-        return standard(self.train.features)
+        return standardisation(self.train.features)
 
     @cached_property
     def scaled(self) -> Tensor:
@@ -41,9 +41,9 @@ class Material:
         return self.scale.of(self.train.features)
 
     @cached_property
-    def axes(self) -> Axes:
+    def principal_axes(self) -> PrincipalAxes:
         """Those of the scaled training features."""
-        return axes(self.scaled)
+        return principal_axes(self.scaled)
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,20 @@ class Probe:
     predict: Callable[[Tensor, Sequence[int]], Tensor]  # features (N, D), numbers of settings -> classes (len, N)
 
     @classmethod
-    def of_heads(cls, heads: Heads, settings: Sequence[Mapping[str, Any]], scale: Standard | None = None) -> Probe:
+    def of_heads(
+        cls, heads: StackedHeads, settings: Sequence[Mapping[str, Any]], scale: Standardisation | None = None
+    ) -> Probe:
         """Of linear heads, one a setting, on features as they are or on this scale."""
-        heads = Heads(heads.weight.float(), heads.bias.float())  # as exact as features are
+        heads = StackedHeads(heads.weight.float(), heads.bias.float())  # as exact as features are
 
         def predict(features: Tensor, which: Sequence[int]) -> Tensor:
-            chosen = Heads(heads.weight[list(which)], heads.bias[list(which)])
+            chosen = StackedHeads(heads.weight[list(which)], heads.bias[list(which)])
             return chosen.predictions(features if scale is None else scale.of(features))
 
         return cls(settings, predict)
 
 
-Kind = Callable[[Material], Probe]
+ProbeKind = Callable[[ProbeData], Probe]
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ class Candidate:
     probe: Probe
     number: int  # of its setting
 
-    def rightly(self, images: Labelled) -> int:
+    def rightly(self, images: LabelledFeatures) -> int:
         """On how many images it is right."""
         return int((self.probe.predict(images.features, [self.number])[0] == images.labels).sum())
 
 
-def candidates(kinds: Mapping[str, Kind], stage: str, material: Material) -> list[Candidate]:
+def candidates(kinds: Mapping[str, ProbeKind], stage: str, material: ProbeData) -> list[Candidate]:
     """Each kind under each of its settings on one stage, in their order."""
     found = []
     for kind, learn in kinds.items():

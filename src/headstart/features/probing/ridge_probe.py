@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from headstart.features.principal_axes import Axes, class_sums
-from headstart.features.probing.stacked_heads import Heads
+from headstart.features.principal_axes import PrincipalAxes, class_sums
+from headstart.features.probing.stacked_heads import StackedHeads
 
 
-def ridge(axes: Axes, labels: Tensor, num_classes: int, strengths: Sequence[float]) -> Heads:
+def ridge(axes: PrincipalAxes, labels: Tensor, num_classes: int, strengths: Sequence[float]) -> StackedHeads:
     """Ridge regression on the classes as 0 and 1, one head a strength, all in closed form.
 
     axes: of the features (N, D); labels (N,). A head has the least mean over the images of |y - W^T x - b|^2,

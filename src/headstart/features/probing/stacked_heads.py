@@ -10,15 +10,15 @@ from torch import Tensor
 CHUNK = 2**24  # logits that are in memory at once
 
 
-class Heads(NamedTuple):
+class StackedHeads(NamedTuple):
     """G linear layers from D features to K classes."""
 
     weight: Tensor  # (G, K, D)
     bias: Tensor  # (G, K)
 
-    def one(self, index: int) -> Heads:
+    def one(self, index: int) -> StackedHeads:
         """The head at an index, as a group of one."""
-        return Heads(self.weight[index : index + 1], self.bias[index : index + 1])
+        return StackedHeads(self.weight[index : index + 1], self.bias[index : index + 1])
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (N, D) -> (G, K, N), all heads by one matrix product."""

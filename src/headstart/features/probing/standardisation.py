@@ -9,7 +9,7 @@ from torch import Tensor
 CONSTANT = 1e-6  # of a feature's mean: what varies less is a constant with float32's rounding on it
 
 
-class Standard(NamedTuple):
+class Standardisation(NamedTuple):
     """The means and standard deviations of features."""
 
     mean: Tensor  # (D,)
@@ -20,7 +20,7 @@ class Standard(NamedTuple):
         return (features - self.mean) / self.std
 
 
-def standard(features: Tensor) -> Standard:
+def standardisation(features: Tensor) -> Standardisation:
     """The scale on which these features (N, D) have mean 0 and variance 1 (over N, not N - 1)."""
     mean, std = features.mean(dim=0), features.std(dim=0, correction=0)
-    return Standard(mean, std.where(std > CONSTANT * mean.abs(), 1.0))
+    return Standardisation(mean, std.where(std > CONSTANT * mean.abs(), 1.0))

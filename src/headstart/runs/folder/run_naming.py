@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.backbones.weights.weights_address import place_of
+from headstart.backbones.weights.weights_address import address_of
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
@@ -261,7 +261,7 @@ def _by_content(weights: dict[str, Any]) -> dict[str, Any]:
 
 def _content(path: str) -> str:
     try:
-        file = place_of(path)
+        file = address_of(path)
     except UserError:  # it will be told where the file is wanted
         return path
     return sha256_of(file) if isinstance(file, Path) and file.is_file() else path

@@ -16,7 +16,7 @@ from torch import Tensor
 from headstart.backbones.stages import Backbone
 from headstart.data.decoding.image_decoding import Decoder, decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
-from headstart.evaluation.views.view import Views, enlarged, looked_at
+from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.features.cache.cached_images import Engine
 from headstart.runs.assembly import built
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
@@ -48,7 +48,7 @@ class Finished:
         They sum to 1, where an image may not have several labels.
         """
         planes = channels_first(torch.from_numpy(image))
-        views = [planes] if self.views is None else looked_at(self.views, planes, self.backbone.pixels.size)
+        views = [planes] if self.views is None else views_of(self.views, planes, self.backbone.pixels.size)
         return torch.stack([self._of_view(view) for view in views]).mean(dim=0)
 
     def _of_view(self, planes: Tensor) -> Tensor:

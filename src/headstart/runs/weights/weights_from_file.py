@@ -18,7 +18,7 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.download import cached_place, fetched
 from headstart.backbones.weights.hugging_face_hub import from_hub
 from headstart.backbones.weights.tensor_matching import Matching, complete, linear_head, matching
-from headstart.backbones.weights.weights_address import OnHub, Url, place_of
+from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_file import tensors_in
 from headstart.runs.backbone_template import template
 from headstart.runs.folder.run_folder import finished
@@ -60,7 +60,7 @@ def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
     """The file on this machine, downloaded where it is not, and where it comes from. Raises UserError."""
     if wanted is not None and not DIGEST.fullmatch(wanted.lower()):
         raise UserError(f"weights.sha256 must be the 64 hex digits that `sha256sum <file>` prints, got {wanted}")
-    place = place_of(path)
+    place = address_of(path)
     about = {"file": without_credentials(path)}
     if isinstance(place, Url):
         file = fetched(place.text, file=cached_place(place.text), sha256=wanted and wanted.lower())
