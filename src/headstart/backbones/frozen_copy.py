@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 
 class FrozenCopies(nn.Module):
-    """Copies of stages whose weights are buffers: nobody opens, trains, counts or wraps them; checkpoints hold them.
+    """Copies of stages whose weights are buffers: nothing trains, counts or wraps them, and checkpoints have them.
 
-    In eval(), whoever calls train(). Called `copy:<stage>` inside, so that nobody who looks for the model's own
-    weights in a checkpoint takes these for them.
+    They stay in eval() when train() is called. Inside they are called `copy:<stage>`, so that they are not taken for
+    the model's own weights in a checkpoint.
+
+    Args:
+        stages: Name -> module.
     """
 
     def __init__(self, stages: Mapping[str, nn.Module]) -> None:

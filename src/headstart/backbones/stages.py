@@ -15,12 +15,18 @@ RESERVED_NAMES = ("head", "all", "biases", "norms")  # words that schedules have
 class Backbone(nn.Module):
     """An ordered chain of named stages.
 
-    stages: name -> module, from input to head. keep: the first n of them, None for all. net: the network that they
-    were cut from, so that files of its weights can be read. zoo: (library, model) that has pretrained weights for net,
-    as ("torchvision", "resnet18"), None where no library has.
-    After construction `width` is the number of features D that one image gives, and `original` has each tensor's
-    name in that network -> its name here (of the stages that are not kept, too).
-    Raises UserError where keep is not one of 1..number of stages, or a stage has a name that means something else.
+    `width` is the number of features D of an image. `original` maps the names of tensors in the network that the stages
+    come from to their names here, those of stages that are not kept included.
+
+    Args:
+        stages: Name -> module, from input to head.
+        pixels: Size, channels, mean and deviation of the images.
+        keep: The first stages that are used; None means all.
+        net: The network that the stages come from, by whose names weight files are read.
+        zoo: (library, model) with pretrained weights for `net`, as ("torchvision", "resnet18").
+
+    Raises:
+        UserError: keep is not one of 1..number of stages, or a stage has a reserved name.
     """
 
     def __init__(

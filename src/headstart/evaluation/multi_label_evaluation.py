@@ -19,7 +19,14 @@ from headstart.modules.multilabel_metrics import LabelScore, label_scores
 
 @dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """What a model said of each class of the images of a split, in its order."""
+    """Predictions for the images of a split with several labels, in the split's order.
+
+    Args:
+        logits: (N, classes); above 0: the image has the class.
+        label: (N, classes), 0 or 1.
+        names: Of the images.
+        class_names: Of the run.
+    """
 
     logits: Tensor  # (N, classes); above 0: the image has the class
     label: Tensor  # (N, classes), 0 or 1

@@ -22,9 +22,14 @@ LINE = 120
 
 @dataclass(frozen=True)
 class SingleLabelEvaluation:
-    """What a model said of the images of a split, in its order.
+    """Predictions for the images of a split with one class each, in the split's order.
 
-    asked: places in class_names of the classes that the data has.
+    Args:
+        logits: (N, classes).
+        label: (N,), indices in class_names.
+        names: Of the images.
+        class_names: Of the run.
+        asked: Indices in class_names of the classes that the data has.
     """
 
     logits: Tensor  # (N, classes)

@@ -29,7 +29,13 @@ def set_up_again(images: Any) -> Any:
 
 
 class ViewLoader:
-    """Each batch of images as its views, one after the other; count: how many there are."""
+    """A loader that gives the views of each batch, one after the other; `count`: views of an image.
+
+    Args:
+        loader: Gives batches of images.
+        views: Made of each batch.
+        pixels: Of the backbone.
+    """
 
     def __init__(self, loader: Any, views: Views, pixels: Pixels) -> None:
         self._loader, self._views, self._size = loader, views, pixels.size

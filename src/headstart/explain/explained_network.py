@@ -17,9 +17,12 @@ from headstart.types import UserError
 
 @dataclass(frozen=True)
 class Network:
-    """A backbone and its head, to be looked at; nothing about them is changed.
+    """A backbone and its head; neither is changed.
 
-    several: an image may have several labels, so that each class has a probability of its own.
+    Args:
+        backbone: From an image to features.
+        head: From features to logits.
+        several: Whether an image may have several labels, so that each class has a probability of its own.
     """
 
     backbone: Backbone

@@ -45,12 +45,19 @@ class ExplainedImages(NamedTuple):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at. `network.at_rest()` is around all that a kind of picture does.
+    """What is explained. `network.at_rest()` is around all calls of a kind of picture.
 
-    before: the same network with the numbers that training began from; None: they are not known. searched: all images
-    of a split in batches of at most batch_size, uint8, and searched_names theirs in that order: for what looks through
-    many images. All three are called only where they are needed. batch_size: how many images pass through the network
-    at once, at most.
+    `searched`, `searched_names` and `before` are called only where a picture needs them.
+
+    Args:
+        network: The explained network.
+        images: The explained images.
+        class_names: In the order of the logits.
+        batch_size: Images that pass through the network at once, at most.
+        searched: All images of a split in batches of at most `batch_size`, uint8.
+        searched_names: The names of these images, in the same order.
+        before: The network with the weights that training began from; None where they are not known.
+        quiet: Whether progress bars are hidden.
     """
 
     network: Network

@@ -72,9 +72,12 @@ class _Ruled(torch.autograd.Function):
 
 
 class BackwardWay(TorchFunctionMode):
-    """Sees each call of a torch function within its `with`, and answers those that are ReLUs itself.
+    """Handles each call of a torch function within its `with` that is a ReLU.
 
-    Nothing about the network is changed: whether a ReLU is a module, is used twice or works in place is all the same.
+    The network is not changed: a ReLU may be a module, be used twice or work in place.
+
+    Args:
+        rule: For the gradients of ReLUs.
     """
 
     def __init__(self, rule: ReluRule) -> None:

@@ -22,7 +22,7 @@ KIND = "headstart embedding 1"
 
 @dataclass(frozen=True)
 class Embedding:
-    """The features of a split's images, row by row, and whose they are."""
+    """The features of a split's images, row by row, with their origin."""
 
     features: Mapping[str, Tensor]  # stage -> (N, D), or (N, n) where there are directions
     label: Tensor  # (N,), int64: places in class_names; of several labels an image (N, classes), float32, 0 or 1

@@ -17,10 +17,13 @@ from headstart.backbones.stages import Backbone
 class Adapters:
     """A bottleneck with a skip connection behind convolutions, linear layers and attention.
 
-    Houlsby et al. 2019 (arXiv:1902.00751), figure 2, there in transformers behind attention and the second layer of
-    the MLP; behind a convolution its layers are 1 x 1, as the residual adapters of Rebuffi et al. 2017
-    (arXiv:1705.08045), which have a BatchNorm in the place of the bottleneck. layers: as `adaptable` says. width: of
-    the bottleneck.
+    Houlsby et al. 2019 (arXiv:1902.00751), figure 2, there in transformers behind attention and the second layer of the
+    MLP; behind a convolution its layers are 1 x 1, as the residual adapters of Rebuffi et al. 2017 (arXiv:1705.08045),
+    which have a BatchNorm in place of the bottleneck.
+
+    Args:
+        width: Of the bottleneck.
+        layers: Stages, layers or regular expressions (`adaptable`); None means all layers.
     """
 
     width: Annotated[int, Ge(1)]

@@ -22,10 +22,12 @@ SHOWN = 3  # names in a message
 
 @dataclass(frozen=True)
 class InjectedLayers:
-    """What was put where.
+    """Layers that have an adapter or a low-rank update.
 
-    title: what. layers: the layers that have it, from the input on, by their paths (`layer1.0.conv1`). left_out: those
-    that were asked for and cannot have it, and why.
+    Args:
+        title: What they have.
+        layers: Their paths (`layer1.0.conv1`), from the input on.
+        left_out: Paths of layers that were chosen and cannot have it -> the reason.
     """
 
     title: str

@@ -21,13 +21,19 @@ from headstart.types import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """W x + (alpha / rank) B A x in the place of W x, in convolutions, linear layers and torch's attention.
+    """W x + (alpha / rank) B A x in place of W x, in convolutions, linear layers and torch's attention.
 
-    Hu et al. 2022, LoRA (arXiv:2106.09685), by the library peft; of a convolution A has its kernel and B is 1 x 1.
-    layers: as `adaptable` says. dropout: of what enters A; attention has none. rslora: alpha / sqrt(rank) instead
-    (Kalajdzievski 2023, arXiv:2312.03732). dora: the updated weight times a learned magnitude of each output
-    (Liu et al. 2024, arXiv:2402.09353), attention left out.
+    Hu et al. 2022, LoRA (arXiv:2106.09685), by the library peft; for a convolution A has its kernel and B is 1 x 1.
     B begins with 0, so that the model begins as it was.
+
+    Args:
+        rank: Of the update.
+        alpha: Scale of the update.
+        dropout: Of the input of A; attention has none.
+        layers: Stages, layers or regular expressions (`adaptable`); None means all layers.
+        rslora: Whether the scale is alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732).
+        dora: Whether each output has a learned magnitude besides (Liu et al. 2024, arXiv:2402.09353), without
+            attention.
     """
 
     rank: Annotated[int, Ge(1)]

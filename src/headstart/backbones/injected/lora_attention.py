@@ -25,10 +25,16 @@ class LowRank(nn.Module):
 
 
 class LoraAttention(nn.Module):
-    """nn.MultiheadAttention with W + scaling B A in the place of each of its two weights: q, k, v, and the output.
+    """nn.MultiheadAttention with W + scaling B A in place of its two weights: that of q, k, v, and that of the output.
 
-    Its own weights are never written: peft's layer for it adds the update to them before each call and takes it away
-    after, which moved them by 1e-7 in 50 calls, in a trial, and leaves other Parameter objects than the optimizer's.
+    Its own weights are never written: peft's layer for attention adds the update to them before each call and subtracts
+    it afterwards, which moved them by 1e-7 in 50 calls, in a trial, and leaves other Parameter objects than the
+    optimizer's.
+
+    Args:
+        base_layer: Whose weights are updated.
+        rank: Of the update.
+        scaling: Of the update.
     """
 
     def __init__(self, base_layer: nn.MultiheadAttention, *, rank: int, scaling: float) -> None:

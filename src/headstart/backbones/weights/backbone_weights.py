@@ -16,11 +16,15 @@ from headstart.types import UserError
 
 @dataclass(frozen=True)
 class Weights:
-    """The numbers of a trained model, and what a run has to know of where they come from.
+    """The weights of a trained model, and their origin.
 
-    backbone, head: name -> tensor, empty where there is none. class_names: the classes of the head, in its
-    order, empty where they are not known. reset_from: keep the first n stages, the rest stays fresh; None keeps all.
-    facts: for result.json. control: there are no numbers, and the stages that would have them keep their random ones.
+    Args:
+        backbone: Name -> tensor; empty where there is none.
+        head: Name -> tensor; empty where there is none.
+        class_names: Of the head, in its order; empty where they are not known.
+        reset_from: The first n stages get the weights, the others stay random; None means all stages.
+        facts: About the origin, for result.json.
+        control: Whether there are no weights, and the stages that would get them keep random ones.
     """
 
     backbone: Mapping[str, Tensor] = field(default_factory=dict)
@@ -32,10 +36,20 @@ class Weights:
 
 
 def load(backbone: Backbone, weights: Weights) -> tuple[str, ...]:
-    """Put the weights into the stages that they are for -> the names of those stages, the same of a control.
+    """Load weights into the stages that they are for.
 
-    Stages that the backbone does not keep are left out. Raises UserError where reset_from is more than the
-    stages that there are, or a stage's numbers are missing, too many or of another shape.
+    Stages that the backbone does not have are left out.
+
+    Args:
+        backbone: That gets the weights.
+        weights: Of a source model.
+
+    Returns:
+        The names of the stages with loaded weights; for a control, of those that would have them.
+
+    Raises:
+        UserError: reset_from is more than the number of stages, or tensors of a stage are missing, too many or of
+            another shape.
     """
     if not weights.backbone and not weights.control:
         return ()

@@ -27,11 +27,17 @@ PAGE = (b"<!doctype html", b"<html")  # how what a browser shows begins
 
 
 def fetched(url: str, *, file: Path | None = None, sha256: str | None = None) -> Path:
-    """The file of a URL, downloaded if it is not there yet; one process of a machine does it, the others wait.
+    """The file of a URL, downloaded unless it is there; one process of a machine downloads, the others wait.
 
-    file: where it lies, None for torch's cache (TORCH_HOME) under its own name. Its SHA-256 is compared with sha256,
-    or with what its name says of it, if that does; what is there already is taken as it is. Raises UserError where
-    it cannot be had.
+    A file that is there already is taken as it is.
+
+    Args:
+        url: Its address.
+        file: Its place; None means torch's cache (TORCH_HOME), under its own name.
+        sha256: Of the file; None takes what its name says, if it does.
+
+    Raises:
+        UserError: It cannot be downloaded, or its SHA-256 differs.
     """
     file = file or cache() / urlsplit(url).path.rpartition("/")[2]
     if file.is_file():

@@ -22,11 +22,15 @@ LIBRARIES = {  # the module of each has a function `pretrained`, as Library says
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The tensors of a library's weights, and what a run has to know of them.
+    """The tensors of a library's pretrained weights.
 
-    name: which of the model's weights. url, file: where they were and are. tensors: by the names of the network that
-    the backbone was cut from, for images of its size and channels. made_for: the pixels that they were evaluated on.
-    advice: how a backbone comes to these pixels, where not all of them can be set one by one.
+    Args:
+        name: Of the weights.
+        url: Their address.
+        file: Their file on this machine.
+        tensors: By the names of the network that the backbone comes from, for images of its size and channels.
+        made_for: The pixels that the weights were evaluated with.
+        advice: How a backbone gets these pixels, where they cannot be set one by one.
     """
 
     name: str
@@ -49,7 +53,16 @@ class Library(Protocol):
 
 
 def pretrained(zoo: tuple[str, str], name: str | None, pixels: Pixels) -> Pretrained:
-    """The weights that a library has for a model, see Library; zoo: (library, model), as a Backbone says it."""
+    """Pretrained weights of a library.
+
+    Args:
+        zoo: (library, model), as a Backbone has it.
+        name: Of the weights; None means the library's default.
+        pixels: Of the backbone.
+
+    Raises:
+        UserError: There are no such weights, they cannot be downloaded, or they are of another model.
+    """
     library, model = zoo
     return cast(Library, import_module(LIBRARIES[library])).pretrained(model, name, pixels)
 

@@ -18,7 +18,7 @@ COUNTER = "num_batches_tracked"  # of BatchNorm; old files have none, and only m
 
 @dataclass(frozen=True)
 class Matching:
-    """What of a file a backbone can take."""
+    """The tensors of a file that a backbone can take."""
 
     tensors: Mapping[str, Tensor]  # by their names in the backbone
     prefix: str  # what stood before the names in the file
@@ -27,11 +27,18 @@ class Matching:
 
 
 def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | None) -> Matching:
-    """The tensors of a file by their places in the backbone, whichever of two names they have.
+    """The tensors of a file by their names in the backbone.
 
-    That of the backbone (`stages.layer1.0.conv1.weight`), or that of the network that it was cut from
-    (`layer1.0.conv1.weight`). prefix: what stands before the names in the file, or the first part of it, None for
-    the one under which most are found. Raises UserError where none is found, or equally many under several prefixes.
+    A file has either the backbone's names (`stages.layer1.0.conv1.weight`) or those of the network that it comes from
+    (`layer1.0.conv1.weight`).
+
+    Args:
+        state: Of the file.
+        backbone: That takes the tensors.
+        prefix: Before the names in the file, or the first part of it; None means the one with most matches.
+
+    Raises:
+        UserError: No tensor matches, or equally many match under several prefixes.
     """
     places = {name: name for name in [*backbone.state_dict(), *backbone.original.values()]} | backbone.original
     there = {name.replace(COMPILED, ""): name for name in state}

@@ -21,9 +21,13 @@ def lenet(
 ) -> Backbone:
     """Two stages of 5x5 convolution, halving, ReLU with 20 and 50 channels, one of 500 units; images of 28 pixels.
 
-    dropout: the share of conv2's maps, and of the units, that a training step leaves out. The Caffe variant of LeNet
-    (LeCun et al. 1998), as Long et al. 2018, Conditional Adversarial Domain Adaptation (arXiv:1705.10667), and others
-    take it between MNIST and USPS.
+    The Caffe variant of LeNet (LeCun et al. 1998), as Long et al. 2018, Conditional Adversarial Domain Adaptation
+    (arXiv:1705.10667), and others take it between MNIST and USPS.
+
+    Args:
+        channels: Of an image.
+        dropout: The share of conv2's maps, and of the units, that a training step leaves out.
+        keep: The first stages that are used; None means all.
     """
     stages = {
         "conv1": nn.Sequential(nn.Conv2d(channels, 20, 5), nn.MaxPool2d(2), nn.ReLU()),

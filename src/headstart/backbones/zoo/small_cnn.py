@@ -20,7 +20,13 @@ def small_cnn(
 ) -> Backbone:
     """Four stages of 3x3 convolution, BatchNorm, ReLU and halving, each twice as wide as the one before.
 
-    width: channels of the first stage. size: pixels. The features are 8 times as wide as the first stage.
+    The features are 8 times as wide as the first stage.
+
+    Args:
+        width: Channels of the first stage.
+        size: Pixels of an image's side.
+        channels: Of an image.
+        keep: The first stages that are used; None means all.
     """
     widths = [channels, width, 2 * width, 4 * width, 8 * width]
     stages = {f"stage{n}": _stage(widths[n - 1], widths[n], halve=n < 4) for n in range(1, 5)}

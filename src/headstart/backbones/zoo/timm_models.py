@@ -31,14 +31,20 @@ def timm(
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
 ) -> Backbone:
-    """Any image model of timm that can be cut into stages, with random weights.
+    """Any image model of timm that can be divided into stages, with random weights.
 
     A stage ends where timm says that features can be taken (`feature_info`), a chain of equal blocks is divided into
     four groups; what is before the first block is `stem`, or `embedding` before equal blocks; layers behind the
     pooling are a stage `fc`. Stages chained and pooled give timm's forward_head(forward_features(x), pre_logits=True).
-    name: of an architecture, or with a tag of its weights (convnext_tiny.fb_in22k), whose pixels it then takes. size:
-    pixels, None = what these weights were made for. Raises UserError where there is no such model, it cannot
-    take such images, or cannot be cut.
+
+    Args:
+        name: Of an architecture, or with a tag of its weights (convnext_tiny.fb_in22k), whose pixels it then takes.
+        size: Pixels of an image's side; None means the size of these weights.
+        channels: Of an image.
+        keep: The first stages that are used; None means all.
+
+    Raises:
+        UserError: There is no such model, it cannot take such images, or it cannot be divided.
     """
     pixels = timm_pixels(name, size=size, channels=channels)
     net = built(name, pixels)

@@ -34,12 +34,22 @@ def module(
 ) -> Backbone:
     """Any importable nn.Module in stages, its own code between the layers included.
 
-    target: the dotted name of a class or function that gives it, called with settings. stages: the layers with which
-    stages begin, from the input on; or name -> its layers, or a regular expression that is all of a layer's path.
-    Layers without parameters belong to the stage before them. classifier: the layer that is no part of the backbone,
-    nor is what follows; None for the last layer that learns, if it is linear, and "none" where there is none.
-    mean, std: of each channel, of values in [0, 1]; None is 0.5. Raises UserError where a layer is not there, has no
-    stage or is used in another order, or where the stages chained do not give what the network itself does.
+    Args:
+        target: The dotted name of a class or function that gives the module.
+        settings: The arguments of the call.
+        stages: The layers with which stages begin, from the input on; or name -> its layers, or a regular expression
+            that matches all of a layer's path. Layers without parameters belong to the stage before them.
+        classifier: The layer that is no part of the backbone, nor is what follows it; None means the last layer with
+            parameters, if it is linear, and "none" means that there is none.
+        size: Pixels of an image's side.
+        channels: Of an image.
+        mean: Of each channel, of values in [0, 1]; None means 0.5.
+        std: The same for the standard deviation.
+        keep: The first stages that are used; None means all.
+
+    Raises:
+        UserError: A layer does not exist, has no stage or is used in another order, or the chained stages do not give
+            the network's own result.
     """
     means, deviations = (tuple(given or (0.5,) * channels) for given in (mean, std))
     if not len(means) == len(deviations) == channels:

@@ -11,8 +11,11 @@ from torch import Tensor
 class FiveCrops:
     """Five views: upper left, upper right, lower left, lower right, centre.
 
-    larger: so many times as wide and high as a view is the square that they are cut from. Krizhevsky et al. 2012,
-    ImageNet Classification with Deep Convolutional Neural Networks, section 4.1, where 224 pixels are cut from 256.
+    Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, section 4.1, where 224
+    pixels are cut from 256.
+
+    Args:
+        larger: Side of the square that views are cut from, over the side of a view.
     """
 
     def __init__(self, *, larger: Annotated[float, Ge(1)]) -> None:

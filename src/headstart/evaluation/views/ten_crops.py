@@ -11,9 +11,12 @@ from headstart.evaluation.views.five_crops import five_crops
 
 
 class TenCrops:
-    """Ten views: the five crops of the image, and the five of it with left and right exchanged.
+    """Ten views: the five crops of the image, and the five crops of its mirror image.
 
-    larger: as for five crops. Krizhevsky et al. 2012, section 4.1.
+    Krizhevsky et al. 2012, section 4.1.
+
+    Args:
+        larger: Side of the square that views are cut from, over the side of a view.
     """
 
     def __init__(self, *, larger: Annotated[float, Ge(1)]) -> None:

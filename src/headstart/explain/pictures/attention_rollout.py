@@ -22,9 +22,10 @@ SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
 
 
 class AttentionRollout:
-    """How much each patch has part in what the class token has gathered, over all blocks, for each image.
+    """How much of each patch attention has carried to the class token through all blocks, for each image.
 
-    heads: how those of a block become one.
+    Args:
+        heads: How the attention heads of a block are combined.
     """
 
     title = "Attention rollout"

@@ -27,7 +27,9 @@ class ChangedChannel(NamedTuple):
 class BeforeAfter:
     """The feature map of the channel that changed most in each stage, before and after training, for each image.
 
-    stages: null = all that have maps. columns: stages that stand beside each other.
+    Args:
+        stages: Names of stages; None means all that have maps.
+        columns: Stages beside each other.
     """
 
     title = "The same unit before and after training"

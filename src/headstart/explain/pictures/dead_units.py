@@ -79,9 +79,11 @@ class Tally:
 
 
 class DeadUnits:
-    """How many units are dead and how many saturated, by stages, over the searched split.
+    """The share of dead and of saturated units in each stage, over the searched split.
 
-    stages: null = all. saturated: the share of its places at a bound from which on a unit is.
+    Args:
+        stages: Names of stages; None means all.
+        saturated: The share of a unit's places at a bound from which on it counts as saturated.
     """
 
     title = "Dead and saturated units"

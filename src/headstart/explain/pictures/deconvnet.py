@@ -34,7 +34,9 @@ class StrongUnit(NamedTuple):
 class Deconvnet:
     """The strongest units of each stage for each image, projected back to pixels.
 
-    stages: None = all to which the way back leads through ReLUs alone. units: so many maps of a stage.
+    Args:
+        stages: Names of stages; None means all with only ReLUs between them and the image.
+        units: Maps of each stage.
     """
 
     title = "Deconvnet projections"

@@ -17,7 +17,10 @@ from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 class FeatureMaps:
     """Each explained image and its feature maps after each stage, the strongest channels first.
 
-    stages: null = all that have maps. most: so many channels of a stage. side: pixels of a map in the picture.
+    Args:
+        stages: Names of stages; None means all that have maps.
+        most: Channels of each stage.
+        side: Pixels of a map in the picture.
     """
 
     title = "Feature maps"

@@ -25,9 +25,13 @@ NAMED = 20  # more classes than colours and lines of a legend
 
 
 class FeatureSpace:
-    """Images of the searched split on a plane, by PCA and by t-SNE of a stage's features, the explained ones marked.
+    """Images of the searched split on a plane, by PCA and by t-SNE of a stage's features, with the explained ones
+    marked.
 
-    stages: None = the last. images: so many of those that are searched, at most. seed: of t-SNE.
+    Args:
+        stages: Names of stages; None means the last one.
+        images: Searched images at most.
+        seed: Of t-SNE.
     """
 
     title = "Feature space"

@@ -16,9 +16,10 @@ SIDE = 48  # pixels of a filter in the picture
 
 
 class Filters:
-    """The filters of the first convolution, as they multiply the image's channels; before training, too.
+    """The filters of the first convolution, one for each channel of the image, and those before training.
 
-    most: so many of them, the largest first.
+    Args:
+        most: Filters, the largest first.
     """
 
     title = "Filters of the first convolution"

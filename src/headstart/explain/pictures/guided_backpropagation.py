@@ -15,9 +15,11 @@ from headstart.explain.relu_backward_rules import relu_rule
 
 
 class GuidedBackpropagation:
-    """The gradient of a class's logit, of which ReLUs let only what is positive through, for units that are on.
+    """The gradient of a class's logit, of which ReLUs pass only positive values, and only where they are active.
 
-    of: label = the true class, where one is known, else the predicted one; prediction = always that.
+    Args:
+        of: The class: `label` takes the true one where it is known, else the predicted one; `prediction` always takes
+            the predicted one.
     """
 
     title = "Guided backpropagation"

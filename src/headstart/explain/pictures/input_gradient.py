@@ -18,7 +18,9 @@ PEAK = 0.99  # of the values that a map is scaled by; single pixels are far abov
 class Gradient:
     """The gradient of a class's logit with respect to the image.
 
-    of: label = the true class, where one is known, else the predicted one; prediction = always that.
+    Args:
+        of: The class: `label` takes the true one where it is known, else the predicted one; `prediction` always takes
+            the predicted one.
     """
 
     title = "Gradients"

@@ -30,11 +30,13 @@ class PixelShares(NamedTuple):
 
 
 class IntegratedGradients:
-    """The gradient of a class's logit, averaged on the way from a baseline to the image, times that way.
+    """The mean gradient of a class's logit between a baseline and the image, times the difference of the two.
 
-    baseline: black; grey = the mean of the data that the backbone's pixels name; blurred = the image itself without
-    what is small in it. steps: gradients on the way. of: label = the true class, where one is known, else the predicted
-    one; prediction = always that.
+    Args:
+        baseline: black; grey, the mean of the backbone's pixels; or blurred, the image without small details.
+        steps: Gradients between the two.
+        of: The class: `label` takes the true one where it is known, else the predicted one; `prediction` always takes
+            the predicted one.
     """
 
     title = "Integrated gradients"

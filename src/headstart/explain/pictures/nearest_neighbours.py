@@ -27,9 +27,13 @@ class Nearest(NamedTuple):
 
 
 class NearestNeighbours:
-    """For each image those of the searched split whose features point the most the same way.
+    """For each image the images of the searched split with the largest cosine similarity of features.
 
-    stage: after which, None = the last. k: so many. An image of the same name is the image itself, and left out.
+    An image of the same name is the image itself, and left out.
+
+    Args:
+        stage: Whose features are compared; None means the last one.
+        k: Neighbours of each image.
     """
 
     title = "Nearest neighbours"

@@ -40,9 +40,12 @@ class Occluded(NamedTuple):
 class Occlusion:
     """The three maps of Zeiler & Fergus 2013 (arXiv:1311.2901), figure 6, for each image.
 
-    patch: pixels of the grey square's side, None = a seventh of the image's. stride: from one place to the next, None
-    = a quarter of the square. stage: whose strongest map is watched, None = the last that has maps. of: whose
-    probability, as of the gradients.
+    Args:
+        patch: Pixels of the grey square's side; None means a seventh of the image's.
+        stride: Pixels from one place of the square to the next; None means a quarter of the square.
+        stage: Whose strongest map is measured; None means the last one that has maps.
+        of: The class: `label` takes the true one where it is known, else the predicted one; `prediction` always takes
+            the predicted one.
     """
 
     title = "Occlusion sensitivity"

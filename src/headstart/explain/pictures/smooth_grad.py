@@ -18,11 +18,14 @@ from headstart.explain.pictures.input_gradient import beside
 
 
 class SmoothGrad:
-    """The mean of a class's gradients at copies of the image with noise.
+    """The mean of a class's gradients over noisy copies of the image.
 
-    samples: so many copies. noise: its standard deviation, as a share of the image's range of values. seed: of the
-    noise, the same for each image. of: label = the true class, where one is known, else the predicted one; prediction =
-    always that.
+    Args:
+        samples: Copies.
+        noise: Standard deviation, as a share of the image's range of values.
+        seed: Of the noise, the same for each image.
+        of: The class: `label` takes the true one where it is known, else the predicted one; `prediction` always takes
+            the predicted one.
     """
 
     title = "SmoothGrad"

@@ -45,9 +45,11 @@ class Change(NamedTuple):
 
 
 class Changes:
-    """How alike each stage's features are before and after training (linear CKA), and how far its weights moved.
+    """Similarity of each stage's features before and after training (linear CKA), and the change of its weights.
 
-    images: so many of those that are searched, at most. drifted: below this CKA a stage is said to have drifted.
+    Args:
+        images: Searched images at most.
+        drifted: A stage with a CKA below this value has drifted.
     """
 
     title = "What training changed"

@@ -24,7 +24,13 @@ class LabelledFeatures(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeData:
-    """What heads on one stage may learn from: training images, and val where they stop by it."""
+    """The features that probes of one stage learn from: training images, and val where they stop by it.
+
+    Args:
+        train: Training images.
+        val: Images on which training may stop.
+        num_classes: Of the labels.
+    """
 
     train: LabelledFeatures
     val: LabelledFeatures
@@ -48,7 +54,12 @@ class ProbeData:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one kind of head has learned on one stage, under several settings."""
+    """What one kind of head has learned on one stage, under several settings.
+
+    Args:
+        settings: Of each head.
+        predict: Features (N, D) and numbers of settings -> predicted classes (settings, N).
+    """
 
     settings: Sequence[Mapping[str, Any]]
     predict: Callable[[Tensor, Sequence[int]], Tensor]  # features (N, D), numbers of settings -> classes (len, N)
@@ -72,7 +83,16 @@ ProbeKind = Callable[[ProbeData], Probe]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One head, and on how many val images it is right."""
+    """One head, and its correct predictions on val.
+
+    Args:
+        kind: Of the head.
+        stage: Whose features it reads.
+        setting: That it has learned with.
+        right: Correctly classified val images.
+        probe: Which has the head.
+        number: Of its setting.
+    """
 
     kind: str
     stage: str
