@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from annotated_types import Ge, Interval
 
 from headstart.data.transforms.augmentation import Augmentation
-from headstart.types import Pixels
+from headstart.types import Pixels, UserError
 
 
 class SeedSettings(TypedDict):
@@ -152,3 +152,9 @@ def labels_of(settings: SplitSettings) -> dict[str, object]:
         "fraction": settings["fraction"],
         "fold": settings["fold"],
     }
+
+
+def check_none_left_out(settings: Mapping[str, object]) -> None:
+    """Raise UserError where one of these settings, which choose some of the images, is not None."""
+    if given := [f"{name}={value}" for name, value in settings.items() if value is not None]:
+        raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")

@@ -29,17 +29,20 @@ class DigitsSettings(FoldSettings, LoadingSettings):
 
 
 class Digits(InMemory):
-    """The 1,797 digits of 8x8 pixels from scikit-learn, at 32x32, `shots` of each class to train on.
+    """The 1,797 digits of 8x8 pixels from scikit-learn, at 32x32.
 
-    The 720 test images are the same for every seed. The seed orders the others: the first `shots` of each
-    class are for training (a seed's 5 shots are among its 10), the rest for validation, 50 of each class at
-    least; null = all but those 50 for training. val_shots: of what would be for validation the last ones of each class,
-    the same for every number of shots (a seed's 2 are among its 5); 0 = none, null = all. fold, folds: what is not for
-    the test is dealt out by the seed into `folds` equal parts, and this one is for validation.
+    The 720 test images are the same for every seed. The seed orders the others: the first ones of each class are for
+    training (a seed's 5 shots are among its 10), the rest for validation, 50 of each class at least.
+    Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits (UCI), its test part.
+
+    Args:
+        shots: Training images of each class; None means all but 50.
+        val_shots: Val images of each class, the last ones, the same for every number of shots (a seed's 2 are among its
+            5); None means all that are left, 0 means no validation.
+        settings: As FoldSettings and LoadingSettings say.
 
     Raises UserError where there are not so many shots or val_shots, and as
     headstart.data.splits.class_division.checked_labels.
-    Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits (UCI), its test part.
     """
 
     def __init__(

@@ -59,9 +59,15 @@ def column_type(feature: Any) -> str:
 def classes_of(
     labels: Mapping[str, Sequence[str | int | None]], *, names: Sequence[str] | None, asked: Sequence[str], path: str
 ) -> dict[str, ClassFiles]:
-    """Split -> class -> the names of its images. names: of a ClassLabel, whose rows hold numbers, of which -1 is none.
+    """Split -> class -> the names of its images.
 
-    asked: the splits that somebody chose. Raises UserError where rows have no label.
+    Args:
+        labels: Split -> the label of each row; None where it has none.
+        names: Of a ClassLabel, whose rows hold numbers, of which -1 is none.
+        asked: The splits that the settings name.
+        path: Of the data set, for messages.
+
+    Raises UserError where rows have no label.
     """
     lacking = {split: [row for row, one in enumerate(of) if one is None or one == ""] for split, of in labels.items()}
     if names is not None:

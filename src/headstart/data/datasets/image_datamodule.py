@@ -15,7 +15,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from headstart.compat.lightning_trainer import shares_out_samples
-from headstart.data.dataset_settings import LoadingSettings, check_names
+from headstart.data.dataset_settings import LoadingSettings, check_names, check_none_left_out
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
 from headstart.data.datasets.joined_splits import JoinedSplit
 from headstart.data.datasets.labelled_split import Labels, Split
@@ -29,12 +29,6 @@ from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import SPLITS, Batch, UserError
 
 PLAIN_PIXELS = 2**21  # of a batch without gradients, in all its images: 40 of 224 pixels a side
-
-
-def check_none_left_out(settings: Mapping[str, object]) -> None:
-    """Raise UserError where one of these settings, which choose some of the images, is not None."""
-    if given := [f"{name}={value}" for name, value in settings.items() if value is not None]:
-        raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
 
 
 def as_it_is(batch: Batch) -> Batch:

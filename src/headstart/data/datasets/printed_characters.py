@@ -50,8 +50,16 @@ class Printed(InMemory):
     """Characters in matplotlib's text fonts, white on black, 32x32, each image with random numbers of its own.
 
     An image depends on seed, split, character, font and its number in the class only, so that more images a class
-    contain the fewer ones, and `all` contains `digits`. fonts: whose fonts all splits are drawn in, in place of each
-    one's own: a domain by itself, with the same characters.
+    contain the fewer ones, and `all` contains `digits`.
+
+    Args:
+        characters: Which classes there are.
+        per_class: Training images of each class.
+        val_per_class: Val images of each class; 0 means no validation.
+        test_per_class: Test images of each class.
+        fonts: The split whose fonts all splits are drawn in, in place of each one's own: a domain by itself, with the
+            same characters; None means each one's own.
+        loading: As LoadingSettings says.
     """
 
     def __init__(

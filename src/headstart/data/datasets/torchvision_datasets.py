@@ -8,10 +8,10 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.dataset_settings import ImageSettings, check_names, labels_of, loading_of
+from headstart.data.dataset_settings import ImageSettings, check_names, check_none_left_out, labels_of, loading_of
 from headstart.data.datasets.decoded_split import cached_splits
 from headstart.data.datasets.file_split import FileSplit
-from headstart.data.datasets.image_datamodule import ImageDataModule, check_none_left_out
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.image_storage import FolderStorage
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.listed_images import numbered

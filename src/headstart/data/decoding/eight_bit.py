@@ -82,12 +82,17 @@ def eight_bit(
     value_range: tuple[float, float] | None,
     background: int,
 ) -> Image:
-    """The image with 8 bits a channel, without what says how it is turned.
+    """The image with 8 bits a channel, without what says how it is turned. Colour profiles are not applied.
 
-    image: loaded. value_range: of grey values of more than 8 bits, what becomes black and what white; None: 0 and the
-    highest value that the file's bits can hold, of which the upper 8 are kept. background: the grey level, 0 to 255,
-    that shows where pixels are transparent. Profiles of colours are not applied. Raises UnfitImageError where the
-    range is not known, or the image would be one colour though its values are not.
+    Args:
+        image: Loaded by Pillow.
+        mode: Grey or RGB.
+        samples: What the file says of its values.
+        value_range: Of grey values of more than 8 bits, the one that becomes black and the one that becomes white; None
+            means 0 and the highest value that the file's bits can hold, of which the upper 8 stay.
+        background: The grey level, 0 to 255, that shows where pixels are transparent.
+
+    Raises UnfitImageError where the range is not known, or the image would be one colour though its values are not.
     """
     if image.mode.startswith("I") or image.mode == "F":
         image = _narrowed(image, samples, value_range)

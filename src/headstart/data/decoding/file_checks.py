@@ -78,8 +78,11 @@ def duplicates(
 ) -> list[list[tuple[str, str]]]:
     """Groups of (split, file) whose files hold the same bytes.
 
-    digest: files -> what tells their bytes apart; asked only for files that have their size and their header in common
-    with another one.
+    Args:
+        splits: Split -> its files.
+        headers: File -> what it says of its image.
+        digest: Files -> what tells their bytes apart; asked only for files that have their size and their header in
+            common with another one.
     """
     alike: dict[Header, list[tuple[str, str]]] = defaultdict(list)
     for split, names in splits.items():
@@ -106,9 +109,11 @@ class Duplicate(NamedTuple):
 
 
 def copies_of(groups: Iterable[Sequence[tuple[str, str]]], label: Mapping[str, str]) -> list[Duplicate]:
-    """Each further file of a group of (split, file) with the same bytes, beside the group's first one.
+    """Each further file of a group with the same bytes, beside the group's first one.
 
-    label: file -> its class.
+    Args:
+        groups: Groups of (split, file).
+        label: File -> its class.
     """
     return [
         Duplicate("copy", split, name, label[name], other_split, other, label[other], 0.0)
@@ -154,9 +159,12 @@ def checked_leakage(
     leakage: Literal["error", "allow", "near"],
     label: Mapping[str, str] | None = None,
 ) -> None:
-    """Raises UserError with the pairs where the same image lies in two splits; a warning where that is allowed.
+    """Raise UserError with the pairs where the same image lies in two splits; a warning where that is allowed.
 
-    label: file -> its class, which is told where the two of a pair differ.
+    Args:
+        groups: Groups of (split, file) with the same bytes.
+        leakage: `allow` warns, the others raise.
+        label: File -> its class, which the message has where the two of a pair differ.
     """
     pairs = []
     for group in groups:
@@ -193,9 +201,13 @@ def table(
 ) -> str:
     """A few lines to read before training.
 
-    counts: split -> class -> images. repeated: images that their own split holds already. left_out: unreadable files.
-    sizes: split -> images, where an image may be of several classes or of none; None = each is of one. groups: split ->
-    groups of images that must stay together, where there are such.
+    Args:
+        counts: Split -> class -> images.
+        headers: Of all images.
+        repeated: Images that their own split holds already.
+        left_out: Unreadable files.
+        sizes: Split -> images, where an image may be of several classes or of none; None means that each is of one.
+        groups: Split -> groups of images that must stay together, where there are such.
     """
     images = sizes or {split: sum(of.values()) for split, of in counts.items()}
     classes = list(next(iter(counts.values())))

@@ -28,15 +28,22 @@ ORIENTATION = 0x0112  # of EXIF
 
 @dataclass(frozen=True)
 class Decoder:
-    """File -> (size, size) grey or (size, size, 3) RGB, uint8: the shorter side becomes `resize`, the centre is kept.
+    """File -> (size, size) grey or (size, size, 3) RGB, uint8: the shorter side is resized, the centre is cut out.
 
     Upright as EXIF says; bilinear or bicubic, antialiased; of several frames the first. The bytes alone decide,
     whatever brings them. docs/how_to/data.md has what becomes of each format, mode and depth.
-    reduced: a JPEG whose shorter side is at least twice `resize` is decoded at 1/2, 1/4 or 1/8 of its size, never
-    below `resize`. That takes about half the time; values then differ by about 1 of 255 on average from
-    those of a full decoding. value_range, background: as headstart.data.decoding.eight_bit says.
-    max_pixels: of a file's image;
-    one that has more is never decoded.
+
+    Args:
+        size: Height and width of the result, in pixels.
+        resize: The shorter side before the centre is cut out, in pixels.
+        channels: 1 for grey, 3 for RGB.
+        reduced: Whether a JPEG whose shorter side is at least twice `resize` is decoded at 1/2, 1/4 or 1/8 of its size,
+            never below `resize`. That takes about half the time; values then differ by about 1 of 255 on average from
+            those of a full decoding.
+        interpolation: How pixels are resampled.
+        value_range: As headstart.data.decoding.eight_bit says.
+        background: The same.
+        max_pixels: Of a file's image; one that has more is never decoded.
     """
 
     size: int  # pixels
@@ -157,8 +164,15 @@ def decoder_of(
 ) -> Decoder:
     """The decoder that makes of a file what a backbone expects.
 
-    resize: what the shorter side becomes, None for what pixels say, else 256/224 of the size. The others as Decoder
-    says. Raises UserError where resize is less than the size, value_range is none, or no file has so many channels.
+    Args:
+        pixels: The images that the backbone expects.
+        resize: What the shorter side becomes; None means what pixels say, else 256/224 of the size.
+        reduced: As Decoder says.
+        value_range: As Decoder says.
+        background: As Decoder says.
+        max_pixels: As Decoder says.
+
+    Raises UserError where resize is less than the size, value_range is none, or no file has so many channels.
     """
     if resize is None:
         resize = round(pixels.size * LARGER) if pixels.resize is None else pixels.resize

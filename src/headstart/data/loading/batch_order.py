@@ -51,9 +51,14 @@ class StoredOrder(EpochOrder):
 class BalancedOrder(EpochOrder):
     """As many positions as there are images, each class equally often, in an order of the seed and the epoch alone.
 
-    pools: the positions of each class's images; one may lie in several. Of n places each class has n // classes, the
-    rest go to classes drawn at random. A class goes through all its images before one of them comes again, and an
-    image that comes again in an epoch has other random numbers: those of an epoch no run reaches.
+    Of n places each class has n // classes, the rest go to classes drawn at random. All images of a class come before
+    one of them comes again, and an image that comes again in an epoch has other random numbers: those of an epoch no
+    run reaches.
+
+    Args:
+        length: Number of images.
+        seed: Of the run.
+        pools: The positions of each class's images; one may lie in several.
     """
 
     def __init__(self, *, length: int, seed: int, pools: Sequence[NDArray[np.int64]]) -> None:

@@ -24,9 +24,13 @@ def free_bytes() -> float:
 
 
 def fitting_workers(count: int, *, ahead: int, batch_bytes: int, batches: int) -> int:
-    """So many workers, or fewer, that what they keep ready fits into the shared memory that is free.
+    """So many workers, or fewer, that what they have ready fits into the shared memory that is free.
 
-    ahead: batches that each keeps ready. batches: of one pass, as no more are ever ready.
+    Args:
+        count: Workers at most.
+        ahead: Batches that each worker has ready.
+        batch_bytes: Of one batch.
+        batches: Of one pass, as no more are ever ready.
     """
     room = free_bytes()
     while count and _needed(count, ahead, batch_bytes, batches) > room:

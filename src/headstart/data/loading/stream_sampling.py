@@ -66,10 +66,18 @@ class Lanes:
     """Which parts of which shards one device reads in an epoch, in each of its `lanes` at once.
 
     Batch k comes from lane k % lanes, whichever worker makes it, so that the number of workers changes nothing.
-    counts: samples of each shard. With them, the shards of an epoch stand in an order by seed and epoch, one behind the
-    other and over again, and their first images are cut into a segment for each lane of each device: each comes once
-    (as long as there are enough), whatever the number of devices. Without them, each lane has shards of its own,
-    begins again where they end, and stops when its batches are full. sizes: images of each batch of the device.
+
+    Args:
+        shards: Number of shards.
+        counts: Samples of each shard. With them, the shards of an epoch stand in an order by seed and epoch, one behind
+            the other and over again, and their first images are cut into a segment for each lane of each device: each
+            comes once (as long as there are enough), whatever the number of devices. Without them, each lane has shards
+            of its own, begins again where they end, and stops when its batches are full.
+        sizes: Images of each batch of the device.
+        lanes: Shards that the device reads at once.
+        rank: Of the device.
+        world_size: Number of devices.
+        seed: Of the run.
     """
 
     shards: int

@@ -24,10 +24,16 @@ def loading(
 ) -> dict[str, Any]:
     """The settings of torch's DataLoader for one device.
 
-    num_workers: `auto` = as automatic_workers says. cores: of this process. accelerated: whether the model is
-    somewhere else than on the CPU. pins: whether that is a CUDA device, which copies pinned batches while it computes.
-    passes: workers stay for many, and are gone after one. batch_bytes, batches: of one batch, and how many a pass has.
-    Raises UserError where shared memory does not hold what so many workers keep ready; `auto` takes fewer.
+    Args:
+        num_workers: Worker processes; `auto` as automatic_workers says.
+        cores: Cores of this process.
+        accelerated: Whether the model is somewhere else than on the CPU.
+        pins: Whether that is a CUDA device, which copies pinned batches while it computes.
+        passes: Workers stay for many, and are gone after one.
+        batch_bytes: Of one batch.
+        batches: Of a pass.
+
+    Raises UserError where shared memory does not hold what so many workers have ready; `auto` takes fewer.
     """
     ready: dict[str, int] = {"ahead": AHEAD, "batch_bytes": batch_bytes, "batches": batches}
     if num_workers == "auto":

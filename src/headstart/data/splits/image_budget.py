@@ -25,11 +25,16 @@ log = logging.getLogger(__name__)
 class ImageBudget(ImageDataModule):
     """So many images of another data set's train and of its val, by the seed, and the whole of its test.
 
-    data: whose; one that says its images, no stream. train, val: how many, at most as many as there are: a seed's 80
-    are among its 800. The draw does not look at classes, but for this: the first image of each class comes before all
-    others, so that none is without one. merged: train holds both draws, and val, which then decides nothing, other
-    images as far as there are. Raises UserError where the images cannot be drawn, or there are more classes than
-    training images.
+    A seed's 80 images are among its 800. The draw does not look at classes, but for this: the first image of each class
+    comes before all others, so that none is without one.
+
+    Args:
+        data: The data set; no stream.
+        train: Training images, at most as many as there are.
+        val: Val images, the same.
+        merged: Whether train holds both draws, and val, which then decides nothing, other images as far as there are.
+
+    Raises UserError where the images cannot be drawn, or there are more classes than training images.
     """
 
     def __init__(self, *, data: Any, train: Annotated[int, Ge(1)], val: Annotated[int, Ge(1)], merged: bool) -> None:

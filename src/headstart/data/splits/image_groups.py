@@ -82,8 +82,13 @@ def cut_groups(
 ) -> list[list[str]]:
     """Files in as many parts as there are shares, each group in one of them; stratified by the classes.
 
-    least: how many groups of a class each part needs, as far as there are so many. label: the classes of each file, by
-    their numbers.
+    Args:
+        names: The files.
+        shares: Of each part; they sum to 1.
+        key: Of the random order.
+        least: How many groups of a class each part needs, as far as there are so many.
+        label: File -> its classes, by their numbers.
+        groups: File -> its group.
     """
     called = sorted({groups[name] for name in names})
     number = {group: at for at, group in enumerate(called)}

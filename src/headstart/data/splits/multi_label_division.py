@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 class SeveralLabels:
     """Files of which each has any number of the classes.
 
-    labels: split -> file -> its classes, as places in class_names; `train` alone where no splits are given.
+    Args:
+        class_names: Names of the classes.
+        labels: Split -> file -> its classes, as places in class_names; `train` alone where no splits are given.
     """
 
     class_names: tuple[str, ...]

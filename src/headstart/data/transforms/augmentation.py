@@ -26,9 +26,13 @@ class Augmentation(Protocol):
 
 
 class RandomAffine:
-    """Each image turned by up to `degrees` either way, then shifted by up to `translate` of its size on each axis.
+    """Each image turned, then shifted on each axis.
 
     Counter-clockwise, to the right and downwards count as positive; bilinear, black where nothing was.
+
+    Args:
+        degrees: The largest turn, either way.
+        translate: The largest shift, as a share of the image's size.
     """
 
     def __init__(

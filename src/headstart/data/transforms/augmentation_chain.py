@@ -13,7 +13,8 @@ from headstart.data.transforms.augmentation import Augmentation
 class Chain:
     """One augmentation after the other, in the order in which they are named; null leaves a step out.
 
-    steps: name -> augmentation. Each draws its own numbers, so no two steps share random numbers.
+    Args:
+        steps: Name -> augmentation. Each draws its own numbers, so no two steps share random numbers.
     """
 
     def __init__(self, *, steps: Mapping[str, Augmentation | None]) -> None:

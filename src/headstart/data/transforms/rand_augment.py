@@ -12,10 +12,14 @@ from headstart.data.transforms.image_operations import NAMES, DrawnOperation, op
 
 
 class RandAugment:
-    """So many operations an image, one after the other, each as likely as the others, all of one magnitude.
+    """A few operations an image, one after the other, each as likely as the others, all of one magnitude.
 
-    Cubuk et al. 2020 (arXiv:1909.13719), in the space of torchvision's RandAugment: 14 operations, half of them to
-    the other side. magnitude: the number of a strength (operations.space).
+    Cubuk et al. 2020 (arXiv:1909.13719), in the space of torchvision's RandAugment: 14 operations, half of them to the
+    other side.
+
+    Args:
+        operations: Operations on each image.
+        magnitude: Number of a strength (operations.space).
     """
 
     def __init__(self, *, operations: Annotated[int, Ge(1)], magnitude: Annotated[int, Interval(ge=0, le=30)]) -> None:

@@ -12,7 +12,11 @@ from headstart.data.loading.image_seed import ImageRng
 
 
 class RandomFlip:
-    """Each image with left and right exchanged, with this probability; not for digits, letters or signs."""
+    """Each image with left and right exchanged; not for digits, letters or signs.
+
+    Args:
+        probability: Of each image.
+    """
 
     def __init__(self, *, probability: Annotated[float, Interval(ge=0, le=1)]) -> None:
         self.probability = probability

@@ -20,12 +20,16 @@ Positive = Annotated[float, Interval(gt=0)]
 class RandomResizedCrop:
     """A random part of each image, bilinearly resized to the size of the whole.
 
-    scale: the part's area as a share of the image's, from and to, uniform. ratio: the part's width over its height,
-    from and to, uniform in its logarithm. Szegedy et al. 2015 (arXiv:1409.4842), drawn as torchvision's
-    RandomResizedCrop draws: a part that does not fit is drawn anew, and the tenth time the whole image is taken.
-    Where torchvision's usually cuts from the photo as it was taken, this one cuts from what the backbone would see
-    of it, which is already resized and centre-cropped: what lies outside of the centre is never seen, and a small part
-    is enlarged, with less detail than the photo may have had. Raises UserError where a range is upside down.
+    Szegedy et al. 2015 (arXiv:1409.4842), drawn as torchvision's RandomResizedCrop draws: a part that does not fit is
+    drawn anew, and the tenth time the whole image is taken. Where torchvision's usually cuts from the photo as it was
+    taken, this one cuts from what the backbone would see of it, which is already resized and centre-cropped: what lies
+    outside of the centre is never seen, and a small part is enlarged, with less detail than the photo may have had.
+
+    Args:
+        scale: The part's area as a share of the image's, from and to, uniform.
+        ratio: The part's width over its height, from and to, uniform in its logarithm.
+
+    Raises UserError where a range is upside down.
     """
 
     def __init__(self, *, scale: tuple[Part, Part], ratio: tuple[Positive, Positive]) -> None:

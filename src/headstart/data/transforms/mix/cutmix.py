@@ -30,9 +30,12 @@ class PastedBox(NamedTuple):
 class CutMix:
     """In each image of a batch the same box shows what another image of the batch has there.
 
-    Yun et al. 2019, CutMix (arXiv:1905.04899). alpha: the share that stays is drawn from Beta(alpha, alpha), 1 being
-    uniform; 0 mixes nothing. prob: the share of batches that are mixed. The box has the image's proportions, its centre
-    is anywhere, and what lies outside of the image is cut off: the label's shares are those of the pixels.
+    The box has the image's proportions, its centre is anywhere, and what lies outside of the image is cut off: the
+    label's shares are those of the pixels. Yun et al. 2019, CutMix (arXiv:1905.04899).
+
+    Args:
+        alpha: The share that stays is drawn from Beta(alpha, alpha), 1 being uniform; 0 mixes nothing.
+        prob: Share of batches that are mixed.
     """
 
     def __init__(self, *, alpha: Annotated[float, Ge(0)], prob: Annotated[float, Interval(ge=0, le=1)]) -> None:
@@ -48,9 +51,14 @@ class CutMix:
 
 
 def box(stays: float, *, x: float, y: float, width: int, height: int) -> PastedBox:
-    """The part of an image of width x height pixels that is pasted over, so that about `stays` of it stays.
+    """The part of an image that is pasted over, so that about `stays` of it stays.
 
-    x, y: its centre, in [0, 1) of the image. Less of it is left where it would reach beyond the image.
+    Args:
+        stays: Share of the image; more of it stays where the box would reach beyond the image.
+        x: The box's centre, in [0, 1) of the image.
+        y: The same.
+        width: Of the image, in pixels.
+        height: The same.
     """
     across, down = int(width * sqrt(1 - stays)), int(height * sqrt(1 - stays))
     left, top = int(x * width) - across // 2, int(y * height) - down // 2

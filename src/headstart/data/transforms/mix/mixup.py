@@ -16,9 +16,12 @@ from headstart.data.transforms.mix.mixing_partner import partner, places
 class MixUp:
     """Each image and its label is a weighted mean of itself and another one of the batch.
 
-    Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization (arXiv:1710.09412). alpha: the weight of a batch is
-    drawn from Beta(alpha, alpha); 0 mixes nothing. prob: the share of batches that are mixed. Of the two weights the
-    larger one is the image's own: pairs are the same ones, and as likely, as if they were drawn.
+    Of the two weights the larger one is the image's own: pairs are the same ones, and as likely, as if they were drawn.
+    Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization (arXiv:1710.09412).
+
+    Args:
+        alpha: The weight of a batch is drawn from Beta(alpha, alpha); 0 mixes nothing.
+        prob: Share of batches that are mixed.
     """
 
     def __init__(self, *, alpha: Annotated[float, Ge(0)], prob: Annotated[float, Interval(ge=0, le=1)]) -> None:

@@ -13,9 +13,13 @@ from headstart.data.transforms.mix.mixup import MixUp
 
 
 class MixUpCutMix:
-    """MixUp in some batches, CutMix in others; the alphas as there.
+    """MixUp in some batches, CutMix in others.
 
-    prob: the share of batches that are mixed. switch_prob: of these, the share that CutMix has.
+    Args:
+        mixup_alpha: As MixUp says.
+        cutmix_alpha: As CutMix says.
+        prob: Share of batches that are mixed.
+        switch_prob: Of these, the share that CutMix has.
     """
 
     def __init__(
