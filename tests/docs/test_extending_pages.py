@@ -1,5 +1,6 @@
 """The examples of docs/extending work as they stand, in a project outside the package."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from cached_composing import cached_composing
 from composed import TINY
 from headstart.cli import main
+from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.value_types import choices
 from headstart.cli.command_arguments import arguments
 from headstart.cli.command_check import checked
 from page_blocks import DOCS, blocks, commands
@@ -54,6 +57,16 @@ def test_the_commands_of_a_page_fit_the_signatures_of_its_code(page, project):
     with cached_composing():
         for words in found:
             checked(arguments(words))
+
+
+def test_the_page_about_modes_lists_what_may_be_trainable():
+    settings = signature("headstart.runs.top_level_settings.Settings")
+    assert settings is not None
+    page = (DOCS / "extending" / "mode.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| `trainable` |"))
+    assert set(re.findall(r"`(\w+)`", row.split("|")[2])) - {"unfreeze"} == set(
+        choices(settings.parameters["trainable"].kind)
+    )
 
 
 @pytest.mark.slow
