@@ -11,12 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 import composed as configs
-from composed import composed, trained
-from headstart.cli import main
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
 from headstart.unfreeze.part_names import ModelParts
-from headstart.unfreeze.phase_begins import RunLength, begins
+from headstart.unfreeze.phase_begins import RunLength
 from headstart.unfreeze.plan_building import SampleStep, plan_of
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual
@@ -31,68 +29,6 @@ def of(**length):
 
 def stall(**settings):
     return of(until=Plateau(monitor="val/loss", mode="min", **settings))
-
-
-# ---------------------------------------------------------------------- when
-
-
-@pytest.mark.parametrize(
-    ("phases", "want"),
-    [
-        ([of(epochs=2), of(epochs=3), END], [(0, 0), (2, 20), (5, 50)]),
-        ([of(steps=7), of(steps=13), END], [(0, 0), (0, 7), (2, 20)]),
-        ([of(fraction=0.25), of(fraction=0.5), END], [(0, 0), (2, 25), (7, 75)]),
-        ([of(epochs=0), of(steps=0), END], [(0, 0), (0, 0), (0, 0)]),
-        ([of(steps=7), of(epochs=1), END], [(0, 0), (0, 7), (1, 10)]),  # what is left of an epoch is one
-        ([of(steps=7), of(epochs=0), END], [(0, 0), (0, 7), (1, 10)]),  # looked at when an epoch starts
-        ([of(steps=10), of(epochs=0), END], [(0, 0), (1, 10), (1, 10)]),
-        ([of(epochs=9), of(steps=10), END], [(0, 0), (9, 90), None]),  # the run ends after epoch 9
-        ([of(epochs=11), of(epochs=1), END], [(0, 0), None, None]),
-    ],
-)
-def test_a_phase_begins_when_the_one_before_it_has_had_its_length(phases, want):
-    found = begins(phases, RunLength(steps_per_epoch=10, epochs=10))
-    assert [begin.earliest for begin in found] == [begin.latest for begin in found] == want
-
-
-@pytest.mark.parametrize(
-    ("settings", "run", "earliest", "latest"),
-    [
-        ({"patience": 2, "max_epochs": 5}, {}, 3, 5),  # the first validation is the best one so far, two do not beat it
-        ({"patience": 2, "max_epochs": 5}, {"validates_first": True}, 2, 5),
-        ({"patience": 2, "max_epochs": 5, "min_epochs": 4}, {}, 4, 5),
-        ({"patience": 4, "max_epochs": 3}, {}, 3, 3),
-        ({"patience": 1}, {"validates_first": True}, 1, None),
-        ({"patience": 2}, {"validates_every": 2}, 6, None),
-        ({"patience": 2, "max_epochs": 9}, {"validations": 2}, 2, 9),
-        ({"patience": 2, "max_epochs": 9}, {"validations": 0}, 9, 9),
-        ({"patience": 30}, {}, None, None),
-    ],
-)
-def test_a_plateau_ends_between_never_getting_better_and_always(settings, run, earliest, latest):
-    begin = begins([stall(**settings), END], RunLength(steps_per_epoch=10, epochs=20, **run))[1]
-    assert begin.earliest == (earliest and (earliest, 10 * earliest))
-    assert begin.latest == (latest and (latest, 10 * latest))
-
-
-def test_after_a_plateau_both_moments_move_on_and_the_figure_of_its_end_is_the_next_ones_first():
-    phases = [stall(patience=2, max_epochs=5), of(steps=15), stall(patience=2, max_epochs=5), END]
-    found = begins(phases, RunLength(steps_per_epoch=10, epochs=11))
-    assert found[1] == ((3, 30), (5, 50))
-    assert found[2] == ((4, 45), (6, 65))
-    assert found[3] == ((6, 60), None)  # two validations after step 45; the latest would be epoch 11
-
-
-def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
-    assert RunLength(steps_per_epoch=10, epochs=3).end == (3, 30)
-    assert RunLength(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)
-    assert RunLength(steps_per_epoch=10).end is None
-    assert begins([of(epochs=1000), END], RunLength(steps_per_epoch=10))[1].latest == (1000, 10_000)
-
-
-def test_a_fraction_of_a_run_without_an_end_is_an_error():
-    with pytest.raises(UserError, match="known length"):
-        begins([of(fraction=0.5), END], RunLength(steps_per_epoch=10))
 
 
 # ---------------------------------------------------------------------- what it costs
@@ -249,6 +185,14 @@ def test_the_table_shows_what_is_frozen_trainable_in_part_or_not_reached():
     assert rates == [["1", "probe", "-", "0.1"], ["2", "conv+head.weight", "0.05", "0.1*"]]
 
 
+def _shipped(*overrides):
+    """The config of a command line over conf/ as it is."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(configs.CONF), version_base="1.3"):
+        return compose("config", overrides=[*overrides, "run_dir=run"])
+
+
 @pytest.mark.parametrize("backbone", ["small_cnn", "resnet18"])
 @pytest.mark.parametrize("unfreeze", sorted(path.stem for path in (configs.CONF / "unfreeze").glob("*.yaml")))
 def test_the_table_of_every_schedule_fits_a_terminal_of_120_characters(backbone, unfreeze, capsys):
@@ -274,117 +218,6 @@ def test_a_model_of_many_stages_has_its_rates_in_several_tables():
     assert [part for header in headers for part in header] == list(stages)
 
 
-# ---------------------------------------------------------------------- the command
-
-
-def _shipped(*overrides):
-    """The config of a command line over conf/ as it is."""
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(configs.CONF), version_base="1.3"):
-        return compose("config", overrides=[*overrides, "run_dir=run"])
-
-
-def test_the_command_prints_a_plan_and_writes_and_trains_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["task=plan", "mode=gradual", "unfreeze=chain_thaw", "backbone.width=4"]) == 0
-    out = capsys.readouterr().out
-    assert [line.split()[:2] for line in out.splitlines() if line[:1].isdigit() and "%" in line] == [
-        ["1", "head"], ["2", "stage1"], ["3", "stage2"], ["4", "stage3"], ["5", "stage4"], ["6", "all"],
-    ]  # fmt: skip
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_schedule_for_another_model_is_an_error_of_the_command_that_lists_its_stages(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["task=plan", "unfreeze=sandwich", "backbone=resnet18"]) == 2
-    assert "the parts are stem, layer1, layer2, layer3, layer4, head" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("mode", "trainable_parts"),
-    [("scratch", 5), ("fine_tuning", 5), ("feature_extraction", 1)],
-)
-def test_modes_without_a_schedule_have_one_phase(mode, trainable_parts):
-    from headstart.tasks.plan import plan
-
-    (row,) = plan(cfg=composed(f"mode={mode}")).rows
-    assert len(row.trainable) == trainable_parts
-    assert row.ends.latest == (4, 16)
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["trainer.accumulate_grad_batches=3"],
-        ["trainer.limit_train_batches=0.5", "target.shots=9"],
-        ["+trainer.max_steps=7", "trainer.limit_train_batches=3"],
-        ["debug=fast"],
-        ["target.shots=5", "target.batch_size=7"],  # 50 images: a last batch of one joins the one before
-    ],
-)
-def test_a_run_has_as_many_steps_as_its_plan_says(overrides, tmp_path):
-    from headstart.tasks.plan import plan
-
-    want = plan(cfg=composed("mode=scratch", *overrides)).run.steps
-    assert trained("mode=scratch", *overrides, folder=tmp_path / "run")["steps"] == want
-
-
-@pytest.mark.slow
-def test_the_plateaus_of_a_run_begin_with_the_validation_before_its_first_step(tmp_path, monkeypatch, caplog):
-    """So two more that are no better end the first phase at epoch 2, as the plan's earliest moment says."""
-    from headstart.tasks.plan import plan
-
-    monkeypatch.chdir(tmp_path)
-    overrides = [
-        "mode=gradual", "unfreeze=plateau", "unfreeze.until.monitor=val/loss", "unfreeze.until.mode=min",
-        "unfreeze.until.min_delta=100",
-    ]  # fmt: skip
-    second = plan(cfg=composed(*overrides)).rows[1]
-    with caplog.at_level("INFO", logger="headstart.callbacks.training.unfreeze"):
-        trained(*overrides, folder=tmp_path / "run")
-    (said,) = [
-        record.getMessage() for record in caplog.records if record.name == "headstart.callbacks.training.unfreeze"
-    ]
-    assert said.startswith("epoch {}, step {}: phase {}".format(*second.begins.earliest, second.phase.title))
-    assert second.begins.earliest == (2, 8)
-
-
-def test_several_processes_share_the_images_of_an_epoch():
-    from headstart.tasks.plan import plan
-
-    def steps(*overrides):
-        cfg = composed("mode=scratch", "trainer=ddp_cpu", "target.batch_size=8", *overrides)
-        return plan(cfg=cfg).run.steps_per_epoch
-
-    assert steps() == 3  # 50 images: 16, 16, 16 and one for each, which joins the batch before: 3 whole ones
-    assert steps("target.shots=6") == 4
-    assert steps("trainer.devices=3") == 2
-    assert steps("trainer.devices=3", "trainer.num_nodes=2") == 1
-
-
-def test_the_plan_of_a_run_leaves_its_parts_and_its_chance_as_they_were():
-    import random
-
-    import numpy as np
-
-    from headstart.runs.assembly import assembled
-    from headstart.runs.training.run_plan import run_plan
-    from headstart.tasks.plan import _lone_trainer
-
-    cfg = composed("mode=gradual")
-    parts = assembled(cfg)
-    before = copy.deepcopy(parts.module.state_dict())
-    chance = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    run_plan(parts, _lone_trainer(cfg.trainer), processes=1)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in parts.module.state_dict().items())
-    assert all(p.grad is None and p.requires_grad for p in parts.module.parameters())
-    assert all(inner.training for inner in parts.module.modules())
-    now = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    assert torch.equal(chance[0], now[0])
-    assert chance[1:] == now[1:]
-
-
 def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
     from headstart.runs.training.run_plan import log_plan
 
@@ -405,31 +238,3 @@ def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
 def test_the_end_of_an_endless_run_is_not_known():
     text = str(planned(Net(), [of(epochs=1), END], run=RunLength(steps_per_epoch=10, epochs=math.inf)))
     assert "no known end" in text
-
-
-def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
-    from headstart.runs.assembly import assembled
-    from headstart.runs.training import run_plan as of_runs
-    from headstart.tasks.plan import _lone_trainer
-    from headstart.unfreeze import plan_building as module
-
-    measured = []
-    measure = module.step_cost  # type: ignore[attr-defined]
-    monkeypatch.setattr(module, "step_cost", lambda *given: measured.append(1) or measure(*given))
-    monkeypatch.setattr(of_runs, "_COSTS", {})
-
-    def plan(*overrides):
-        cfg = composed("mode=feature_extraction", *overrides)
-        return of_runs.run_plan(assembled(cfg), _lone_trainer(cfg.trainer), processes=1)
-
-    first = plan()
-    assert len(measured) == 2  # all, and the head alone
-    assert plan("optimizer.lr=0.5").rows[0].backward == first.rows[0].backward
-    assert len(measured) == 2
-    assert plan("mode=gradual").flops == first.flops
-    more = len(measured)
-    assert more > 2  # what it opens
-    wide = plan("backbone.width=20")
-    assert len(measured) == more + 2
-    monkeypatch.setattr(of_runs, "_COSTS", {})
-    assert plan("backbone.width=20") == wide

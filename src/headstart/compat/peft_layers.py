@@ -1,10 +1,18 @@
-"""Layers of peft: what they show of themselves."""
+"""Layers of peft: how they are recognised, and what they show."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from torch import nn
+
+
+def is_low_rank(layer: nn.Module) -> bool:
+    """Whether a layer is one of peft's with a low-rank update; peft need not be installed.
+
+    Relies on: such a layer has `lora_A`, and its plain layer as `base_layer`.
+    """
+    return hasattr(layer, "lora_A") and hasattr(layer, "base_layer")
 
 
 def describe(layer: nn.Module, text: str) -> None:

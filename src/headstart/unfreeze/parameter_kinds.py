@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -10,6 +11,13 @@ from headstart.compat.torch_norms import RunningNorm
 
 NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 BIAS = re.compile(r"(\w+_)?bias(_[ih]h_l\d+(_reverse)?)?")  # also in_proj_bias of attention, bias_hh_l0 of an LSTM
+
+
+@runtime_checkable
+class AdapterModule(Protocol):
+    """A module whose parameters are those of an adapter, as its mark says."""
+
+    is_adapter: bool
 
 
 def of_kind(module: nn.Module) -> dict[str, frozenset[str]]:
@@ -27,7 +35,7 @@ def of_kind(module: nn.Module) -> dict[str, frozenset[str]]:
     """
     names = [name for name, _ in module.named_parameters()]
     norms = {path for path, child in module.named_modules() if isinstance(child, NORMS)}
-    adapters = [f"{path}." for path, child in module.named_modules() if getattr(child, "is_adapter", False)]
+    adapters = [f"{path}." for path, child in module.named_modules() if isinstance(child, AdapterModule)]
     return {
         "biases": frozenset(name for name in names if BIAS.fullmatch(name.rpartition(".")[2])),
         "norms": frozenset(name for name in names if name.rpartition(".")[0] in norms),

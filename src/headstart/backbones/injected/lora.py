@@ -15,7 +15,7 @@ from torch import nn
 from headstart.backbones.injected.chosen_layers import InjectedLayers, adaptable
 from headstart.backbones.injected.lora_attention import LoraAttention
 from headstart.backbones.stages import Backbone
-from headstart.compat.peft_layers import describe
+from headstart.compat.peft_layers import describe, is_low_rank
 from headstart.types import UserError
 
 
@@ -110,7 +110,7 @@ def merge(backbone: Backbone) -> None:
     for path, layer in list(backbone.stages.named_modules()):
         if isinstance(layer, LoraAttention):
             plain: nn.Module = layer.merged()
-        elif hasattr(layer, "lora_A") and hasattr(layer, "base_layer"):  # peft's, which need not be imported
+        elif is_low_rank(layer):
             layer.merge(safe_merge=True)
             plain = layer.base_layer
         else:
