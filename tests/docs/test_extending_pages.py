@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_the_commands_of_a_page_fit_the_signatures_of_its_code(page, project):
     with cached_composing():
         for words in found:
             checked(arguments(words))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(DOCS / "extending" / f"{page}.md", "python")])
+def test_the_code_of_a_page_can_be_imported(page, project):
+    project(page)
+    for block in blocks(DOCS / "extending" / f"{page}.md", "python"):
+        import_module(Path(block.file).stem)
 
 
 def test_the_page_about_modes_lists_what_may_be_trainable():
