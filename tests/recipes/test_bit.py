@@ -94,7 +94,7 @@ def test_a_batch_that_cannot_be_shared_out_is_an_error(monkeypatch):
         values(processes=3, monkeypatch=monkeypatch)
 
 
-def test_a_config_without_a_rule_is_left_alone():
+def test_a_config_without_a_recipe_is_left_alone():
     cfg = composed()
     assert settled(cfg, processes=1) is cfg
 
@@ -138,7 +138,7 @@ def run_of(place, name="bit"):
 
 
 @pytest.mark.slow
-def test_a_run_a_50th_as_long_takes_10_steps_at_the_rules_rates_and_its_folder_holds_plain_numbers(tmp_path, capsys):
+def test_a_run_a_50th_as_long_takes_10_steps_at_the_recipes_rates_and_its_folder_holds_plain_numbers(tmp_path, capsys):
     assert main([*TINY, "recipe.step_scale=0.02", "recipe.validations=5"]) == 0
     folder = run_of(tmp_path)
     result = json.loads((folder / "result.json").read_text())
@@ -165,7 +165,7 @@ def test_the_plan_is_that_of_the_run(capsys):
     assert "7 steps" in capsys.readouterr().out
 
 
-def test_the_choice_of_a_group_leaves_the_rule_its_values_and_a_value_of_ones_own_does_not(capsys):
+def test_the_choice_of_a_group_leaves_the_recipe_its_values_and_a_value_of_ones_own_does_not(capsys):
     tiny = [one for one in TINY if one != "backbone.size=32"]
     command = ["task=plan", *tiny, "backbone=small_cnn", "trainer=cpu", "recipe.step_scale=0.02"]
     assert main(command) == 0
@@ -205,7 +205,7 @@ def test_a_run_that_was_killed_inside_an_epoch_ends_with_the_weights_of_one_that
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_rules_batch(tmp_path):
+def test_two_processes_share_the_recipes_batch(tmp_path):
     assert main([*TINY, "recipe.step_scale=0.02", "recipe.validations=5", "trainer=ddp_cpu"]) == 0
     folder = run_of(tmp_path)
     result = json.loads((folder / "result.json").read_text())
@@ -213,7 +213,7 @@ def test_two_processes_share_the_rules_batch(tmp_path):
     assert OmegaConf.load(folder / ".hydra" / "config.yaml").target.batch_size == 256
 
 
-def test_what_the_rule_cannot_take_is_one_line(capsys):
+def test_what_the_recipe_cannot_take_is_one_line(capsys):
     assert main([*TINY, "recipe.step_scale=0"]) == 2
     assert "recipe.step_scale must be" in capsys.readouterr().err
     assert main([*TINY, "recipe.batch_size=510", "trainer.accumulate_grad_batches=4"]) == 2

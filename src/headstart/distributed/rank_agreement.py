@@ -28,10 +28,10 @@ def agree(cfg: DictConfig) -> None:
     strategy = made_trainer(cfg.trainer, logger=False).strategy
     strategy.connect(pl.LightningModule())  # a strategy wants a model before it joins anything
     strategy.setup_environment()
-    own = config_hash(cfg)
+    own_hash = config_hash(cfg)
     if rank_environment.rank() > 0:  # rank 0 has it in the name of its folder
-        log.info("rank %d of %d, hash %s", rank_environment.rank(), rank_environment.world_size(), own)
-    hashes = of_each_rank(own)
+        log.info("rank %d of %d, hash %s", rank_environment.rank(), rank_environment.world_size(), own_hash)
+    hashes = of_each_rank(own_hash)
     if len(set(hashes)) > 1:
         table = ", ".join(f"rank {number}: {digest}" for number, digest in enumerate(hashes))
         by = rank_environment.launcher()

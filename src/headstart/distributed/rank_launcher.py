@@ -93,20 +93,20 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
     _run(folder, "train", variables, changes)
 
 
-def run_apart(folder: Path, what: str, *, changes: dict[str, Any]) -> None:
+def run_apart(folder: Path, part: str, *, changes: dict[str, Any]) -> None:
     """Do a part of the folder's job in a fresh process of one device, and wait for it.
 
     Raises its failure as run_ranks does.
 
     Args:
         folder: The run's folder.
-        what: The part, as in rank_process.py: source or trial.
+        part: source or trial (rank_process.py).
         changes: Top-level keys that this command has set otherwise than the folder's config.
     """
-    _run(folder, what, {0: {}}, changes)
+    _run(folder, part, {0: {}}, changes)
 
 
-def _run(folder: Path, what: str, variables: dict[int, dict[str, str]], changes: dict[str, Any]) -> None:
+def _run(folder: Path, part: str, variables: dict[int, dict[str, str]], changes: dict[str, Any]) -> None:
     with ExitStack() as stack:
         reports = Path(stack.enter_context(TemporaryDirectory(prefix="headstart-ranks-")))
         lifeline, held = os.pipe()  # its end `held` closes with this process, however it dies; the ranks look
@@ -114,8 +114,8 @@ def _run(folder: Path, what: str, variables: dict[int, dict[str, str]], changes:
         ranks: list[_Rank] = []
         stack.enter_context(_ended(ranks))
         try:
-            for number, own in variables.items():
-                ranks.append(_started(folder, what, number, own, reports, lifeline, changes))
+            for number, environment in variables.items():
+                ranks.append(_started(folder, part, number, environment, reports, lifeline, changes))
         finally:
             os.close(lifeline)
         try:
@@ -125,26 +125,32 @@ def _run(folder: Path, what: str, variables: dict[int, dict[str, str]], changes:
             raise
         if failure is not None:
             _end(ranks)
-            raise _error(failure, len(ranks), what)
+            raise _error(failure, len(ranks), part)
 
 
 def _started(
-    folder: Path, what: str, number: int, own: dict[str, str], reports: Path, lifeline: int, changes: dict[str, Any]
+    folder: Path,
+    part: str,
+    number: int,
+    environment: dict[str, str],
+    reports: Path,
+    lifeline: int,
+    changes: dict[str, Any],
 ) -> _Rank:
     report = reports / f"rank{number}.json"
-    about = {
+    handover = {
         "parent": os.getpid(), "lifeline": lifeline, "report": str(report), "changes": changes,
         "config": digest_of(folder / ".hydra" / "config.yaml"), "logging": _logging(),
     }  # fmt: skip
     env = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     # -P and the parent's own path: what it can import its ranks can, and nothing hides behind something else
-    env |= own | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-    env[rank_environment.OWN if own else "HEADSTART_APART"] = json.dumps(about)
+    env |= environment | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    env[rank_environment.OWN if environment else "HEADSTART_APART"] = json.dumps(handover)
     path = folder / f"rank{number}.log"
     with ExitStack() as stack:
         stream = stack.enter_context(path.open("wb")) if number else None
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "headstart.distributed.rank_process", what, str(folder)],
+            [sys.executable, "-P", "-m", "headstart.distributed.rank_process", part, str(folder)],
             env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, pass_fds=(lifeline,),
             start_new_session=True,  # Ctrl-C comes to the parent alone, which ends the ranks in order
         )  # fmt: skip
@@ -201,12 +207,12 @@ def _failure(rank: _Rank, noticed_ns: int) -> _Failure | None:
     return None
 
 
-def _error(failure: _Failure, count: int, what: str) -> Exception:
-    rank, about = failure.rank, failure.about
-    name = f"rank {rank.number} of {count}" if what == "train" else f"the process of the {what} model"
-    if about is not None:
-        error = UserError(about["text"]) if about["is_user_error"] else RankError(f"{name}: {about['text']}")
-        error.__cause__ = RankTrace(f"\n\n{about['trace']}")
+def _error(failure: _Failure, count: int, part: str) -> Exception:
+    rank, report = failure.rank, failure.about
+    name = f"rank {rank.number} of {count}" if part == "train" else f"the process of the {part} model"
+    if report is not None:
+        error = UserError(report["text"]) if report["is_user_error"] else RankError(f"{name}: {report['text']}")
+        error.__cause__ = RankTrace(f"\n\n{report['trace']}")
         return error
     code = rank.process.returncode
     ended_by = -code if code is not None and code < 0 else (code or 0) - 128  # 128 + n: it has handled signal n

@@ -34,8 +34,8 @@ def lengths(trainer: DictConfig, shares: Sequence[float], shortest: int) -> list
     shortest: epochs, or where trainer.max_steps alone says how long the run is, optimizer steps. A run of shares in
     which epochs cannot be parted has fewer lengths. Raises UserError where nobody knows how long the run is.
     """
-    found = {one.share: one for share in sorted(shares) for one in [_length(trainer, share, shortest)]}
-    return list(found.values())
+    by_share = {length.share: length for share in sorted(shares) for length in [_length(trainer, share, shortest)]}
+    return list(by_share.values())
 
 
 def shortened(cfg: DictConfig, length: Length) -> DictConfig:
@@ -119,21 +119,21 @@ def _of_steps(trainer: DictConfig, steps: int, share: float, shortest: int) -> L
 def _scaled(node: Any, length: Length) -> Any:
     """A scheduler's settings with its whole numbers of steps times the share."""
     if isinstance(node, list):
-        return [_scaled(one, length) for one in node]
+        return [_scaled(element, length) for element in node]
     if not isinstance(node, dict):
         return node
-    found = {}
+    scaled = {}
     for key, value in node.items():
         whole = isinstance(value, int) and not isinstance(value, bool)
         if whole and key in COUNTED:
-            found[key] = math.ceil(length.share * value)
+            scaled[key] = math.ceil(length.share * value)
         elif whole and key in WAITING:
-            found[key] = shorter(value, length.validations)
+            scaled[key] = shorter(value, length.validations)
         elif key == "milestones" and isinstance(value, list):
-            found[key] = [shorter(one, length.share) if isinstance(one, int) else one for one in value]
+            scaled[key] = [shorter(element, length.share) if isinstance(element, int) else element for element in value]
         else:
-            found[key] = _scaled(value, length)
-    return found
+            scaled[key] = _scaled(value, length)
+    return scaled
 
 
 def _plain(node: Any) -> Any:

@@ -15,7 +15,7 @@ def seen_images(tuned: Mapping[str, Any] | None) -> NDArray[np.uint64] | None:
 
     None where there were no trials, or where one of them has kept no answers, so that nobody knows.
     """
-    folders = {Path(one["folder"]) for one in (tuned or {}).get("tried", ())}
+    folders = {Path(trial["folder"]) for trial in (tuned or {}).get("tried", ())}
     files = [folder / "answers" / "val.npz" for folder in folders]
     if not files or not all(file.is_file() for file in files):
         return None

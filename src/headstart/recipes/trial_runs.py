@@ -129,8 +129,8 @@ def _trained(trial: Trial, number: str) -> None:
         write_config(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
         result = train(trial.cfg, folder, about=about)
-        if (found := (finished(folder) or {}).get("divergence")) is not None:
-            log.warning("%s: %s", folder.name, divergence_message(found, "optimizer.lr"))
+        if (divergence := (finished(folder) or {}).get("divergence")) is not None:
+            log.warning("%s: %s", folder.name, divergence_message(divergence, "optimizer.lr"))
         return result
 
     made_once(folder, trial.hash, make, what="trial")

@@ -111,14 +111,14 @@ def _found(folder: Path, runs: Collection[str] | None) -> RunsBelow:
     return folder_runs
 
 
-def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
+def _with_metric(runs: RunsBelow, metric: str) -> RunsBelow:
     """The runs that measured the metric, of an adaptation its own; the others are listed as damaged."""
-    adapted = tuple(run for run in found.finished if run.adapts)
-    others = tuple(run for run in found.finished if not run.adapts)
+    adapted = tuple(run for run in runs.finished if run.adapts)
+    others = tuple(run for run in runs.finished if not run.adapts)
     having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
-    levels = tuple(result for result in found.levels if any(metric in figures for figures in result.levels.values()))
+    levels = tuple(result for result in runs.levels if any(metric in figures for figures in result.levels.values()))
     measured = tuple(run for run in adapted if math.isfinite(run.final_metric(TEST_METRIC)))
-    if adapted and not others and not found.levels:
+    if adapted and not others and not runs.levels:
         if metric != TEST_METRIC:
             raise UserError(
                 f"runs with an adaptation are compared by {TEST_METRIC}, the target's, as their val is the source's; "
@@ -128,7 +128,7 @@ def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
             raise UserError(f"expected runs whose result.json has {TEST_METRIC}, found none among {len(adapted)}")
     elif not having and not levels:
         columns = {key for run in others for row in run.rows.values() for key in row}
-        columns |= {tag for result in found.levels for figures in result.levels.values() for tag in figures}
+        columns |= {tag for result in runs.levels for figures in result.levels.values() for tag in figures}
         valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
@@ -138,10 +138,10 @@ def _with_metric(found: RunsBelow, metric: str) -> RunsBelow:
     )
     lacking += tuple(
         LeftOutRun(result.folder, "damaged", f"result.json has no {metric}")
-        for result in found.levels
+        for result in runs.levels
         if result not in levels
     )
     lacking += tuple(
         LeftOutRun(run.folder, "damaged", f"result.json has no {TEST_METRIC}") for run in adapted if run not in measured
     )
-    return RunsBelow(having + measured, found.others + lacking, levels)
+    return RunsBelow(having + measured, runs.others + lacking, levels)

@@ -114,7 +114,7 @@ def _chosen(stages: list[str] | None, available: tuple[str, ...]) -> list[str]:
 
 
 def _directions(train: Stored, count: int) -> dict[str, PrincipalComponents]:
-    found = {}
+    principal = {}
     for stage, features in train.features.items():
         most = min(len(features) - 1, features.shape[1])
         if count > most:
@@ -122,25 +122,30 @@ def _directions(train: Stored, count: int) -> dict[str, PrincipalComponents]:
                 f"embed.pca must be 1 to {most} for stage {stage} (features of width {features.shape[1]} of "
                 f"{len(features)} training images), got {count}"
             )
-        found[stage] = directions(features, count)
-        log.info("%s: %d directions have %.1f %% of the variance", stage, count, 100 * float(found[stage].share.sum()))
-    return found
+        principal[stage] = directions(features, count)
+        log.info(
+            "%s: %d directions have %.1f %% of the variance", stage, count, 100 * float(principal[stage].share.sum())
+        )
+    return principal
 
 
 def _embedding(
-    model: Frozen, split: str, stored: Stored, found: Mapping[str, PrincipalComponents], is_other: bool
+    model: Frozen, split: str, stored: Stored, principal: Mapping[str, PrincipalComponents], is_other: bool
 ) -> Embedding:
     features = {
-        stage: found[stage].of(tensor) if stage in found else tensor for stage, tensor in stored.features.items()
+        stage: principal[stage].of(tensor) if stage in principal else tensor
+        for stage, tensor in stored.features.items()
     }
-    about: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         **masked_in(model.facts),
         "split": split,
         "data": "other" if is_other else "target",
         "stages": list(features),
-        "pca": {stage: float(one.share.sum()) for stage, one in found.items()} or None,
+        "pca": {stage: float(components.share.sum()) for stage, components in principal.items()} or None,
     }
-    return Embedding(features, stored.label, tuple(stored.names), tuple(model.parts.data.class_names), about, found)
+    return Embedding(
+        features, stored.label, tuple(stored.names), tuple(model.parts.data.class_names), metadata, principal
+    )
 
 
 def _called(label: Tensor, names: tuple[str, ...]) -> str:

@@ -233,9 +233,9 @@ def _subject(
 def _of_split(model: _Model, network: Network, split: str, count: int) -> ExplainedImages:
     data = model.data()
     check_split(data, split, f"explain.split={split}")
-    found = images_of(data, split, count)
-    label = None if found.label is None else _numbered(found.label, model, network)
-    return ExplainedImages(found.pixels, found.names, label)
+    images = images_of(data, split, count)
+    label = None if images.label is None else _numbered(images.label, model, network)
+    return ExplainedImages(images.pixels, images.names, label)
 
 
 def _numbered(label: Tensor, model: _Model, network: Network) -> Tensor:
@@ -256,11 +256,11 @@ def _of_files(model: _Model, images: str, count: int) -> ExplainedImages:
     files = files_of(images, setting="explain.images")[:count]
     target = model.cfg.target
     decode = decoder_like(target, model.parts.backbone.pixels, resize=target.get("resize"))
-    seen = channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in files])))
+    pixels = channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in files])))
     classes = [Path(name).resolve().parent.name for name in files]
     known = all(name in model.class_names for name in classes)
     return ExplainedImages(
-        seen,
+        pixels,
         tuple(files),
         torch.tensor([model.class_names.index(name) for name in classes]) if known else None,
     )

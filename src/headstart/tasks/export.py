@@ -73,25 +73,27 @@ def export(
         )
     folder = given_path(run_dir, "export.run_dir")
     on_cpu = {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
-    found = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint)
-    images = _some_images(run_config(folder), found.backbone.pixels)
+    finished = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint)
+    images = _some_images(run_config(folder), finished.backbone.pixels)
     with torch.no_grad():
-        want = found.head(found.backbone(images))  # not of what is exported: its normalisation is checked, too
-    merge(found.backbone)
-    model = Deployed(found).eval()
+        # not of the exported model: its normalisation is checked, too
+        expected = finished.head(finished.backbone(images))
+    merge(finished.backbone)
+    model = Deployed(finished).eval()
     target = given_path(out_dir, "export.out_dir") if out_dir is not None else folder / "export"
     target.mkdir(parents=True, exist_ok=True)
     file = target / FILES[format]
     if out_dir:  # in the run's own folder nothing else lies
         _check_own(file)
     with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as partial:
-        made = Path(partial) / file.name
-        difference = _checked(model, images, want, made, format)
-        for one in sorted(Path(partial).iterdir(), key=lambda path: path.name == file.name):  # the weights before it
-            one.replace(target / one.name)
-    about = {"run": folder.name, "checkpoint": checkpoint, "model": file.name, "format": format}
+        partial_file = Path(partial) / file.name
+        difference = _checked(model, images, expected, partial_file, format)
+        # weights in files of their own before the model's file
+        for written in sorted(Path(partial).iterdir(), key=lambda path: path.name == file.name):
+            written.replace(target / written.name)
+    metadata = {"run": folder.name, "checkpoint": checkpoint, "model": file.name, "format": format}
     checked = {"images": len(images), "largest_difference": difference}
-    content = about | _preprocessing(found) | {"checked": checked, "versions": versions()}
+    content = metadata | _preprocessing(finished) | {"checked": checked, "versions": versions()}
     write_json(target / ABOUT, content)
     log.info(
         "%s: the largest difference from the run's model is %.1e, on %d images; preprocessing.json beside it says what "
@@ -104,11 +106,11 @@ def _check_own(file: Path) -> None:
     """Raise UserError where a file of this name, or preprocessing.json beside it, is no earlier export's."""
     beside = file.with_name(ABOUT)
     try:
-        about = json.loads(beside.read_text(encoding="utf-8"))
+        metadata = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        about = None
-    ours = isinstance(about, dict) and {"run", "checkpoint", "model"} <= about.keys()
-    if taken := [path.name for path in (file, beside) if path.exists() and not ours]:
+        metadata = None
+    is_export = isinstance(metadata, dict) and {"run", "checkpoint", "model"} <= metadata.keys()
+    if taken := [path.name for path in (file, beside) if path.exists() and not is_export]:
         raise UserError(
             f"{file.parent} holds {' and '.join(taken)} of something else, which would be lost; give another folder: "
             "export.out_dir=<folder>"
@@ -121,10 +123,10 @@ class Deployed(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, found: Finished) -> None:
+    def __init__(self, finished: Finished) -> None:
         super().__init__()
-        self.stages, self.head = nn.Sequential(*found.backbone.stages.values()).float(), found.head.float()
-        pixels = found.backbone.pixels
+        self.stages, self.head = nn.Sequential(*finished.backbone.stages.values()).float(), finished.head.float()
+        pixels = finished.backbone.pixels
         self.register_buffer("mean", torch.tensor(pixels.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(pixels.std).view(1, -1, 1, 1))
 
@@ -134,13 +136,13 @@ class Deployed(nn.Module):
         return logits
 
 
-def _some_images(own: DictConfig, pixels: Pixels) -> Tensor:
+def _some_images(run_cfg: DictConfig, pixels: Pixels) -> Tensor:
     """The first test images of a run's data, uint8 (N, channels, size, size); where it has none, of val."""
-    data = instantiate(own.target, pixels=pixels, seed=own.seed)
+    data = instantiate(run_cfg.target, pixels=pixels, seed=run_cfg.seed)
     data.setup("test")
     batch = next(iter(data.plain_dataloader("test")), None) or next(iter(data.plain_dataloader("val")))
-    found: Tensor = eight_bit(batch.image[:CHECKED], pixels).contiguous()  # normalised where they had to be resized
-    return found
+    images: Tensor = eight_bit(batch.image[:CHECKED], pixels).contiguous()  # normalised where they had to be resized
+    return images
 
 
 @torch.no_grad()
@@ -209,11 +211,13 @@ WRITERS: dict[str, Callable[[Deployed, Tensor, Path], Run]] = {
 }  # fmt: skip
 
 
-def _preprocessing(found: Finished) -> dict[str, Any]:
+def _preprocessing(finished: Finished) -> dict[str, Any]:
     """What to do to an image before the model, and what comes out of it."""
-    pixels, decoder = found.backbone.pixels, found.decoder
+    pixels, decoder = finished.backbone.pixels, finished.decoder
     shape = ["batch", pixels.channels, pixels.size, pixels.size]
-    said = "softmax(logits)" if found.separator is None else "sigmoid(logits)"  # of several labels, each by itself
+    probabilities = (
+        "softmax(logits)" if finished.separator is None else "sigmoid(logits)"
+    )  # of several labels, each by itself
     return {
         "input": {
             "name": "image", "dtype": "uint8", "layout": "NCHW", "range": [0, 255], "shape": shape,
@@ -231,6 +235,6 @@ def _preprocessing(found: Finished) -> dict[str, Any]:
         "normalised_in_the_model": True,  # (image / 255 - mean) / std
         "mean": list(pixels.mean),
         "std": list(pixels.std),
-        "output": {"name": "logits", "shape": ["batch", len(found.class_names)], "probabilities": said},
-        "class_names": list(found.class_names),
+        "output": {"name": "logits", "shape": ["batch", len(finished.class_names)], "probabilities": probabilities},
+        "class_names": list(finished.class_names),
     }  # fmt: skip

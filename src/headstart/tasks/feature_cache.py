@@ -52,13 +52,13 @@ def _chosen(entries: list[CacheEntry], remove: str | None) -> list[CacheEntry]:
         return entries
     if remove == "unused":
         return [entry for entry in entries if entry.used < time.time() - UNUSED_DAYS * 24 * 3600]
-    found = [entry for entry in entries if entry.key.startswith(remove)]
-    if not found:
+    matching = [entry for entry in entries if entry.key.startswith(remove)]
+    if not matching:
         raise UserError(
             f"feature_cache.remove is all, unused or the beginning of a key, got {remove!r}; the keys are "
             f"{', '.join(entry.key for entry in entries) or 'none: the cache is empty'}"
         )
-    return found
+    return matching
 
 
 def _table(entries: list[CacheEntry]) -> str:

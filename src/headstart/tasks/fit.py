@@ -59,38 +59,38 @@ def fit(*, cfg: DictConfig) -> float:
         log.info("mode=%s takes no weights of a source: with control=true it is the same run as without", cfg.mode)
         # whoever adds controls to a study means to run those again, not what they are compared with
         cfg = _with(cfg, {CONTROL: False, "rerun": False})
-    own = hashes(cfg)
+    config_hashes = hashes(cfg)
     if (
         rank_environment.rank() > 0 or rank_environment.launcher() == "headstart"
     ):  # who has started this rank holds the folder's lock
-        return _fitted(cfg, folder, own)
-    return _alone(cfg, folder, own, is_idle=is_idle)
+        return _fitted(cfg, folder, config_hashes)
+    return _alone(cfg, folder, config_hashes, is_idle=is_idle)
 
 
-def _alone(cfg: DictConfig, folder: Path, own: Hashes, *, is_idle: bool) -> float:
+def _alone(cfg: DictConfig, folder: Path, config_hashes: Hashes, *, is_idle: bool) -> float:
     """The val figure of the run in the folder, which no other command trains in meanwhile.
 
     Another command that asks for the same run waits and takes its result: a launcher may start two jobs of a sweep at
     once that are one run, with and without control=true.
     """
-    check_folder(cfg, folder, own)
+    check_folder(cfg, folder, config_hashes)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun and SLURM have started other ranks, which would lose patience
     waits = rank_environment.launcher() is None
     with held_alone(folder / LOCK, what=f"the run {folder.name}", folder=folder, waits=waits):
-        check_folder(cfg, folder, own, holds_lock=True)
+        check_folder(cfg, folder, config_hashes, holds_lock=True)
         if is_idle and finished(folder) is None:
             _write_as_without(cfg, folder)
-        return _fitted(cfg, folder, own)
+        return _fitted(cfg, folder, config_hashes)
 
 
-def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
+def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
     """The val figure of the run in the folder, trained now unless it is finished."""
     processes = needed_processes(cfg.trainer)
     starts_ranks = processes > 1 and rank_environment.launcher() is None
     if processes > 1 and not starts_ranks:
         agree(cfg)
-    result = of_first(finished_run(cfg, folder, own) if rank_environment.rank() == 0 else None)
+    result = of_first(finished_run(cfg, folder, config_hashes) if rank_environment.rank() == 0 else None)
     if result is not None:
         if result.get("state") != "diverged":
             log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
@@ -100,17 +100,17 @@ def _fitted(cfg: DictConfig, folder: Path, own: Hashes) -> float:
     trains = rank_environment.launcher() != "headstart" and rank_environment.rank() == 0
     if trains and (damage := result_damage(folder)):
         log.warning("%s has a damaged result.json (%s), so it counts as not finished", folder.name, damage)
-    known = of_first(known_hashes(folder) if rank_environment.rank() == 0 else None)
-    asked, digest = own.now, run_hash(own, known)
+    earlier_hashes = of_first(known_hashes(folder) if rank_environment.rank() == 0 else None)
+    requested, digest = config_hashes.now, run_hash(config_hashes, earlier_hashes)
     if trains:
-        write_mark(folder, digest, asked=asked)
+        write_mark(folder, digest, asked=requested)
     check_without_validation(cfg)
     check_first(cfg, processes=processes)
     if (plain := settled(cfg, processes=processes)) is not cfg:
-        cfg, digest = plain, run_hash(hashes(plain), known)
+        cfg, digest = plain, run_hash(hashes(plain), earlier_hashes)
         write_down(cfg, folder)
         if trains:
-            write_mark(folder, digest, asked=asked)
+            write_mark(folder, digest, asked=requested)
     check_adapters(cfg)
     check_selection(cfg)
     check_adaptation(cfg)
@@ -148,9 +148,9 @@ def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
 
 def _other_files(cfg: DictConfig, folder: Path) -> str:
     """In which loggers and the like the finished run in the folder differs from what is asked for now."""
-    ran, asked = config_in(folder), OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(asked, dict)  # a DictConfig gives a dict; mypy cannot know
-    return "; ".join(uncounted_differences({str(key): node for key, node in asked.items()}, ran)) if ran else ""
+    ran, requested = config_in(folder), OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(requested, dict)  # a DictConfig gives a dict; mypy cannot know
+    return "; ".join(uncounted_differences({str(key): node for key, node in requested.items()}, ran)) if ran else ""
 
 
 def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:

@@ -32,13 +32,13 @@ def plan(*, cfg: DictConfig) -> Plan:
     check_control(cfg)
     parts = assembled(cfg)
     parts.data.setup("fit")
-    found = run_plan(parts, _lone_trainer(cfg.trainer), processes=asked_processes(cfg.trainer))
+    unfreezing = run_plan(parts, _lone_trainer(cfg.trainer), processes=asked_processes(cfg.trainer))
     if parts.adapted:
         print(parts.adapted, end="\n\n")
     if has_no_val(parts.data):
         print(NOTE, end="\n\n")
-    print(found)
-    return found
+    print(unfreezing)
+    return unfreezing
 
 
 def _lone_trainer(node: DictConfig) -> pl.Trainer:

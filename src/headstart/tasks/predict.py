@@ -136,29 +136,31 @@ def files_of(images: str, *, setting: str) -> list[str]:
     path = given_path(images, setting)
     outside = LeftOut()
     if path.is_dir():
-        found = [str(path / name) for name in image_files(path, path, outside)]
+        files = [str(path / name) for name in image_files(path, path, outside)]
     elif path.is_file():
-        found = [str(path)]
+        files = [str(path)]
     else:
         matching = glob(str(path), recursive=True)  # noqa: PTH207 - a pattern may be absolute, Path.glob's may not
-        found = sorted(name for name in matching if Path(name).is_file() and not _loops(Path(name), path))
+        files = sorted(name for name in matching if Path(name).is_file() and not _loops(Path(name), path))
     outside.log(log, path)
-    if not found:
-        told = outside.told()
-        what = (
-            f"no image lies in it{f', but {told}' if told else ''}" if path.is_dir()
+    if not files:
+        left_out = outside.told()
+        problem = (
+            f"no image lies in it{f', but {left_out}' if left_out else ''}" if path.is_dir()
             else "nothing matches" if has_magic(images)
             else "it is no regular file" if path.exists()
             else "it is not there"
         )  # fmt: skip
-        raise UserError(f"{setting} must be a folder with images, a file or a pattern, got {escaped(images)}: {what}")
-    return [utf8(name) for name in found]
+        raise UserError(
+            f"{setting} must be a folder with images, a file or a pattern, got {escaped(images)}: {problem}"
+        )
+    return [utf8(name) for name in files]
 
 
 def _loops(path: Path, pattern: Path) -> bool:
     """Whether a path goes through a folder twice, by a link to it: `**` would find its files again and again."""
     plain = next((number for number, part in enumerate(pattern.parts) if has_magic(part)), len(pattern.parts))
-    above = [os.path.realpath(one) for one in path.parents if len(one.parts) >= plain]
+    above = [os.path.realpath(folder) for folder in path.parents if len(folder.parts) >= plain]
     return len(set(above)) < len(above)
 
 
@@ -168,10 +170,10 @@ def _predicted(model: Finished, files: list[str], batch_size: int) -> Iterator[P
     threads = max(1, torch.get_num_threads())
     with ThreadPoolExecutor(threads) as pool:
         batches = [files[at : at + batch_size] for at in range(0, len(files), batch_size)]
-        coming = [pool.submit(decode, name) for name in batches[0]]
+        futures = [pool.submit(decode, name) for name in batches[0]]
         for at, names in enumerate(batches):
-            images = [one.result() for one in coming]
-            coming = [pool.submit(decode, name) for name in batches[at + 1]] if at + 1 < len(batches) else []
+            images = [pending.result() for pending in futures]
+            futures = [pool.submit(decode, name) for name in batches[at + 1]] if at + 1 < len(batches) else []
             yield from _of_batch(model, names, images)
 
 
@@ -200,18 +202,18 @@ class _Csv:
 
     def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
         self._lines, self._names, self._separator = csv.writer(stream), class_names, separator
-        said = ["predicted", "probability"] if separator is None else ["predicted"]
-        self._lines.writerow(["file", *said, "error", *(f"p({name})" for name in class_names)])
+        columns = ["predicted", "probability"] if separator is None else ["predicted"]
+        self._lines.writerow(["file", *columns, "error", *(f"p({name})" for name in class_names)])
 
-    def _said(self, found: Prediction) -> list[str]:
+    def _said(self, prediction: Prediction) -> list[str]:
         if self._separator is not None:
-            return [cell(self._separator.join(found.labels(self._names)))]
-        best = found.best
-        return ["", ""] if best is None else [cell(self._names[best]), f"{found.probabilities[best]:.6f}"]
+            return [cell(self._separator.join(prediction.labels(self._names)))]
+        best = prediction.best
+        return ["", ""] if best is None else [cell(self._names[best]), f"{prediction.probabilities[best]:.6f}"]
 
-    def write(self, found: Prediction) -> None:
-        numbers = (f"{p:.6f}" for p in found.probabilities)
-        self._lines.writerow([cell(found.file), *self._said(found), cell(found.error), *numbers])
+    def write(self, prediction: Prediction) -> None:
+        numbers = (f"{p:.6f}" for p in prediction.probabilities)
+        self._lines.writerow([cell(prediction.file), *self._said(prediction), cell(prediction.error), *numbers])
 
     def end(self) -> None:
         pass
@@ -224,18 +226,18 @@ class _Json:
         self._stream, self._names, self._before = stream, class_names, "[\n"
         self._several = separator is not None
 
-    def write(self, found: Prediction) -> None:
-        said: dict[str, Any] = {"file": found.file}
-        if found.best is None:
-            said["error"] = found.error
+    def write(self, prediction: Prediction) -> None:
+        entry: dict[str, Any] = {"file": prediction.file}
+        if prediction.best is None:
+            entry["error"] = prediction.error
         else:
-            rounded = [round(p, 6) for p in found.probabilities]
+            rounded = [round(p, 6) for p in prediction.probabilities]
             if self._several:
-                said["predicted"] = found.labels(self._names)
+                entry["predicted"] = prediction.labels(self._names)
             else:
-                said |= {"predicted": self._names[found.best], "probability": rounded[found.best]}
-            said["probabilities"] = dict(zip(self._names, rounded, strict=True))
-        self._stream.write(self._before + json.dumps(said, ensure_ascii=False))
+                entry |= {"predicted": self._names[prediction.best], "probability": rounded[prediction.best]}
+            entry["probabilities"] = dict(zip(self._names, rounded, strict=True))
+        self._stream.write(self._before + json.dumps(entry, ensure_ascii=False))
         self._before = ",\n"
 
     def end(self) -> None:

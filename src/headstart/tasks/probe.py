@@ -208,8 +208,8 @@ def _check(labels: Tensor, val: int, kinds: ProbeSettings, data: Any) -> None:
 
 def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None:
     """The table, the accuracy by stage and the grid of the linear heads, in TensorBoard."""
-    made = [instantiate(node) for node in cfg.logger.values() if node]
-    boards = [logger for logger in made if isinstance(logger, TensorBoardLogger)]
+    loggers = [instantiate(node) for node in cfg.logger.values() if node]
+    boards = [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
     if not boards:
         return
     from headstart.features.probing.probe_plots import grid_figure, stages_figure  # here: they need matplotlib
@@ -247,11 +247,11 @@ def table(result: dict[str, Any]) -> str:
     """A probe's result as lines: each kind's chosen head with its test figure, and the best of each stage on val."""
     sizes, by_kind = result["sizes"], by_stage(result)
     rows = [["", "kind", "stage", "setting", "val", "test", "95 % interval"]]
-    for kind, one in result["chosen"].items():
-        low, high = one["test_interval"]
-        figures = [f"{one[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
+    for kind, head in result["chosen"].items():
+        low, high = head["test_interval"]
+        accuracies = [f"{head[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
         mark = "*" if kind == result["best"] else ""
-        rows.append([mark, kind, one["stage"], _setting(one["setting"]), *figures, f"{low:.3f} to {high:.3f}"])
+        rows.append([mark, kind, head["stage"], _setting(head["setting"]), *accuracies, f"{low:.3f} to {high:.3f}"])
     depth = [["stage", "width", *by_kind]]
     for number, (stage, width) in enumerate(result["stages"].items()):
         depth.append([stage, str(width), *(f"{values[number]:.3f}" for values in by_kind.values())])

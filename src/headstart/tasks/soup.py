@@ -71,19 +71,20 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
         state = run.state()
         model.load(state)
         pot.append(Ingredient(run, state, model.metrics("val", images)))
-    pot.sort(key=lambda one: (-one.metrics[metric], one.metrics["val/loss"], one.run.folder.name))
+    pot.sort(key=lambda entry: (-entry.metrics[metric], entry.metrics["val/loss"], entry.run.folder.name))
     taken, best = _greedy(pot, model, images)
-    left_out = [one for one in pot if one not in taken]
-    mean = averaged([one.state for one in taken])
+    left_out = [entry for entry in pot if entry not in taken]
+    mean = averaged([entry.state for entry in taken])
     tested = {}
     for name, state in (("soup", mean), ("best_run", pot[0].state)):
         model.load(state)
         tested[name] = model.metrics("test", images)
-    write_weights(pot[0].run.folder / CHECKPOINTS / "soup.ckpt", mean, runs=[one.run.folder.name for one in taken])
+    write_weights(pot[0].run.folder / CHECKPOINTS / "soup.ckpt", mean, runs=[entry.run.folder.name for entry in taken])
     content = {
         "monitor": metric,
         "runs": [
-            {"run": one.run.folder.name, "taken": one in taken, "metrics": one.metrics} for one in (*taken, *left_out)
+            {"run": entry.run.folder.name, "taken": entry in taken, "metrics": entry.metrics}
+            for entry in (*taken, *left_out)
         ],
         "soup": best | tested["soup"],
         "best_run": pot[0].metrics | tested["best_run"],

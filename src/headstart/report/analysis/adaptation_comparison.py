@@ -204,9 +204,9 @@ def _compared(base: AdaptationMethod, method: AdaptationMethod, resolution: floa
     )
 
 
-def _by_image(theirs: FinishedRun, ours: FinishedRun) -> Contributions | None:
+def _by_image(baseline: FinishedRun, run: FinishedRun) -> Contributions | None:
     """What each test image contributes to the difference of two runs; None where they did not keep it."""
-    part = apart(_test_images(theirs), _test_images(ours))
+    part = apart(_test_images(baseline), _test_images(run))
     return None if part is None else Contributions(*part)
 
 
@@ -219,8 +219,8 @@ def _test_images(run: FinishedRun) -> ImageShares | None:
 def _decided(method: AdaptationMethod, judgements: Iterator[JudgedDifference]) -> AdaptationMethod:
     if method.difference is None:
         return method
-    found = next(judgements).decision
-    return replace(method, verdict=found.verdict, why=found.why, corrected_p=found.p, small=found.small)
+    decision = next(judgements).decision
+    return replace(method, verdict=decision.verdict, why=decision.why, corrected_p=decision.p, small=decision.small)
 
 
 def _hints(base: AdaptationMethod | None, methods: Sequence[AdaptationMethod]) -> Iterator[str]:
@@ -228,6 +228,6 @@ def _hints(base: AdaptationMethod | None, methods: Sequence[AdaptationMethod]) -
         yield f"There are no runs of adaptation={BASELINE} in this setting: run them to have something to compare with."
     elif not methods:
         yield f"There is only adaptation={BASELINE} in this setting: run a method to compare."
-    for one in methods:
-        if one.dropped:
-            yield left_out(one.label, one.dropped)
+    for method in methods:
+        if method.dropped:
+            yield left_out(method.label, method.dropped)

@@ -135,13 +135,14 @@ def tests_of(c: ArmComparison, section: StudySection, metric: str) -> list[Teste
     """What the verdicts of a comparison are about."""
     where = " ".join(section.setting)
     digest = _digest(c, metric)
+    has_folds = any(replicate.fold is not None for replicate in c.replicates)
     return [
         TestedDifference(
             family=f"{c.question.value} {b.name}",
             key=f"{c.question.value} {b.name}: {c.label} against {c.against}, {metric}{f', {where}' if where else ''}",
             difference=b.difference,
             margin=_margin(b.name, metric),
-            seeds=c.seeds if all(one.fold is None for one in c.replicates) else tuple(range(len(c.replicates))),
+            seeds=tuple(range(len(c.replicates))) if has_folds else c.seeds,
             digest=digest,
             without=b.verdict if b.why else None,
             why=b.why,

@@ -30,20 +30,20 @@ class LevelArm:
 
 def without_replaced(levels: Iterable[LevelsResult]) -> tuple[tuple[LevelsResult, ...], tuple[LeftOutRun, ...]]:
     """The results, and those that a later one of the same setting and seed replaces."""
-    kept: dict[tuple[frozenset[str], int], LevelsResult] = {}
+    latest: dict[tuple[frozenset[str], int], LevelsResult] = {}
     replaced = []
-    for one in sorted(levels, key=finished_at):
-        key = level_setting(one), one.seed
-        if key in kept:
-            why = f"{one.folder.name} has the same overrides and seed and finished later"
-            replaced.append(LeftOutRun(kept[key].folder, "replaced", why))
-        kept[key] = one
-    return tuple(sorted(kept.values(), key=lambda one: str(one.folder))), tuple(replaced)
+    for result in sorted(levels, key=finished_at):
+        key = level_setting(result), result.seed
+        if key in latest:
+            why = f"{result.folder.name} has the same overrides and seed and finished later"
+            replaced.append(LeftOutRun(latest[key].folder, "replaced", why))
+        latest[key] = result
+    return tuple(sorted(latest.values(), key=lambda result: str(result.folder))), tuple(replaced)
 
 
-def level_setting(one: LevelsResult) -> frozenset[str]:
+def level_setting(result: LevelsResult) -> frozenset[str]:
     """Its overrides but the seed and what changes no figure; the mode counts, as it is no arm here."""
-    return setting_of(one.overrides) | {text for text in one.overrides if text.lstrip("+").startswith("mode=")}
+    return setting_of(result.overrides) | {text for text in result.overrides if text.lstrip("+").startswith("mode=")}
 
 
 def level_arms(levels: Sequence[LevelsResult], metric: str, resolution: dict[str, float]) -> list[LevelArm]:

@@ -45,10 +45,10 @@ def arm_summary(
     )
 
 
-def _own_start(one: MeasuredRun) -> tuple[str, float]:
+def _own_start(measured: MeasuredRun) -> tuple[str, float]:
     """What an arm's end is held against: the features alone where they were measured, else the start as it was."""
-    key = START if math.isfinite(one.values.get(START, math.nan)) else "start"
-    return key, one.values.get(key, math.nan)
+    key = START if math.isfinite(measured.values.get(START, math.nan)) else "start"
+    return key, measured.values.get(key, math.nan)
 
 
 def _gain(runs: Sequence[MeasuredRun], starts: Sequence[tuple[str, float]], metric: str) -> Interval:
@@ -95,10 +95,10 @@ def _best_before_training(run: FinishedRun) -> bool:
 
 def _labelled(runs: Iterable[FinishedRun]) -> dict[str, tuple[int, ...]]:
     """The labelled images that the runs read; of older results the sizes of their splits."""
-    found: dict[str, set[int]] = {"train": set(), "val": set()}
+    counts_by_split: dict[str, set[int]] = {"train": set(), "val": set()}
     for run in runs:
         counts = run.result.get("labelled_images") or run.result.get("sizes") or {}
-        for split, listed in found.items():
+        for split, split_counts in counts_by_split.items():
             if isinstance(counts.get(split), int):
-                listed.add(counts[split])
-    return {split: tuple(sorted(listed)) for split, listed in found.items()}
+                split_counts.add(counts[split])
+    return {split: tuple(sorted(split_counts)) for split, split_counts in counts_by_split.items()}

@@ -151,20 +151,20 @@ def groups_of(
     alone: dict[frozenset[str], list[Arm]] = {}
     apart: dict[frozenset[str], tuple[SettingDifference, ...]] = {}
     for arm in arms:
-        if any(arm is one for one in baselines):
+        if any(arm is other for other in baselines):
             continue
-        found = [(i, differences_of(arm, one, without=without)) for i, one in enumerate(baselines)]
-        near = [(i, gap) for i, gap in found if not any(strict or one.is_of_the_task for one in gap)]
+        gaps = [(i, differences_of(arm, other, without=without)) for i, other in enumerate(baselines)]
+        near = [(i, gap) for i, gap in gaps if not any(strict or other.is_of_the_task for other in gap)]
         if near:
             best = min(near, key=lambda item: (len(item[1]), -_shared(arm, baselines[item[0]])))
             members[best[0]].append(arm)
             continue
         alone.setdefault(arm.setting, []).append(arm)
-        if found:
-            nearest = min(found, key=lambda item: sum(strict or one.is_of_the_task for one in item[1]))
-            apart[arm.setting] = tuple(one for one in nearest[1] if strict or one.is_of_the_task)
-    groups = [ArmGroup(baselines[i], tuple(found), baselines[i].setting) for i, found in members.items()]
-    groups += [ArmGroup(None, tuple(found), setting, apart.get(setting, ())) for setting, found in alone.items()]
+        if gaps:
+            nearest = min(gaps, key=lambda item: sum(strict or other.is_of_the_task for other in item[1]))
+            apart[arm.setting] = tuple(other for other in nearest[1] if strict or other.is_of_the_task)
+    groups = [ArmGroup(baselines[i], tuple(gaps), baselines[i].setting) for i, gaps in members.items()]
+    groups += [ArmGroup(None, tuple(gaps), setting, apart.get(setting, ())) for setting, gaps in alone.items()]
     return tuple(sorted(groups, key=lambda g: (g.baseline is None, _natural(g.setting))))
 
 

@@ -92,11 +92,11 @@ class ArmComparison:
     @property
     def replicates(self) -> tuple[Replicate, ...]:
         """The seeds, and folds, that both arms have."""
-        return tuple(ours.replicate for _, ours in self.pairs)
+        return tuple(measured.replicate for _, measured in self.pairs)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({one.seed for one in self.replicates}))
+        return tuple(sorted({replicate.seed for replicate in self.replicates}))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class StudySection:
 
     def of(self, question: Question) -> tuple[ArmComparison, ...]:
         """The comparisons of one question."""
-        return tuple(one for one in self.comparisons if one.question is question)
+        return tuple(comparison for comparison in self.comparisons if comparison.question is question)
 
 
 @dataclass(frozen=True)

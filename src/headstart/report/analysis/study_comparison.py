@@ -73,11 +73,11 @@ def study_of(
     n_levels = len(tests)
     tests += [test for section in adapted for test in adaptation_comparison.tests(section)]
     results, looks = judged(tests, history=history or {}, seeds=seeds)
-    coming = iter(results[:n_tests])
-    sections = [decided(section, coming, metric) for section in sections]
+    judgements = iter(results[:n_tests])
+    sections = [decided(section, judgements, metric) for section in sections]
     placed = with_verdicts(placed, results[n_tests:n_levels])
-    coming = iter(results[n_levels:])
-    adapted = [adaptation_comparison.decided(section, coming) for section in adapted]
+    judgements = iter(results[n_levels:])
+    adapted = [adaptation_comparison.decided(section, judgements) for section in adapted]
     if not arms:
         baseline = levels[0].baseline if levels else adaptation_comparison.BASELINE
     return Study(
@@ -196,20 +196,20 @@ def _best(arms: Sequence[ArmSummary], metric: str) -> BestArm | None:
     if len(ranked) < 2:
         return None
     top = max(ranked, key=lambda arm: arm.means[key].mean)
-    measure = next(one for one in MEASURES if one.key == key)
-    couples = [(other, one) if one is top else (one, other) for one, other in combinations(ranked, 2)]
-    gaps = [difference_of(measure, paired(one.runs, other.runs)[0], metric) for one, other in couples]
-    ours = [
+    measure = next(summary for summary in MEASURES if summary.key == key)
+    couples = [(other, summary) if summary is top else (summary, other) for summary, other in combinations(ranked, 2)]
+    gaps = [difference_of(measure, paired(summary.runs, other.runs)[0], metric) for summary, other in couples]
+    of_top = [
         (other.label, gap, p)
-        for (other, one), gap, p in zip(couples, gaps, holm([gap.p for gap in gaps]), strict=True)
-        if one is top
+        for (other, summary), gap, p in zip(couples, gaps, holm([gap.p for gap in gaps]), strict=True)
+        if summary is top
     ]
-    label, gap, p = max(ours, key=lambda our: math.inf if math.isnan(our[2]) else our[2])
+    label, gap, p = max(of_top, key=lambda our: math.inf if math.isnan(our[2]) else our[2])
     trials = {None if arm.arm.tuned is None else arm.arm.tuned.get("trials") for arm in ranked}
     why = ""
     if None in trials or len(trials) > 1:
         why = f"each arm ran at one setting; {ADD_TUNING} lets each find its own"
-    clear = all(g.mean > 0 and q < ALPHA for _, g, q in ours)
+    clear = all(g.mean > 0 and q < ALPHA for _, g, q in of_top)
     return BestArm(top.label, label, gap, p, decided=clear and not why, why=why)
 
 

@@ -26,10 +26,10 @@ class LearningCurve:
     time: Floats  # the learning rate summed over the steps, over its peak: steps at the full rate; else the steps
     level: Floats  # of the metric, its sign turned where lower is better: higher is always better here
 
-    def at(self, kept: NDArray[np.int64], level: Floats) -> LearningCurve:
+    def at(self, positions: NDArray[np.int64], level: Floats) -> LearningCurve:
         """The evaluations at these positions, with these levels."""
         step, examples, epoch, wall_s, time = (
-            part[kept] for part in (self.step, self.examples, self.epoch, self.wall_s, self.time)
+            part[positions] for part in (self.step, self.examples, self.epoch, self.wall_s, self.time)
         )
         return LearningCurve(step, examples, epoch, wall_s, time, level)
 
@@ -134,8 +134,8 @@ def area_weights(x: Floats, until: float) -> Floats:
         share = (right - left) / (x[i + 1] - x[i])  # of this gap that lies before `until`
         weights[i] += (right - left) * (1 - share / 2)
         weights[i + 1] += (right - left) * share / 2
-    found: Floats = weights / (until - x[0])
-    return found
+    normalised: Floats = weights / (until - x[0])
+    return normalised
 
 
 def first_reaching(curve: LearningCurve, threshold: float) -> int | None:

@@ -46,12 +46,12 @@ def _share_images(runs: Sequence[MeasuredRun]) -> bool:
     """Whether each run kept its answers, and two seeds have an image in common."""
     if len(runs) < 2 or any(m.rows is None for m in runs):
         return False
-    seen: set[int] = set()
+    earlier: set[int] = set()
     for m in runs:
         images = set(m.rows.image.tolist()) if m.rows is not None else set()
-        if images & seen:
+        if images & earlier:
             return True
-        seen |= images
+        earlier |= images
     return False
 
 

@@ -144,11 +144,11 @@ def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
         return _Estimate(parts, over_seeds=s2 / count, floored=floored)
     sums = values @ there.T  # [s, t]: of the values of s over the images of both
     squares = (values**2) @ there.T
-    ours, theirs = sums[pairs], sums.T[pairs]
+    first_sums, second_sums = sums[pairs], sums.T[pairs]
     dof = float((both - 1)[enough].sum())
     safe = np.maximum(both, 1)
-    covariance = float(((values @ values.T)[pairs] - ours * theirs / safe)[enough].sum()) / dof
-    spread = squares[pairs] - ours**2 / safe + squares.T[pairs] - theirs**2 / safe
+    covariance = float(((values @ values.T)[pairs] - first_sums * second_sums / safe)[enough].sum()) / dof
+    spread = squares[pairs] - first_sums**2 / safe + squares.T[pairs] - second_sums**2 / safe
     residual = max(0.0, float(spread[enough].sum()) / (2 * dof) - covariance)
     times = there.sum(axis=0)
     times = times[times >= 2]

@@ -74,8 +74,8 @@ def interval_over(
         crossed = crossed_interval([Contributions(*part) for part in parts if part is not None], resolution=resolution)
     if any(run.fold is not None for run in runs):
         over_folds = fold_interval(values, val_over_train=_val_over_train(runs), resolution=resolution)
-        both = [one for one in (over_folds, crossed) if one is not None and one.known]
-        return max(both, key=lambda one: one.high - one.low, default=over_folds)
+        intervals = [one for one in (over_folds, crossed) if one is not None and one.known]
+        return max(intervals, key=lambda one: one.high - one.low, default=over_folds)
     return t_interval(values, resolution=resolution) if crossed is None else crossed
 
 
@@ -85,19 +85,19 @@ def components(parts: Sequence[ImageShares | None], values: Sequence[float]) -> 
     return parts_over_seeds(values)
 
 
-def apart(theirs: ImageShares | None, ours: ImageShares | None) -> ImageShares | None:
+def apart(baseline: ImageShares | None, arm: ImageShares | None) -> ImageShares | None:
     """What each image contributes to a difference; None where the two are not of the same images."""
-    if theirs is None or ours is None or len(theirs.image) != len(ours.image):
+    if baseline is None or arm is None or len(baseline.image) != len(arm.image):
         return None
-    if not np.array_equal(theirs.image, ours.image):
-        one, other = np.argsort(theirs.image, kind="stable"), np.argsort(ours.image, kind="stable")
-        theirs, ours = (
-            ImageShares(theirs.image[one], theirs.value[one]),
-            ImageShares(ours.image[other], ours.value[other]),
+    if not np.array_equal(baseline.image, arm.image):
+        order, arm_order = np.argsort(baseline.image, kind="stable"), np.argsort(arm.image, kind="stable")
+        baseline, arm = (
+            ImageShares(baseline.image[order], baseline.value[order]),
+            ImageShares(arm.image[arm_order], arm.value[arm_order]),
         )
-        if not np.array_equal(theirs.image, ours.image):
+        if not np.array_equal(baseline.image, arm.image):
             return None
-    return ImageShares(ours.image, ours.value - theirs.value)
+    return ImageShares(arm.image, arm.value - baseline.value)
 
 
 def _scaled(part: ImageShares | None, factor: float) -> ImageShares | None:
@@ -124,5 +124,5 @@ def _split(key: str) -> str:
 
 
 def mean(values: Iterable[float]) -> float:
-    listed = [value for value in values if math.isfinite(value)]
-    return math.fsum(listed) / len(listed) if listed else math.nan
+    finite = [value for value in values if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else math.nan
