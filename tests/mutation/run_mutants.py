@@ -156,15 +156,24 @@ def _load_in_place_of(mutant: Mutant) -> None:
 
 
 def _tested(room: Room, mutant: Mutant | None) -> int:
-    """pytest's exit code; the tests that are named after the changed file come first, as they notice most."""
+    """pytest's exit code; the files of tests that are named after the changed file or import from it come first."""
     import pytest
 
     sys.path.insert(0, str(SOURCE.parent))
     os.chdir(ROOT)
-    near = sorted((ROOT / "tests").rglob(f"test_{mutant.path.stem}.py")) if mutant else []
+    near = _near(mutant.path, room) if mutant else []
     quick = ["-x", "-q", "-n", "0", "--durations=10", "-p", "no:cacheprovider"]
     code = int(pytest.main([*quick, *map(str, near)])) if near else 0
     return code or int(pytest.main([*quick, *(f"tests/{test}" for test in room.tests)]))
+
+
+def _near(path: Path, room: Room) -> list[Path]:
+    module = ".".join(("headstart", *path.relative_to(SOURCE).with_suffix("").parts))
+    folders = [ROOT / "tests" / test for test in room.tests]
+    files = sorted(file for place in folders for file in ([place] if place.is_file() else place.rglob("test_*.py")))
+    named = [file for file in files if file.stem == f"test_{path.stem}"]
+    importing = [file for file in files if f"from {module} import" in file.read_text(encoding="utf-8")]
+    return list(dict.fromkeys([*named, *importing]))
 
 
 if __name__ == "__main__":
