@@ -215,7 +215,7 @@ def test_dan_matches_loops_over_pairs_in_float64(estimate, sides):
     one = DAN(weight=0.5, ramp="constant", octaves=OCTAVES, estimate=estimate)
     term = one(source=source, target=target, head=a_head(), strength=0.5)
     assert term.item() == pytest.approx(0.5 * by_force(kernel, S, estimate), rel=1e-3, abs=1e-6)
-    assert one.figures["kernel_scale"].item() == pytest.approx(median, rel=1e-4)
+    assert one.metrics["kernel_scale"].item() == pytest.approx(median, rel=1e-4)
 
 
 def test_jan_multiplies_the_kernels_of_features_and_of_probabilities(sides):

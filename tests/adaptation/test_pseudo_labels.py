@@ -52,7 +52,7 @@ def test_self_training_takes_the_likeliest_class_of_what_it_is_sure_of(confidenc
     term = one(source=side(logits[:0]), target=side(logits), head=None, strength=0.5)
     p = softmax(logits.detach().numpy(), axis=1).max(axis=1)
     assert term.item() == pytest.approx(0.5 * np.where(p >= confidence, -np.log(p), 0).mean(), rel=1e-5)
-    assert one.figures["used_share"].item() == pytest.approx((p >= confidence).mean())
+    assert one.metrics["used_share"].item() == pytest.approx((p >= confidence).mean())
     (gradient,) = torch.autograd.grad(term, logits)
     assert torch.equal(gradient.abs().sum(dim=1) > 0, torch.from_numpy(p >= confidence))
 

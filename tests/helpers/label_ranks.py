@@ -22,7 +22,7 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 def measured(places: torch.Tensor) -> dict[str, float]:
     """The figures of the images at these places, with what other ranks have measured."""
     kind = SeveralLabels(3)
-    figures = MetricCollection(kind.figures() | kind.fuller_figures())
+    figures = MetricCollection(kind.training_metrics() | kind.evaluation_metrics())
     logits, label = images()
     for some in places.split(4):
         if len(some):

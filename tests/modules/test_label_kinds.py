@@ -31,7 +31,7 @@ def several(images=60, classes=4):
 
 
 def measured(kind, batches):
-    figures = MetricCollection(kind.figures() | kind.fuller_figures())
+    figures = MetricCollection(kind.training_metrics() | kind.evaluation_metrics())
     for logits, label in batches:
         figures.update(logits, label)
     return {name: value.item() for name, value in figures.compute().items()}

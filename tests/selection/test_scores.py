@@ -185,14 +185,14 @@ def test_the_chosen_score_stands_with_its_own_settings_in_the_place_of_the_usual
     assert [
         (type(one), one.strength) for one in scores(DEV(strength=3.0), sees_source=True) if isinstance(one, DEV)
     ] == [(DEV, 3.0)]
-    assert {one.figure for one in scores(DEV(), sees_source=True)} == {
-        one.figure for one in scores(None, sees_source=True)
+    assert {one.metric for one in scores(DEV(), sees_source=True)} == {
+        one.metric for one in scores(None, sees_source=True)
     }
 
 
 def test_no_score_weighs_training_images_of_a_source_that_is_not_seen():
-    left = {one.figure for one in scores(None, sees_source=False)}
-    assert {one.figure for one in scores(None, sees_source=True)} - left == {"target/iwcv", "target/dev"}
+    left = {one.metric for one in scores(None, sees_source=False)}
+    assert {one.metric for one in scores(None, sees_source=True)} - left == {"target/iwcv", "target/dev"}
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "selection").glob("*.yaml")), ids=lambda path: path.stem)

@@ -39,7 +39,7 @@ class Looked(NamedTuple):
 class Adaptation(nn.Module):
     """Gives a scalar for each pair of batches; networks that it trains besides are its own.
 
-    `forward` is called in each training step, and leaves metrics for the logs in `figures`. The other methods do
+    `forward` is called in each training step, and leaves metrics for the logs in `metrics`. The other methods do
     nothing unless a subclass overrides them. What an adaptation remembers is a buffer, so that a resumed run equals one
     that was not stopped.
 
@@ -61,13 +61,13 @@ class Adaptation(nn.Module):
     learns_labels = True  # whether the cross-entropy of the main images is in the loss
     looks = False  # whether look is called
     finalizes = False  # whether finalize is called
-    measures: tuple[str, ...] = ()  # the names in figures
+    measures: tuple[str, ...] = ()  # their names
     least_images = 1  # that a batch of each of the two data sets must have
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp) -> None:
         super().__init__()
         self.weight, self.ramp = weight, ramp
-        self.figures: dict[str, Tensor] = {}
+        self.metrics: dict[str, Tensor] = {}
 
     @property
     def has_term(self) -> bool:

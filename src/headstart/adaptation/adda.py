@@ -57,7 +57,7 @@ class ADDA(Adaptation):
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
         of_source = self.discriminator(source.features.detach())
         of_target = self.discriminator(target.features.detach())
-        self.figures = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
+        self.metrics = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
         return domain_loss(of_source, of_target) + strength * self._inverted(target.features)
 
     def _inverted(self, features: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class AFN(Adaptation):
         self.step = step
 
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
-        self.figures = {"target_norm": torch.linalg.vector_norm(target.features.detach(), dim=1).mean()}
+        self.metrics = {"target_norm": torch.linalg.vector_norm(target.features.detach(), dim=1).mean()}
         return strength * (step_up(source.features, self.step) + step_up(target.features, self.step))
 
 

@@ -65,7 +65,7 @@ class CDAN(Adaptation):
             self.discriminator(self._joint(reversed_gradient(side.features, strength), probability))
             for side, probability in zip((source, target), probabilities, strict=True)
         )
-        self.figures = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
+        self.metrics = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
         weights = [certainty(probability) if self.entropy else None for probability in probabilities]
         return domain_loss(of_source, of_target, *weights)
 

@@ -16,7 +16,7 @@ class CORAL(Adaptation):
 
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
         gap = coral(source.features.float(), target.features.float())
-        self.figures = {"coral": gap.detach()}
+        self.metrics = {"coral": gap.detach()}
         return strength * gap
 
 

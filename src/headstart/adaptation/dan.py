@@ -38,5 +38,5 @@ class DAN(Adaptation):
         distances = squared_distances(torch.cat([source.features, target.features]).float())
         scale = median_scale(distances)
         gap = mmd(gaussians(distances, scale, self.octaves), len(source.features), self.estimate)
-        self.figures = {"mmd": gap.detach(), "kernel_scale": scale}
+        self.metrics = {"mmd": gap.detach(), "kernel_scale": scale}
         return strength * gap

@@ -32,5 +32,5 @@ class DANN(Adaptation):
         of_source, of_target = (
             self.discriminator(reversed_gradient(side.features, strength)) for side in (source, target)
         )
-        self.figures = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
+        self.metrics = {"domain_accuracy": domain_accuracy(of_source, of_target).detach()}
         return domain_loss(of_source, of_target)

@@ -42,5 +42,5 @@ def domain_loss(
 
 
 def domain_accuracy(source: Tensor, target: Tensor) -> Tensor:
-    """The mean of the shares of both domains that are told right: 0.5 is chance, however many images each has."""
+    """The mean of the shares of both domains that are told right: 0.5 is chance level, however many images each has."""
     return ((source > 0).float().mean() + (target <= 0).float().mean()) / 2

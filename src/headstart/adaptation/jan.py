@@ -40,5 +40,5 @@ class JAN(Adaptation):
         scale = median_scale(of_features)
         kernel = gaussians(of_features, scale, self.octaves) * gaussians(of_classes, median_scale(of_classes), [0])
         gap = mmd(kernel, len(source.features), self.estimate)
-        self.figures = {"mmd": gap.detach(), "kernel_scale": scale}
+        self.metrics = {"mmd": gap.detach(), "kernel_scale": scale}
         return strength * gap

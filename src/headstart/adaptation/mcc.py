@@ -28,7 +28,7 @@ class MCC(Adaptation):
 
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
         confusion = class_confusion(target.logits.float(), self.temperature)
-        self.figures = {"class_confusion": confusion.detach()}
+        self.metrics = {"class_confusion": confusion.detach()}
         return strength * confusion
 
 

@@ -26,7 +26,7 @@ class MCD(Adaptation):
         assert source.label is not None
         features = reversed_gradient(target.features, strength)
         gap = discrepancy(head(features).float().softmax(dim=1), self.second(features).float().softmax(dim=1))
-        self.figures = {"discrepancy": gap.detach()}
+        self.metrics = {"discrepancy": gap.detach()}
         return cross_entropy(self.second(source.features), source.label) - gap
 
 

@@ -48,7 +48,7 @@ class MDD(Adaptation):
         of_source, of_target = (
             self.second(reversed_gradient(side.features, strength)).float() for side in (source, target)
         )
-        self.figures = {
+        self.metrics = {
             "source_agreement": (of_source.argmax(dim=1) == predicted[0]).float().mean(),
             "target_agreement": (of_target.argmax(dim=1) == predicted[1]).float().mean(),
         }

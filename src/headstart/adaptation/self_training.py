@@ -40,5 +40,5 @@ class SelfTraining(Adaptation):
         logits = target.logits.float()
         sureness, said = logits.detach().softmax(dim=1).max(dim=1)
         used = (sureness >= self.confidence).float()
-        self.figures = {"used_share": used.mean(), "confidence": sureness.mean()}
+        self.metrics = {"used_share": used.mean(), "confidence": sureness.mean()}
         return strength * (used * cross_entropy(logits, said, reduction="none")).mean()

@@ -46,7 +46,7 @@ class SHOT(Adaptation):
         probability = target.logits.float().softmax(dim=1)
         entropy, mean_entropy = information(probability)
         pseudo = cross_entropy(target.logits.float(), label)
-        self.figures = {
+        self.metrics = {
             "entropy": entropy.detach(),
             "mean_entropy": mean_entropy.detach(),
             "pseudo_loss": pseudo.detach(),

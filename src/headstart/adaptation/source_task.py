@@ -25,5 +25,5 @@ class SourceTask(Adaptation):
         logits = self.source_head(source.features)
         loss = cross_entropy(logits, source.label)
         hits = (logits.detach().argmax(dim=1) == source.label).float().mean()
-        self.figures = {"source_loss": loss.detach(), "source_accuracy": hits}
+        self.metrics = {"source_loss": loss.detach(), "source_accuracy": hits}
         return strength * loss

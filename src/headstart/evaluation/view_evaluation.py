@@ -70,7 +70,7 @@ def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
 
 def metrics_of(labels: Labels, answers: SingleLabelEvaluation | MultiLabelEvaluation, split: str) -> dict[str, float]:
     """The figures that the classifier logs of such labels, of these answers."""
-    metrics = labels.figures() | labels.fuller_figures()
+    metrics = labels.training_metrics() | labels.evaluation_metrics()
     found = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
     found["loss"] = labels.loss(answers.logits, answers.label)
     return {f"{split}/{name}": float(value) for name, value in found.items()}

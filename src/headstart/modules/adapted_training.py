@@ -74,7 +74,7 @@ class AdaptedTraining:
         strength = adaptation.strength(min(1.0, self.module.trainer.global_step / self.steps))
         term: Tensor = adaptation(source=source, target=target, head=self.head, strength=strength)
         metrics: dict[str, Tensor | float] = {"adaptation": term.detach(), "adaptation_strength": strength}
-        return AdaptationTerm(term, {**metrics, **adaptation.figures})
+        return AdaptationTerm(term, {**metrics, **adaptation.metrics})
 
     @torch.no_grad()
     def look_if_due(self) -> None:

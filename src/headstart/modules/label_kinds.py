@@ -11,11 +11,15 @@ from torchmetrics import Metric
 
 
 class Labels(nn.Module, ABC):
-    """The loss, the figures and the answers of a kind of labels.
+    """The loss, the metrics and the mistakes of a kind of labels.
 
-    monitor: the figure, without its split, that says how good a model is: the best checkpoint, the report and what
-    waits for a plateau follow it. weight: of the classes in the loss of training, None = all alike; no part of
-    checkpoints, as the training images say it anew.
+    Args:
+        num_classes: The classes of the labels.
+
+    Attributes:
+        monitor: The metric, without its split, that the best checkpoint, the report and plateaus follow.
+        weight: Of the classes in the loss of training (C,), None = all alike; not in checkpoints, as the training
+            images give it anew.
     """
 
     monitor: ClassVar[str]
@@ -27,11 +31,11 @@ class Labels(nn.Module, ABC):
         self.register_buffer("weight", None, persistent=False)
 
     @abstractmethod
-    def figures(self) -> dict[str, Metric]:
+    def training_metrics(self) -> dict[str, Metric]:
         """What is measured in every batch of training, from logits and labels: cheap."""
 
     @abstractmethod
-    def fuller_figures(self) -> dict[str, Metric]:
+    def evaluation_metrics(self) -> dict[str, Metric]:
         """What is measured on val and test besides."""
 
     @abstractmethod
@@ -45,21 +49,21 @@ class Labels(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def decided(label: Tensor) -> Tensor:
-        """Labels as the figures take them: of shares, as mixed images have them, what the larger share is."""
+        """Labels as the metrics take them: of shares, as mixed images have them, what the larger share is."""
 
     @abstractmethod
     def score(self, logits: Tensor, label: Tensor) -> Tensor:
-        """The monitored figure of a whole split."""
+        """The monitored metric of a whole split."""
 
     @staticmethod
     @abstractmethod
     def sureness(logits: Tensor, label: Tensor) -> Tensor:
-        """How sure the wrong answer about each image is (N,), the surest the largest; 0 where all is right."""
+        """How confident the wrong prediction of each image is (N,); 0 where all is right."""
 
     @staticmethod
     @abstractmethod
     def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
-        """The surest wrong answer about one image in words; its logits (classes,) and its label."""
+        """The most confident wrong prediction of one image in words; its logits (classes,) and its label."""
 
     @abstractmethod
     def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:

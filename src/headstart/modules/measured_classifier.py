@@ -37,8 +37,8 @@ class MeasuredClassifier(QuickHookName, LightningModule):
         self.backbone, self.head, self.num_classes = backbone, head, num_classes
         self.labels: Labels = (SeveralLabels if multi_label else OneLabel)(num_classes)
         # nn.Module attributes, so that they follow the model to its device
-        fuller = self.labels.figures() | self.labels.fuller_figures()
-        self.train_metrics = MetricCollection(dict(self.labels.figures()), prefix="train/")
+        fuller = self.labels.training_metrics() | self.labels.evaluation_metrics()
+        self.train_metrics = MetricCollection(dict(self.labels.training_metrics()), prefix="train/")
         self.val_metrics = MetricCollection(dict(fuller), prefix="val/").clone()
         self.test_metrics = MetricCollection(dict(fuller), prefix="test/").clone()
         self.train_loss, self.val_loss, self.test_loss = Mean(), Mean(), Mean()

@@ -21,10 +21,10 @@ class SeveralLabels(Labels):
 
     monitor = "map"
 
-    def figures(self) -> dict[str, Metric]:
+    def training_metrics(self) -> dict[str, Metric]:
         return {"f1_micro": LabelF1(self.num_classes, average="micro")}
 
-    def fuller_figures(self) -> dict[str, Metric]:
+    def evaluation_metrics(self) -> dict[str, Metric]:
         return {
             "map": MeanAveragePrecision(self.num_classes),
             "f1": LabelF1(self.num_classes, average="macro"),

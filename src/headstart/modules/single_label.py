@@ -18,11 +18,11 @@ class OneLabel(Labels):
 
     monitor = "accuracy"
 
-    def figures(self) -> dict[str, Metric]:
+    def training_metrics(self) -> dict[str, Metric]:
         # unchecked: the data say what labels there are, and to look for others in each batch makes a GPU wait
         return {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)}
 
-    def fuller_figures(self) -> dict[str, Metric]:
+    def evaluation_metrics(self) -> dict[str, Metric]:
         classes = self.num_classes
         return {
             "f1": MulticlassF1Score(classes, average="macro", validate_args=False),

@@ -25,7 +25,7 @@ class BiTuning(Regularizer):
     projector its projection against its own key and the others. All vectors have length 1. Keys come from a
     momentum encoder (He et al. 2020, MoCo, arXiv:1911.05722): stages and projector that begin as the model's and
     go the share 1 - momentum of the way to these before each batch. The last `keys` of each class are kept, at
-    the beginning none. The projector opens and closes with the head.
+    the beginning none. The projector is trainable and frozen with the head.
 
     Other than in the authors' code an image and its key are the same view, as a batch has one; the head's weights learn
     by the first loss, too; and places of keys that have not come yet are empty, not random. On several devices each

@@ -25,8 +25,8 @@ SCALES = torch.logspace(-2, 2, 401, dtype=torch.float64)  # of logits, of which 
 class CoTuning(Regularizer):
     """weight * cross-entropy of the source's head against p(source class | target class), at an image's target class.
 
-    Co-Tuning, You et al. 2020 (NeurIPS). The source's head is kept and learns on; it opens and closes with the last
-    stage, and learns at its rate. How the classes are related is seen once, before the first step, from what the
+    Co-Tuning, You et al. 2020 (NeurIPS). The source's head is part of it and learns on; it is trainable with the
+    last stage, at its rate. How the classes are related is seen once, before the first step, from what the
     source says of the target's images: relationship names `direct` or `reverse`, which the paper prefers. Raises
     UserError where the source has no head or not all stages, an image has several classes, or the weights lie in
     shards.

@@ -15,9 +15,9 @@ Stages = Mapping[str, nn.Module]  # a model's parts from the input to the head, 
 
 
 class Batches(Protocol):
-    """Gives all images of a split in their order, unchanged by chance, on the model's device, as they enter a stage.
+    """Gives all images of a split in their order, without augmentation, on the model's device, as they enter a stage.
 
-    stored: where the feature cache has what closed stages give, take that, and enter the stage after them.
+    stored: where the feature cache has what frozen stages give, take that, and enter the stage after them.
     """
 
     def __call__(self, split: str, *, stored: bool) -> Iterable[Batch]: ...
@@ -60,7 +60,7 @@ class Regularizer(nn.Module):
         """Look at the target's training and validation images; all stages are in eval(), without gradients."""
 
     def beside(self, stages: Stages) -> Mapping[str, nn.Module]:
-        """Networks of its own that learn, by the part that each opens and closes with, at its rate."""
+        """Networks of its own that learn, by the part with which each is trainable and frozen, at its rate."""
         return {}
 
     def forward(self, *, stages: Stages, batch: Batch, features: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ class DEV(Score):
         strength: Of the density ratio (selection/density_ratio.py).
     """
 
-    figure = "target/dev"
+    metric = "target/dev"
     mode = "min"
     weighs = True
 

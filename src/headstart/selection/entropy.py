@@ -12,7 +12,7 @@ from headstart.selection.selection import Score
 class Entropy(Score):
     """mean_entropy() of the target's val."""
 
-    figure = "target/entropy"
+    metric = "target/entropy"
     mode = "min"
 
     def __call__(self, sides: Sides) -> float:

@@ -13,7 +13,7 @@ from headstart.selection.selection import Score
 class InfoMax(Score):
     """mutual_information() of the target's val."""
 
-    figure = "target/infomax"
+    metric = "target/infomax"
     mode = "max"
 
     def __call__(self, sides: Sides) -> float:

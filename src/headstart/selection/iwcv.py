@@ -19,7 +19,7 @@ class IWCV(Score):
         strength: Of the density ratio (selection/density_ratio.py).
     """
 
-    figure = "target/iwcv"
+    metric = "target/iwcv"
     mode = "min"
     weighs = True
 

@@ -12,11 +12,11 @@ class Selection(ABC):
     """A metric that each validation logs.
 
     Attributes:
-        figure: The tag of the metric.
+        metric: The tag of the metric.
         mode: Whether a larger or a smaller value is better.
     """
 
-    figure: ClassVar[str]
+    metric: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]]
 
 

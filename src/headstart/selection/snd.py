@@ -22,7 +22,7 @@ class SND(Score):
         temperature: Of the softmax over neighbours.
     """
 
-    figure = "target/snd"
+    metric = "target/snd"
     mode = "max"
 
     def __init__(self, *, temperature: Annotated[float, Gt(0)] = 0.05) -> None:

@@ -8,5 +8,5 @@ from headstart.selection.selection import Selection
 class SourceRisk(Selection):
     """The mean cross-entropy on the source's val, which the module logs: it looks at no target image."""
 
-    figure = "val/loss"
+    metric = "val/loss"
     mode = "min"

@@ -13,10 +13,10 @@ from headstart.compat.torchmetrics_state import metric_states, restore_metric_st
 
 
 class EpochMetricState(Callback):
-    """Keeps in checkpoints what each rank's metrics have gathered, so that a resumed epoch's figures are of all of it.
+    """Saves in checkpoints what each rank's metrics have gathered, so that a resumed epoch's metrics are of all of it.
 
-    They are the states of the module's torchmetrics, the running means of the numbers that were logged, and the
-    figures that schedulers and callbacks may ask for (trainer.callback_metrics). Lightning keeps none of them.
+    They are the states of the module's torchmetrics, the running means of the values that were logged, and the metrics
+    that schedulers and callbacks may ask for (trainer.callback_metrics). Lightning saves none of them.
     """
 
     def __init__(self) -> None:

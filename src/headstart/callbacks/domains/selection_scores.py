@@ -23,5 +23,5 @@ class SelectionScores(Callback):
         self.scores = tuple(scores)
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
-        values = {score.figure: score(sides) for score in self.scores} if trainer.is_global_zero else {}
+        values = {score.metric: score(sides) for score in self.scores} if trainer.is_global_zero else {}
         pl_module.log_dict(trainer.strategy.broadcast(values))

@@ -1,20 +1,26 @@
-"""Predicted class and loss of each val and test image, kept for every evaluation of a run."""
+"""Predicted class and loss of each val and test image, stored for every evaluation of a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
+from headstart.callbacks.predictions.split_predictions import (
+    SplitPredictions,
+    image_losses,
+    numbers,
+    predicted_answer,
+    stacked_predictions,
+)
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import has_contents, is_multi_label
 from headstart.types import Batch
@@ -22,20 +28,10 @@ from headstart.types import Batch
 KEY = "answers"  # in a checkpoint
 MOST_LOGITS = 2**22  # that wait on the device to be read at once: 16 MiB
 LEAST_KEPT, KEPT_SHARE = 3, 10  # of several labels: the last 3 evaluations, or one in 10 of all, where that is more
-LARGEST = float(np.finfo(np.float16).max)
-
-
-class _SplitPredictions(NamedTuple):
-    """Predictions on some images, in the order of their positions: arrays on the CPU."""
-
-    position: NDArray[np.int64]  # (N,) in the split
-    label: NDArray[Any]  # (N,), or of several labels (N, C) uint8
-    answer: NDArray[Any]  # predicted classes (N,), or of several labels logits (N, C) float16
-    loss: NDArray[np.float16]  # (N,)
 
 
 class ImagePredictions(Callback):
-    """Writes `val.npz` when training ends and `test.npz` after the test: what each image contributed to the figures.
+    """Writes `val.npz` when training ends and `test.npz` after the test: what each image contributed to the metrics.
 
     Arrays of val.npz (N images that were measured, E evaluations, C classes):
 
@@ -52,7 +48,7 @@ class ImagePredictions(Callback):
     - where trials have used val images, `seen_by_trials` bool (N,).
 
     test.npz has the first four, E = 1. With callbacks=ema the answers are those of the averaged weights, which are what
-    is validated. In runs that adapt to a target, val is the source's and test is the target's, as for all figures.
+    is validated. In runs that adapt to a target, val is the source's and test is the target's, as for all metrics.
 
     Nothing is written where the data do not say what their images contain (`contents`), batches have no positions,
     labels are hidden, or evaluations are of different images. Tensors stay on their device until a validation
@@ -78,7 +74,7 @@ class ImagePredictions(Callback):
     def _forget(self) -> None:
         self._count = 0  # evaluations so far
         self._steps: list[int] = []  # of those that are kept
-        self._said: list[_SplitPredictions] = []
+        self._said: list[SplitPredictions] = []
         self._closed_form: NDArray[Any] | None = None  # of the whole split
 
     # ------------------------------------------------------------------ what others tell
@@ -88,7 +84,7 @@ class ImagePredictions(Callback):
 
         To be called before training, on every rank.
         """
-        self._closed_form = self._narrow(_answer(logits.detach(), several=self._several).cpu().numpy())
+        self._closed_form = self._narrow(predicted_answer(logits.detach(), several=self._several).cpu().numpy())
 
     def set_seen_by_trials(self, images: NDArray[np.uint64]) -> None:
         """Take the numbers, as `image` has them, of the images that trials have been validated on; before fit."""
@@ -165,7 +161,7 @@ class ImagePredictions(Callback):
         if self._said:
             first = self._said[0]
             state |= {"position": torch.from_numpy(first.position), "label": torch.from_numpy(first.label)}
-            state |= {name: torch.from_numpy(array) for name, array in _stacked(self._said).items()}
+            state |= {name: torch.from_numpy(array) for name, array in stacked_predictions(self._said).items()}
         if self._closed_form is not None:
             state["closed_form"] = torch.from_numpy(self._closed_form)
         checkpoint[KEY] = state
@@ -181,7 +177,7 @@ class ImagePredictions(Callback):
             position, label = state["position"].numpy(), state["label"].numpy()
             evaluations = zip(state["answer"].numpy(), state["loss"].numpy(), strict=True)
             self._steps = list(state["steps"])
-            self._said = [_SplitPredictions(position, label, answer, loss) for answer, loss in evaluations]
+            self._said = [SplitPredictions(position, label, answer, loss) for answer, loss in evaluations]
 
     # ------------------------------------------------------------------ gathering
 
@@ -202,13 +198,13 @@ class ImagePredictions(Callback):
         if self._logits:
             logits = torch.cat(self._logits)
             label = torch.cat(self._labels).to(logits.device)
-            self._parts.append((label, _answer(logits, several=self._several), _loss(logits, label)))
+            self._parts.append((label, predicted_answer(logits, several=self._several), image_losses(logits, label)))
             self._logits, self._labels = [], []
 
     def _begin(self) -> None:
         self._logits, self._labels, self._positions, self._parts = [], [], [], []
 
-    def _gathered(self, trainer: Trainer) -> _SplitPredictions | None:
+    def _gathered(self, trainer: Trainer) -> SplitPredictions | None:
         """What all ranks' images gave, on rank 0; every rank must ask. None elsewhere, and where it cannot be kept."""
         of_this_rank = self._joined() if self._is_fit else None
         self._begin()
@@ -219,16 +215,16 @@ class ImagePredictions(Callback):
             return None
         position, label, answer, loss = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = position.argsort(kind="stable")
-        return _SplitPredictions(position[order], label[order], answer[order], loss[order])
+        return SplitPredictions(position[order], label[order], answer[order], loss[order])
 
-    def _joined(self) -> _SplitPredictions | None:
+    def _joined(self) -> SplitPredictions | None:
         """All of this rank's batches as one, on the CPU; None of none."""
         self._reduce()
         if not self._parts:
             return None
         label, answer, loss = (torch.cat(part).cpu().numpy() for part in zip(*self._parts, strict=True))
         position = torch.cat(self._positions).cpu().numpy()
-        return _SplitPredictions(
+        return SplitPredictions(
             position, label.astype(np.uint8) if self._several else label, self._narrow(answer), loss
         )
 
@@ -245,13 +241,13 @@ class ImagePredictions(Callback):
     # ------------------------------------------------------------------ writing
 
     def _write(
-        self, trainer: Trainer, split: str, steps: Sequence[int], predictions: Sequence[_SplitPredictions]
+        self, trainer: Trainer, split: str, steps: Sequence[int], predictions: Sequence[SplitPredictions]
     ) -> None:
         """Write one file, whole or not at all."""
         position = predictions[0].position
         data = datamodule_of(trainer)
         image = numbers(data.contents(split))[position]
-        stacked = _stacked(predictions)
+        stacked = stacked_predictions(predictions)
         arrays = {
             "image": image,
             "label": predictions[0].label,
@@ -269,34 +265,3 @@ class ImagePredictions(Callback):
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's types take each key for a flag
         partial.replace(self.folder / f"{split}.npz")
-
-
-def numbers(contents: Sequence[str]) -> NDArray[np.uint64]:
-    """Digests, in hex digits -> the first 8 bytes of each as a number (N,), big endian."""
-    return np.array([int(digest[:16], 16) for digest in contents], np.uint64)
-
-
-def _answer(logits: Tensor, *, several: bool) -> Tensor:
-    """Logits (B, C) -> predicted classes (B,), of several labels the logits in float16."""
-    return _halved(logits) if several else logits.argmax(dim=1)
-
-
-def _loss(logits: Tensor, label: Tensor) -> Tensor:
-    """The cross-entropy of each image (B,), float16, of several labels the mean over classes."""
-    logits = logits.float()
-    if label.ndim > 1:
-        return _halved(binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(dim=1))
-    return _halved(cross_entropy(logits, label, reduction="none"))
-
-
-def _halved(values: Tensor) -> Tensor:
-    """In float16, what is beyond its range at its ends; nan stays nan."""
-    return values.float().clamp(-LARGEST, LARGEST).half()
-
-
-def _stacked(predictions: Sequence[_SplitPredictions]) -> dict[str, NDArray[Any]]:
-    """The answers (E, N, ...) and losses (E, N) of several evaluations of the same images."""
-    return {
-        "answer": np.stack([entry.answer for entry in predictions]),
-        "loss": np.stack([entry.loss for entry in predictions]),
-    }

@@ -14,7 +14,6 @@ import torch
 from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
 
 from headstart.backbones.weights.weights_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
@@ -26,6 +25,7 @@ from headstart.explain.explained_network import Network
 from headstart.explain.gallery import png
 from headstart.explain.image_choice import HiddenLabelError, batches_of, images_of, names_of
 from headstart.explain.picture_protocol import ExplainedImages, Picture, Shown, Subject, UnfitError
+from headstart.modules.module_protocols import HeadedModule, has_several_labels
 from headstart.system.checkpoint_reading import loaded
 from headstart.types import UserError
 
@@ -44,7 +44,7 @@ class Explain(Callback):
     Each is <folder>/<kind>/<name>-step<optimizer steps done>.png, and explain/<kind>/<name> among TensorBoard's images.
     Rank 0 draws, from the module itself and without a word to the others, which wait for it in the next step. The
     weights are those that are trained, also where others are validated (callbacks=ema). Nothing of the run changes:
-    random numbers, modes, gradients and what is open are afterwards what they were.
+    random numbers, modes, gradients and what is trainable are afterwards what they were.
 
     Where a kind asks what training began with, these weights lie in the folder's before.pt from the first drawing on
     until fit ends: in memory they would be held all the time, and in a checkpoint written again each time.
@@ -123,13 +123,12 @@ class Explain(Callback):
             board.experiment.add_image(f"explain/{kind}/{shown.name}", shown.image, global_step=step, dataformats="HWC")
 
     def _subject(self, trainer: Trainer, module: LightningModule) -> Subject:
-        backbone, head = (getattr(module, name, None) for name in ("backbone", "head"))
-        if not isinstance(backbone, nn.Module) or not isinstance(head, nn.Module):
+        if not isinstance(module, HeadedModule):
             raise UserError(
                 f"callbacks.explain looks at a module's backbone and head, and {type(module).__name__} lacks one; "
                 "leave it out, or take module=classifier"
             )
-        network = Network(backbone, head, bool(getattr(module, "multi_label", False)))  # type: ignore[arg-type]
+        network = Network(module.backbone, module.head, has_several_labels(module))  # type: ignore[arg-type]
         data = datamodule_of(trainer)
         data = without_labels(data)  # of a run that adapts: its target, the labels out of reach
         if self._images is None:

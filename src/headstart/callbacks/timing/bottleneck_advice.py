@@ -17,8 +17,8 @@ class Circumstances:
 
     data: the group whose settings made the batches, "" for no hints. workers: that load batches. cores: of this
     process. on_gpu: where it computed; there the host hands out work, and its seconds tell little of the steps' parts.
-    precision: as the trainer has it. frozen: whether the first stage was closed in some phase. has_store: whether
-    frozen stages are stored at all. is_augmented: whether chance changes the training images. views: of them that are
+    precision: as the trainer has it. frozen: whether the first stage was frozen in some phase. has_store: whether
+    frozen stages are stored at all. is_augmented: whether training images are augmented. views: of them that are
     stored. is_mixed: whether they are mixed with each other, so that none can be stored. every_epochs: after how many
     epochs validation comes; every_batches: after how many batches, whichever epoch they are of, 0 where epochs count.
     within_epochs: whether it comes inside of epochs too, or by the clock. epochs, batches: of the whole run.

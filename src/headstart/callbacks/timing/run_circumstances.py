@@ -11,6 +11,7 @@ from pytorch_lightning import Trainer
 from headstart.callbacks.timing.bottleneck_advice import Circumstances
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.features.cache.feature_cache import FeatureCache
+from headstart.modules.module_protocols import mixes
 
 
 def circumstances_of(trainer: Trainer, *, data: str, cache: FeatureCache | None, has_frozen: bool) -> Circumstances:
@@ -42,7 +43,7 @@ def circumstances_of(trainer: Trainer, *, data: str, cache: FeatureCache | None,
         has_store=cache is not None,
         is_augmented=getattr(module, "augment", None) is not None,
         views=cache.views if cache is not None else 0,
-        is_mixed=getattr(trainer.lightning_module, "mix", None) is not None,
+        is_mixed=mixes(trainer.lightning_module),
         every_epochs=epochs or 1,
         every_batches=interval if by_batches else 0,
         within_epochs=not by_batches and interval != 1.0,

@@ -119,7 +119,7 @@ class Divergence(Callback):
             self._count_skipped(trainer, batch, batch_idx)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and not self.skipped_steps:
-            step, position = self._step + (not done), getattr(batch, "position", None)
+            step, position = self._step + (not done), _position(batch)
             self._seen.append(_UncheckedLoss(loss.detach(), trainer.current_epoch + 1, step, batch_idx, position))
             if len(self._seen) >= self._every:
                 self._read(trainer)
@@ -185,7 +185,7 @@ class Divergence(Callback):
         else:
             self._skipped += 1
             if self._skipped > max(self.skipped_steps, SCALER if _scales(trainer) else 0):
-                images = _names(trainer, getattr(batch, "position", None), number)
+                images = _names(trainer, _position(batch), number)
                 self._found(trainer, DivergenceSign("the gradients", trainer.current_epoch + 1, self._step, images))
         self._stepped = not _scales(trainer)  # the optimizer's own hook says it then
 
@@ -257,6 +257,10 @@ def _names(trainer: Trainer, position: Tensor | None, number: int) -> tuple[str,
         return tuple(f"train/{place}" for place in position.tolist())
     names = data.names("train")
     return tuple(str(names[place]) for place in position.tolist())
+
+
+def _position(batch: object) -> Tensor | None:
+    return batch.position if isinstance(batch, Batch) else None
 
 
 def _are_finite(gradients: list[Tensor], device: torch.device) -> bool:

@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from headstart.compat.lightning_trainer import callbacks_of, set_callbacks
+from headstart.modules.module_protocols import regularizer_of
 from headstart.types import UserError
 
 
@@ -170,7 +171,7 @@ def _tensors(module: LightningModule) -> dict[str, Tensor]:
 
 def _buffers(module: LightningModule) -> list[_Buffer]:
     """The buffers that training may change: of floating type, in a child of the module that has parameters."""
-    regularizer = getattr(module, "regularizer", None)  # what a term of the loss remembers is as it is
+    regularizer = regularizer_of(module)  # what a term of the loss remembers is as it is
     trained = tuple(
         f"{name}." for name, child in module.named_children() if list(child.parameters()) and child is not regularizer
     )

@@ -28,6 +28,8 @@ from headstart.features.cache.cached_images import (
     in_eval,
 )
 from headstart.features.cache.feature_cache import CacheRanks, FeatureCache
+from headstart.modules.module_protocols import HeadedModule, mixes, regularizer_of
+from headstart.types import Batch
 
 log = logging.getLogger(__name__)
 TEST = -1  # no phase of the schedule
@@ -36,13 +38,13 @@ TEST = -1  # no phase of the schedule
 class FeatureCaching(Callback):
     """Lets frozen stages compute each image once, and serves what they gave from then on.
 
-    In each phase the border is after the leading stages of which nothing is open. What they give is cached, in the
-    same pass as that for later phases whose border lies in the same closed stages, as far as it fits into
+    In each phase the border is after the leading stages of which nothing is trainable. What they give is cached, in the
+    same pass as that for later phases whose border lies in the same frozen stages, as far as it fits into
     feature_cache.max_gib; training and validation then begin at the border. Behind the last stage it is the pooled
     features.
-    A phase whose first stage is open runs from the images, and so does training on images that chance changes
+    A phase whose first stage is trainable runs from the images, and so does training on images that are augmented
     where the cache keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
-    The test is served what no phase opens.
+    The test is served what no phase trains.
 
     cache: None = nothing is cached. filled: {phase, images, seconds} of each look into the cache, that before the first
     step is the phase "start"; images are those that this process had to compute.
@@ -69,9 +71,11 @@ class FeatureCaching(Callback):
             log.info("feature cache: nothing is cached, %s", reason)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        start = getattr(batch, "start", 0)
+        start = batch.start if isinstance(batch, Batch) else 0
         if start and start > self._border(self._unfreeze.phase):  # it would never learn, without a word
-            raise RuntimeError(f"a batch begins after {start} stages, of which some are open; please report this bug")
+            raise RuntimeError(
+                f"a batch begins after {start} stages, of which some are trainable; please report this bug"
+            )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data = datamodule_of(trainer)
@@ -84,7 +88,7 @@ class FeatureCaching(Callback):
     def served(self, split: str, augmented: bool) -> CachedActivations | None:
         """What stands in for the images of a split in the batches to come, None = nothing does.
 
-        augmented: whether chance changes these images.
+        augmented: whether these images are augmented.
         """
         assert self._trainer is not None
         assert self.cache is not None
@@ -165,7 +169,7 @@ class FeatureCaching(Callback):
             log.info("feature cache: %d images in %.1f s, into %s", computed, seconds, cache.folder)
 
     def _places(self, phase: int) -> list[Place]:
-        """What is worth storing in one pass: the border of the phase, and those of later ones in what stays closed."""
+        """What is worth storing in one pass: the border of the phase, and those of later ones in what stays frozen."""
         unfreeze, whole = self._unfreeze, len(self._backbone.names)
         if phase == TEST:
             borders = [min(self._border(number) for number in range(len(unfreeze.phases)))]
@@ -181,7 +185,7 @@ class FeatureCaching(Callback):
         return [Place(border, border == whole) for border in dict.fromkeys(borders) if border]
 
     def _border(self, phase: int) -> int:
-        """How many leading stages have parameters, and none of them open in a phase."""
+        """How many leading stages have parameters, and none of them trainable in a phase."""
         if phase not in self._borders:  # it is asked before each batch
             self._borders[phase] = self._closed_stages(phase)
         return self._borders[phase]
@@ -189,7 +193,9 @@ class FeatureCaching(Callback):
     def _closed_stages(self, phase: int) -> int:
         unfreeze, names = self._unfreeze, self._backbone.names
         opened = unfreeze.trainable_in(phase)
-        if self._runs_copies:  # of stages as they began: what was open meanwhile gives other activations than these
+        if (
+            self._runs_copies
+        ):  # of stages as they began: what was trainable meanwhile gives other activations than these
             opened = opened.union(*(unfreeze.trainable_in(before) for before in range(phase)))
         for count, name in enumerate(names):
             parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()
@@ -214,7 +220,7 @@ class FeatureCaching(Callback):
     def _reason_against(self, trainer: Trainer, module: LightningModule, data: Any) -> str:
         if self.cache is None:
             return "feature_cache=off"
-        if not isinstance(getattr(module, "backbone", None), Backbone):
+        if not (isinstance(module, HeadedModule) and isinstance(module.backbone, Backbone)):
             return "the module has no backbone with stages"
         if not (isinstance(data, ServedImages) and has_contents(data)):
             return f"{type(data).__name__} does not say what its images contain (contents, served)"
@@ -255,19 +261,20 @@ class FeatureCaching(Callback):
     @property
     def _runs_copies(self) -> bool:
         assert self._trainer is not None
-        return bool(getattr(getattr(self._trainer.lightning_module, "regularizer", None), "runs_copies", False))
+        regularizer = regularizer_of(self._trainer.lightning_module)
+        return regularizer is not None and regularizer.runs_copies
 
     @property
     def _mixes(self) -> bool:
         """Whether training images are mixed with each other before they enter the backbone."""
         assert self._trainer is not None
-        return getattr(self._trainer.lightning_module, "mix", None) is not None
+        return mixes(self._trainer.lightning_module)
 
     @property
     def _unfreeze(self) -> Unfreeze:
         assert self._trainer is not None
         callbacks = callbacks_of(self._trainer)
-        return next(one for one in callbacks if isinstance(one, Unfreeze))
+        return next(callback for callback in callbacks if isinstance(callback, Unfreeze))
 
     @property
     def _backbone(self) -> Backbone:

@@ -13,8 +13,8 @@ class FinalValidation(Callback):
     """Validates once more where a run ends with a model that was not measured.
 
     Lightning validates after every n-th epoch or batch; a run may end in between, by its length, by its steps, by the
-    clock or by a callback. The figures of the end are then those of an earlier model. To stand before BestAndLast in
-    the trainer's callbacks, which writes its files after it.
+    wall time or by a callback. The metrics of the end are then those of an earlier model. To stand in the trainer's
+    callbacks before BestAndLast, which writes its files after it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The model before its first step: its head set in closed form, its figures on val measured."""
+"""The model before its first step: its head set in closed form, its metrics on val measured."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Start(Callback):
 
     The validation's own features of val go through a second head, which is set in closed form on the features of some
     training images, whatever head the run itself starts with: so that starts can be compared that a random head would
-    leave at chance. It is the same for all ranks, and so is what it gives, of the images that all of them have
-    validated, in the order of the split. A head of init=class_means is set on all training images; where `images`
+    leave at chance level. It is the same for all ranks, and so are its predictions, of the images that all of them
+    have validated, in the order of the split. A head of init=class_means is set on all training images; where `images`
     allows as many, both heads are one, and what is measured is what step 0 of the run gives.
 
     Args:
@@ -49,7 +49,7 @@ class Start(Callback):
         answers: What keeps the measured head's answers; None where nothing does.
 
     Attributes:
-        class_means_score: The monitored figure of val with the head in closed form, NaN where it is not measured.
+        class_means_score: The monitored metric of val with the head in closed form, NaN where it is not measured.
         closed_form_logits: (N, classes), float32 on the CPU, of the images of val with this head; None where it is not
             measured, and in a resumed run.
         used_images: {"used": n, "of": N} training images that the measured head is made of, None as above.

@@ -69,7 +69,7 @@ def check_selection(cfg: DictConfig) -> None:
     chosen: Selection = instantiate(cfg.selection)
     if isinstance(chosen, Score) and chosen.weighs and method is not None and method.main == "unlabelled":
         raise UserError(
-            f"{chosen.figure} weighs training images of the source, and this adaptation goes on without them; "
+            f"{chosen.metric} weighs training images of the source, and this adaptation goes on without them; "
             "try selection=infomax"
         )
     checkpoint = cfg.callbacks.get("checkpoint")

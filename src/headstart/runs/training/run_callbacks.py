@@ -163,7 +163,7 @@ def _set_monitor(checkpoint: BestAndLast, cfg: DictConfig, run: PreparedRun, run
     checkpoint.run_hash = run_hash
     selection = run.selection
     if selection is not None:
-        checkpoint.follow(selection.figure, mode=selection.mode, start_counts=not isinstance(selection, Score))
+        checkpoint.follow(selection.metric, mode=selection.mode, start_counts=not isinstance(selection, Score))
     elif not run.validates or cfg.trainer.get("limit_val_batches") == 0:
         checkpoint.mode = "last"  # no metric says which is best
     elif not run.knows_labels and (cfg.callbacks.get("checkpoint") or {}).get("monitor") is None:

@@ -109,7 +109,7 @@ def _cost(callbacks: RunCallbacks, trainer: pl.Trainer, setup_s: float) -> dict[
 def _selection(selection: Selection | None, checkpoint: BestAndLast | None) -> dict[str, str] | None:
     """What the best checkpoint follows in place of the monitored metric; mode=last: the newest one."""
     if selection is not None:
-        return {"metric": selection.figure, "mode": selection.mode}
+        return {"metric": selection.metric, "mode": selection.mode}
     is_last = checkpoint is not None and checkpoint.mode == "last"
     return {"metric": str(checkpoint.monitor), "mode": "last"} if checkpoint and is_last else None
 
