@@ -610,7 +610,7 @@ def test_the_command_line_trains_on_shards_and_the_tasks_after_it_look_at_them(h
     result = json.loads((folder / "result.json").read_text())
     assert result["sizes"] == {"train": 24, "val": 6, "test": 4}
     assert result["steps"] == 6
-    assert "feature cache: nothing is stored, WebDataset does not say" in capsys.readouterr().err
+    assert "feature cache: nothing is cached, WebDataset does not say" in capsys.readouterr().err
     assert main(["task=evaluate", f"evaluate.run_dir='{folder}'"]) == 0
     assert len(json.loads((folder / "evaluate-test.json").read_text())["class_names"]) == 3
 

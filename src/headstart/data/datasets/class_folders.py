@@ -38,26 +38,26 @@ def class_folders(
         raise UserError(f"root must be a folder of class folders with images, and there is none at {root}")
     outside = LeftOut() if outside is None else outside
     parts = _by_their_names(root) if folders is None else _as_said(root, folders)
-    held = {split: _classes(folder, root, outside) for split, folder in parts.items()}
+    files = {split: _classes(folder, root, outside) for split, folder in parts.items()}
     if root not in parts.values():
         _note_files(root, root, outside)
         for other in _folders_in(root).values():
             if not any(part == other or other in part.parents for part in parts.values()):
                 outside.add(BESIDE, other.relative_to(root).as_posix())
-    _check_images(root, parts, held)
-    return held
+    _check_images(root, parts, files)
+    return files
 
 
-def _check_images(root: Path, parts: Mapping[str, Path], held: Mapping[str, ClassFiles]) -> None:
+def _check_images(root: Path, parts: Mapping[str, Path], files_of: Mapping[str, ClassFiles]) -> None:
     """Raise UserError where a split or a class has no image."""
-    first = next(iter(held))
-    if not any(held[first].values()):
+    first = next(iter(files_of))
+    if not any(files_of[first].values()):
         there = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"root must hold class folders with images, or train/, val/ and test/ with such folders; "
             f"no image lies in a class folder of {parts[first]}; {root} holds {there}"
         )
-    for split, classes in held.items():
+    for split, classes in files_of.items():
         if empty := [name for name, files in classes.items() if not files]:
             image_files(parts[split] / empty[0], root, beside := LeftOut())
             raise UserError(
@@ -65,8 +65,10 @@ def _check_images(root: Path, parts: Mapping[str, Path], held: Mapping[str, Clas
                 f"{'does' if len(empty) == 1 else 'do'} not ({empty[0]} holds {beside.told() or 'nothing'}); take it "
                 "away, or put images there"
             )
-        if not held[split] and (loose := len(image_files(parts[split], root, LeftOut()))):
-            others = ",".join(f"{name}:{parts[name].relative_to(root).as_posix()}" for name in held if held[name])
+        if not files_of[split] and (loose := len(image_files(parts[split], root, LeftOut()))):
+            others = ",".join(
+                f"{name}:{parts[name].relative_to(root).as_posix()}" for name in files_of if files_of[name]
+            )
             raise UserError(
                 f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
                 f"whose labels are not known; leave it out with 'target.folders={{{others}}}', so that {split} is "

@@ -118,5 +118,5 @@ def _table() -> NDArray[np.float64]:
 
 def shuffled(image: NDArray[np.uint8], key: str) -> list[int]:
     """All positions, sorted by the hash of key and image: an order that no version of a library can change."""
-    digest = [sha256(key.encode() + one.tobytes()).digest() for one in image]
+    digest = [sha256(key.encode() + pixels.tobytes()).digest() for pixels in image]
     return sorted(range(len(digest)), key=digest.__getitem__)

@@ -46,8 +46,8 @@ def columns_of(features: Mapping[str, Any], *, image: str | None, label: str | N
 
 def _only(fit: Sequence[str], what: str, path: str, there: str) -> str:
     if len(fit) != 1:
-        many = f"{len(fit)} columns could be the {what}" if fit else f"no column is the {what} by its type"
-        raise UserError(f"{many}: {path} has {there}; name it by target.{what}_column")
+        problem = f"{len(fit)} columns could be the {what}" if fit else f"no column is the {what} by its type"
+        raise UserError(f"{problem}: {path} has {there}; name it by target.{what}_column")
     return fit[0]
 
 
@@ -69,13 +69,15 @@ def classes_of(
 
     Raises UserError where rows have no label.
     """
-    lacking = {split: [row for row, one in enumerate(of) if one is None or one == ""] for split, of in labels.items()}
+    lacking = {
+        split: [row for row, label in enumerate(of) if label is None or label == ""] for split, of in labels.items()
+    }
     if names is not None:
         lacking |= {
-            split: [row for row, one in enumerate(of) if not isinstance(one, int) or not 0 <= one < len(names)]
+            split: [row for row, label in enumerate(of) if not isinstance(label, int) or not 0 <= label < len(names)]
             for split, of in labels.items()
         }
-    found: dict[str, ClassFiles] = {}
+    classes: dict[str, ClassFiles] = {}
     for split, of in labels.items():
         if len(lacking[split]) == len(of) and split not in ("train", *asked) and len(labels) > 1:
             continue  # a test whose labels only its makers have
@@ -86,13 +88,14 @@ def classes_of(
                 f"{rows}{', ...' if len(lacking[split]) > LISTED else ''}; take other splits or another label_column"
             )
         rows_of: dict[Any, list[str]] = {}
-        for row, one in enumerate(of):
-            rows_of.setdefault(one, []).append(row_name(split, row))
-        said = names or ()
-        found[split] = {
-            str(said[one]) if names is not None else str(one): rows_of[one] for one in sorted(rows_of, key=_order)
+        for row, label in enumerate(of):
+            rows_of.setdefault(label, []).append(row_name(split, row))
+        class_names = names or ()
+        classes[split] = {
+            str(class_names[label]) if names is not None else str(label): rows_of[label]
+            for label in sorted(rows_of, key=_order)
         }
-    return found
+    return classes
 
 
 def _order(label: str | int) -> tuple[bool, int, str]:
@@ -101,11 +104,11 @@ def _order(label: str | int) -> tuple[bool, int, str]:
 
 
 def groups_of(
-    splits: Mapping[str, HuggingFaceRows], found: Mapping[str, ClassFiles], *, column: str, path: str
+    splits: Mapping[str, HuggingFaceRows], listed: Mapping[str, ClassFiles], *, column: str, path: str
 ) -> dict[str, str]:
     """The name of each image that was found -> what its row has in a column. Raises UserError where it has nothing."""
     groups: dict[str, str] = {}
-    for split in found:
+    for split in listed:
         rows = splits[split]
         if column not in rows.features:
             close = get_close_matches(column, list(rows.features), n=1)
@@ -113,14 +116,14 @@ def groups_of(
             raise UserError(
                 f"group_column must be a column of {path}, got {column!r}; {split} has {', '.join(rows.features)}{hint}"
             )
-        said = ["" if one is None else str(one).strip() for one in rows.data.column(column).to_pylist()]
-        if lacking := [row for row, one in enumerate(said) if not one]:
+        groups_of_rows = ["" if group is None else str(group).strip() for group in rows.data.column(column).to_pylist()]
+        if lacking := [row for row, group in enumerate(groups_of_rows) if not group]:
             raise UserError(
-                f"each row of {path} must have a group, {len(lacking)} of {len(said)} in {split} have none: rows "
-                f"{', '.join(map(str, lacking[:LISTED]))}{', ...' if len(lacking) > LISTED else ''}; take another "
+                f"each row of {path} must have a group, {len(lacking)} of {len(groups_of_rows)} in {split} have none: "
+                f"rows {', '.join(map(str, lacking[:LISTED]))}{', ...' if len(lacking) > LISTED else ''}; take another "
                 "group_column"
             )
-        groups |= {row_name(split, row): one for row, one in enumerate(said)}
+        groups |= {row_name(split, row): group for row, group in enumerate(groups_of_rows)}
     return groups
 
 
@@ -128,7 +131,7 @@ def labels_of_rows(rows: HuggingFaceRows, column: str) -> list[str | int | None]
     if column not in rows.features:
         raise UserError(f"all splits must have the column {column}, got one with {', '.join(rows.features)}")
     labels: list[str | int | None] = rows.data.column(column).to_pylist()
-    return [one.strip() if isinstance(one, str) else one for one in labels]
+    return [label.strip() if isinstance(label, str) else label for label in labels]
 
 
 def undecoded_images(rows: HuggingFaceRows, column: str, path: str) -> HuggingFaceRows:

@@ -46,42 +46,44 @@ def _built(
             )
         builder = datasets.load_dataset_builder(kind, name=name, data_files={"train": str(place)})
     else:
-        found = str(place) if place.is_dir() else path
-        builder = datasets.load_dataset_builder(found, name=name, revision=revision)
+        source = str(place) if place.is_dir() else path
+        builder = datasets.load_dataset_builder(source, name=name, revision=revision)
     builder.download_and_prepare()
     chosen = chosen_splits(list(builder.info.splits), wanted, path)
-    return {split: builder.as_dataset(split=said) for split, said in chosen.items()}
+    return {split: builder.as_dataset(split=name_there) for split, name_there in chosen.items()}
 
 
 def _saved(
-    held: HuggingFaceRows, path: str, wanted: Mapping[str, str | None], datasets: Any
+    saved: HuggingFaceRows, path: str, wanted: Mapping[str, str | None], datasets: Any
 ) -> dict[str, HuggingFaceRows]:
     """What save_to_disk wrote: a data set, or one for each split."""
-    of = dict(held) if isinstance(held, datasets.DatasetDict) else {str(held.split or "train"): held}
-    chosen = chosen_splits(list(of), wanted, path)
-    if sliced := [said for said in chosen.values() if said not in of]:
+    splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {str(saved.split or "train"): saved}
+    chosen = chosen_splits(list(splits), wanted, path)
+    if sliced := [name_there for name_there in chosen.values() if name_there not in splits]:
         raise UserError(
-            f"splits of a folder of save_to_disk must be whole, one of {', '.join(of)}, got {', '.join(sliced)}"
+            f"splits of a folder of save_to_disk must be whole, one of {', '.join(splits)}, got {', '.join(sliced)}"
         )
-    return {split: of[said] for split, said in chosen.items()}
+    return {split: splits[name_there] for split, name_there in chosen.items()}
 
 
 def chosen_splits(there: Sequence[str], wanted: Mapping[str, str | None], path: str) -> dict[str, str]:
     """train, val, test -> what each is called, where there is one. Raises UserError where there is none."""
     chosen: dict[str, str] = {}
     for split in SPLITS:
-        said = wanted[split]
-        if said is None:
-            called = [one for one in there if ALSO_CALLED.get(one, one) == split and one not in wanted.values()]
+        wanted_name = wanted[split]
+        if wanted_name is None:
+            called = [
+                other for other in there if ALSO_CALLED.get(other, other) == split and other not in wanted.values()
+            ]
             if called:
                 chosen[split] = called[0]
             continue
-        for part in said.split("+"):
+        for part in wanted_name.split("+"):
             if (plain := part.partition("[")[0].strip()) not in there:
                 close = get_close_matches(plain, there, n=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                raise UserError(f"{split}_split must be of {', '.join(there)}, got {said!r}{hint}")
-        chosen[split] = said
+                raise UserError(f"{split}_split must be of {', '.join(there)}, got {wanted_name!r}{hint}")
+        chosen[split] = wanted_name
     if len(there) == 1 and "train" not in chosen and not any(wanted.values()):
         return {"train": there[0]}
     if not chosen:
@@ -92,7 +94,9 @@ def chosen_splits(there: Sequence[str], wanted: Mapping[str, str | None], path: 
 def _why(path: str, name: str | None, revision: str | None, error: Exception) -> str:
     """Why there is no such data set, and what to try."""
     what = f"{path}{f' (configuration {name})' if name else ''}{f' (revision {revision})' if revision else ''}"
-    said = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    reason = (
+        f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    )
     if import_module("datasets.config").HF_HUB_OFFLINE:
         hint = (
             "HF_HUB_OFFLINE is set, and it is neither a folder here nor among what was fetched before (HF_HOME); "
@@ -107,7 +111,7 @@ def _why(path: str, name: str | None, revision: str | None, error: Exception) ->
         hint = "is that one of its configurations (target.name)?"
     else:
         hint = "is its name right (org/name), and if it is private or gated, are you logged in (hf auth login)?"
-    return f"the data set {what} cannot be read ({said}); {hint}"
+    return f"the data set {what} cannot be read ({reason}); {hint}"
 
 
 def datasets_library() -> Any:

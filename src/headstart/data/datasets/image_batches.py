@@ -57,7 +57,7 @@ class TrainingBatches(Dataset[Batch]):
     def __getitems__(self, places: Sequence[ImagePlace]) -> Batch:
         epoch, position = torch.tensor(places).unbind(1)
         position = position.contiguous()
-        made = training_batch(
+        batch = training_batch(
             self.split.at(position.numpy()),
             self.label[position],
             epoch=epoch.numpy(),
@@ -66,7 +66,7 @@ class TrainingBatches(Dataset[Batch]):
             augment=self.augment,
             seed=self.seed,
         )
-        return made._replace(position=position)
+        return batch._replace(position=position)
 
 
 def training_batch(
@@ -87,14 +87,14 @@ def training_batch(
     return Batch(standardised(image, pixels), label)
 
 
-def _like(given: Tensor, made: Tensor, augment: Augmentation) -> Tensor:
+def _like(given: Tensor, augmented: Tensor, augment: Augmentation) -> Tensor:
     """The augmented images, where they are what a backbone can take. Raises UserError."""
-    if made.shape != given.shape or made.dtype != given.dtype:
+    if augmented.shape != given.shape or augmented.dtype != given.dtype:
         raise UserError(
             f"an augmentation must give back images of the shape and type that it gets, {tuple(given.shape)} of "
-            f"{given.dtype}; {type(augment).__name__} made {tuple(made.shape)} of {made.dtype} of them"
+            f"{given.dtype}; {type(augment).__name__} made {tuple(augmented.shape)} of {augmented.dtype} of them"
         )
-    return made
+    return augmented
 
 
 def as_tensor(label: Labels) -> Tensor:

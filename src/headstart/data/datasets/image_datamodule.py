@@ -158,8 +158,8 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _beside(self) -> dict[Field, ImageDataModule]:
         """What comes with each training batch, by the batch's field that it comes in."""
-        found: dict[Field, ImageDataModule | None] = {"paired": self.paired, "labelled": self.labelled}
-        return {field: images for field, images in found.items() if images is not None}
+        by_field: dict[Field, ImageDataModule | None] = {"paired": self.paired, "labelled": self.labelled}
+        return {field: images for field, images in by_field.items() if images is not None}
 
     def _train_loader(self) -> ResumableLoader:
         rank, world_size = self._device()

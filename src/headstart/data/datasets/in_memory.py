@@ -31,7 +31,7 @@ class LabelledImages(NamedTuple):
     def contents(self) -> list[str]:
         """A digest of each image's shape and bytes."""
         shape = repr(self.image.shape[1:]).encode()
-        return [blake2b(shape + one.tobytes(), digest_size=16).hexdigest() for one in self.image]
+        return [blake2b(shape + pixels.tobytes(), digest_size=16).hexdigest() for pixels in self.image]
 
 
 class InMemory(ImageDataModule):

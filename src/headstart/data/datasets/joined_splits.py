@@ -30,15 +30,15 @@ class JoinedSplit:
     def at(self, positions: NDArray[np.int64]) -> Tensor:
         places = self._order[positions]
         of = np.searchsorted(self._begins, places, side="right") - 1
-        found = [(of == number, split) for number, split in enumerate(self._splits) if (of == number).any()]
+        parts = [(of == number, split) for number, split in enumerate(self._splits) if (of == number).any()]
         begins = self._begins[of]
-        images = [(mine, split.at((places - begins)[mine])) for mine, split in found]
+        images = [(mine, split.at((places - begins)[mine])) for mine, split in parts]
         if len(images) == 1:
             return images[0][1]
-        made = images[0][1].new_empty((len(positions), *images[0][1].shape[1:]))
+        image_of_all = images[0][1].new_empty((len(positions), *images[0][1].shape[1:]))
         for mine, image in images:
-            made[torch.from_numpy(mine)] = image
-        return made
+            image_of_all[torch.from_numpy(mine)] = image
+        return image_of_all
 
     def taken(self, order: NDArray[np.int64]) -> JoinedSplit:
         return JoinedSplit(self._splits, self._order[order])

@@ -51,14 +51,14 @@ def single_labels(table: TableRows) -> tuple[dict[str, ClassFiles], dict[str, st
             raise _FaultError("has no label")
         return cells[0]
 
-    held: dict[str, ClassFiles] = {}
+    files_of: dict[str, ClassFiles] = {}
     read_rows, groups = _read(table, read)
     for split, files in read_rows.items():
         classes: dict[str, list[str]] = defaultdict(list)
         for path, label in files.items():
             classes[label].append(path)
-        held[split] = {name: sorted(classes[name]) for name in sorted(classes)}
-    return held, groups
+        files_of[split] = {name: sorted(classes[name]) for name in sorted(classes)}
+    return files_of, groups
 
 
 def several_labels(
@@ -82,13 +82,13 @@ def several_labels(
                 raise _FaultError(f"has {cell!r} for {column}, which is neither 0 nor 1")
         return frozenset(column for column, cell in zip(columns, cells, strict=True) if cell.lower() in YES)
 
-    held, groups = _read(table, read)
-    of_split = {split: {name for names in files.values() for name in names} for split, files in held.items()}
+    labels_of, groups = _read(table, read)
+    of_split = {split: {name for names in files.values() for name in names} for split, files in labels_of.items()}
     names = tuple(columns) if separator is None else tuple(sorted(set().union(*of_split.values())))
     number_of = {name: number for number, name in enumerate(names)}
     numbers = {
         split: {path: frozenset(number_of[name] for name in files[path]) for path in sorted(files)}
-        for split, files in held.items()
+        for split, files in labels_of.items()
     }
     return SeveralLabels(names, numbers), groups
 

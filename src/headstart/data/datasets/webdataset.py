@@ -250,9 +250,9 @@ class WebDataset(ImageDataModule):
 
     def _places(self, urls: Sequence[str]) -> ShardPlaces:
         return [
-            (shard, number, one)
+            (shard, number, label)
             for shard, url in enumerate(urls)
-            for number, one in enumerate(self._shards.labels(url))
+            for number, label in enumerate(self._shards.labels(url))
         ]
 
     def _looked_at(self) -> ShardPlaces:
@@ -263,19 +263,19 @@ class WebDataset(ImageDataModule):
         else:
             chosen = sorted({at * len(urls) // PLAIN_SHARDS for at in range(PLAIN_SHARDS)})
             most = -(-self.plain_images // len(chosen))
-        found: ShardPlaces = []
+        places: ShardPlaces = []
         for shard in chosen:
             there = (
                 self._shards.labels(urls[shard])
                 if not is_remote(urls[shard])
                 else self._shards.first_labels(urls[shard], most)
             )
-            found += [(shard, number, one) for number, one in enumerate(there[:most])]
-        return found[: self.plain_images]
+            places += [(shard, number, label) for number, label in enumerate(there[:most])]
+        return places[: self.plain_images]
 
     def _split_of(self, urls: Sequence[str], places: ShardPlaces, room: int) -> ShardSplit:
-        names = [name_of(urls[shard], one.key) for shard, _, one in places]
-        label = [self._classes.number(one.word, name) for (_, _, one), name in zip(places, names, strict=True)]
+        names = [name_of(urls[shard], sample.key) for shard, _, sample in places]
+        label = [self._classes.number(sample.word, name) for (_, _, sample), name in zip(places, names, strict=True)]
         return ShardSplit(
             urls,
             np.array([(shard, number) for shard, number, _ in places], np.int64).reshape(-1, 2),

@@ -50,9 +50,9 @@ def divided_shards(
 def halves(places: ShardPlaces) -> tuple[ShardPlaces, ShardPlaces]:
     """Each class's images in two parts, the same for every seed; the second has the larger half."""
     of_class: dict[str, list[str]] = {}
-    by_name = {f"{shard:09}/{number:09}": (shard, number, one) for shard, number, one in places}
-    for name, (_, _, one) in by_name.items():
-        of_class.setdefault(one.word, []).append(name)
+    by_name = {f"{shard:09}/{number:09}": (shard, number, label) for shard, number, label in places}
+    for name, (_, _, label) in by_name.items():
+        of_class.setdefault(label.word, []).append(name)
     second = {name for names in of_class.values() for name in cut_off(shuffled(names, "test"), 0.5, len(names))[1]}
     return [by_name[name] for name in by_name if name not in second], [
         by_name[name] for name in by_name if name in second

@@ -147,12 +147,12 @@ def listed_class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _field(held: Any, field: str | None) -> str:
+def _field(value: Any, field: str | None) -> str:
     for name in field.split(".") if field else ():
-        held = held[name]
-    if isinstance(held, bool) or not isinstance(held, str | int):
-        raise ValueError(f"{field or 'it'} is {type(held).__name__}, not a word or a whole number")
-    return str(held).strip()
+        value = value[name]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{field or 'it'} is {type(value).__name__}, not a word or a whole number")
+    return str(value).strip()
 
 
 def _members_of(given: Mapping[str, Any], url: str) -> str:

@@ -34,20 +34,24 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
     """
     library("webdataset")  # braceexpand comes with it
     expand = import_module("braceexpand").braceexpand
-    found: list[str] = []
+    shards: list[str] = []
     for url in [urls] if isinstance(urls, str) else urls:
         given_path(url, setting)  # an empty one would mean the working folder
-        for one in expand(url):
-            _check_permitted(one)
-            _check_readable(one)
-            found += [one] if is_remote(one) else _files(one)
-    missing = [one for one in found if not is_remote(one) and not _path(one).is_file()]
-    if missing or not found:
+        for shard in expand(url):
+            _check_permitted(shard)
+            _check_readable(shard)
+            shards += [shard] if is_remote(shard) else _files(shard)
+    missing = [shard for shard in shards if not is_remote(shard) and not _path(shard).is_file()]
+    if missing or not shards:
         absent = f"; there is no {first_few(missing)}" if missing else ""
         raise UserError(f"{setting} must be tar files, as 'shards/train-{{000..009}}.tar', got {urls}{absent}")
-    if twice := sorted({one for one in found if found.count(one) > 1}) if len(set(found)) < len(found) else []:
+    if (
+        twice := sorted({shard for shard in shards if shards.count(shard) > 1})
+        if len(set(shards)) < len(shards)
+        else []
+    ):
         raise UserError(f"{setting} must name each shard once, {', '.join(twice[:LISTED])} comes again")
-    return tuple(found)
+    return tuple(shards)
 
 
 def is_remote(url: str) -> bool:
@@ -109,8 +113,8 @@ def samples(url: str, members: SampleMembers) -> Iterator[Sample]:
 def listed(url: str, members: SampleMembers) -> list[SampleLabel]:
     """What lies in a shard, in its order; of a local one, only headers and labels are read."""
     if is_remote(url):
-        with closing(samples(url, members)) as found:  # type: ignore[type-var]  # a generator has close()
-            return [SampleLabel(one.key, one.word) for one in found]
+        with closing(samples(url, members)) as stream:  # type: ignore[type-var]  # a generator has close()
+            return [SampleLabel(sample.key, sample.word) for sample in stream]
     try:
         with tarfile.open(_path(url)) as tar:
             group = import_module("webdataset.tariterators").group_by_keys
@@ -130,9 +134,11 @@ def indexed(file: Path, urls: Sequence[str]) -> tuple[int, ...]:
     """
     try:
         with regular(file) as stream:
-            held = json.loads(stream.read())
+            content = json.loads(stream.read())
         pairs = (
-            [(one["url"], one["nsamples"]) for one in held["shardlist"]] if "shardlist" in held else list(held.items())
+            [(entry["url"], entry["nsamples"]) for entry in content["shardlist"]]
+            if "shardlist" in content
+            else list(content.items())
         )
         counts = {_last(str(url)): int(count) for url, count in pairs} | {str(url): int(c) for url, c in pairs}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -140,10 +146,10 @@ def indexed(file: Path, urls: Sequence[str]) -> tuple[int, ...]:
             f'index must be a JSON file as {{"train-000.tar": 1000, ...}} or as wids writes it, {file} is none '
             f"({type(error).__name__}: {error})"
         ) from error
-    found = [counts.get(url, counts.get(_last(url))) for url in urls]
-    if lacking := [url for url, count in zip(urls, found, strict=True) if count is None]:
+    images = [counts.get(url, counts.get(_last(url))) for url in urls]
+    if lacking := [url for url, count in zip(urls, images, strict=True) if count is None]:
         raise UserError(f"{file} must list each shard, it lacks {len(lacking)}: {', '.join(lacking[:LISTED])}")
-    return tuple(count for count in found if count is not None)
+    return tuple(count for count in images if count is not None)
 
 
 def name_of(url: str, key: str) -> str:
@@ -196,6 +202,6 @@ def _last(url: str) -> str:
 
 
 def _unreadable(url: str, error: Exception) -> str:
-    said = str(error).strip().splitlines()
+    reason = str(error).strip().splitlines()
     hint = "is there a network, and is that its address?" if is_remote(url) else "is it a whole tar file?"
-    return f"the shard {url} cannot be read ({type(error).__name__}{f': {said[0][:200]}' if said else ''}); {hint}"
+    return f"the shard {url} cannot be read ({type(error).__name__}{f': {reason[0][:200]}' if reason else ''}); {hint}"

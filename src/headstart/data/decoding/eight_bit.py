@@ -114,12 +114,12 @@ def _narrowed(image: Image, samples: Samples, value_range: tuple[float, float] |
     if image.mode == "I" and samples.bits == 32 and not samples.is_signed:
         values = values.view(np.uint32)  # Pillow has no such mode
     grey = _full_range(values, image.mode, samples) if value_range is None else _scaled(values, samples, value_range)
-    made = fromarray(255 - grey if samples.is_white_zero else grey)
+    narrowed = fromarray(255 - grey if samples.is_white_zero else grey)
     key = image.info.get("transparency")
     if not isinstance(key, int):
-        return made
-    made.putalpha(fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
-    return made
+        return narrowed
+    narrowed.putalpha(fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return narrowed
 
 
 def _full_range(values: NDArray[Any], mode: str, samples: Samples) -> NDArray[np.uint8]:
@@ -138,16 +138,16 @@ def _full_range(values: NDArray[Any], mode: str, samples: Samples) -> NDArray[np
 
 def _scaled(values: NDArray[Any], samples: Samples, value_range: tuple[float, float]) -> NDArray[np.uint8]:
     """Values between the two as 0 to 255, rounded; what lies outside is black or white."""
-    low, high = (one * 65535 / samples.white for one in value_range) if samples.white else value_range
+    low, high = (limit * 65535 / samples.white for limit in value_range) if samples.white else value_range
     if not np.isfinite(values).all():
         raise UnfitImageError("some of its values are not finite; replace them by numbers")
-    made: NDArray[np.uint8] = np.rint((values.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8)
-    if made.min() == made.max() and values.min() != values.max():
+    scaled: NDArray[np.uint8] = np.rint((values.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8)
+    if scaled.min() == scaled.max() and values.min() != values.max():
         raise UnfitImageError(
             f"its values go from {values.min():g} to {values.max():g}, and it would be one colour with "
             f"target.value_range=[{value_range[0]:g},{value_range[1]:g}]; set a range that they lie in"
         )
-    return made
+    return scaled
 
 
 def _filled(most: int) -> int:
@@ -214,5 +214,5 @@ def _is_plain(image: Image) -> bool:
 
 def _extrema(image: Image) -> list[tuple[int, int]]:
     """Lowest and highest value of each band."""
-    found: Any = image.getextrema()
-    return list(found) if isinstance(found[0], tuple) else [found]
+    extrema: Any = image.getextrema()
+    return list(extrema) if isinstance(extrema[0], tuple) else [extrema]

@@ -47,30 +47,35 @@ def header(file: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Header | str
         return why(error)
 
 
-def readable(found: Mapping[str, str | None], *, root: Path, unreadable: Literal["error", "skip"]) -> set[str]:
-    """The files that can be read. found: each file, and why it cannot be, or None.
+def readable(reasons: Mapping[str, str | None], *, root: Path, unreadable: Literal["error", "skip"]) -> set[str]:
+    """The files that can be read.
 
-    Raises UserError that lists the others, unless they are to be skipped, which is a warning.
+    Args:
+        reasons: File -> why it cannot be read; None where it can.
+        root: Their folder, for messages.
+        unreadable: `skip` warns of files that cannot be read.
+
+    Raises UserError that lists them otherwise.
     """
-    broken = {name: why for name, why in found.items() if why is not None}
+    broken = {name: why for name, why in reasons.items() if why is not None}
     if not broken:
-        return set(found)
+        return set(reasons)
     if unreadable == "error" and (heic := [name for name, why in broken.items() if why == HEIC_MISSING]):
         raise UserError(
-            f"{len(heic)} of {len(found)} files in {root} are {HEIC_MISSING}: {first_few(heic)}; install it, or leave "
-            "them out with target.unreadable=skip"
+            f"{len(heic)} of {len(reasons)} files in {root} are {HEIC_MISSING}: {first_few(heic)}; install it, or "
+            "leave them out with target.unreadable=skip"
         )
     parts = {name: why.partition("; ") for name, why in broken.items()}
     listed = first_few([f"{name} ({reason})" for name, (reason, _, _) in parts.items()])
-    told = f"{len(broken)} of {len(found)} files in {root} are no images that can be read: {listed}"
+    problem = f"{len(broken)} of {len(reasons)} files in {root} are no images that can be read: {listed}"
     advice = next((advice for _, _, advice in parts.values() if advice), "")
     if unreadable == "error":
         raise UserError(
-            f"{told}; {f'{advice}; or ' if advice else ''}repair them, take them away, or leave them out with "
+            f"{problem}; {f'{advice}; or ' if advice else ''}repair them, take them away, or leave them out with "
             "target.unreadable=skip"
         )
-    log.warning("%s; they are left out", told)
-    return set(found) - set(broken)
+    log.warning("%s; they are left out", problem)
+    return set(reasons) - set(broken)
 
 
 def duplicates(
@@ -88,10 +93,10 @@ def duplicates(
     for split, names in splits.items():
         for name in names:
             alike[headers[name]].append((split, name))
-    suspects = [one for group in alike.values() if len(group) > 1 for one in group]
+    suspects = [file for group in alike.values() if len(group) > 1 for file in group]
     same: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for one, content in zip(suspects, digest([name for _, name in suspects]), strict=True):
-        same[content].append(one)
+    for file, content in zip(suspects, digest([name for _, name in suspects]), strict=True):
+        same[content].append(file)
     return [group for group in same.values() if len(group) > 1]
 
 
@@ -125,9 +130,9 @@ def copies_of(groups: Iterable[Sequence[tuple[str, str]]], label: Mapping[str, s
 def tell_two_labels(copies: Iterable[Duplicate]) -> None:
     """Warn of files that have the same bytes and different labels."""
     differing = [
-        f"{one.file} ({one.label}) = {one.other_file} ({one.other_label})"
-        for one in copies
-        if one.label != one.other_label
+        f"{copy.file} ({copy.label}) = {copy.other_file} ({copy.other_label})"
+        for copy in copies
+        if copy.label != copy.other_label
     ]
     if differing:
         log.warning(
@@ -138,7 +143,7 @@ def tell_two_labels(copies: Iterable[Duplicate]) -> None:
 
 def tell_repeated(copies: Iterable[Duplicate]) -> None:
     """Log the files that their own split holds already."""
-    inside = [f"{one.file} = {one.other_file}" for one in copies if one.split == one.other_split]
+    inside = [f"{copy.file} = {copy.other_file}" for copy in copies if copy.split == copy.other_split]
     if inside:
         log.info("repeated inside a split: %s", first_few(inside))
 
@@ -146,10 +151,10 @@ def tell_repeated(copies: Iterable[Duplicate]) -> None:
 def tell_near(pairs: Sequence[Duplicate]) -> None:
     """Warn of pictures that lie in two splits, saved at another size or quality."""
     if pairs:
-        told = [f"{one.file} ({one.split}) ~ {one.other_file} ({one.other_split})" for one in pairs]
+        pair_texts = [f"{pair.file} ({pair.split}) ~ {pair.other_file} ({pair.other_split})" for pair in pairs]
         log.warning(
             "%d pairs of images in different splits show the same picture at another size or quality, so that val or "
-            "test measures what was learnt by heart: %s", len(pairs), first_few(told),
+            "test measures what was learnt by heart: %s", len(pairs), first_few(pair_texts),
         )  # fmt: skip
 
 
@@ -171,14 +176,14 @@ def checked_leakage(
         first: dict[str, str] = {}  # split -> its first file
         for split, name in group:
             first.setdefault(split, name)
-        one, *others = first.items()
+        first_file, *others = first.items()
         for other in others:
-            labels = [label[name] for _, name in (one, other)] if label else []
-            told = [
+            labels = [label[name] for _, name in (first_file, other)] if label else []
+            texts = [
                 f"{name} ({split}{f', {labels[at]}' if len(set(labels)) > 1 else ''})"
-                for at, (split, name) in enumerate((one, other))
+                for at, (split, name) in enumerate((first_file, other))
             ]
-            pairs.append(" = ".join(told))
+            pairs.append(" = ".join(texts))
     if not pairs:
         return
     told_all = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
@@ -232,9 +237,9 @@ def table(
         )
         for row in rows
     ]
-    seen = list(headers)
-    wide, high = sorted(one.width for one in seen), sorted(one.height for one in seen)
-    grey = Counter(_is_grey(one.mode) for one in seen)
+    all_headers = list(headers)
+    wide, high = sorted(header.width for header in all_headers), sorted(header.height for header in all_headers)
+    grey = Counter(_is_grey(header.mode) for header in all_headers)
     lines.append(
         f"pixels: median {median(wide):g} x {median(high):g}, "
         f"width {wide[0]} to {wide[-1]}, height {high[0]} to {high[-1]}; {grey[False]} in colour, {grey[True]} grey"

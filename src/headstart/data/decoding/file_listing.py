@@ -71,7 +71,7 @@ def image_files(folder: Path, root: Path, left_out: LeftOut) -> list[str]:
     files are no files. A file is an image by its suffix, or, where it has none, by its first bytes.
     Raises UserError where a name is not UTF-8.
     """
-    found: list[str] = []
+    names: list[str] = []
     read = {identity_of(above) for above in above_of(folder)}  # a link to one of them would never end
     folders, links = deque([folder]), deque[Path]()
     while folders or links:
@@ -85,10 +85,10 @@ def image_files(folder: Path, root: Path, left_out: LeftOut) -> list[str]:
             if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
             elif (reason := why_no_image(entry)) is None:
-                found.append(utf8(path.relative_to(root).as_posix()))
+                names.append(utf8(path.relative_to(root).as_posix()))
             else:
                 left_out.add(reason, path.relative_to(root).as_posix())
-    return sorted(found)
+    return sorted(names)
 
 
 def seen_entries(folder: Path, root: Path, left_out: LeftOut) -> Iterator[os.DirEntry[str]]:
@@ -99,7 +99,7 @@ def seen_entries(folder: Path, root: Path, left_out: LeftOut) -> Iterator[os.Dir
     except OSError:
         left_out.add(CLOSED, folder.relative_to(root).as_posix())
         return
-    yield from (one for one in inside if not one.name.startswith(".") and one.name.lower() not in UNSEEN)
+    yield from (entry for entry in inside if not entry.name.startswith(".") and entry.name.lower() not in UNSEEN)
 
 
 def why_no_image(entry: os.DirEntry[str]) -> str | None:

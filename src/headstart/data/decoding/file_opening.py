@@ -58,7 +58,7 @@ def opened(stored: IO[bytes], *, max_pixels: int) -> Image:
             _prepare_for(stored.read(BEGIN))
             stored.seek(0)
             Image.init()
-            image = Image.open(stored, formats=[one for one in Image.ID if one not in NEVER])
+            image = Image.open(stored, formats=[kind for kind in Image.ID if kind not in NEVER])
     except Image.DecompressionBombError as error:
         raise UnfitImageError(_too_large(str(error), max_pixels)) from error
     check_size(image, max_pixels)

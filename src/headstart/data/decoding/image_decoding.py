@@ -90,8 +90,8 @@ class Decoder:
         orientation = orientation_of(image)  # PNG may say it behind the pixels, and of TIFF Pillow has turned them
         plain = eight_bit(image, self._mode, samples=samples, value_range=self.value_range, background=self.background)
         # the centre is the centre however the image is turned, and fewer pixels are turned faster
-        kept = self._cut(plain, extent or image.size, MIRRORED.get(orientation, (False, False)))
-        return np.asarray(upright(kept, orientation))
+        centre = self._cut(plain, extent or image.size, MIRRORED.get(orientation, (False, False)))
+        return np.asarray(upright(centre, orientation))
 
     @staticmethod
     def _unreadable(name: str, error: Exception) -> UserError:
@@ -124,10 +124,10 @@ class Decoder:
 def orientation_of(image: Image) -> int:
     """How a loaded image is turned, 1 to 8 as EXIF says; 1 where nothing that can be read says it."""
     try:
-        said = image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block of a whole picture: each parser raises errors of its own
         return 1
-    return said if isinstance(said, int) and 1 <= said <= 8 else 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def upright(image: Image, orientation: int) -> Image:
@@ -150,7 +150,7 @@ def why(error: Exception) -> str:
         # what Pillow says of a file that it does not know is its path, or a buffer's address
         reason = type(error).__name__ + ("" if isinstance(error, UnidentifiedImageError) else f": {error}")
     # a reason may quote the file's bytes, and a terminal obeys some of them
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in reason)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in reason)
 
 
 def decoder_of(

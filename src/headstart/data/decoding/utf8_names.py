@@ -20,7 +20,7 @@ def escaped(name: str) -> str:
     return "".join(map(_escaped, name))
 
 
-def _escaped(one: str) -> str:
-    if "\udc80" <= one <= "\udcff":
-        return f"\\x{ord(one) & 0xFF:02x}"
-    return ascii(one)[1:-1] if "\ud800" <= one <= "\udfff" else one  # half of a character, as JSON may hold it
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) & 0xFF:02x}"
+    return ascii(letter)[1:-1] if "\ud800" <= letter <= "\udfff" else letter  # half of a character, as JSON may hold it

@@ -34,8 +34,8 @@ class DecodedImageCache:
 
     def get(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at these positions, all of which are there."""
-        found: NDArray[np.uint8] = self._image[positions]
-        return found
+        images: NDArray[np.uint8] = self._image[positions]
+        return images
 
     def put(self, positions: NDArray[np.int64], image: NDArray[np.uint8]) -> None:
         """Store the images that there is room for."""

@@ -158,11 +158,11 @@ class StreamedBatches(Dataset[Batch]):
         if self._process != os.getpid():  # a fork shares the places in open files
             self._open, self._process = {}, os.getpid()
         lane = batch % self.lanes.lanes
-        at, number, found = self._open.get(lane, (-1, -1, iter(())))
+        at, number, stream = self._open.get(lane, (-1, -1, iter(())))
         if (at, number) != (epoch, batch):
-            found = islice(self._shuffled(epoch, lane), self.lanes.before(batch), None)
-        read = list(islice(found, self.lanes.sizes[batch]))
-        self._open[lane] = (epoch, batch + self.lanes.lanes, found)
+            stream = islice(self._shuffled(epoch, lane), self.lanes.before(batch), None)
+        read = list(islice(stream, self.lanes.sizes[batch]))
+        self._open[lane] = (epoch, batch + self.lanes.lanes, stream)
         return self._made(epoch, read)
 
     def _shuffled(self, epoch: int, lane: int) -> Iterator[Read]:
@@ -185,12 +185,12 @@ class StreamedBatches(Dataset[Batch]):
                 raise UserError(f"{url} holds no image; take it out of urls")
 
     def _made(self, epoch: int, read: Sequence[Read]) -> Batch:
-        names = [name_of(self.urls[one.shard], one.sample.key) for one in read]
-        images = [one.sample.image for one in read]
+        names = [name_of(self.urls[sample.shard], sample.sample.key) for sample in read]
+        images = [sample.sample.image for sample in read]
         decoded = by_threads(lambda pair: self.decoder.of_bytes(*pair), list(zip(images, names, strict=True)))
-        label = [self.classes.number(one.sample.word, name) for one, name in zip(read, names, strict=True)]
+        label = [self.classes.number(sample.sample.word, name) for sample, name in zip(read, names, strict=True)]
         # of the random numbers: the same ones for an image whatever the number of devices
-        position = np.array([(one.shard << 32) + one.number for one in read], np.int64)
+        position = np.array([(sample.shard << 32) + sample.number for sample in read], np.int64)
         return training_batch(
             torch.from_numpy(np.stack(decoded)),
             torch.tensor(label),
@@ -204,13 +204,13 @@ class StreamedBatches(Dataset[Batch]):
 
 def drawn(stream: Iterator[T], room: int, rng: np.random.Generator) -> Iterator[T]:
     """All of a stream, each drawn from the `room` that wait; at most that many are held."""
-    held: list[T] = []
-    for one in stream:
-        if len(held) < room:
-            held.append(one)
+    waiting: list[T] = []
+    for item in stream:
+        if len(waiting) < room:
+            waiting.append(item)
             continue
         at = int(rng.integers(room))
-        yield held[at]
-        held[at] = one
-    for at in rng.permutation(len(held)).tolist():
-        yield held[at]
+        yield waiting[at]
+        waiting[at] = item
+    for at in rng.permutation(len(waiting)).tolist():
+        yield waiting[at]

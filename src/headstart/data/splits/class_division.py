@@ -106,11 +106,11 @@ def together(parts: Sequence[list[str]], copies: Copies) -> list[list[str]]:
     home: dict[str, int] = {}
     for name, part in sorted((name, part) for part, names in enumerate(parts) for name in names if name in copies):
         home.setdefault(copies[name], part)
-    found: list[list[str]] = [[] for _ in parts]
+    joined: list[list[str]] = [[] for _ in parts]
     for part, names in enumerate(parts):
         for name in names:
-            found[home[copies[name]] if name in copies else part].append(name)
-    return found
+            joined[home[copies[name]] if name in copies else part].append(name)
+    return joined
 
 
 def drawn(

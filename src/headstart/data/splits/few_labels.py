@@ -33,11 +33,11 @@ class FewLabels(ImageDataModule):
         turn = {name: number for number, name in enumerate(shuffled(names, f"labels, seed {self.seed}"))}
         order = np.argsort([turn[name] for name in names], kind="stable")
         chosen = [order[split.label[order] == number][: self.per_class] for number in range(self.num_classes)]
-        for name, found in zip(self._data.class_names, chosen, strict=True):
-            if len(found) < self.per_class:
+        for name, positions in zip(self._data.class_names, chosen, strict=True):
+            if len(positions) < self.per_class:
                 raise UserError(
-                    f"target_labels={self.per_class} labelled images of each class are needed, {name} has {len(found)} "
-                    f"training images; try target_labels={max(len(found), 1)}"
+                    f"target_labels={self.per_class} labelled images of each class are needed, {name} has "
+                    f"{len(positions)} training images; try target_labels={max(len(positions), 1)}"
                 )
         few = split.taken(np.concatenate(chosen))
         return {"train": WithLabels(few, renumbered(few.label, self._data.class_names, self.class_names))}
@@ -46,5 +46,5 @@ class FewLabels(ImageDataModule):
 def renumbered(label: Labels, named: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
     """Labels (N,) of the classes `named` as those of the same classes in the order `wanted`."""
     number = np.array([wanted.index(name) for name in named])
-    found: NDArray[np.int64] = number[label.astype(np.int64)]
-    return found
+    renumbered_labels: NDArray[np.int64] = number[label.astype(np.int64)]
+    return renumbered_labels

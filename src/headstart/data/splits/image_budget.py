@@ -74,10 +74,10 @@ class ImageBudget(ImageDataModule):
         self._tell({split: len(label) for split, label in order.items()})
         splits: dict[str, Split] = {"test": of.splits["test"]}
         for split, parts in places.items():
-            joined = JoinedSplit([whole[own].taken(chosen) for own, chosen in parts])
+            joined = JoinedSplit([whole[origin].taken(chosen) for origin, chosen in parts])
             turns = by_turns(joined.label)
             splits[split] = joined.taken(turns)
-            names = [named[own][position] for own, chosen in parts for position in chosen.tolist()]
+            names = [named[origin][position] for origin, chosen in parts for position in chosen.tolist()]
             self._names[split] = [names[turn] for turn in turns.tolist()]
         return splits
 

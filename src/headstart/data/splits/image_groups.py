@@ -37,19 +37,19 @@ def groups_by_pattern(names: Iterable[str], pattern: str) -> dict[str, str]:
             f"group_pattern must have a group in brackets that finds the patient, site or burst in a path, got "
             f"{pattern!r}; as in target.group_pattern='(patient\\d+)'"
         )
-    found, without = {}, []
+    group_of, without = {}, []
     for name in names:
         match = compiled.search(name)
         if match and match[1]:
-            found[name] = match[1]
+            group_of[name] = match[1]
         else:
             without.append(name)
     if without:
         raise UserError(
             f"group_pattern must match the path of each image, {pattern!r} finds no group in {len(without)} of "
-            f"{len(without) + len(found)}: {first_few(without)}; an image of its own may be a group"
+            f"{len(without) + len(group_of)}: {first_few(without)}; an image of its own may be a group"
         )
-    return found
+    return group_of
 
 
 def with_copies(groups: Groups, copies: Copies) -> dict[str, str]:
@@ -63,9 +63,9 @@ def with_copies(groups: Groups, copies: Copies) -> dict[str, str]:
 
     first: dict[str, str] = {}  # image -> a group that has it
     for name in sorted(copies):
-        one = root(groups[name])
-        other = root(first.setdefault(copies[name], one))
-        low, high = sorted((one, other))
+        group = root(groups[name])
+        other = root(first.setdefault(copies[name], group))
+        low, high = sorted((group, other))
         if low != high:
             parent[high] = low
     return {name: root(group) for name, group in groups.items()}
@@ -92,7 +92,7 @@ def cut_groups(
     """
     called = sorted({groups[name] for name in names})
     number = {group: at for at, group in enumerate(called)}
-    classes = 1 + max((one for of in label.values() for one in of), default=0)
+    classes = 1 + max((number_of_class for of in label.values() for number_of_class in of), default=0)
     counts = np.zeros((len(called), classes), np.int32)
     sizes: NDArray[np.int64] = np.zeros(len(called), np.int64)
     for name in names:
@@ -101,10 +101,10 @@ def cut_groups(
         counts[row, list(label[name])] += 1
     parts = stratified(called, counts, shares, key, sizes, least)
     part_of = {called[row]: part for part, rows in enumerate(parts) for row in rows}
-    found: list[list[str]] = [[] for _ in shares]
+    files_of_parts: list[list[str]] = [[] for _ in shares]
     for name in names:
-        found[part_of[groups[name]]].append(name)
-    return found
+        files_of_parts[part_of[groups[name]]].append(name)
+    return files_of_parts
 
 
 def divided_groups(
@@ -162,13 +162,13 @@ def check_groups(
         f"{group} ({', '.join(f'{count} in {split}' for split, count in there.items())})"
         for group, there in apart.items()
     ]
-    told = (
+    problem = (
         f"{len(apart)} groups of images lie in two splits that the data come with, so that val or test measures what "
         f"was learnt of these groups by heart: {first_few(listed)}"
     )
     if leakage != "allow":
         raise UserError(
-            f"{told}; move each group to one split, leave the splits out so that they are drawn, or go on all the same "
-            "with target.leakage=allow"
+            f"{problem}; move each group to one split, leave the splits out so that they are drawn, or go on all the "
+            "same with target.leakage=allow"
         )
-    log.warning("%s", told)
+    log.warning("%s", problem)

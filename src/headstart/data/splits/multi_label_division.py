@@ -84,8 +84,8 @@ class SeveralLabels:
             if groups is None
             else partial(cut_groups, label=self._places(), groups=groups)
         )
-        found = drawn(there, cut, settings)
-        train, val, test = found["train"], found["val"], found["test"]
+        splits = drawn(there, cut, settings)
+        train, val, test = splits["train"], splits["val"], splits["test"]
         if shots is not None:
             train = self._shots(train, shots, key, split="train")
         elif fraction is not None:
@@ -93,9 +93,9 @@ class SeveralLabels:
             train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
         if val_shots is not None:
             val = self._shots(val, val_shots, f"val, {key}", split="val")
-        found = {"train": sorted(train), "val": sorted(val), "test": sorted(test)}
-        self._check(found, may_lack_val=val_shots == 0)
-        return found
+        splits = {"train": sorted(train), "val": sorted(val), "test": sorted(test)}
+        self._check(splits, may_lack_val=val_shots == 0)
+        return splits
 
     def _places(self) -> dict[str, list[int]]:
         return {name: sorted(places) for of_split in self.labels.values() for name, places in of_split.items()}
@@ -120,18 +120,18 @@ class SeveralLabels:
             )
         taken = np.zeros(len(order), bool)
         for wanted in range(1, shots + 1):
-            for one in np.argsort(there, kind="stable").tolist():
-                if label[taken, one].sum() < wanted:
-                    taken[np.flatnonzero(label[:, one] & ~taken)[0]] = True
+            for number in np.argsort(there, kind="stable").tolist():
+                if label[taken, number].sum() < wanted:
+                    taken[np.flatnonzero(label[:, number] & ~taken)[0]] = True
         return [name for name, is_taken in zip(order, taken, strict=True) if is_taken]
 
-    def _check(self, found: dict[str, list[str]], *, may_lack_val: bool) -> None:
-        counts = {split: self.rows(names).sum(axis=0) for split, names in found.items()}
+    def _check(self, splits: dict[str, list[str]], *, may_lack_val: bool) -> None:
+        counts = {split: self.rows(names).sum(axis=0) for split, names in splits.items()}
         for split in ("train", "test") if may_lack_val else SPLITS:
             absent = [self.class_names[at] for at in np.flatnonzero(counts[split] == 0).tolist()]
-            if not found[split] or (split == "train" and absent):
-                sizes = ", ".join(f"{len(names)} in {one}" for one, names in found.items())
-                lacking = f"no image of {first_few(absent)}" if found[split] else "no image"
+            if not splits[split] or (split == "train" and absent):
+                sizes = ", ".join(f"{len(names)} in {name_of_split}" for name_of_split, names in splits.items())
+                lacking = f"no image of {first_few(absent)}" if splits[split] else "no image"
                 raise UserError(
                     f"{split} has {lacking} ({sizes}); add images, leave such classes out, or take more images "
                     "(shots, fraction)"
@@ -144,5 +144,5 @@ def leading(label: NDArray[np.float32]) -> NDArray[np.int64]:
     """The rarest class of each image; of one that has none, the number of classes: (N, classes) -> (N,)."""
     counts = label.sum(axis=0)
     rarity = np.where(label > 0, counts, np.inf)
-    found: NDArray[np.int64] = np.where(label.any(axis=1), rarity.argmin(axis=1), label.shape[1]).astype(np.int64)
-    return found
+    rarest: NDArray[np.int64] = np.where(label.any(axis=1), rarity.argmin(axis=1), label.shape[1]).astype(np.int64)
+    return rarest

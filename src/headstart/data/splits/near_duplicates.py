@@ -54,17 +54,19 @@ def near_duplicates(
     hashes, varied = perceptual_hashes(grey([name for _, name in named]))
     places = np.flatnonzero(varied)
     of_split = np.array([list(splits).index(split) for split, _ in named], np.int64)
-    found: list[NearPair] = []
-    seen: dict[str, NDArray[np.float64]] = {}  # one is compared with several others, one after the other
-    for one, two in similar(hashes[places], of_split[places]):
-        (split, name), (other_split, other) = named[places[one]], named[places[two]]
+    pairs_found: list[NearPair] = []
+    pixels_of: dict[str, NDArray[np.float64]] = {}  # one is compared with several others, one after the other
+    for first, second in similar(hashes[places], of_split[places]):
+        (split, name), (other_split, other) = named[places[first]], named[places[second]]
         if name in copies and copies.get(name) == copies.get(other):
             continue
-        seen = {key: seen[key] if key in seen else colour(key).astype(np.float64) for key in (name, other)}
-        difference = same_picture(seen[name], seen[other])
+        pixels_of = {
+            key: pixels_of[key] if key in pixels_of else colour(key).astype(np.float64) for key in (name, other)
+        }
+        difference = same_picture(pixels_of[name], pixels_of[other])
         if difference is not None:
-            found.append(NearPair(split, name, other_split, other, difference))
-    return found
+            pairs_found.append(NearPair(split, name, other_split, other, difference))
+    return pairs_found
 
 
 def perceptual_hashes(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -88,18 +90,20 @@ def similar(hashes: NDArray[np.uint64], of_split: NDArray[np.int64]) -> list[tup
         turned = np.packbits(np.roll(bits, 8 * turn, axis=1), axis=1).view(">u8").ravel()
         order = np.lexsort((of_split, turned))
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
-            one, two = order[:-step], order[step:]
-            differ = of_split[one] != of_split[two]
-            one, two = one[differ], two[differ]
-            close = (bits[one] != bits[two]).sum(axis=1) <= BITS
-            pairs |= {(min(a, b), max(a, b)) for a, b in zip(one[close].tolist(), two[close].tolist(), strict=True)}
+            first, second = order[:-step], order[step:]
+            differ = of_split[first] != of_split[second]
+            first, second = first[differ], second[differ]
+            close = (bits[first] != bits[second]).sum(axis=1) <= BITS
+            pairs |= {
+                (min(a, b), max(a, b)) for a, b in zip(first[close].tolist(), second[close].tolist(), strict=True)
+            }
     return sorted(pairs)
 
 
-def same_picture(one: NDArray[np.float64], two: NDArray[np.float64]) -> float | None:
+def same_picture(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
     """The mean absolute difference of two small images (H, W, 3) that show the same picture, None where they do not."""
-    difference = float(np.abs(one - two).mean())
-    if difference > DIFFERENCE or one.std() == 0 or two.std() == 0:
+    difference = float(np.abs(first - second).mean())
+    if difference > DIFFERENCE or first.std() == 0 or second.std() == 0:
         return None
-    correlation = float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
+    correlation = float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
     return difference if correlation >= CORRELATION else None

@@ -27,15 +27,15 @@ class DrawnOperation(NamedTuple):
 def _sheared(image: Tensor, *, x: float = 0.0, y: float = 0.0) -> Tensor:
     shear = [degrees(atan(x)), degrees(atan(y))]
     bilinear = InterpolationMode.BILINEAR
-    made: Tensor = F.affine(
+    sheared: Tensor = F.affine(
         image, angle=0.0, translate=[0, 0], scale=1.0, shear=shear, center=[0, 0], interpolation=bilinear
     )
-    return made
+    return sheared
 
 
 def _shifted(image: Tensor, *, x: float = 0.0, y: float = 0.0) -> Tensor:
-    made: Tensor = F.affine(image, angle=0.0, translate=[int(x), int(y)], scale=1.0, shear=[0.0, 0.0])
-    return made
+    shifted: Tensor = F.affine(image, angle=0.0, translate=[int(x), int(y)], scale=1.0, shear=[0.0, 0.0])
+    return shifted
 
 
 SIDED: Mapping[str, Callable[[Tensor, float], Tensor]] = {  # of which the strength may be negative
@@ -87,11 +87,11 @@ def operated(image: Tensor, drawn: Sequence[Sequence[DrawnOperation]], strengths
     image (B, channels, H, W), values in [0, 1] -> the same; drawn: those of each image. They work on 256 levels, as in
     the papers, to which values are rounded. Bilinear, black where nothing was.
     """
-    made = []
-    for one, operations in zip((image * 255).round().to(torch.uint8), drawn, strict=True):
-        changed = one
+    images = []
+    for plain, operations in zip((image * 255).round().to(torch.uint8), drawn, strict=True):
+        changed = plain
         for operation, level, negative in operations:
             strength = strengths[operation][level]
             changed = OPERATIONS[operation](changed, -strength if negative and operation in SIDED else strength)
-        made.append(changed)
-    return torch.stack(made).to(image.dtype) / 255
+        images.append(changed)
+    return torch.stack(images).to(image.dtype) / 255

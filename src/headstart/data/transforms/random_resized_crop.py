@@ -88,5 +88,5 @@ def _stretched(image: Tensor, begin: Tensor, length: Tensor, *, dim: int) -> Ten
     low = low.long()
     high = torch.minimum(low + 1, (length - 1)[:, None])
     across = (-1, 1, 1, size) if dim == -1 else (-1, 1, size, 1)
-    one, other = (image.gather(dim, (begin[:, None] + at).view(across).expand_as(image)) for at in (low, high))
-    return torch.lerp(one, other, share.view(across))  # exact where nothing is stretched
+    lower, upper = (image.gather(dim, (begin[:, None] + at).view(across).expand_as(image)) for at in (low, high))
+    return torch.lerp(lower, upper, share.view(across))  # exact where nothing is stretched

@@ -67,9 +67,9 @@ def box(stays: float, *, x: float, y: float, width: int, height: int) -> PastedB
 
 def pasted(image: Tensor, share: Tensor, *, box: PastedBox, places: int) -> tuple[Tensor, Tensor]:
     """Each image with the box of the one so many places before it, and the shares of the pixels that are whose."""
-    made = image.clone()
-    made[..., box.top : box.bottom, box.left : box.right] = partner(image, places)[
+    mixed = image.clone()
+    mixed[..., box.top : box.bottom, box.left : box.right] = partner(image, places)[
         ..., box.top : box.bottom, box.left : box.right
     ]
     stays = 1 - box.area / (image.shape[-2] * image.shape[-1])
-    return made, torch.lerp(partner(share, places), share, stays)
+    return mixed, torch.lerp(partner(share, places), share, stays)
