@@ -108,3 +108,13 @@ def test_a_checkpoint_that_no_task_has_written_names_the_task(here, capsys):
     (run / "checkpoints" / "soup.ckpt").unlink(missing_ok=True)
     assert main(["task=evaluate", f"evaluate.run_dir='{run}'", "evaluate.checkpoint=soup", "trainer=cpu"]) == 2
     assert "task=soup writes it" in capsys.readouterr().err
+
+
+def test_other_data_are_measured_on_every_model(here):
+    run = runs_of(here)[0]
+    told = ["task=interpolate", f"interpolate.run_dir='{run}'", "data@interpolate.data=all_digits"]
+    assert main([*told, "interpolate.points=3", "trainer=cpu"]) == 0
+    content = json.loads((run / "interpolate.json").read_text())
+    assert content["data"]["_target_"].startswith("headstart.data.")
+    for point in content["line"]:
+        assert 0 <= point["metrics"]["other/accuracy"] <= 1

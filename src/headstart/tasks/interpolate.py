@@ -81,21 +81,13 @@ def interpolate(
     images = _target_of(run)
     model = MeasuredWeights(run, cfg.trainer)
     others = None if data is None else _others(run, model.parts, data)
-    start, end = _start(run, model, images), run.state()
-    line = []
-    for share in (at / (points - 1) for at in range(points)):
-        model.load(interpolated(start, end, share))
-        metrics = model.metrics("val", images)
-        if others is not None:
-            metrics |= {f"other/{name.partition('/')[2]}": v for name, v in model.metrics("test", *others).items()}
-        line.append(Point(share, metrics))
-        log.info("share %.2f: val/%s %.4f", share, model.monitor, metrics[f"val/{model.monitor}"])
+    weights_at = partial(interpolated, _start(run, model, images), run.state())
+    line = _measured_line(model, weights_at, points, images, others)
     chosen = max(line, key=lambda p: (p.metrics[f"val/{model.monitor}"], -p.metrics["val/loss"], p.share))
     for point in {0.0: line[0], chosen.share: chosen, 1.0: line[-1]}.values():
-        model.load(interpolated(start, end, point.share))
+        model.load(weights_at(point.share))
         point.metrics.update(model.metrics("test", images))
-    between = interpolated(start, end, chosen.share)
-    write_weights(run.folder / CHECKPOINTS / "interpolated.ckpt", between, share=chosen.share)
+    write_weights(run.folder / CHECKPOINTS / "interpolated.ckpt", weights_at(chosen.share), share=chosen.share)
     content: dict[str, Any] = {
         "run": run.folder.name,
         "checkpoint": checkpoint,
@@ -105,10 +97,28 @@ def interpolate(
         "line": [{"share": point.share, "metrics": point.metrics} for point in line],
     }
     write_json(run.folder / "interpolate.json", content)
-    curve = [(point.share, point.metrics) for point in line]
-    saved(interpolation_picture(curve, model.monitor, chosen.share), run.folder / "interpolate.png")
+    saved(interpolation_picture([*line], model.monitor, chosen.share), run.folder / "interpolate.png")
     print(*_table(line, chosen, model.monitor), sep="\n")
     return content
+
+
+def _measured_line(
+    model: MeasuredWeights,
+    weights_at: Callable[[float], dict[str, Tensor]],
+    points: int,
+    images: Any,
+    others: tuple[Any, str, Callable[[Tensor], Tensor]] | None,
+) -> list[Point]:
+    """The models of the line at equal distances, each measured on val and on other data where there are some."""
+    line = []
+    for share in (at / (points - 1) for at in range(points)):
+        model.load(weights_at(share))
+        metrics = model.metrics("val", images)
+        if others is not None:
+            metrics |= model.metrics("other", *others)
+        line.append(Point(share, metrics))
+        log.info("share %.2f: val/%s %.4f", share, model.monitor, metrics[f"val/{model.monitor}"])
+    return line
 
 
 def _check_interpolable(run: SavedRun) -> None:
