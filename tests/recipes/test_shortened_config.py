@@ -106,7 +106,7 @@ def test_the_schedule_of_stages_shrinks_where_the_mode_follows_it():
     (first, *_) = schedule_of(of("mode=gradual", "trainer.max_epochs=8")).phases(parts)
     assert (first.epochs, first.fraction) == (None, 1 / 8)
     assert of("mode=fine_tuning").unfreeze == composed("mode=fine_tuning").unfreeze
-    until = schedule_of(of("mode=gradual", "unfreeze=plateau"), figure="val/map").phases(parts)[0].until
+    until = schedule_of(of("mode=gradual", "unfreeze=plateau"), monitor="val/map").phases(parts)[0].until
     assert until.monitor == "val/map"
 
 

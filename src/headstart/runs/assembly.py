@@ -1,4 +1,4 @@
-"""How do the parts that a config names come together?"""
+"""Backbone, data, head, module and schedule of a run, made as its config names them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from headstart.data.data_protocols import is_multi_label
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.paired_domains import paired_data
 from headstart.data.transforms.mix.batch_mixing import Mixing
+from headstart.modules.classifier import Classifier
+from headstart.regularizers.regularizer import Regularizer
 from headstart.runs.backbone_template import resolved, with_weights
 from headstart.types import UserError
 from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
@@ -43,8 +45,8 @@ class Assembly:
     # multi_label=True
     data: Any
     head: Any
-    module: Any  # a LightningModule that says its stages
-    schedule: Schedule  # of what is open when
+    module: Classifier
+    schedule: Schedule  # which parts are trainable in which phase
     from_source: tuple[str, ...]  # the stages that have the source's weights
     adapted: InjectedLayers | None  # where adapters are
     network: str = ""  # what decides the module's layers, not their numbers
@@ -85,6 +87,11 @@ def adaptation_of(cfg: DictConfig) -> Adaptation | None:
     return instantiate(cfg.adaptation) if cfg.get("adaptation") else None
 
 
+def regularizer_of(cfg: DictConfig) -> Regularizer | None:
+    """The regularizer that the config names; None where it names none."""
+    return instantiate(cfg.regularizer) if cfg.get("regularizer") else None
+
+
 def check_adaptation(cfg: DictConfig) -> None:
     """Raise UserError where an adaptation lacks what it needs; to be asked before a source model is trained."""
     chosen = adaptation_of(cfg)
@@ -115,17 +122,22 @@ def check_adaptation(cfg: DictConfig) -> None:
     for setting in ("mix", "class_weights"):
         if cfg.module.get(setting) is not None:
             raise UserError(f"adaptation {name} trains on images without labels, which module.{setting} needs")
-    if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_labels", False):
+    regularizer = regularizer_of(cfg)
+    if regularizer is not None and regularizer.needs_labels:
         raise UserError(
             f"adaptation {name} trains on images without labels, which this regularizer needs; try regularizer=l2_sp"
         )
 
 
 def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Assembly:
-    """The parts of a run: the backbone says which pixels it wants, the data say how many classes there are, and
-    whether an image may be of several.
+    """Backbone, data, head, module and schedule of a run.
 
-    data_node: other data than cfg.target. weights: of the source, where the backbone is to have them.
+    The backbone says which pixels the data make; the data say how many classes the head has.
+
+    Args:
+        cfg: The config of the run.
+        data_node: Data in place of cfg.target.
+        weights: Weights of the source for the backbone.
     """
     backbone, from_source, adapted = built(cfg, weights)
     images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
@@ -155,18 +167,18 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
                 target_labels=target_labels,
             )  # fmt: skip
     head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
-    module = instantiate(
+    module: Classifier = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
         **({"multi_label": True} if is_multi_label(data) else {}),
         # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
-        regularizer=instantiate(cfg.regularizer) if cfg.get("regularizer") else None,
+        regularizer=regularizer_of(cfg),
         **mixing_of(cfg),
         adaptation=adaptation, source_classes=source_classes,
         **({"target_labels_share": cfg.target_labels_share} if target_labels else {}),
     )  # fmt: skip
-    schedule = schedule_of(cfg, adapted.stages if adapted else (), monitored_metric(module))
+    schedule = schedule_of(cfg, adapted.stages if adapted else (), module.monitor)
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
@@ -178,31 +190,26 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:
-    """The target's data, or as many of its images as a rule has set (cfg.draw)."""
+    """The target's data, or as many of its images as a recipe has set (cfg.draw)."""
     return instantiate(cfg.draw, data=data) if cfg.get("draw") else data
 
 
 def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
-    """What mixes training images, with the run's chance, as a setting of the module; nothing where nothing does."""
+    """What mixes training images, with the run's seed, as a setting of the module; nothing where nothing does."""
     mix = cfg.module.get("mix")  # a module of one's own need not have it, nor has the config of an older run
     return {"mix": Mixing(mix=instantiate(mix), seed=cfg.seed)} if mix is not None else {}
 
 
-def monitored_metric(module: Any) -> str:
-    """The val figure that says how good a module is, which `monitor: null` stands for everywhere."""
-    return str(getattr(module, "monitor", USUAL))
-
-
-def with_monitor(node: Any, figure: str) -> Any:
-    """A node of the config with this figure wherever it leaves `monitor` null."""
-    found = copy.deepcopy(node)  # it keeps its place in the config, and so what it refers to
-    coming = [found]
-    while coming:
-        one = coming.pop()
-        if isinstance(one, DictConfig) and "monitor" in one and one["monitor"] is None:
-            one["monitor"] = figure
-        coming += _set_children(one)
-    return found
+def with_monitor(node: Any, metric: str) -> Any:
+    """A node of the config with this metric wherever it leaves `monitor` null."""
+    copied = copy.deepcopy(node)  # it keeps its place in the config, and so what it refers to
+    waiting = [copied]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, DictConfig) and "monitor" in part and part["monitor"] is None:
+            part["monitor"] = metric
+        waiting += _set_children(part)
+    return copied
 
 
 def _set_children(node: Any) -> list[Any]:
@@ -213,12 +220,19 @@ def _set_children(node: Any) -> list[Any]:
     return [node[key] for key in keys if not (OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key))]
 
 
-def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUAL) -> Schedule:
-    """What is open when: as `unfreeze` says where the mode follows it, else all, one kind, the fresh or the head.
+def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), monitor: str = USUAL) -> Schedule:
+    """Which parts are trainable when: as `unfreeze` says where the mode follows it, else one phase, by cfg.trainable.
 
-    adapted: the stages with adapters. Where there are some, a stage in a schedule stands for the adapters in it, but
-    in a file of phases, which says itself what it means. figure: what a plateau waits for that names none. Raises
-    UserError where adapters would not learn alone.
+    Where stages have adapters, a stage in a schedule stands for the adapters in it; a file of phases says itself what
+    it means.
+
+    Args:
+        cfg: The config of the run.
+        adapted: The stages with adapters.
+        monitor: The metric of a plateau that names none.
+
+    Raises:
+        UserError: Adapters would not be trainable alone.
     """
     peft = cfg.get("peft")
     if peft and cfg.trainable not in (ADAPTERS, "schedule"):
@@ -234,7 +248,7 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), figure: str = USUA
         return OnlyNewStages(reused=cfg.weights.get("reset_from"))
     if cfg.trainable != "schedule":
         return Constant(head_only=cfg.trainable == "none")
-    schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, figure), _convert_="all")
+    schedule: Schedule = instantiate(with_monitor(cfg.unfreeze, monitor), _convert_="all")
     own = schedule.schedule if isinstance(schedule, Shortened) else schedule
     if peft and not isinstance(own, Explicit):
         return StageAdapters(schedule=schedule, stages=tuple(adapted))

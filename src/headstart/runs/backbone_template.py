@@ -1,4 +1,4 @@
-"""What of a backbone need not be made again, once this process has made one by the same config?"""
+"""Backbones of a config that this process has made before, made again without drawing random numbers."""
 
 from __future__ import annotations
 

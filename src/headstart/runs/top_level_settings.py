@@ -1,4 +1,4 @@
-"""What may stand at the top of the config, beside the groups?"""
+"""Schema of the keys at the top of the config, the groups left out."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""How is a file written that others can rely on?"""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 

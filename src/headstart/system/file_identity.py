@@ -1,4 +1,4 @@
-"""Is a file still what this process has read?"""
+"""Identity of a file: device, inode, size and times, and its SHA-256."""
 
 from __future__ import annotations
 

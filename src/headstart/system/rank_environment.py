@@ -1,4 +1,4 @@
-"""Who started this process, and as which rank of a job?"""
+"""The rank of this process in its job, and what started it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From where does an unfinished run go on?"""
+"""The checkpoint that an unfinished run continues from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can a finished run's model do without the data that it was trained on?"""
+"""A finished run's model, without the data that it was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By which figure is the best checkpoint chosen, where the target's labels are out of reach?"""
+"""Selection of the best checkpoint where the labels of the target are not available."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.lightning_hooks import leave_out_idle_hooks
 from headstart.data.data_protocols import KnownLabels
 from headstart.distributed.rank_agreement import of_first, wait_for_all
-from headstart.runs.assembly import Assembly, assembled, monitored_metric
+from headstart.runs.assembly import Assembly, assembled
 from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
@@ -74,7 +74,6 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
     share = share_of_run(assembly)
     leave_out_idle_hooks(assembly.module)
     validates = _set_up_data(cfg, assembly)
-    monitor = monitored_metric(assembly.module)
     _prepare_folder(folder, assembly.data, is_resumed=resumed is not None)
     return PreparedRun(
         assembly=assembly,
@@ -83,8 +82,8 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
         resumed=resumed,
         share=share,
         validates=validates,
-        knows_labels=getattr(assembly.module, "knows_labels", True),
-        monitor=monitor,
+        knows_labels=assembly.module.knows_labels,
+        monitor=assembly.module.monitor,
         selection=selection,
     )
 

@@ -13,6 +13,7 @@ from headstart.backbones.weights.backbone_weights import weights_hash
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
 from headstart.data.data_protocols import is_multi_label
 from headstart.distributed.model_sharding import whole_state
+from headstart.modules.classifier import Classifier
 from headstart.recipes.recipe_values import CHOSEN, TUNED
 from headstart.report.config_values import leaves
 from headstart.report.file_checksums import KEY as FILES
@@ -114,9 +115,9 @@ def _selection(selection: Selection | None, checkpoint: BestAndLast | None) -> d
     return {"metric": str(checkpoint.monitor), "mode": "last"} if checkpoint and is_last else None
 
 
-def _adaptation(module: Any) -> dict[str, str] | None:
+def _adaptation(module: Classifier) -> dict[str, str] | None:
     """The adaptation method, and whose images are in training, val and the selection; None without one."""
-    method = getattr(module, "adaptation", None)
+    method = module.adaptation
     return None if method is None else {"class": type(method).__name__, "main": method.main}
 
 

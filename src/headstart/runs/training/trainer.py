@@ -1,4 +1,4 @@
-"""How many processes does a job need, and can it run on them?"""
+"""The Lightning trainer of a config, and the number of processes that it needs."""
 
 from __future__ import annotations
 

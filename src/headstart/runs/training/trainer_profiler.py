@@ -1,4 +1,4 @@
-"""Which profiler does trainer.profiler mean?"""
+"""The profiler that trainer.profiler names."""
 
 from __future__ import annotations
 

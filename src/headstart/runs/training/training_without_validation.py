@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from headstart.runs.assembly import USUAL, adaptation_of, built, with_monitor
+from headstart.runs.assembly import USUAL, adaptation_of, built, regularizer_of, with_monitor
 from headstart.types import UserError
 
 NOTE = (
@@ -84,7 +84,8 @@ def _needs(cfg: DictConfig) -> Iterator[tuple[str, str]]:
             f"scheduler=plateau (module.scheduler_monitor={cfg.module.get('scheduler_monitor')})",
             "try scheduler=cosine",
         )
-    if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_validation", False):
+    regularizer = regularizer_of(cfg)
+    if regularizer is not None and regularizer.needs_validation:
         yield "this regularizer", "try regularizer.relationship=direct or regularizer=l2_sp"
     for name, node in (cfg.get("callbacks") or {}).items():
         if not isinstance(node, DictConfig):

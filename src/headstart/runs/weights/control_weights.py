@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from headstart.backbones.stages import Backbone
 from headstart.compat.torch_norms import BatchNorm
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.rank_agreement import of_first
-from headstart.runs.assembly import Assembly, adaptation_of
+from headstart.runs.assembly import Assembly, adaptation_of, regularizer_of
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.trainer import lone_trainer
 from headstart.system import rank_environment
@@ -37,7 +36,8 @@ def check_control(cfg: DictConfig) -> None:
     if not is_control(cfg):
         return
     lacking = ""
-    if cfg.get("regularizer") and getattr(instantiate(cfg.regularizer), "needs_source_head", False):
+    regularizer = regularizer_of(cfg)
+    if regularizer is not None and regularizer.needs_source_head:
         lacking = f"regularizer {str(cfg.regularizer['_target_']).rpartition('.')[2]} learns from"
     adaptation = adaptation_of(cfg)
     if adaptation is not None and adaptation.main == "unlabelled":
@@ -72,7 +72,8 @@ def measured_statistics(parts: Assembly, data: Any, trainer: DictConfig) -> Iter
     """
     norms = norms_of(parts.backbone.stages)
     closed = _closed(parts.module, parts.schedule, norms)
-    copied = bool(getattr(getattr(parts.module, "regularizer", None), "runs_copies", False))
+    regularizer = parts.module.regularizer
+    copied = regularizer is not None and regularizer.runs_copies
     if not closed and not (copied and norms):
         yield
         return

@@ -1,4 +1,4 @@
-"""Which source model is there to reuse, and is it any good?"""
+"""The source model of a run: found by its hash, trained where it is not there, compared with naive models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights does a file give to a backbone, and what does a run say of them?"""
+"""Weights of a file for a backbone, and the record of what matched."""
 
 from __future__ import annotations
 

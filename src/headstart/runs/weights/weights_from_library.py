@@ -1,4 +1,4 @@
-"""Which pretrained weights does a backbone's library have?"""
+"""Pretrained weights of a backbone's library."""
 
 from __future__ import annotations
 
