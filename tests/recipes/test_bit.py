@@ -15,7 +15,7 @@ from headstart.cli import main
 from headstart.data.decoding.image_sizes import median_side
 from headstart.recipes import bit
 from headstart.recipes.bit import BitValues, bit_values
-from headstart.recipes.recipe_values import settled
+from headstart.recipes.recipe_values import with_recipes
 from headstart.types import UserError
 from killed import command, said
 
@@ -46,7 +46,7 @@ def values(*overrides, processes=1, counted=(50, 32), monkeypatch, mix=True):
     if not mix:  # a module of one's own need not have it
         with open_dict(cfg):
             del cfg.module["mix"]
-    return settled(cfg, processes=processes)
+    return with_recipes(cfg, processes=processes)
 
 
 def test_a_large_data_set_gets_the_long_schedule_and_the_large_size(monkeypatch):
@@ -96,7 +96,7 @@ def test_a_batch_that_cannot_be_shared_out_is_an_error(monkeypatch):
 
 def test_a_config_without_a_recipe_is_left_alone():
     cfg = composed()
-    assert settled(cfg, processes=1) is cfg
+    assert with_recipes(cfg, processes=1) is cfg
 
 
 def folder_of_images(side):
@@ -112,9 +112,9 @@ def folder_of_images(side):
 def test_files_are_counted_and_measured_before_they_are_resized(side, crop):
     folder_of_images(side)
     cfg = composed("experiment=bit", "data@target=image_folder", "target.root=photos")
-    plain = settled(cfg, processes=1)
+    plain = with_recipes(cfg, processes=1)
     assert (plain.backbone.size, plain.target.resize) == (crop, crop)  # half as high, twice as wide: the same area
-    assert settled(composed("experiment=bit", "recipe.image_side=200"), processes=1).backbone.size == 480
+    assert with_recipes(composed("experiment=bit", "recipe.image_side=200"), processes=1).backbone.size == 480
 
 
 def test_images_in_memory_are_measured_as_they_are_stored():

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf, open_dict
 from composed import composed
 from headstart.recipes import search_space
 from headstart.recipes import trial_runs as trials_module
-from headstart.recipes.recipe_values import settled
+from headstart.recipes.recipe_values import with_recipes
 from headstart.recipes.search_space import DIMENSIONS, settings_of
 from headstart.recipes.trial_images import seen_images
 from headstart.runs.folder.run_folder import write_json
@@ -68,7 +68,7 @@ def epochs(configs):
 
 
 def test_the_better_half_goes_on_and_the_best_at_the_full_length_is_chosen(trained):
-    cfg = settled(composed("mode=scratch", *EQUAL), processes=1)
+    cfg = with_recipes(composed("mode=scratch", *EQUAL), processes=1)
     assert epochs(trained) == [4] * 8 + [8] * 4 + [16] * 2
     rates = [one.optimizer.lr for one in trained]
     closest = sorted(rates[:8], key=lambda rate: abs(math.log(rate / 0.005)))
@@ -92,27 +92,30 @@ def test_the_better_half_goes_on_and_the_best_at_the_full_length_is_chosen(train
 
 @pytest.mark.parametrize(("count", "want"), [(2, [2, 1, 1]), (5, [5, 3, 2]), (16, [16, 8, 4])])
 def test_the_better_half_is_rounded_up(trained, count, want):
-    settled(composed("mode=scratch", *EQUAL, f"tuning.trials={count}"), processes=1)
+    with_recipes(composed("mode=scratch", *EQUAL, f"tuning.trials={count}"), processes=1)
     assert [epochs(trained).count(length) for length in (4, 8, 16)] == want
 
 
 def test_without_halving_all_settings_are_trained_to_the_end(trained):
-    settled(composed("mode=scratch", *EQUAL, "tuning.halving=[1.0]"), processes=1)
+    with_recipes(composed("mode=scratch", *EQUAL, "tuning.halving=[1.0]"), processes=1)
     assert epochs(trained) == [16] * 8
 
 
 def test_a_setting_that_is_slow_at_first_is_found_without_halving_alone(trained):
     trained.metric = lambda cfg: -cfg.optimizer.lr if cfg.trainer.max_epochs == 16 else cfg.optimizer.lr
-    halved = settled(composed("mode=scratch", *EQUAL), processes=1).tuned
+    halved = with_recipes(composed("mode=scratch", *EQUAL), processes=1).tuned
     rates = sorted(one["values"][RATE] for one in halved.tried[:8])
     assert halved.chosen[RATE] == rates[-2]
-    assert settled(composed("mode=scratch", *EQUAL, "tuning.halving=[1.0]"), processes=1).tuned.chosen[RATE] == rates[0]
+    assert (
+        with_recipes(composed("mode=scratch", *EQUAL, "tuning.halving=[1.0]"), processes=1).tuned.chosen[RATE]
+        == rates[0]
+    )
 
 
 @pytest.mark.parametrize("nothing", [math.nan, math.inf])
 def test_a_diverged_trial_is_the_worst(trained, nothing):
     trained.metric = lambda cfg: nothing if cfg.optimizer.lr > 7e-5 else -5.0
-    told = settled(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-5,1e-1]"), processes=1).tuned
+    told = with_recipes(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-5,1e-1]"), processes=1).tuned
     assert told.chosen[RATE] <= 7e-5
     states = {one["values"][RATE] > 7e-5: one.state for one in told.tried[:8]}
     assert states[True] == "diverged"
@@ -121,15 +124,17 @@ def test_a_diverged_trial_is_the_worst(trained, nothing):
 
 def test_a_loss_that_is_no_number_is_divergence_too(trained):
     trained.loss = lambda cfg: math.nan if cfg.optimizer.lr < 0.006 else 1.0
-    told = settled(composed("mode=scratch", *EQUAL), processes=1).tuned
+    told = with_recipes(composed("mode=scratch", *EQUAL), processes=1).tuned
     assert told.chosen[RATE] >= 0.006
 
 
 def test_ties_go_to_the_lower_loss_then_to_the_earlier_setting(trained):
     trained.metric = lambda _: 0.5
-    assert settled(composed("mode=scratch", *EQUAL), processes=1).tuned.chosen[RATE] == 0.002  # as the config has it
+    assert (
+        with_recipes(composed("mode=scratch", *EQUAL), processes=1).tuned.chosen[RATE] == 0.002
+    )  # as the config has it
     trained.loss = lambda cfg: cfg.optimizer.lr
-    told = settled(composed("mode=scratch", *EQUAL, "tuning.seeds=[7]"), processes=1).tuned
+    told = with_recipes(composed("mode=scratch", *EQUAL, "tuning.seeds=[7]"), processes=1).tuned
     assert told.chosen[RATE] == min(one["values"][RATE] for one in told.tried)
 
 
@@ -138,7 +143,7 @@ def test_of_several_seeds_the_mean_decides(trained):
     figures = {10: [0.9, 0.5, 0.6], 11: [0.1, 0.5, 0.6]}
     trained.metric = lambda cfg: figures[cfg.seed][rates.index(cfg.optimizer.lr)]
     own = ["tuning.weight_decay=null", "tuning.trials=3", "tuning.halving=[1.0]", "tuning.seeds=[10,11]"]
-    told = settled(composed("mode=scratch", *EQUAL, *own), processes=1).tuned
+    told = with_recipes(composed("mode=scratch", *EQUAL, *own), processes=1).tuned
     assert told.chosen[RATE] == rates[2]
     assert [one.seed for one in told.tried] == [10, 11] * 3
     assert told.cost.runs == 6
@@ -146,12 +151,12 @@ def test_of_several_seeds_the_mean_decides(trained):
 
 @pytest.mark.slow
 def test_trials_are_shared_by_seeds_and_studies_and_fewer_are_among_more(trained):
-    first = settled(composed("mode=scratch", *EQUAL, "seed=0"), processes=1)
+    first = with_recipes(composed("mode=scratch", *EQUAL, "seed=0"), processes=1)
     assert len(trained) == 14
-    again = settled(composed("mode=scratch", *EQUAL, "seed=1", "callbacks=explain", "logger=csv"), processes=1)
+    again = with_recipes(composed("mode=scratch", *EQUAL, "seed=1", "callbacks=explain", "logger=csv"), processes=1)
     assert len(trained) == 14
     assert again.tuned == first.tuned  # the cost, too, in full
-    settled(composed("mode=scratch", *EQUAL, "seed=0", "tuning.trials=16"), processes=1)
+    with_recipes(composed("mode=scratch", *EQUAL, "seed=0", "tuning.trials=16"), processes=1)
     assert epochs(trained[14:]).count(4) == 8
     assert len({cfg.run_dir for cfg in trained}) == len(trained) == len(list(Path("outputs/trials").glob("*-*")))
 
@@ -160,7 +165,7 @@ def test_a_trial_is_the_arm_itself_at_another_seed(trained):
     cfg = composed("mode=fine_tuning", *EQUAL, "target.shots=3", "module.label_smoothing=0.1")
     with open_dict(cfg):
         cfg.control = True  # whatever the arm is, its trials are
-    settled(cfg, processes=1)
+    with_recipes(cfg, processes=1)
     last = trained[-1]
     assert last.seed == 2000
     changed = {"seed", "optimizer", "module", "trainer", "callbacks", "logger", "start_class_means", "run_dir"}
@@ -175,44 +180,44 @@ def test_a_trial_is_the_arm_itself_at_another_seed(trained):
 def test_on_several_processes_a_trial_averages_the_gradients_of_as_many_batches(trained, monkeypatch):
     monkeypatch.setattr(trials_module, "run_apart", lambda *_, **__: pytest.fail("it trains here"))
     cfg = composed("mode=scratch", "trainer.accumulate_grad_batches=2", *EQUAL)
-    with trials_module.trained_here():
-        settled(cfg, processes=3)
+    with trials_module.training_in_this_process():
+        with_recipes(cfg, processes=3)
     assert trained[0].trainer.accumulate_grad_batches == 6
     assert trained[0].target.batch_size == cfg.target.batch_size
 
 
 def test_what_the_command_line_says_is_not_varied(trained, monkeypatch):
-    monkeypatch.setattr(search_space, "said_keys", lambda: {RATE})
-    cfg = settled(composed("mode=scratch", *EQUAL, "optimizer.lr=0.3"), processes=1)
+    monkeypatch.setattr(search_space, "command_line_keys", lambda: {RATE})
+    cfg = with_recipes(composed("mode=scratch", *EQUAL, "optimizer.lr=0.3"), processes=1)
     assert set(cfg.tuned.space) == {DECAY}
     assert {one.optimizer.lr for one in trained} == {0.3}
-    monkeypatch.setattr(search_space, "said_keys", lambda: {"optimizer.lr", "optimizer.weight_decay"})
+    monkeypatch.setattr(search_space, "command_line_keys", lambda: {"optimizer.lr", "optimizer.weight_decay"})
     trained.clear()
-    cfg = settled(composed("mode=scratch", *EQUAL), processes=1)
+    cfg = with_recipes(composed("mode=scratch", *EQUAL), processes=1)
     assert not trained
     assert (cfg.tuned.trials, cfg.tuned.chosen, cfg.tuned.cost.runs) == (1, {}, 0)
 
 
 def test_a_choice_at_the_border_is_a_warning_with_a_wider_space(trained, caplog):
     trained.metric = lambda cfg: cfg.optimizer.lr
-    told = settled(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-4,1e-2]"), processes=1).tuned
+    told = with_recipes(composed("mode=scratch", *EQUAL, "tuning.lr=[1e-4,1e-2]"), processes=1).tuned
     assert RATE in told.border
     assert "tuning.lr=[0.0001,0.1]" in caplog.text
 
 
 def test_nothing_tries_values_twice_and_no_final_seed_is_a_trials(trained):
     with pytest.raises(UserError, match=r"got seed=2000 and tuning.seeds=\[2000\]; try tuning.seeds=\[3000\]"):
-        settled(composed(*EQUAL, "seed=2000"), processes=1)
+        with_recipes(composed(*EQUAL, "seed=2000"), processes=1)
     with pytest.raises(UserError, match="recipe=vtab1k and tuning both try values"):
-        settled(composed("experiment=vtab1k", "tuning=equal"), processes=1)
+        with_recipes(composed("experiment=vtab1k", "tuning=equal"), processes=1)
     with pytest.raises(UserError, match="try selection=infomax"):
-        settled(composed("mode=fine_tuning", "adaptation=shot", "source.characters=digits", *EQUAL), processes=1)
+        with_recipes(composed("mode=fine_tuning", "adaptation=shot", "source.characters=digits", *EQUAL), processes=1)
     assert not trained
 
 
 def test_a_recipe_that_tries_nothing_comes_first(trained):
     cfg = composed("experiment=bit", "mode=scratch", "tuning=equal", "recipe.step_scale=0.16", "recipe.image_side=32")
-    found = settled(cfg, processes=1)  # 80 steps, milestones at 32, 48, 64, 20 validations
+    found = with_recipes(cfg, processes=1)  # 80 steps, milestones at 32, 48, 64, 20 validations
     assert [one.trainer.max_steps for one in trained] == [20] * 8 + [40] * 4 + [80] * 2
     assert {one.target.batch_size for one in trained} == {512} == {found.target.batch_size}
     assert list(trained[0].scheduler.milestones) == [8, 12, 16]
@@ -226,15 +231,15 @@ def test_the_plan_trains_nothing_and_is_that_of_the_choice_where_there_is_one(tr
     with open_dict(planned):
         planned.task, planned.plan = "plan", {"_target_": "headstart.tasks.plan.plan"}
         del planned["fit"]
-    before = settled(planned, processes=1)
+    before = with_recipes(planned, processes=1)
     assert not trained
     assert (before.optimizer.lr, before.get("tuned")) == (0.002, None)
-    chosen = settled(cfg, processes=1).optimizer.lr
-    assert settled(planned, processes=1).optimizer.lr == chosen != 0.002
+    chosen = with_recipes(cfg, processes=1).optimizer.lr
+    assert with_recipes(planned, processes=1).optimizer.lr == chosen != 0.002
 
 
 def test_a_runs_hash_says_what_was_chosen_not_what_it_took_to_choose(trained):
-    cfg = settled(composed("mode=scratch", *EQUAL), processes=1)
+    cfg = with_recipes(composed("mode=scratch", *EQUAL), processes=1)
     other = OmegaConf.create(cfg)
     other.tuned.cost.wall_s = 1e6
     assert config_hash(other) == config_hash(cfg)

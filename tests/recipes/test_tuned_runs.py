@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from composed import TINY, composed
 from headstart.cli import main
-from headstart.recipes.recipe_values import settled
+from headstart.recipes.recipe_values import with_recipes
 from headstart.recipes.search_space import DIMENSIONS
 from killed import command, said
 
@@ -87,7 +87,7 @@ def test_where_the_best_rates_differ_tenfold_only_the_tuned_study_names_the_righ
 def test_trials_never_look_at_test():
     equal = ["tuning=equal", "tuning.trials=2", "trainer.max_epochs=2", "tuning.halving=[1.0]"]
     own = ["target._target_=unreadable.DigitsWithoutTest", "target.shots=2", "mode=gradual", "head.init=class_means"]
-    cfg = settled(composed(*own, *equal), processes=1)
+    cfg = with_recipes(composed(*own, *equal), processes=1)
     assert len(cfg.tuned.tried) == 2
     for trial in results("outputs/trials/*/result.json"):
         assert trial["sizes"]["test"] == 720

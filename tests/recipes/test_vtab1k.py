@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from composed import composed
 from headstart.cli import main
-from headstart.recipes.recipe_values import settled
+from headstart.recipes.recipe_values import with_recipes
 from headstart.recipes.vtab1k import apart
 from headstart.runs.weights.source_model import target_config
 from headstart.types import UserError
@@ -91,17 +91,17 @@ def test_the_plan_trains_nothing(capsys):
 def test_all_images_of_train_are_drawn_from_unless_the_command_says_fewer():
     cfg = composed("experiment=vtab1k", "recipe.step_scale=0.001")  # the digits, whose usual shots are 5
     cfg.task = "plan"
-    plain = settled(cfg, processes=1)
+    plain = with_recipes(cfg, processes=1)
     assert plain.target.shots is None
     assert plain.trainer.val_check_interval == 1  # 10 steps
-    assert settled(cfg, processes=2).target.batch_size == 256
+    assert with_recipes(cfg, processes=2).target.batch_size == 256
 
 
 def test_what_is_not_about_labelled_images_of_the_target_is_an_error():
     with pytest.raises(UserError, match="VTAB-1k trains on labelled images of the target, adaptation=dann"):
-        settled(composed("experiment=vtab1k", "adaptation=dann", "source.characters=digits"), processes=1)
+        with_recipes(composed("experiment=vtab1k", "adaptation=dann", "source.characters=digits"), processes=1)
     with pytest.raises(UserError, match=r"recipe.batch_size must be a multiple of 3 .*; try recipe.batch_size=510"):
-        settled(composed("experiment=vtab1k"), processes=3)
+        with_recipes(composed("experiment=vtab1k"), processes=3)
 
 
 def test_a_control_model_of_the_target_sees_the_drawn_images_alone():

@@ -68,14 +68,14 @@ def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
         developed(cfg)
         return
     if what == "trial":
-        from headstart.recipes.recipe_values import settled
-        from headstart.recipes.trial_runs import trained_here
+        from headstart.recipes.recipe_values import with_recipes
+        from headstart.recipes.trial_runs import training_in_this_process
         from headstart.runs.quiet_logs import quieten
         from headstart.runs.training.run_plan import asked_processes
 
         quieten()
-        with trained_here():
-            settled(cfg, processes=asked_processes(cfg.trainer))
+        with training_in_this_process():
+            with_recipes(cfg, processes=asked_processes(cfg.trainer))
         return
     instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)(cfg=cfg)
     if "torch" in sys.modules:  # else there is no group of processes to leave

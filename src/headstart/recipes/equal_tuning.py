@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.search_space import Bounds, border_warning, settings_of, space_of
 from headstart.recipes.shortened_config import Length, lengths, shortened
-from headstart.recipes.trial_runs import Trial, all_there, see_to, trains_here, trial_of
+from headstart.recipes.trial_runs import Trial, all_finished, trains_in_this_process, trial_of, trial_results
 from headstart.recipes.trial_scores import Rung, monitored_metric, rung_of
 from headstart.recipes.tuning_record import Search, cost_line, tuning_lines, tuning_record
 from headstart.runs.assembly import adaptation_of
@@ -102,10 +102,10 @@ def _successive_halving(
     for length in lengths(base.trainer, halving, shortest):
         trials = {number: [_trial(base, settings[number], seed, length) for seed in seeds] for number in remaining}
         every = [trial for of_setting in trials.values() for trial in of_setting]
-        if cfg.task == "plan" and not all_there(every):
+        if cfg.task == "plan" and not all_finished(every):
             return None
         _train_source(cfg, processes)
-        results = see_to(every, cfg, processes=processes)
+        results = trial_results(every, cfg, processes=processes)
         metric, lower = monitored_metric(results[0])
         rungs.append(rung_of(trials, results, metric))
         remaining = sorted(rungs[-1].ranked(lower=lower)[: math.ceil(len(remaining) / 2)])
@@ -150,7 +150,7 @@ def _base(cfg: DictConfig, processes: int) -> DictConfig:
 def _train_source(cfg: DictConfig, processes: int) -> None:
     """Train the shared source model before a trial would, which keeps no pictures and no TensorBoard events."""
     shared = cfg.reuse and str(cfg.weights.get("_target_")).endswith(".source_weights")
-    if shared and not cfg.get("control") and trains_here(processes) and waits_for_source(cfg):
+    if shared and not cfg.get("control") and trains_in_this_process(processes) and waits_for_source(cfg):
         developed(cfg)
 
 

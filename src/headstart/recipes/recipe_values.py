@@ -23,7 +23,7 @@ TUNED = "tuned"  # the same of a tuning
 TRYING = ("headstart.recipes.vtab1k.vtab1k",)  # recipes that try values
 
 
-def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
+def with_recipes(cfg: DictConfig, *, processes: int) -> DictConfig:
     """The config with the values that its recipe, then its tuning, give in their place; cfg itself without either.
 
     What the command line says itself stays as it says it. processes: that share each batch. Raises UserError, as the
@@ -37,41 +37,41 @@ def settled(cfg: DictConfig, *, processes: int) -> DictConfig:
         )
     for key in ("recipe", "tuning"):
         if cfg.get(key):
-            cfg = _settled_by(key, cfg, processes)
+            cfg = _with_recipe(key, cfg, processes)
     return cfg
 
 
-def _settled_by(key: str, cfg: DictConfig, processes: int) -> DictConfig:
+def _with_recipe(key: str, cfg: DictConfig, processes: int) -> DictConfig:
     values: Mapping[str, Any] = instantiate(cfg[key], _partial_=True, _recursive_=False)(cfg=cfg, processes=processes)
-    said = said_keys()
+    fixed = command_line_keys()
     if rank_environment.rank() == 0:
-        about = (CHOSEN, TUNED)  # a table says it
-        told = {key: value for key, value in values.items() if key not in about and not is_said(key, said)}
-        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in told.items()))
-        if kept := [key for key in values if is_said(key, said)]:
-            log.info("left as the command line says: %s", ", ".join(kept))
+        records = (CHOSEN, TUNED)  # logged as a table
+        logged = {k: value for k, value in values.items() if k not in records and not is_on_command_line(k, fixed)}
+        log.info("%s", " ".join(f"{key}={_shown(value)}" for key, value in logged.items()))
+        if unchanged := [key for key in values if is_on_command_line(key, fixed)]:
+            log.info("left as the command line says: %s", ", ".join(unchanged))
     return with_values(cfg, values, without=key)
 
 
 def with_values(cfg: DictConfig, values: Mapping[str, Any], *, without: str = "recipe") -> DictConfig:
     """The config with these values where the command line does not say its own, and without what gave them."""
-    said = said_keys()
+    fixed = command_line_keys()
     plain = deepcopy(cfg)
     with open_dict(plain):
         plain.pop(without, None)
         for key, value in values.items():
-            if not is_said(key, said):
+            if not is_on_command_line(key, fixed):
                 OmegaConf.update(plain, key, value, merge=False, force_add=True)
     return plain
 
 
-def write_down(cfg: DictConfig, folder: Path) -> None:
-    """Make a settled config that of the run's folder: what goes on with the run, or asks how it was made, reads it."""
+def write_run_config(cfg: DictConfig, folder: Path) -> None:
+    """Write a config, its recipe applied, into the run's folder, where resuming and other tasks read it."""
     if rank_environment.rank() == 0:
         write_config(cfg, folder / ".hydra" / "config.yaml")
 
 
-def said_keys() -> set[str]:
+def command_line_keys() -> set[str]:
     """The values that the job's own overrides set, where a file of a group is mounted deeper down that place too.
 
     The choice of a whole group (backbone=resnet50, trainer=ddp) sets none: the recipe's numbers are for any.
@@ -83,10 +83,10 @@ def said_keys() -> set[str]:
     return {place for place in places if "." in place}
 
 
-def is_said(key: str, said: Collection[str]) -> bool:
+def is_on_command_line(key: str, keys: Collection[str]) -> bool:
     """Whether a key, or a mapping that it lies in, is among these."""
     parts = key.split(".")
-    return any(".".join(parts[: end + 1]) in said for end in range(len(parts)))
+    return any(".".join(parts[: end + 1]) in keys for end in range(len(parts)))
 
 
 def _shown(value: Any) -> str:

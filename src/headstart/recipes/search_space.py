@@ -10,7 +10,7 @@ from annotated_types import Gt, Len
 from omegaconf import DictConfig, OmegaConf
 from scipy.stats import qmc
 
-from headstart.recipes.recipe_values import is_said, said_keys
+from headstart.recipes.recipe_values import command_line_keys, is_on_command_line
 from headstart.types import UserError
 
 RATE, DECAY, STAGES = "optimizer.lr", "optimizer.weight_decay", "module.stage_decay"
@@ -46,11 +46,16 @@ def space_of(
     """
     has_trainable_stages = bool(cfg.reuse) and cfg.trainable in ("all", "schedule")
     wanted = {RATE: lr, DECAY: weight_decay, STAGES: stage_decay if has_trainable_stages else None}
-    fixed = said_keys()
+    fixed = command_line_keys()
     space = {}
     for key, bounds in wanted.items():
         value = OmegaConf.select(cfg, key)
-        if bounds is None or isinstance(value, bool) or not isinstance(value, int | float) or is_said(key, fixed):
+        if (
+            bounds is None
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or is_on_command_line(key, fixed)
+        ):
             continue
         if bounds == "auto" and value <= 0:
             continue

@@ -16,7 +16,7 @@ from headstart.types import UserError
 
 
 def target_data(cfg: DictConfig) -> Any:
-    """The target's data, set up as those of the run would be, all of them; no chance of the run's is used."""
+    """The target's data, set up as those of the run would be, all of them; the run's random numbers are not used."""
     with torch.random.fork_rng(devices=[]), _silent("headstart.data"):  # the run's own come later, and tell then
         backbone: Backbone = instantiate(cfg.backbone)
         data = instantiate(cfg.target, pixels=backbone.pixels, seed=cfg.seed)

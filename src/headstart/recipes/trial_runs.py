@@ -48,7 +48,7 @@ class Trial:
 
 
 def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) -> Trial:
-    """The run of a settled config as a trial, found by the hash of the config.
+    """The run of a config, its recipe applied, as a trial, found by the hash of the config.
 
     keys: whose values it tries. name: what the folder's name says besides.
     """
@@ -76,17 +76,17 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
     return Trial(plain, digest, values)
 
 
-def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[dict[str, Any]]:
+def trial_results(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[dict[str, Any]]:
     """Train the trials that are not there -> the results of all.
 
     Each is trained once: whoever asks for the same one waits. processes: of the run; with several the trials are
     trained in a process of one device, while all ranks wait.
     """
-    if trains_here(processes):
+    if trains_in_this_process(processes):
         for number, trial in enumerate(trials, 1):
             _trained(trial, f"{number} of {len(trials)}")
     else:
-        waits = of_first(not all_there(trials))
+        waits = of_first(not all_finished(trials))
         if waits and rank_environment.rank() == 0:
             run_apart(Path(cfg.run_dir), "trial", changes=unwritten(cfg))
         if waits:
@@ -94,18 +94,18 @@ def see_to(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[
     return [finished(trial.folder) or {} for trial in trials]
 
 
-def all_there(trials: Iterable[Trial]) -> bool:
+def all_finished(trials: Iterable[Trial]) -> bool:
     """Whether all trials are finished."""
     return all(finished(trial.folder) is not None for trial in trials)
 
 
-def trains_here(processes: int) -> bool:
+def trains_in_this_process(processes: int) -> bool:
     """Whether this process trains the trials of a run on so many processes."""
     return processes == 1 or _HERE.get()
 
 
 @contextmanager
-def trained_here() -> Iterator[None]:
+def training_in_this_process() -> Iterator[None]:
     """Within it this process trains the trials itself, however many processes the run has."""
     token = _HERE.set(True)
     try:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.recipes.recipe_values import CHOSEN, with_values
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
-from headstart.recipes.trial_runs import all_there, rows, see_to, trial_of
+from headstart.recipes.trial_runs import all_finished, rows, trial_of, trial_results
 from headstart.system import rank_environment
 from headstart.types import UserError
 
@@ -60,10 +60,10 @@ def vtab1k(
         for rate in rates
     ]
     trials = [*{trial.hash: trial for trial in each}.values()]  # what the command line says does not vary
-    if cfg.task == "plan" and not all_there(trials):
+    if cfg.task == "plan" and not all_finished(trials):
         log.info("of the trials some are not trained yet: this is the plan of the longest run that they may choose")
         return protocol.run_values(rates[0], max(counts), processes)
-    results = see_to(trials, cfg, processes=processes)
+    results = trial_results(trials, cfg, processes=processes)
     metric = str(results[0]["monitor"])
     scores = [result["metrics"][metric] for result in results]
     best = trials[max(range(len(trials)), key=scores.__getitem__)].values

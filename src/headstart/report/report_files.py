@@ -116,7 +116,7 @@ def _with_metric(runs: RunsBelow, metric: str) -> RunsBelow:
     adapted = tuple(run for run in runs.finished if run.adapts)
     others = tuple(run for run in runs.finished if not run.adapts)
     having = tuple(run for run in others if any(metric in row for row in run.rows.values()) or not run.validates)
-    levels = tuple(result for result in runs.levels if any(metric in figures for figures in result.levels.values()))
+    levels = tuple(result for result in runs.levels if any(metric in metrics for metrics in result.levels.values()))
     measured = tuple(run for run in adapted if math.isfinite(run.final_metric(TEST_METRIC)))
     if adapted and not others and not runs.levels:
         if metric != TEST_METRIC:
@@ -128,7 +128,7 @@ def _with_metric(runs: RunsBelow, metric: str) -> RunsBelow:
             raise UserError(f"expected runs whose result.json has {TEST_METRIC}, found none among {len(adapted)}")
     elif not having and not levels:
         columns = {key for run in others for row in run.rows.values() for key in row}
-        columns |= {tag for result in runs.levels for figures in result.levels.values() for tag in figures}
+        columns |= {tag for result in runs.levels for metrics in result.levels.values() for tag in metrics}
         valid = sorted(key for key in columns if key.startswith("val/")) or sorted(columns)
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart, run_ranks
-from headstart.recipes.recipe_values import settled, write_down
+from headstart.recipes.recipe_values import with_recipes, write_run_config
 from headstart.report.analysis.finished_runs import config_in
 from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
@@ -41,15 +41,15 @@ log = logging.getLogger(__name__)
 
 
 def fit(*, cfg: DictConfig) -> float:
-    """Train one model in the run's folder, unless a finished run of the same hash is there -> its val figure.
+    """Train one model in the run's folder, unless a finished run of the same hash is there -> its val metric.
 
     On several devices by as many processes (distributed/rank_launcher.py), unless torchrun or SLURM has started them:
     then
     this is one of them. The value is what an adaptive sweeper maximises: of the curve of val accuracy, of several
-    labels of mean average precision, with a selection of its figure (negative where less is better), what
+    labels of mean average precision, with a selection of its metric (negative where less is better), what
     cfg.objective says: `best_trained`, the best after the first step, `last`, the one at the end, `best`, that of the
-    best checkpoint, which may be step 0. Where the newest checkpoint counts it is the last. Never a test figure; all
-    ranks give the same. A run without validation images has no such figure and gives nan. Raises DivergedError of a
+    best checkpoint, which may be step 0. Where the newest checkpoint counts it is the last. Never a test metric; all
+    ranks give the same. A run without validation images has no such metric and gives nan. Raises DivergedError of a
     run that diverged, also of one that is there already.
     """
     quieten()
@@ -68,7 +68,7 @@ def fit(*, cfg: DictConfig) -> float:
 
 
 def _alone(cfg: DictConfig, folder: Path, config_hashes: Hashes, *, is_idle: bool) -> float:
-    """The val figure of the run in the folder, which no other command trains in meanwhile.
+    """The val metric of the run in the folder, which no other command trains in meanwhile.
 
     Another command that asks for the same run waits and takes its result: a launcher may start two jobs of a sweep at
     once that are one run, with and without control=true.
@@ -85,7 +85,7 @@ def _alone(cfg: DictConfig, folder: Path, config_hashes: Hashes, *, is_idle: boo
 
 
 def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
-    """The val figure of the run in the folder, trained now unless it is finished."""
+    """The val metric of the run in the folder, trained now unless it is finished."""
     processes = needed_processes(cfg.trainer)
     starts_ranks = processes > 1 and rank_environment.launcher() is None
     if processes > 1 and not starts_ranks:
@@ -95,7 +95,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
         if result.get("state") != "diverged":
             log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
         if other := _other_files(cfg, folder):
-            log.info("%s ran with %s, which changes no figure (rerun=true for their files)", folder.name, other)
+            log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)
         return _outcome(cfg, folder, result)
     trains = rank_environment.launcher() != "headstart" and rank_environment.rank() == 0
     if trains and (damage := result_damage(folder)):
@@ -106,9 +106,9 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
         write_mark(folder, digest, asked=requested)
     check_without_validation(cfg)
     check_first(cfg, processes=processes)
-    if (plain := settled(cfg, processes=processes)) is not cfg:
+    if (plain := with_recipes(cfg, processes=processes)) is not cfg:
         cfg, digest = plain, run_hash(hashes(plain), earlier_hashes)
-        write_down(cfg, folder)
+        write_run_config(cfg, folder)
         if trains:
             write_mark(folder, digest, asked=requested)
     check_adapters(cfg)
@@ -136,7 +136,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
 
 
 def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
-    """The figure of a run that has its result. Raises DivergedError where training has diverged."""
+    """The metric of a run that has its result. Raises DivergedError where training has diverged."""
     if result.get("state") == "diverged":
         first = result.get("divergence") or {}  # an older result does not say more
         raise DivergedError(f"{folder.name}: {divergence_message(first, 'optimizer.lr')}; rerun=true runs it again")
@@ -163,7 +163,7 @@ def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 def _write_as_without(cfg: DictConfig, folder: Path) -> None:
     """Let the folder's files say the config and overrides of the run without `control`, as its name does."""
     if (folder / ".hydra").is_dir():
-        write_down(cfg, folder)
+        write_run_config(cfg, folder)
         overrides = own_overrides(cfg, job_overrides())
         write_whole(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
 

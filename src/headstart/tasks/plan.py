@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.recipes.recipe_values import settled
+from headstart.recipes.recipe_values import with_recipes
 from headstart.runs.assembly import assembled
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.run_plan import asked_processes, run_plan
@@ -28,7 +28,7 @@ def plan(*, cfg: DictConfig) -> Plan:
     """
     quieten()
     check_without_validation(cfg)
-    cfg = settled(cfg, processes=asked_processes(cfg.trainer))
+    cfg = with_recipes(cfg, processes=asked_processes(cfg.trainer))
     check_control(cfg)
     parts = assembled(cfg)
     parts.data.setup("fit")

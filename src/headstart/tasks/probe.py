@@ -244,7 +244,7 @@ def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """A probe's result as lines: each kind's chosen head with its test figure, and the best of each stage on val."""
+    """A probe's result as lines: each kind's chosen head with its test accuracy, and the best of each stage on val."""
     sizes, by_kind = result["sizes"], by_stage(result)
     rows = [["", "kind", "stage", "setting", "val", "test", "95 % interval"]]
     for kind, head in result["chosen"].items():

@@ -42,7 +42,7 @@ def without_replaced(levels: Iterable[LevelsResult]) -> tuple[tuple[LevelsResult
 
 
 def level_setting(result: LevelsResult) -> frozenset[str]:
-    """Its overrides but the seed and what changes no figure; the mode counts, as it is no arm here."""
+    """Its overrides but the seed and what does not change results; the mode counts, as it is no arm here."""
     return setting_of(result.overrides) | {text for text in result.overrides if text.lstrip("+").startswith("mode=")}
 
 

@@ -1,4 +1,4 @@
-"""One arm of a study with its figures."""
+"""One arm of a study with its metrics."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _gain(runs: Sequence[MeasuredRun], starts: Sequence[tuple[str, float]], metr
 
 
 def test_metrics(run: FinishedRun) -> dict[str, float]:
-    """The final figures on the test split by tag."""
+    """The final metrics on the test split by tag."""
     final = run.result.get("metrics")
     items = final.items() if isinstance(final, dict) else ()
     return {tag: float(v) for tag, v in items if tag.startswith("test/") and isinstance(v, int | float)}

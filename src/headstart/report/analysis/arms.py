@@ -22,7 +22,7 @@ class Arm:
     """Runs that differ in the seed alone, or in the seed and the fold."""
 
     mode: str
-    setting: frozenset[str]  # the overrides without mode, control, seed, fold and what changes no figure
+    setting: frozenset[str]  # the overrides without mode, control, seed, fold and what does not change results
     runs: tuple[FinishedRun, ...]  # by seed and fold, each once
     is_control: bool = False
 
@@ -78,7 +78,7 @@ class ArmGroup:
 
 
 def setting_of(overrides: Iterable[str]) -> frozenset[str]:
-    """The overrides that make an arm's setting: all but mode, control, seed, fold, and what changes no figure."""
+    """The overrides that make an arm's setting: all but mode, control, seed, fold, and what does not change results."""
     return frozenset(text for text in overrides if not _is_outside(text))
 
 

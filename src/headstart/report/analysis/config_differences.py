@@ -11,7 +11,7 @@ TASK = (
     "target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection",
     "extended",
 )  # fmt: skip
-# what changes no figure, or is what a comparison is about
+# what does not change results, or is what a comparison is about
 _NEVER = (
     "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "feature_cache", "logger",
     "hydra", "oracle", "compile", "debug", "chosen", "tuned", "tuning", "recipe", "start_class_means", "start_images",
@@ -22,7 +22,7 @@ _NEVER = (
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source",
     "extended_lr", "extended.parent",
 )  # fmt: skip
-_CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema")  # that change figures
+_CALLBACKS = ("callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema")  # that change results
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from headstart.system.old_names import override_now, renamed
 from headstart.system.result_format import current_result
 
 OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
-LAST = "age (the last counts)"  # what chose a checkpoint that no figure did
+LAST = "age (the last counts)"  # what chose a checkpoint that no metric did
 _MARKS = ("result.json", "error.txt", "metrics.csv", ".hydra")  # any of them makes a folder a run's
 
 
@@ -29,12 +29,12 @@ class _ResultFolder:
 
     @property
     def monitor(self) -> str:
-        """The val figure that says how good its model is; a result that names none is of one label an image."""
+        """The val metric that says how good its model is; a result that names none is of one label an image."""
         return str(self.result.get("monitor") or "val/accuracy")
 
     @property
     def chosen_by(self) -> str:
-        """What its tested checkpoint follows: a selection's figure, that it is the last, else the val figure."""
+        """What its tested checkpoint follows: a selection's metric, that it is the last, else the val metric."""
         selection = self.result.get("selection")
         if not isinstance(selection, dict) or "metric" not in selection:
             return self.monitor
@@ -101,13 +101,13 @@ class FinishedRun(_ResultFolder):
         return Replicate(self.seed, self.fold)
 
     def final_metric(self, tag: str) -> float:
-        """A final figure, such as test/accuracy; nan where it has none."""
+        """A final metric, such as test/accuracy; nan where it has none."""
         value = (self.result.get("metrics") or {}).get(tag)
         return float(value) if isinstance(value, int | float) else math.nan
 
     @property
     def has_diverged(self) -> bool:
-        """Whether a loss or a weight became nan or infinite; a result that does not say it, by its val figures."""
+        """Whether a loss or a weight became nan or infinite; a result that does not say it, by its val metrics."""
         state = self.result.get("state")
         if state is not None:
             return bool(state == "diverged")
@@ -130,7 +130,7 @@ class LevelsResult(_ResultFolder):
     overrides: tuple[str, ...]  # the job's own, as Hydra lists them
     result: dict[str, Any] = field(hash=False)  # result.json, by the names of today
     baseline: str  # the arm that the others are compared with
-    levels: dict[str, dict[str, float]] = field(hash=False)  # arm -> tag -> figure
+    levels: dict[str, dict[str, float]] = field(hash=False)  # arm -> tag -> metric
 
 
 @dataclass(frozen=True)
@@ -228,9 +228,9 @@ def _levels(folder: Path, result: dict[str, Any]) -> LevelsResult:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed must be a whole number, got {seed!r}")
     levels = {
-        str(arm): {str(tag): float(value) for tag, value in figures.items() if isinstance(value, int | float)}
-        for arm, figures in result["levels"].items()
-        if isinstance(figures, dict)
+        str(arm): {str(tag): float(value) for tag, value in metrics.items() if isinstance(value, int | float)}
+        for arm, metrics in result["levels"].items()
+        if isinstance(metrics, dict)
     }
     return LevelsResult(folder, seed, tuple(override_now(str(o)) for o in overrides), result, baseline, levels)
 

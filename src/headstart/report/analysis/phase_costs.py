@@ -15,9 +15,9 @@ PHASE_METRICS = (
 
 
 def phases_of(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
-    """Each phase of the runs in its order: phase, trainable, runs (that came to it), and the median of each figure.
+    """Each phase of the runs in its order: phase, trainable, runs (that came to it), and the median of each metric.
 
-    A figure is None where no run has it. Empty where the runs were made before phases were recorded.
+    A metric is None where no run has it. Empty where the runs were made before phases were recorded.
     """
     accounts_by_phase: dict[str, list[dict[str, Any]]] = {}
     for measured in runs:

@@ -67,7 +67,7 @@ class MeasuredRun:
 
     @property
     def has_predictions(self) -> bool:
-        """Whether its folder says what each image contributed to one of its figures."""
+        """Whether its folder says what each image contributed to one of its metrics."""
         return bool(self.by_image) or self.run.has_diverged
 
     @property
@@ -156,20 +156,20 @@ def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[st
             if all(int(curve.step[i]) in at for i in used):
                 value = sum(w[i] * rows.value[at[int(curve.step[i])]] for i in used)
                 by_image[key] = ImageShares(rows.image, np.asarray(value))
-    figure, sign = metric.partition("/")[2], _sign(metric)
+    name, sign = metric.partition("/")[2], _sign(metric)
     values[START] = _closed_form(run, metric)
-    start = None if answers is None else answers.closed_form_rows(figure)
+    start = None if answers is None else answers.closed_form_rows(name)
     if start is not None and math.isfinite(values[START]):
         by_image[START] = ImageShares(start.image, sign * start.value[0])
         values[START] = float(by_image[START].value.mean())
-    values[TEST] = sign * run.final_metric(f"test/{figure}")
+    values[TEST] = sign * run.final_metric(f"test/{name}")
     test_predictions = answers_in(run.folder, "test")
-    test_rows = None if test_predictions is None or not len(test_predictions.step) else test_predictions.rows(figure)
+    test_rows = None if test_predictions is None or not len(test_predictions.step) else test_predictions.rows(name)
     if test_rows is not None and math.isfinite(values[TEST]):
         by_image[TEST] = ImageShares(test_rows.image, sign * test_rows.value[-1])
     if run.has_diverged:
         values[RISING] = math.nan
-        floor = _chance(run, metric, worst)
+        floor = _diverged_level(run, metric, worst)
         for key in (END, TEST, "area_step", "area_examples"):
             values[key] = floor
             by_image.pop(key, None)
@@ -195,12 +195,12 @@ def _weights(curve: LearningCurve, until: dict[str, float]) -> dict[str, Floats]
 
 
 def _closed_form(run: FinishedRun, metric: str) -> float:
-    """The start with the head in closed form, of the figure that it is measured in; nan where it was not."""
+    """The start with the head in closed form, of the metric that it is measured in; nan where it was not."""
     level = run.result.get("start_class_means") if metric == run.monitor else None
     return float(level) if isinstance(level, int | float) else math.nan
 
 
-def _chance(run: FinishedRun, metric: str, worst: float) -> float:
+def _diverged_level(run: FinishedRun, metric: str, worst: float) -> float:
     """The level that a diverged run counts with."""
     if not learning_curve.is_share(metric):
         return worst

@@ -1,4 +1,4 @@
-"""What each image of a split contributed to a run's figures, read from the run's folder."""
+"""What each image of a split contributed to a run's metrics, read from the run's folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ImageContributions:
-    """Contributions (E, M) of M images, or groups of images, whose mean is a figure at each of E evaluations."""
+    """Contributions (E, M) of M images, or groups of images, whose mean is a metric at each of E evaluations."""
 
     image: NDArray[np.uint64]  # (M,) what each is
     value: Floats  # (E, M)
@@ -58,23 +58,23 @@ class StoredPredictions:
             seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[positions],
         )
 
-    def rows(self, figure: str) -> ImageContributions | None:
-        """Contributions whose mean is the figure at each evaluation; None where there are none.
+    def rows(self, metric: str) -> ImageContributions | None:
+        """Contributions whose mean is the metric at each evaluation; None where there are none.
 
-        figure: accuracy, loss, f1, balanced_accuracy, map and so on, without its split. Of a figure that is no mean
+        metric: accuracy, loss, f1, balanced_accuracy, map and so on, without its split. Of a metric that is no mean
         over images they are jackknife pseudo-values of groups of images.
         """
-        if figure == "loss":
+        if metric == "loss":
             return None if self.loss is None else ImageContributions(self.image, self.loss)
         if self.predicted is not None and self.label.ndim == 1:
-            if figure == "accuracy":
+            if metric == "accuracy":
                 return ImageContributions(self.image, (self.predicted == self.label).astype(np.float64))
-            return self._jackknifed(_CLASS_FIGURES.get(figure), self.predicted)
+            return self._jackknifed(_CLASS_METRICS.get(metric), self.predicted)
         if self.logits is not None:
-            return self._jackknifed(_LABEL_FIGURES.get(figure), self.logits)
+            return self._jackknifed(_LABEL_METRICS.get(metric), self.logits)
         return None
 
-    def closed_form_rows(self, figure: str) -> ImageContributions | None:
+    def closed_form_rows(self, metric: str) -> ImageContributions | None:
         """The same (1, M) of the start with the head in closed form; None where it was not measured."""
         if self.closed_form is None:
             return None
@@ -86,26 +86,26 @@ class StoredPredictions:
             logits=None if is_class else self.closed_form[None].astype(np.float64),
             loss=None,
         )
-        return start.rows(figure)
+        return start.rows(metric)
 
     def _jackknifed(
-        self, figure: Callable[[Any, Any], float] | None, outputs: NDArray[Any]
+        self, metric: Callable[[Any, Any], float] | None, outputs: NDArray[Any]
     ) -> ImageContributions | None:
         """Pseudo-values (E, G), a group of images left out at a time (Efron & Stein 1981)."""
         images = len(self.label)
         groups = min(GROUPS, images)
-        if figure is None or groups < 2:
+        if metric is None or groups < 2:
             return None
         group = np.arange(images) % groups  # the classes take turns in a split: each group holds all of them alike
         label = self.label
-        values = np.array([pseudo_values(partial(_figure_at, figure, row, label), group).value for row in outputs])
+        values = np.array([pseudo_values(partial(_metric_at, metric, row, label), group).value for row in outputs])
         names = np.array([np.bitwise_xor.reduce(self.image[group == g]) for g in range(groups)], dtype=np.uint64)
         return ImageContributions(names, values)
 
 
-def _figure_at(figure: Callable[[Any, Any], float], outputs: Any, labels: Any, positions: NDArray[np.intp]) -> float:
-    """The figure of the images at these positions."""
-    return figure(outputs[positions], labels[positions])
+def _metric_at(metric: Callable[[Any, Any], float], outputs: Any, labels: Any, positions: NDArray[np.intp]) -> float:
+    """The metric of the images at these positions."""
+    return metric(outputs[positions], labels[positions])
 
 
 def answers_in(folder: Path, split: str) -> StoredPredictions | None:
@@ -169,8 +169,8 @@ def _subset_accuracy(logits: Floats, label: NDArray[np.int64]) -> float:
     return float(np.mean(((logits > 0) == (label > 0)).all(axis=1)))
 
 
-_CLASS_FIGURES: dict[str, Callable[[Any, Any], float]] = {"balanced_accuracy": _balanced_accuracy, "f1": _f1}
-_LABEL_FIGURES: dict[str, Callable[[Any, Any], float]] = {
+_CLASS_METRICS: dict[str, Callable[[Any, Any], float]] = {"balanced_accuracy": _balanced_accuracy, "f1": _f1}
+_LABEL_METRICS: dict[str, Callable[[Any, Any], float]] = {
     "map": _mean_average_precision,
     "subset_accuracy": _subset_accuracy,
 }

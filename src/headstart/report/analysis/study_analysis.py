@@ -25,13 +25,13 @@ class Question(StrEnum):
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """An arm and its figures."""
+    """An arm and its metrics."""
 
     label: str
     arm: Arm
     runs: tuple[MeasuredRun, ...]
     means: dict[str, Interval]  # by measure, over seeds
-    tests: dict[str, Interval]  # final figures of the best checkpoint by tag, over seeds, as they were logged
+    tests: dict[str, Interval]  # final metrics of the best checkpoint by tag, over seeds, as they were logged
     reach: tuple[Reach, ...]  # of the baseline's level at the end; empty without a baseline
     source: SourceCost | None
     diverged: int  # runs
@@ -108,7 +108,7 @@ class BestArm:
     difference: Interval
     corrected_p: float  # Holm, over all pairs of arms of the section: whichever is best, it holds
     decided: bool
-    why: str = ""  # why it is not, where more than chance stands in the way
+    why: str = ""  # why it is not, where more than random variation stands in the way
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def _best(arms: Sequence[ArmSummary], metric: str) -> BestArm | None:
 
 
 def _along(sections: Iterable[StudySection], metric: str) -> list[PlacedArm]:
-    """The arms with their level at the end and its verdict, and their test figure."""
+    """The arms with their level at the end and its verdict, and their test metric."""
     sign = -1.0 if lower_is_better(metric) else 1.0
     test = f"test/{metric.partition('/')[2]}"
     placed = []
@@ -260,7 +260,7 @@ def _rank(arm: Arm) -> tuple[int, str, bool, list[str]]:
 
 def _resolutions(levels: Sequence[LevelsResult]) -> dict[str, float]:
     """What one image is worth, by tag."""
-    tags = {tag for result in levels for figures in result.levels.values() for tag in figures}
+    tags = {tag for result in levels for metrics in result.levels.values() for tag in metrics}
     return {tag: one_image(levels, tag, tag.split("/")[0]) for tag in tags}
 
 

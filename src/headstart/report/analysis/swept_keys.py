@@ -31,7 +31,7 @@ class PlacedArm:
     label: str
     setting: frozenset[str]
     is_baseline: bool
-    levels: dict[str, ReachedLevel]  # by figure
+    levels: dict[str, ReachedLevel]  # by metric
 
 
 @dataclass(frozen=True)

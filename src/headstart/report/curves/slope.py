@@ -40,8 +40,8 @@ class TimedCurve:
 
     Args:
         time: When each evaluation was, (E,), rising: the learning rates of all steps so far over their peak.
-        level: The figure, (E,), higher is better (a loss with its sign turned).
-        without: The figure without each group of images, (G, E) (`without_groups`); None where runs share no images.
+        level: The metric, (E,), higher is better (a loss with its sign turned).
+        without: The metric without each group of images, (G, E) (`without_groups`); None where runs share no images.
     """
 
     time: Floats
@@ -63,9 +63,9 @@ class Slope:
 
 
 def without_groups(answers: NDArray[np.generic], group: NDArray[np.intp], groups: int) -> Floats:
-    """The level at each evaluation without each group of images, (G, E), for a figure that is a mean over images.
+    """The level at each evaluation without each group of images, (G, E), for a metric that is a mean over images.
 
-    answers (E, N): right or wrong, or any figure of an image, higher is better; group (N,): `image_groups`.
+    answers (E, N): right or wrong, or any metric of an image, higher is better; group (N,): `image_groups`.
     """
     member = np.zeros((groups, len(group)))
     member[group, np.arange(len(group))] = 1
@@ -84,11 +84,11 @@ def slope(
     """Log ratio of the times that two arms take through the middle 60 % of the range of levels that both pass.
 
     scratch, transfer: the curves of the same seeds in the same order. images: of the measured split. share: whether
-    the figure is a share of the images (accuracy, F1); of others the noise of an evaluation is that between runs.
+    the metric is a share of the images (accuracy, F1); of others the noise of an evaluation is that between runs.
 
     The range is from a, the higher of the two arms' mean first levels, to b, the lower of their mean last levels (3
     evaluations). Each run is timed on its isotonic curve between a + 0.2 (b - a) and b - 0.2 (b - a), which are equal
-    for all runs; so the figure does not change when a curve is shifted in time, and assumes no form of it. A level
+    for all runs; so the metric does not change when a curve is shifted in time, and assumes no form of it. A level
     that a run never reaches counts as reached at its last evaluation, which makes the slower arm less slow.
     The interval is the paired t interval over seeds, over seeds and images where `without` is given, widened on both
     sides by min(0.5/D, 1.2/D²), D the shorter arm's mean duration in evaluations: between evaluations a curve is

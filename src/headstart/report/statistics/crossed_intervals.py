@@ -43,7 +43,7 @@ class VarianceComponents:
 
     seed: float  # between seeds, apart from their images
     image: float  # between images, of what all seeds share: 0 where no two seeds share images
-    residual: float  # of one image of one seed: seed by image, and the chance of one answer
+    residual: float  # of one image of one seed: seed by image, and the randomness of one answer
     images: float  # of one seed
     shared: float  # 0..1: the share of a seed's images that another seed has too
     seeds: int

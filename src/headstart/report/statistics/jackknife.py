@@ -1,4 +1,4 @@
-"""Delete-a-group jackknife: what groups of images contribute to a figure that is no mean over images."""
+"""Delete-a-group jackknife: what groups of images contribute to a metric that is no mean over images."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def image_groups(images: Sequence[NDArray[np.uint64]], groups: int = GROUPS) -> 
 
 
 def pseudo_values(statistic: Callable[[NDArray[np.intp]], float], group: NDArray[np.intp]) -> Contributions:
-    """What each group of images contributes to a figure of one seed, to be put into `crossed_interval`.
+    """What each group of images contributes to a metric of one seed, to be put into `crossed_interval`.
 
-    statistic: the figure of the images with these indices; of a paired difference: mode minus baseline. group (n,):
+    statistic: the metric of the images with these indices; of a paired difference: mode minus baseline. group (n,):
     each image's group (`image_groups`). Returns one value a group, G * all - (G - 1) * all without it, moved
-    so that their mean is the figure of all images (the jackknife's correction of bias is left out: a seed's
+    so that their mean is the metric of all images (the jackknife's correction of bias is left out: a seed's
     difference stays what the page shows). For a mean over images and equal groups the values are the groups' means.
     Tukey 1958; Efron & Stein 1981, The jackknife estimate of variance; groups: Shao & Tu 1995, ch. 2.
     """
@@ -39,7 +39,7 @@ def pseudo_values(statistic: Callable[[NDArray[np.intp]], float], group: NDArray
 
 
 def pseudo_from(whole: float, without: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The pseudo-values (G,) of a figure, from the figures (G,) without each group; their mean is `whole`."""
+    """The pseudo-values (G,) of a metric, from the metrics (G,) without each group; their mean is `whole`."""
     values = -(len(without) - 1) * without
     moved: NDArray[np.float64] = values - values.mean() + whole
     return moved

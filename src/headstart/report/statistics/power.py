@@ -21,7 +21,7 @@ def power_of(
     images: float | None = None,
     allowance: float = 0.0,
 ) -> float:
-    """The chance that a true difference of this size is decided by a two-sided t test at alpha, 0 .. 1.
+    """The probability that a true difference of this size is decided by a two-sided t test at alpha, 0 .. 1.
 
     Variance as the components say, degrees of freedom by Satterthwaite; noncentral t. The other side's
     rejections are left out. images: of one seed, None: as many as now. allowance: as in `Interval`.

@@ -34,7 +34,7 @@ def level_of(seeds: int, earlier: Sequence[Look], *, fixed: bool, digest: str = 
 
     fixed: the seeds were fixed before the first look, which then has all of alpha, and later looks have nothing.
     The same digest as an earlier look has that look's level. The levels of all looks add up to alpha at most, so by
-    Bonferroni's inequality the chance of any false verdict in any look is at most alpha, whenever one looks.
+    Bonferroni's inequality the probability of any false verdict in any look is at most alpha, whenever one looks.
     Lan & DeMets 1983, Discrete sequential boundaries for clinical trials.
     """
     for look in earlier:

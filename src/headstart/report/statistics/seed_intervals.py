@@ -38,7 +38,7 @@ class Interval(NamedTuple):
     floored: bool  # whether the spread was below what the measurement resolves
     error: float = math.nan  # standard error of the mean
     df: float = math.nan  # degrees of freedom of the error
-    allowance: float = 0.0  # what the mean may be wrong by apart from chance; p has it too
+    allowance: float = 0.0  # what the mean may be wrong by apart from random variation; p has it too
 
     @property
     def known(self) -> bool:
@@ -51,7 +51,7 @@ def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
     Values that are nan are left out; below two there is no interval. resolution: the least standard deviation
     that is believed. Seeds can agree to the last image by chance or because both curves are at the top, and a
     spread of 0 would then make an interval of no width and a certainty that nobody has. One image of the
-    measured split is the least that such a figure can vary by; 0 means that it is not known, and
+    measured split is the least that such a metric can vary by; 0 means that it is not known, and
     then values that do not vary have no interval.
     A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
     """
@@ -109,7 +109,7 @@ def exp(value: float) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down corrected p-values, in the order given; nan counts as a test and stays nan.
 
-    Holm 1979, A simple sequentially rejective multiple test procedure. It holds the chance of any wrong
+    Holm 1979, A simple sequentially rejective multiple test procedure. It holds the probability of any wrong
     rejection below alpha however the tests depend on each other (they share the baseline).
     """
     order = sorted(range(len(p_values)), key=lambda i: math.inf if math.isnan(p_values[i]) else p_values[i])
