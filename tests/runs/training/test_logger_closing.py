@@ -128,7 +128,7 @@ def test_a_finished_run_is_found_under_another_logger_and_says_which_it_had(capf
     assert main(FAST) == 0
     said = capfd.readouterr().err
     assert f"{folder.name} is finished" in said
-    assert "ran with logger csv, not csv, tensorboard, which does not change results (rerun=true for their files)" in said
+    assert "ran with logger csv, not csv, tensorboard, which does not change results" in said
     assert only("outputs/runs/*") == folder
 
 
