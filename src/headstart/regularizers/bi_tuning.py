@@ -23,14 +23,22 @@ class BiTuning(Regularizer):
     Bi-Tuning, Zhong et al. 2020 (arXiv:2011.06182). Both are `contrast` of an image with the keys of earlier ones: for
     the head its class's weights against the features (with a 1 for the bias) of this image and of the keys, for the
     projector its projection against its own key and the others. All vectors have length 1. Keys come from a
-    momentum encoder (He et al. 2020, MoCo, arXiv:1911.05722): stages and projector that begin as the model's and
-    go the share 1 - momentum of the way to these before each batch. The last `keys` of each class are kept, at
-    the beginning none. The projector is trainable and frozen with the head.
+    momentum encoder (He et al. 2020, MoCo, arXiv:1911.05722): stages and projector that begin as the model's and follow
+    these before each batch. The projector is trainable with the head.
 
     Other than in the authors' code an image and its key are the same view, as a batch has one; the head's weights learn
     by the first loss, too; and places of keys that have not come yet are empty, not random. On several devices each
-    one's keys go to all, so that all have the same. Raises UserError where the head is not one linear layer, an image
-    has several classes, or the weights lie in shards.
+    one's keys go to all, so that all have the same.
+
+    Args:
+        weight: The factor of both losses.
+        temperature: Divides the similarities.
+        keys: How many keys of each class are stored, the last ones; at the beginning there are none.
+        momentum: The share of the momentum encoder that stays before each batch.
+        projection: The width of the projector.
+
+    Raises:
+        UserError: If the head is not one linear layer, an image has several classes, or the weights are sharded.
     """
 
     runs_copies = True

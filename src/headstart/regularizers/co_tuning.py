@@ -26,10 +26,16 @@ class CoTuning(Regularizer):
     """weight * cross-entropy of the source's head against p(source class | target class), at an image's target class.
 
     Co-Tuning, You et al. 2020 (NeurIPS). The source's head is part of it and learns on; it is trainable with the
-    last stage, at its rate. How the classes are related is seen once, before the first step, from what the
-    source says of the target's images: relationship names `direct` or `reverse`, which the paper prefers. Raises
-    UserError where the source has no head or not all stages, an image has several classes, or the weights lie in
-    shards.
+    last stage, at its rate. How the classes are related is computed once, before the first step, from the source's
+    predictions on the target's images.
+
+    Args:
+        weight: The factor of the term.
+        relationship: How p(source class | target class) is estimated: `direct`, or `reverse`, which the paper prefers.
+
+    Raises:
+        UserError: Before training, if the source has no head or not all stages, an image has several classes, or the
+            weights are sharded.
     """
 
     needs_labels = True

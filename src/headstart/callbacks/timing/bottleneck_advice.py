@@ -13,15 +13,24 @@ UNCLEAR = 0.35  # the largest share must be above it to have bound the run alone
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What a hint depends on.
+    """What advice on a run's pace depends on.
 
-    data: the group whose settings made the batches, "" for no hints. workers: that load batches. cores: of this
-    process. on_gpu: where it computed; there the host hands out work, and its seconds tell little of the steps' parts.
-    precision: as the trainer has it. frozen: whether the first stage was frozen in some phase. has_store: whether
-    frozen stages are stored at all. is_augmented: whether training images are augmented. views: of them that are
-    stored. is_mixed: whether they are mixed with each other, so that none can be stored. every_epochs: after how many
-    epochs validation comes; every_batches: after how many batches, whichever epoch they are of, 0 where epochs count.
-    within_epochs: whether it comes inside of epochs too, or by the clock. epochs, batches: of the whole run.
+    Args:
+        data: The group whose settings made the batches; "" for no advice.
+        workers: Worker processes that load batches.
+        cores: Of this process.
+        on_gpu: Where it computed; on a GPU the host hands out work, and its seconds tell little of the steps' parts.
+        precision: As the trainer has it.
+        frozen: Whether the first stage was frozen in some phase.
+        has_store: Whether there is a feature cache.
+        is_augmented: Whether training images are augmented.
+        views: Views of them that are cached.
+        is_mixed: Whether they are mixed with each other, so that none can be cached.
+        every_epochs: After how many epochs validation comes.
+        every_batches: After how many batches, whichever epoch they are of; 0 where epochs count.
+        within_epochs: Whether it comes inside of epochs too, or by the wall time.
+        epochs: Of the whole run.
+        batches: Of the whole run.
     """
 
     data: str = "target"

@@ -139,7 +139,7 @@ class Throughput(Callback):
     # ------------------------------------------------------------------ counting
 
     def _asked(self) -> None:
-        """A batch of training is asked for: does a phase begin with it?"""
+        """Begin a phase's account where its first training batch is asked for."""
         if self._starts:
             self._starts = False
             self._has_measured()

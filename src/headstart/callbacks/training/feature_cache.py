@@ -229,15 +229,15 @@ class FeatureCaching(Callback):
         return ""
 
     def _say(
-        self, phase: int, groups: Sequence[ImageGroup], kept: Sequence[Cut], cache: FeatureCache, data: Any
+        self, phase: int, groups: Sequence[ImageGroup], cuts: Sequence[Cut], cache: FeatureCache, data: Any
     ) -> None:
         """What was chosen for each phase, and why: once, in one line."""
         if phase == TEST or self._has_spoken:
             return
         self._has_spoken = True
-        names, cached = self._backbone.names, {cut.place.after for cut in kept}
-        said = []
-        for number, one in enumerate(self._unfreeze.phases):
+        names, cached = self._backbone.names, {cut.place.after for cut in cuts}
+        clauses = []
+        for number, scheduled in enumerate(self._unfreeze.phases):
             border = self._border(number)
             if border == 0:
                 what = f"from the images, {names[0]} learns"
@@ -246,17 +246,17 @@ class FeatureCaching(Callback):
             else:
                 limit = f"feature_cache.max_gib={cache.max_gib:g}"
                 what = f"from the images: its border learns first or is too large ({limit})"
-            said.append(f"{one.title} {what}")
+            clauses.append(f"{scheduled.title} {what}")
         if self._mixes:
             unused = "" if not cache.views else f", feature_cache.views={cache.views} is for images that are not mixed"
-            said.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
+            clauses.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")
         elif data.augment is not None:
             live = "training images live (feature_cache.views=0)"
             views = f"{cache.views} views of each training image" if cache.views else live
-            said.append(f"augmented: {views}")
+            clauses.append(f"augmented: {views}")
         images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
-        size = sum(cache.needed_bytes(cut, images) for cut in kept) / 2**20
-        log.info("feature cache: %s; %.1f MiB", "; ".join(said), size)
+        size = sum(cache.needed_bytes(cut, images) for cut in cuts) / 2**20
+        log.info("feature cache: %s; %.1f MiB", "; ".join(clauses), size)
 
     @property
     def _runs_copies(self) -> bool:
