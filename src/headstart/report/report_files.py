@@ -37,11 +37,16 @@ def write_report(
     metric: str | None = None,
     runs: Collection[str] | None = None,
 ) -> WrittenReport:
-    """report.html, report.md and report.json of the runs below a folder, written into it.
+    """Write report.html, report.md and report.json of the runs below a folder into it.
 
-    baseline: the mode that the others are compared with. metric: a column of metrics.csv that is measured at each
-    evaluation; None = the one that most runs name as theirs. runs: only the run folders of these names. Raises
-    UserError where there is no such folder, no finished run or no such metric.
+    Args:
+        folder: The study's folder.
+        baseline: The mode that the others are compared with.
+        metric: A column of metrics.csv that is measured at each evaluation; None for that of most runs.
+        runs: Names of run folders, to report on these alone.
+
+    Raises:
+        UserError: There is no such folder, no finished run or no such metric.
     """
     from headstart.report.rendering.html_page import page
     from headstart.report.rendering.json_record import looks_in, record

@@ -48,9 +48,8 @@ def export(
 ) -> Path | None:
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
 
-    LoRA is merged into the layers that have it. The model takes uint8 images (B, channels, size, size) of any number,
-    normalises them itself, computes in float32 and gives logits. The file is loaded again and compared with the run's
-    model on some test images, alone and together. Only the first of several ranks exports.
+    LoRA is merged into its layers. The model takes uint8 images (B, channels, size, size), normalises them, computes in
+    float32 and gives logits. The file is loaded again and compared with the run's model on some test images.
 
     Args:
         cfg: The composed config, of which nothing is read.
@@ -60,8 +59,7 @@ def export(
         out_dir: The folder to write to; None for <run_dir>/export.
 
     Raises:
-        UserError: The run is not finished, packages are missing, the model cannot be exported, or the outputs differ
-            by more than 1e-4.
+        UserError: The run is not finished, packages are missing, or the outputs differ by more than 1e-4.
     """
     quieten()
     if rank_environment.rank() > 0:

@@ -1,4 +1,4 @@
-"""List of what the feature cache holds, and removal of parts of it: `task=feature_cache`."""
+"""The task `feature_cache`: list of what the feature cache holds, and removal of parts of it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,18 @@ def feature_cache(
     views: Annotated[int, Ge(0)],
     remove: str | None,
 ) -> list[str]:
-    """Print what the cache in the folder holds, and give the keys that are left once what `remove` says is gone.
+    """Print what the cache in the folder holds -> the keys that are left after `remove`.
 
-    remove: null, all, unused (for 30 days), or the first letters of a key. Raises UserError where nothing has it.
+    Args:
+        cfg: The composed config, of which nothing is read.
+        folder: The cache's folder.
+        max_gib: Its greatest size.
+        dtype: Of its features.
+        views: Augmented views of each image.
+        remove: None, all, unused (for 30 days), or the first letters of a key.
+
+    Raises:
+        UserError: No key begins with `remove`.
     """
     cache = FeatureCache(folder=folder, max_gib=max_gib, dtype=dtype, views=views)
     entries = cache.entries()

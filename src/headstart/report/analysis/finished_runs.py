@@ -152,10 +152,13 @@ class RunsBelow:
 
 
 def runs_below(folder: Path, names: Collection[str] | None = None) -> RunsBelow:
-    """The finished runs below a folder in the order of their paths, and what is there besides.
+    """The finished runs below a folder in the order of their paths, and the folders that cannot be compared.
 
-    `names`: only the runs whose folder is called so. What cannot be read is listed, never raised; results of other
-    tasks, as a probe's, are passed over.
+    A folder that cannot be read is listed, never raised. Results of other tasks, as a probe's, are passed over.
+
+    Args:
+        folder: The study's folder.
+        names: Names of run folders, to read these alone.
     """
     finished: list[FinishedRun] = []
     levels: list[LevelsResult] = []

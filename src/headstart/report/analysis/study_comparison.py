@@ -49,8 +49,12 @@ def study_of(
 ) -> Study:
     """The comparison of all finished runs.
 
-    history: the looks of earlier reports on this folder. planned: the seeds of the study's command, which count where
-    its runs say that they were fixed beforehand (fixed_seeds).
+    Args:
+        found: The runs of the study.
+        baseline: The mode that the others are compared with.
+        metric: The metric of the learning curves.
+        history: The looks of earlier reports on this folder, by test.
+        planned: The seeds of the study's command, which count where its runs have fixed_seeds.
     """
     reusing = [run for run in found.finished if not run.adapts]
     arms, replaced = arms_of(reusing)

@@ -78,11 +78,17 @@ def sooner(
 ) -> tuple[Speedup, ...]:
     """How many times sooner transfer reaches what scratch reaches, for each share of scratch's rise.
 
-    scratch, transfer: of each run its times (E,), from 0, and levels (E,), higher is better; the unit of time (steps,
-    epochs, images) is the caller's. A share's level is scratch's mean first level plus the share of its mean rise
-    to the level at the end; first passages are those of each run's isotonic curve. A run that never reaches the
-    level counts as later than all others and is never dropped; where that makes a median unknown, the ratio is a
-    bound. Returns nothing where scratch has no runs or does not rise.
+    A share's level is scratch's mean first level plus the share of its mean rise to the level at the end. First
+    passages are those of each run's isotonic curve. A run that never reaches the level counts as later than all others
+    and is never dropped; where that makes a median unknown, the ratio is a bound.
+
+    Args:
+        scratch: Times (E,), from 0, and levels (E,), higher is better, of each run; any unit of time.
+        transfer: The same of the other arm, in the same unit.
+        shares: Of the rise of scratch.
+
+    Returns:
+        One entry for each share; none where scratch has no runs or does not rise.
     """
     curves = [level for _, level in scratch if len(level)]
     if not curves or not transfer:

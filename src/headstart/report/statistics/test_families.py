@@ -34,11 +34,16 @@ def decide(
     "yes" and "negative transfer": Holm's test over the differences that have an interval. "no": two one-sided
     tests within the margin, Holm's correction over the same differences; "not significant" alone is no evidence of
     "no difference". Each of the two errors, any false yes or negative and any false no, is at most alpha in the family.
-    margins: the smallest difference that matters, None where nobody has said: "no" is then never said. levels: the
-    error that this look may spend on each, at most alpha (None: alpha for all): its p-values count alpha/level times as
-    much, so that Holm's correction holds for them as it holds for alpha.
-    unmeasurable: why a difference cannot be measured, "" where it can. before: what an earlier look has decided;
-    it stays, and leaves the correction that it has passed (a closed test: the error of the looks adds up, no more).
+
+    Args:
+        differences: Means with their intervals.
+        margins: The smallest difference that matters; None where it is not known, and "no" is then never given.
+        alpha: The error of the family.
+        levels: The error that this look may spend on each, at most alpha; None for alpha. Its p-values count
+            alpha/level times as much, so that Holm's correction holds for them as it holds for alpha.
+        unmeasurable: Why a difference cannot be measured; "" where it can.
+        before: The verdicts of an earlier look. They stay and leave the correction that they have passed (a closed
+            test: the errors of the looks add up, no more).
     """
     reasons = unmeasurable or [""] * len(differences)
     settled = before or [None] * len(differences)
