@@ -6,13 +6,18 @@ from headstart.data.transforms.rand_augment import RandAugment
 from headstart.data.transforms.random_flip import RandomFlip
 from headstart.features.cache.cached_images import _modules_of
 
-HERE = "headstart.data.augmentations"
+HERE = "headstart.data.transforms"
 
 
 def test_views_depend_on_the_code_of_each_step_of_a_chain_and_of_what_a_step_is_made_of():
     steps = {"flip": RandomFlip(probability=0.5), "more": RandAugment(operations=2, magnitude=9)}
     found = _modules_of(Chain(steps=steps))
-    assert {f"{HERE}.chain", f"{HERE}.flip", f"{HERE}.rand_augment", f"{HERE}.operations"} <= found
+    assert {
+        f"{HERE}.augmentation_chain",
+        f"{HERE}.random_flip",
+        f"{HERE}.rand_augment",
+        f"{HERE}.image_operations",
+    } <= found
     assert f"{HERE}.trivial_augment" not in found
 
 

@@ -21,8 +21,8 @@ class ChannelMoments(NamedTuple):
 
 def norms_of(stages: Mapping[str, nn.Module] | nn.ModuleDict) -> list[BatchNorm]:
     """All BatchNorms that normalise by running statistics when the model is in eval()."""
-    found = [module for stage in stages.values() for module in stage.modules()]
-    return [one for one in found if isinstance(one, BatchNorm) and one.running_mean is not None]
+    modules = [module for stage in stages.values() for module in stage.modules()]
+    return [one for one in modules if isinstance(one, BatchNorm) and one.running_mean is not None]
 
 
 @torch.no_grad()
@@ -32,12 +32,12 @@ def take_statistics(norms: list[BatchNorm], run: Callable[[], None]) -> None:
     Meanwhile each normalises a batch by that batch's own mean and variance (n), as in training: so the statistics of
     one that comes behind another do not depend on what both had before.
     """
-    seen: dict[nn.Module, ChannelMoments] = {}
+    measured: dict[nn.Module, ChannelMoments] = {}
 
     def note(norm: nn.Module, entering: tuple[Any, ...]) -> None:
         assert isinstance(norm, BatchNorm)
         batch = moments(entering[0])
-        seen[norm] = joined(seen[norm], batch) if norm in seen else batch
+        measured[norm] = joined(measured[norm], batch) if norm in measured else batch
         _set(norm, batch.mean, batch.squares / batch.values)
 
     hooks = [norm.register_forward_pre_hook(note) for norm in norms]
@@ -46,7 +46,7 @@ def take_statistics(norms: list[BatchNorm], run: Callable[[], None]) -> None:
     finally:
         for hook in hooks:
             hook.remove()
-    for norm, (values, mean, squares) in seen.items():
+    for norm, (values, mean, squares) in measured.items():
         assert isinstance(norm, BatchNorm)
         _set(norm, mean, squares / max(1, values - 1))
 
@@ -58,16 +58,16 @@ def moments(x: Tensor) -> ChannelMoments:
     return ChannelMoments(values.shape[1], mean, (values - mean[:, None]).square().sum(dim=1))
 
 
-def joined(one: ChannelMoments, other: ChannelMoments) -> ChannelMoments:
+def joined(first: ChannelMoments, second: ChannelMoments) -> ChannelMoments:
     """Those of both sets of values together.
 
     Chan, Golub & LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances.
     """
-    values = one.values + other.values
-    gap = other.mean - one.mean
-    mean = one.mean + gap * (other.values / values)
+    values = first.values + second.values
+    gap = second.mean - first.mean
+    mean = first.mean + gap * (second.values / values)
     return ChannelMoments(
-        values, mean, one.squares + other.squares + gap.square() * (one.values * other.values / values)
+        values, mean, first.squares + second.squares + gap.square() * (first.values * second.values / values)
     )
 
 

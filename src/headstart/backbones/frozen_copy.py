@@ -45,19 +45,19 @@ class FrozenCopies(nn.Module):
     def follow(self, stages: Mapping[str, nn.Module], momentum: float) -> None:
         """Go the share 1 - momentum of the way to the weights of these, and into the mode of each of their modules."""
         for name, stage in stages.items():
-            own = dict(self.of(name).named_buffers())
+            weights = dict(self.of(name).named_buffers())
             for key, weight in stage.named_parameters():
-                own[key].lerp_(weight.detach().to(own[key].dtype), 1 - momentum)
+                weights[key].lerp_(weight.detach().to(weights[key].dtype), 1 - momentum)
             for module, learning in zip(self.of(name).modules(), stage.modules(), strict=True):
                 module.training = learning.training
 
     @torch.no_grad()
     def outputs(self, x: Tensor, start: int) -> dict[str, Tensor]:
         """What each copy from the stage number `start` on makes of what enters that, by stage; not pooled."""
-        found = {}
+        by_stage = {}
         for name in self.stages[start:]:
-            found[name] = x = self.of(name)(x)
-        return found
+            by_stage[name] = x = self.of(name)(x)
+        return by_stage
 
 
 def _key(stage: str) -> str:

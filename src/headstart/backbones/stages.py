@@ -68,10 +68,10 @@ class Backbone(nn.Module):
     def outputs(self, x: Tensor, start: int = 0) -> dict[str, Tensor]:
         """What each stage from `start` on makes of the same, by its name; forward gives the last one, pooled."""
         x = self.entering(x) if start == 0 else x
-        found = {}
+        by_stage = {}
         for name, stage in list(self.stages.items())[start:]:
-            found[name] = x = stage(x)
-        return found
+            by_stage[name] = x = stage(x)
+        return by_stage
 
     def entering(self, image: Tensor) -> Tensor:
         """Images as the first stage takes them: uint8 (B, channels, H, W) -> normalised, of the weights' type.

@@ -31,10 +31,10 @@ def reliability(probability: NDArray[Any], right: NDArray[np.bool_]) -> list[Bin
     for number in range(BINS):
         inside = at == number
         count = int(inside.sum())
-        said, true = (
+        mean_probability, accuracy = (
             float(value[inside].mean(dtype=np.float64)) if count else np.nan for value in (probability, right)
         )
-        bins.append(Bin(edges[number], edges[number + 1], count, said, true))
+        bins.append(Bin(edges[number], edges[number + 1], count, mean_probability, accuracy))
     return bins
 
 

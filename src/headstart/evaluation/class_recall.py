@@ -28,7 +28,10 @@ def class_scores(confusion: NDArray[Any]) -> list[ClassScore]:
     hits, support, taken = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     return [
         ClassScore(
-            precision=hit / max(as_it, 1), recall=hit / max(own, 1), f1=2 * hit / max(own + as_it, 1), support=own
+            precision=hit / max(as_it, 1),
+            recall=hit / max(of_class, 1),
+            f1=2 * hit / max(of_class + as_it, 1),
+            support=of_class,
         )
-        for hit, own, as_it in zip(hits.tolist(), support.tolist(), taken.tolist(), strict=True)
+        for hit, of_class, as_it in zip(hits.tolist(), support.tolist(), taken.tolist(), strict=True)
     ]

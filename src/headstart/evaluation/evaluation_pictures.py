@@ -19,10 +19,12 @@ def calibration_figure(bins: Sequence[Bin], error: float, *, of_labels: bool = F
     """
     figure = Figure(figsize=(5, 6), layout="tight")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    kept = [one for one in bins if one.images]
-    place = {"x": [one.lowest for one in kept], "width": 1 / len(bins), "align": "edge", "edgecolor": "white"}
-    above.bar(height=[one.accuracy for one in kept], color="tab:blue", **place)
-    above.plot([one.probability for one in kept], [one.accuracy for one in kept], "o", color="black", markersize=3)
+    filled = [part for part in bins if part.images]
+    place = {"x": [part.lowest for part in filled], "width": 1 / len(bins), "align": "edge", "edgecolor": "white"}
+    above.bar(height=[part.accuracy for part in filled], color="tab:blue", **place)
+    above.plot(
+        [part.probability for part in filled], [part.accuracy for part in filled], "o", color="black", markersize=3
+    )
     above.plot([0, 1], [0, 1], "--", color="grey", linewidth=1)
     above.set(
         xlim=(0, 1),
@@ -30,7 +32,7 @@ def calibration_figure(bins: Sequence[Bin], error: float, *, of_labels: bool = F
         ylabel="share that is true" if of_labels else "share that is right",
         title=f"expected calibration error {error:.3f}",
     )
-    below.bar(height=[one.images for one in kept], color="tab:grey", **place)
+    below.bar(height=[part.images for part in filled], color="tab:grey", **place)
     words = ("probability of a label", "labels") if of_labels else ("probability of the predicted class", "images")
     below.set(xlabel=words[0], ylabel=words[1])
     return figure

@@ -36,20 +36,20 @@ class MultiLabelEvaluation:
     @cached_property
     def probability(self) -> NDArray[np.float32]:
         """Of each class (N, classes)."""
-        found: NDArray[np.float32] = self.logits.sigmoid().numpy()
-        return found
+        probability: NDArray[np.float32] = self.logits.sigmoid().numpy()
+        return probability
 
     @cached_property
     def true(self) -> NDArray[np.bool_]:
         """Whether the image has the class (N, classes)."""
-        found: NDArray[np.bool_] = (self.label > 0.5).numpy()
-        return found
+        true: NDArray[np.bool_] = (self.label > 0.5).numpy()
+        return true
 
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether all labels of the image are right (N,)."""
-        found: NDArray[np.bool_] = ((self.probability > 0.5) == self.true).all(axis=1)
-        return found
+        right: NDArray[np.bool_] = ((self.probability > 0.5) == self.true).all(axis=1)
+        return right
 
     @cached_property
     def classes(self) -> dict[str, LabelScore]:
@@ -80,7 +80,7 @@ class MultiLabelEvaluation:
                 name: score._asdict() | {"average_precision": score.average_precision if score.support else None}
                 for name, score in self.classes.items()
             },
-            "calibration": {"error": self.calibration_error, "bins": [one._asdict() for one in self.bins]},
+            "calibration": {"error": self.calibration_error, "bins": [part._asdict() for part in self.bins]},
             "worst": [
                 {
                     "file": self.names[position],
@@ -122,27 +122,28 @@ class MultiLabelEvaluation:
         return lines
 
     def _calibration_lines(self) -> list[str]:
-        said, true = float(self.probability.mean(dtype=np.float64)), float(self.true.mean())
-        verdict = "too often" if said > true else "not often enough"
+        predicted, true = float(self.probability.mean(dtype=np.float64)), float(self.true.mean())
+        verdict = "too often" if predicted > true else "not often enough"
         return [
-            f"Of all labels {true:.3f} are true, and the model says {said:.3f} on average: {verdict}, by "
-            f"{abs(said - true):.3f}.",
+            f"Of all labels {true:.3f} are true, and the model says {predicted:.3f} on average: {verdict}, by "
+            f"{abs(predicted - true):.3f}.",
             f"Expected calibration error {self.calibration_error:.4f}.",
             "it says       labels  mean   is true",
             *(
-                f"{one.lowest:.2f} to {one.highest:.2f}  {one.images:>6}  {one.probability:.3f}  {one.accuracy:>7.3f}"
-                for one in self.bins
-                if one.images
+                f"{part.lowest:.2f} to {part.highest:.2f}  {part.images:>6}  {part.probability:.3f}  "
+                f"{part.accuracy:>7.3f}"
+                for part in self.bins
+                if part.images
             ),
         ]
 
     def _worst_lines(self) -> list[str]:
-        found = self.worst(WORST)
-        if not found:
+        positions = self.worst(WORST)
+        if not positions:
             return ["", "Every label was predicted right."]
         lines = ["", "Surest wrong answers:"]
-        for position in found:
-            said = SeveralLabels.mistake(self.logits[position], self.label[position], self.class_names)
-            name, room = self.names[position], LINE - len(said) - 2
-            lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {said}")
+        for position in positions:
+            mistake = SeveralLabels.mistake(self.logits[position], self.label[position], self.class_names)
+            name, room = self.names[position], LINE - len(mistake) - 2
+            lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {mistake}")
         return lines

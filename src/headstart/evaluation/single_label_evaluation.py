@@ -41,20 +41,20 @@ class SingleLabelEvaluation:
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The likeliest class of each image (N,)."""
-        found: NDArray[np.int64] = self.logits.argmax(dim=1).numpy()
-        return found
+        predicted: NDArray[np.int64] = self.logits.argmax(dim=1).numpy()
+        return predicted
 
     @cached_property
     def probability(self) -> NDArray[np.float32]:
         """Its probability (N,)."""
-        found: NDArray[np.float32] = self.logits.softmax(dim=1).amax(dim=1).numpy()
-        return found
+        probability: NDArray[np.float32] = self.logits.softmax(dim=1).amax(dim=1).numpy()
+        return probability
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether it is the true one (N,)."""
-        found: NDArray[np.bool_] = self.predicted == self.label.numpy()
-        return found
+        right: NDArray[np.bool_] = self.predicted == self.label.numpy()
+        return right
 
     @cached_property
     def confusion(self) -> NDArray[Any]:
@@ -88,7 +88,7 @@ class SingleLabelEvaluation:
         return {
             "class_names": list(self.class_names),
             "classes": {name: {"accuracy": score.recall, **score._asdict()} for name, score in self.classes.items()},
-            "calibration": {"error": self.calibration_error, "bins": [one._asdict() for one in self.bins]},
+            "calibration": {"error": self.calibration_error, "bins": [part._asdict() for part in self.bins]},
             "confusion": self.confusion.tolist(),
             "worst": [
                 {
@@ -134,34 +134,34 @@ class SingleLabelEvaluation:
         return f"{shortened(self.class_names[most])} ({others[most]})" if others[most] else ""
 
     def _calibration_lines(self) -> list[str]:
-        said, true = float(self.probability.mean(dtype=np.float64)), float(self.right.mean())
-        verdict = "too sure" if said > true else "not sure enough"
+        predicted, true = float(self.probability.mean(dtype=np.float64)), float(self.right.mean())
+        verdict = "too sure" if predicted > true else "not sure enough"
         lines = [
-            f"The model is right in {true:.3f} of the images and says {said:.3f} on average: {verdict} by "
-            f"{abs(said - true):.3f}.",
+            f"The model is right in {true:.3f} of the images and says {predicted:.3f} on average: {verdict} by "
+            f"{abs(predicted - true):.3f}.",
             f"Expected calibration error {self.calibration_error:.4f}.",
             "it says       images  mean   is right",
         ]
         lines += [
-            f"{one.lowest:.2f} to {one.highest:.2f}  {one.images:>6}  {one.probability:.3f}  {one.accuracy:>8.3f}"
-            for one in self.bins
-            if one.images
+            f"{part.lowest:.2f} to {part.highest:.2f}  {part.images:>6}  {part.probability:.3f}  {part.accuracy:>8.3f}"
+            for part in self.bins
+            if part.images
         ]
         return lines
 
     def _worst_lines(self) -> list[str]:
-        found = self.worst(WORST)
-        if not found:
+        positions = self.worst(WORST)
+        if not positions:
             return ["", "No image was predicted wrong."]
         lines = ["", "Surest wrong answers:"]
-        for position in found:
-            said = (
+        for position in positions:
+            mistake = (
                 f"{shortened(self.class_names[int(self.label[position])])} taken for "
                 f"{shortened(self.class_names[self.predicted[position]])} with {self.probability[position]:.3f}"
             )
-            room = LINE - len(said) - 2
+            room = LINE - len(mistake) - 2
             name = self.names[position]
-            lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {said}")
+            lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {mistake}")
         return lines
 
 

@@ -71,9 +71,9 @@ def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
 def metrics_of(labels: Labels, answers: SingleLabelEvaluation | MultiLabelEvaluation, split: str) -> dict[str, float]:
     """The figures that the classifier logs of such labels, of these answers."""
     metrics = labels.training_metrics() | labels.evaluation_metrics()
-    found = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
-    found["loss"] = labels.loss(answers.logits, answers.label)
-    return {f"{split}/{name}": float(value) for name, value in found.items()}
+    values = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
+    values["loss"] = labels.loss(answers.logits, answers.label)
+    return {f"{split}/{name}": float(value) for name, value in values.items()}
 
 
 def gain(
@@ -87,13 +87,13 @@ def gain(
 def lines(one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int]) -> list[str]:
     """Both columns of figures side by side, for a terminal."""
     views = f"{count} view{'' if count == 1 else 's'}"
-    found = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
-    found += [
+    table = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
+    table += [
         f"{name:<26}{one[name]:>10.4f}{several[name]:>10.4f}  {several[name] - one[name]:+.4f}"
         for name in sorted(several)
         if name in one
     ]
     return [
-        *found,
+        *table,
         f"{gain['gained']} images are right with {views} and wrong with one, {gain['lost']} the other way round.",
     ]

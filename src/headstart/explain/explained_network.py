@@ -44,8 +44,8 @@ class Network:
 
     def logits(self, x: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> (B, classes)."""
-        found: Tensor = self.head(self.backbone(x))
-        return found
+        logits: Tensor = self.head(self.backbone(x))
+        return logits
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> (B, classes); each row sums to 1, where images are of one class."""

@@ -25,37 +25,37 @@ def explained_predictions(subject: Subject) -> list[ExplainedPrediction]:
     Of one class: the likeliest and its probability. Of several labels: those with a probability above 1/2.
     """
     network, images = subject.network, subject.images
-    found = []
+    predictions = []
     for at in range(0, len(images), subject.batch_size):
         part = slice(at, at + subject.batch_size)
         with torch.no_grad():
             probabilities = network.probabilities(network.entering(images.pixels[part])).cpu()
         labels = [None] * len(probabilities) if images.label is None else images.label[part].cpu()
         of = _several if network.several else _single
-        found += [
+        predictions += [
             of(subject, name, row, label)
             for name, row, label in zip(images.names[part], probabilities, labels, strict=True)
         ]
-    return found
+    return predictions
 
 
 def _single(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> ExplainedPrediction:
     best = int(probabilities.argmax())
-    said = f"{subject.called(best)} ({float(probabilities[best]):.2f})"
+    predicted = f"{subject.called(best)} ({float(probabilities[best]):.2f})"
     return (
-        ExplainedPrediction(name, None, said, None)
+        ExplainedPrediction(name, None, predicted, None)
         if label is None
-        else ExplainedPrediction(name, subject.called(int(label)), said, best == int(label))
+        else ExplainedPrediction(name, subject.called(int(label)), predicted, best == int(label))
     )
 
 
 def _several(subject: Subject, name: str, probabilities: Tensor, label: Tensor | None) -> ExplainedPrediction:
     above = probabilities > 0.5
-    said = _listed(subject, above)
+    predicted = _listed(subject, above)
     return (
-        ExplainedPrediction(name, None, said, None)
+        ExplainedPrediction(name, None, predicted, None)
         if label is None
-        else ExplainedPrediction(name, _listed(subject, label > 0), said, bool((above == (label > 0)).all()))
+        else ExplainedPrediction(name, _listed(subject, label > 0), predicted, bool((above == (label > 0)).all()))
     )
 
 

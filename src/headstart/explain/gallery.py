@@ -85,7 +85,7 @@ def _sections(place: Path, kinds: Iterable[GalleryKind]) -> list[GallerySection]
         _check_name(kind.name, "a kind of picture")
         (place / kind.name).mkdir()
         try:
-            pictures = tuple(_written(place / kind.name, one, kind.name) for one in kind.shown)
+            pictures = tuple(_written(place / kind.name, picture, kind.name) for picture in kind.shown)
         except UnfitError as error:
             unfit.append(error)
             log.warning("picture %s left out: %s", kind.name, error)
@@ -98,16 +98,16 @@ def _sections(place: Path, kinds: Iterable[GalleryKind]) -> list[GallerySection]
     return sections
 
 
-def _written(place: Path, one: Shown, kind: str) -> GalleryPicture:
-    _check_name(one.name, f"a picture of {kind}")
-    shape, dtype = np.shape(one.image), getattr(one.image, "dtype", type(one.image))
+def _written(place: Path, picture: Shown, kind: str) -> GalleryPicture:
+    _check_name(picture.name, f"a picture of {kind}")
+    shape, dtype = np.shape(picture.image), getattr(picture.image, "dtype", type(picture.image))
     if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or 0 in shape:
-        raise UserError(f"picture {kind}/{one.name} must be an array (H, W, 3) of uint8, got {shape} of {dtype}")
-    file = place / f"{one.name}.png"
+        raise UserError(f"picture {kind}/{picture.name} must be an array (H, W, 3) of uint8, got {shape} of {dtype}")
+    file = place / f"{picture.name}.png"
     if file.exists():
-        raise UserError(f"no two pictures of a kind may have the same name, got {kind}/{one.name} twice")
-    file.write_bytes(png(one.image))
-    return GalleryPicture(file, f"{kind}/{one.name}", shape[1], shape[0], one.caption, one.alt)
+        raise UserError(f"no two pictures of a kind may have the same name, got {kind}/{picture.name} twice")
+    file.write_bytes(png(picture.image))
+    return GalleryPicture(file, f"{kind}/{picture.name}", shape[1], shape[0], picture.caption, picture.alt)
 
 
 def _check_name(name: str, what: str) -> None:

@@ -77,7 +77,7 @@ def page(
     sections: Sequence[GallerySection], *, of: str, facts: Sequence[tuple[str, str]], answered: Sequence[GalleryAnswer]
 ) -> Iterator[str]:
     """The page as pieces of HTML: self-contained, readable without JavaScript; a picture at a time is in memory."""
-    known = [one.answer.right for one in answered if one.answer.right is not None]
+    known = [answer.answer.right for answer in answered if answer.answer.right is not None]
     return _template().generate(
         of=of,
         facts=facts,
@@ -91,13 +91,13 @@ def page(
 
 def _places(sections: Sequence[GallerySection]) -> list[str]:
     """What to find each section by behind the page's address."""
-    found = ["top", "images"]
+    directives = ["top", "images"]
     for section in sections:
         place = re.sub(r"\W+", "-", section.name)
-        while place in found:
+        while place in directives:
             place += "-"
-        found.append(place)
-    return found[2:]
+        directives.append(place)
+    return directives[2:]
 
 
 def _url(picture: GalleryPicture) -> str:
@@ -116,9 +116,11 @@ def _photo_url(image: RgbImage) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
-def _box(one: GalleryPicture | GalleryAnswer) -> _Box:
+def _box(answered: GalleryPicture | GalleryAnswer) -> _Box:
     return (
-        _Box(one.image.shape[1], one.image.shape[0]) if isinstance(one, GalleryAnswer) else _Box(one.width, one.height)
+        _Box(answered.image.shape[1], answered.image.shape[0])
+        if isinstance(answered, GalleryAnswer)
+        else _Box(answered.width, answered.height)
     )
 
 

@@ -25,11 +25,13 @@ def images_of(data: Any, split: str, count: int) -> ExplainedImages:
     """
     data.plain_dataloader(split)  # the data say whether there is one
     positions = np.arange(min(count, data.sizes[split]))
-    found = list(data.plain_dataloader(split, positions=positions))
-    pixels = torch.cat([eight_bit(batch.image, data.pixels) for batch in found])
-    known = all(isinstance(batch.label, Tensor) for batch in found)
+    batches = list(data.plain_dataloader(split, positions=positions))
+    pixels = torch.cat([eight_bit(batch.image, data.pixels) for batch in batches])
+    known = all(isinstance(batch.label, Tensor) for batch in batches)
     return ExplainedImages(
-        pixels, names_of(data, split)[: len(positions)], torch.cat([batch.label for batch in found]) if known else None
+        pixels,
+        names_of(data, split)[: len(positions)],
+        torch.cat([batch.label for batch in batches]) if known else None,
     )
 
 

@@ -28,13 +28,13 @@ def photo(image: Tensor) -> RgbImage:
     return np.ascontiguousarray(planes.permute(1, 2, 0).cpu().numpy())
 
 
-def projection(found: Tensor, *, scale: float | None = None) -> RgbImage:
+def projection(values: Tensor, *, scale: float | None = None) -> RgbImage:
     """What lies around 0 in an image's own colours (C, H, W): 0 is middle grey, -scale black, scale white.
 
     scale: None = the largest magnitude, so that the strongest pixel is as bright as can be.
     """
-    most = float(found.abs().max()) if scale is None else scale
-    planes = found.detach().float().cpu() / (2 * most if most > 0 else 1) + 0.5
+    most = float(values.abs().max()) if scale is None else scale
+    planes = values.detach().float().cpu() / (2 * most if most > 0 else 1) + 0.5
     planes = planes if len(planes) == 3 else planes[:1].expand(3, -1, -1)
     return np.ascontiguousarray((planes.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
@@ -49,10 +49,10 @@ def heat(found: Tensor, *, low: float | None = None, high: float | None = None, 
     return np.ascontiguousarray(painted[..., :3])
 
 
-def signed(found: Tensor) -> RgbImage:
+def signed(values: Tensor) -> RgbImage:
     """A map (H, W) around 0: red above, blue below, white at 0, full at its 99th percentile, which one pixel is not."""
-    most = float(found.detach().float().abs().flatten().quantile(0.99)) or float(found.abs().max()) or 1.0
-    return heat(found, low=-most, high=most, colours="RdBu_r")
+    most = float(values.detach().float().abs().flatten().quantile(0.99)) or float(values.abs().max()) or 1.0
+    return heat(values, low=-most, high=most, colours="RdBu_r")
 
 
 def over(image: RgbImage, painted: RgbImage, *, opacity: float = 0.5) -> RgbImage:

@@ -93,36 +93,36 @@ class BackwardWay(TorchFunctionMode):
             call = dict(zip(CALLS[func], args, strict=False)) | kwargs
             f = call["input"]
             if _is_relu(func, f, call):
-                made = _Ruled.apply(f, _high(func, call), self.rule)
+                result = _Ruled.apply(f, _high(func, call), self.rule)
                 # what works in place may be read again under the old name
-                return f.copy_(made) if call.get("inplace") or func.__name__.endswith("_") else made
-        made = func(*args, **kwargs)
-        if func in SIGMOIDS and made.ndim == 4 and made.shape[2:] == (1, 1):
+                return f.copy_(result) if call.get("inplace") or func.__name__.endswith("_") else result
+        result = func(*args, **kwargs)
+        if func in SIGMOIDS and result.ndim == 4 and result.shape[2:] == (1, 1):
             if self.rule == "deconvnet":
-                return made.detach()
-            self._gates.add(made.grad_fn)
-        return made
+                return result.detach()
+            self._gates.add(result.grad_fn)
+        return result
 
     def met(self, output: Tensor) -> ActivationsMet:
         """What lies on the way to what came out within the `with`; to be asked before a gradient is taken."""
         relus = switches = 0
         others: dict[str, None] = {}  # in the order in which they are met
-        waiting, seen = [output.grad_fn], set()
+        waiting, visited = [output.grad_fn], set()
         while waiting:
             node = waiting.pop()
-            if node is None or node in seen:
+            if node is None or node in visited:
                 continue
-            seen.add(node)
+            visited.add(node)
             waiting.extend(before for before, _ in node.next_functions)
-            own = python_function(node)
-            if own is _Ruled:
+            function = python_function(node)
+            if function is _Ruled:
                 relus += 1
-            elif own is not None:
-                others[f"a function of its own, {own.__name__}"] = None
+            elif function is not None:
+                others[f"a function of its own, {function.__name__}"] = None
             elif (short := _short(node.name())) in POOLING:
                 switches += 1
-            elif node not in self._gates and (said := _said(short)):
-                others[said] = None
+            elif node not in self._gates and (activation := _said(short)):
+                others[activation] = None
         return ActivationsMet(relus, tuple(others), switches)
 
     def check(self, output: Tensor, *, kind: str, to: str) -> ActivationsMet:
@@ -170,8 +170,8 @@ def _high(func: Any, call: Mapping[str, Any]) -> float | None:
         return 6.0
     if func in (functional.hardtanh, functional.hardtanh_):
         return float(call.get("max_val", 1.0))
-    found: float | None = call.get("max")
-    return found
+    maximum: float | None = call.get("max")
+    return maximum
 
 
 def _short(name: str) -> str:

@@ -30,21 +30,23 @@ def searched(
 
     title: of the bar. One pass through the images for all networks.
     """
-    found: list[dict[str, list[Tensor]]] = [{stage: [] for stage in stages} for _ in networks]
+    of_networks: list[dict[str, list[Tensor]]] = [{stage: [] for stage in stages} for _ in networks]
     labels: list[Tensor] = []
-    seen, known = 0, True
+    count, known = 0, True
     for batch in subject.searching(title=title):
-        image = batch.image[: most - seen]
-        for of_stage, network in zip(found, networks, strict=True):
+        image = batch.image[: most - count]
+        for of_stage, network in zip(of_networks, networks, strict=True):
             for stage, rows in passed(network, image, stages):
                 of_stage[stage].append(rows)
         known = known and isinstance(batch.label, Tensor)  # what stands for hidden labels is none
         if known:
-            labels.append(batch.label[: most - seen].cpu())
-        seen += len(image)
-        if seen >= most:
+            labels.append(batch.label[: most - count].cpu())
+        count += len(image)
+        if count >= most:
             break
-    features = tuple({stage: torch.cat(parts) for stage, parts in one.items() if parts} for one in found)
+    features = tuple(
+        {stage: torch.cat(parts) for stage, parts in of_network.items() if parts} for of_network in of_networks
+    )
     return SearchedFeatures(features, torch.cat(labels) if known and labels else None)
 
 

@@ -18,7 +18,10 @@ def a_distance(source: Tensor, target: Tensor, *, strength: float) -> float:
     below it by chance the distance is below 0. strength: scikit-learn's C.
     Ben-David et al. 2007, Analysis of Representations for Domain Adaptation (NIPS 19).
     """
-    halves = [(one[: len(one) // 2].double(), one[len(one) // 2 :].double()) for one in (source, target)]
+    halves = [
+        (domain_features[: len(domain_features) // 2].double(), domain_features[len(domain_features) // 2 :].double())
+        for domain_features in (source, target)
+    ]
     (of_source, held_source), (of_target, held_target) = halves
     learnt = torch.cat([of_source, of_target])
     domain = torch.cat([torch.zeros(len(of_source)), torch.ones(len(of_target))]).long()

@@ -47,8 +47,8 @@ def write(path: Path, embedding: Embedding) -> None:
             raise ValueError(f"each image needs a row, got {len(tensor)} rows of {name} for {count} names")
     arrays = {f"features.{stage}": tensor for stage, tensor in embedding.features.items()}
     arrays["label"] = embedding.label
-    for stage, found in embedding.directions.items():
-        arrays |= {f"pca.{stage}.{name}": tensor for name, tensor in found._asdict().items()}
+    for stage, components in embedding.directions.items():
+        arrays |= {f"pca.{stage}.{name}": tensor for name, tensor in components._asdict().items()}
     text: dict[str, Any] = {
         "names": list(embedding.names),
         "class_names": list(embedding.class_names),
@@ -90,11 +90,11 @@ def read(path: Path) -> Embedding:
     """What was written. Raises UserError where the file holds no embedding of ours."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-        names, class_names, about = (found.pop(name, None) for name in ("names", "class_names", "about"))
+            content = {name: file[name] for name in file.files}
+        names, class_names, about = (content.pop(name, None) for name in ("names", "class_names", "about"))
         if names is None or class_names is None or about is None:
             raise UserError(f"{path} is no file of task=embed: it lacks names, class_names or about")
-        arrays = {name: torch.from_numpy(array) for name, array in found.items()}
+        arrays = {name: torch.from_numpy(array) for name, array in content.items()}
         return _embedding(arrays, names.tolist(), class_names.tolist(), json.loads(str(about)))
     from safetensors import safe_open
 

@@ -46,5 +46,5 @@ def directions(features: Tensor, n: int) -> PrincipalComponents:
     components = rows * torch.where(largest < 0, -1.0, 1.0)
     total = values.sum()
     share = values[:n] / total if total > 0 else torch.zeros_like(values[:n])
-    found = (mean, components, values[:n] / (count - 1), share)
-    return PrincipalComponents(*(one.to(features.dtype) for one in found))
+    values_of = (mean, components, values[:n] / (count - 1), share)
+    return PrincipalComponents(*(tensor.to(features.dtype) for tensor in values_of))

@@ -46,8 +46,8 @@ def principal_axes(features: Tensor) -> PrincipalAxes:
     x = x - mean
     wide = x.shape[0] < x.shape[1]
     spread, vectors = torch.linalg.eigh(x @ x.T if wide else x.T @ x)
-    kept = (spread > ROUNDING * spread[-1].clamp(min=torch.finfo(x.dtype).tiny)).nonzero()[:, 0].flip(0)
-    spread, vectors = spread[kept], vectors[:, kept]
+    varying = (spread > ROUNDING * spread[-1].clamp(min=torch.finfo(x.dtype).tiny)).nonzero()[:, 0].flip(0)
+    spread, vectors = spread[varying], vectors[:, varying]
     if wide:  # vectors are the images' U: X = U S V^T
         root = spread.sqrt()
         return PrincipalAxes(mean, x.T @ (vectors / root), spread, vectors * root)

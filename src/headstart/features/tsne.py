@@ -19,5 +19,5 @@ def tsne(features: NDArray[np.floating[Any]], *, seed: int) -> NDArray[np.float3
     from sklearn.manifold import TSNE  # here: it takes a second, and only pictures need it
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    found: NDArray[np.float32] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
-    return found
+    places: NDArray[np.float32] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+    return places

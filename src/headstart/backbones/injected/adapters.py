@@ -31,12 +31,12 @@ class Adapters:
 
     def inject(self, backbone: Backbone) -> InjectedLayers:
         """Put them into the backbone -> where. Raises UserError where there is no layer to put one behind."""
-        found, left_out = adaptable(backbone, self.layers, refused=lambda _: "", key="adapters.layers")
-        for layer in found.values():
+        layers, left_out = adaptable(backbone, self.layers, refused=lambda _: "", key="adapters.layers")
+        for layer in layers.values():
             layer.register_module("adapter", Bottleneck.behind(layer, width=self.width))
             layer.register_forward_hook(_through)
         backbone.to(memory_format=torch.channels_last)
-        return InjectedLayers(f"adapters of width {self.width}", tuple(found), left_out)
+        return InjectedLayers(f"adapters of width {self.width}", tuple(layers), left_out)
 
 
 class Bottleneck(nn.Module):

@@ -88,29 +88,29 @@ def adaptable(
 
 def _meant(name: str, there: Mapping[str, nn.Module], reasons: Mapping[str, str], key: str) -> list[str]:
     """The layers that one name means. Raises UserError where it means none that can be taken."""
-    found = [path for path in there if f"{path}.".startswith(f"{name}.")]
-    if not found:
+    paths = [path for path in there if f"{path}.".startswith(f"{name}.")]
+    if not paths:
         try:
-            found = [path for path in there if re.fullmatch(name, path)]
+            paths = [path for path in there if re.fullmatch(name, path)]
         except re.error as error:
             raise UserError(f"{key}: {name!r} is neither a layer nor a regular expression: {error}") from error
-    if not found:
+    if not paths:
         known = {path[:at] for path in there for at in [*_dots(path), len(path)]}
         near = get_close_matches(name, sorted(known), n=1)
         raise UserError(
             f"{key} names {name!r}, which is no convolution, linear layer or attention and holds none; such are "
             f"{first_few(list(there), SHOWN)}{f'; did you mean {near[0]}?' if near else ''}"
         )
-    if all(reasons[path] for path in found):
-        raise UserError(f"{key} names {name!r}: {_why({path: reasons[path] for path in found})}")
-    return found
+    if all(reasons[path] for path in paths):
+        raise UserError(f"{key} names {name!r}: {_why({path: reasons[path] for path in paths})}")
+    return paths
 
 
 @torch.no_grad()
 def _called(backbone: Backbone, layers: Mapping[str, nn.Module]) -> set[str]:
     """The layers that a forward pass calls, seen on one black image."""
-    seen: set[str] = set()
-    hooks = [layer.register_forward_hook(lambda *_, path=path: seen.add(path)) for path, layer in layers.items()]
+    called: set[str] = set()
+    hooks = [layer.register_forward_hook(lambda *_, path=path: called.add(path)) for path, layer in layers.items()]
     modes = [(module, module.training) for module in backbone.modules()]
     pixels = backbone.pixels
     image: Tensor = torch.zeros(1, pixels.channels, pixels.size, pixels.size)
@@ -121,7 +121,7 @@ def _called(backbone: Backbone, layers: Mapping[str, nn.Module]) -> set[str]:
             hook.remove()
         for module, mode in modes:
             module.training = mode
-    return seen
+    return called
 
 
 def _is_projection(path: str, there: Mapping[str, nn.Module]) -> bool:

@@ -50,10 +50,10 @@ class Lora:
         """
         if find_spec("peft") is None:
             raise UserError("mode=lora needs peft, which cannot be found; try: pip install 'headstart[peft]'")
-        found, left_out = adaptable(backbone, self.layers, refused=self._refused, key="lora.layers")
+        layers, left_out = adaptable(backbone, self.layers, refused=self._refused, key="lora.layers")
         learns = {id(parameter): parameter.requires_grad for parameter in backbone.parameters()}
-        attention = {path: layer for path, layer in found.items() if isinstance(layer, nn.MultiheadAttention)}
-        if plain := [path for path in found if path not in attention]:
+        attention = {path: layer for path, layer in layers.items() if isinstance(layer, nn.MultiheadAttention)}
+        if plain := [path for path in layers if path not in attention]:
             self._by_peft(backbone.stages, plain)
         for path, layer in attention.items():
             above, _, name = path.rpartition(".")
@@ -64,7 +64,7 @@ class Lora:
         if not self.dora:  # of DoRA's convolutions peft takes a view that asks for the other layout
             backbone.to(memory_format=torch.channels_last)
         title = f"{'DoRA' if self.dora else 'LoRA'} of rank {self.rank}, scaled by {self._scaling:g},"
-        return InjectedLayers(title, tuple(found), left_out)
+        return InjectedLayers(title, tuple(layers), left_out)
 
     def _by_peft(self, stages: nn.ModuleDict, paths: list[str]) -> None:
         from peft import LoraConfig, inject_adapter_in_model  # 4 s, as it imports transformers

@@ -42,8 +42,8 @@ def fetched(url: str, *, file: Path | None = None, sha256: str | None = None) ->
     file = file or cache() / urlsplit(url).path.rpartition("/")[2]
     if file.is_file():
         return file
-    said = HASH.search(file.name)
-    wanted = sha256 or (said[1] if said else None)
+    in_name = HASH.search(file.name)
+    wanted = sha256 or (in_name[1] if in_name else None)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{file}.lock")  # the system lets go of it when its holder dies

@@ -69,17 +69,17 @@ def pretrained(zoo: tuple[str, str], name: str | None, pixels: Pixels) -> Pretra
 
 def differences(pixels: Pixels, made_for: Pixels) -> list[str]:
     """What of a backbone's pixels is not what the weights were evaluated with: the two values, and what mends it."""
-    found = []
+    lines = []
     if pixels.size != made_for.size:
-        found.append(f"size {pixels.size} instead of {made_for.size} (backbone.size={made_for.size})")
-    elif (own := _resize(pixels)) != (theirs := _resize(made_for)):
-        found.append(f"resize {own} instead of {theirs} (target.resize={theirs})")
+        lines.append(f"size {pixels.size} instead of {made_for.size} (backbone.size={made_for.size})")
+    elif (resize := _resize(pixels)) != (expected := _resize(made_for)):
+        lines.append(f"resize {resize} instead of {expected} (target.resize={expected})")
     if pixels.interpolation != made_for.interpolation:
-        found.append(f"interpolation {pixels.interpolation} instead of {made_for.interpolation}")
+        lines.append(f"interpolation {pixels.interpolation} instead of {made_for.interpolation}")
     for what, own_values, values in (("mean", pixels.mean, made_for.mean), ("std", pixels.std, made_for.std)):
         if any(abs(a - b) > 1e-3 for a, b in zip(own_values, values, strict=True)):
-            found.append(f"{what} {_shown(own_values)} instead of {_shown(values)}")
-    return found
+            lines.append(f"{what} {_shown(own_values)} instead of {_shown(values)}")
+    return lines
 
 
 def _resize(pixels: Pixels) -> int:

@@ -46,23 +46,23 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
         prefix = _prefix(there, places)
     elif prefix and not prefix.endswith("."):
         prefix += "."
-    found = _found(there, places, prefix)
-    if not found and prefix:
+    matched = _found(there, places, prefix)
+    if not matched and prefix:
         behind = {short: name for short, name in there.items() if short.startswith(prefix)}
         if further := _prefix(behind, places):
             prefix = further
-            found = _found(there, places, prefix)
-    if not found:
+            matched = _found(there, places, prefix)
+    if not matched:
         raise UserError(
             f"nothing in the file has a name of the backbone's{f' behind {prefix}' if prefix else ''}: the file begins "
             f"with {_first(state)}; the backbone with {_first(backbone.original or backbone.state_dict())}; is it of "
             "another architecture (backbone=...), or does something else stand before the names (weights.prefix=...)?"
         )
-    taken = set(found.values())
+    taken = set(matched.values())
     return Matching(
-        tensors={here: state[name] for here, name in found.items()},
+        tensors={here: state[name] for here, name in matched.items()},
         prefix=prefix,
-        missing=tuple(name for name in backbone.state_dict() if name not in found),
+        missing=tuple(name for name in backbone.state_dict() if name not in matched),
         left_over=tuple(name for name in state if name not in taken),
     )
 

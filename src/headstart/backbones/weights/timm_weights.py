@@ -25,8 +25,8 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     colours for grey.
     """
     architecture, _, tag = model.partition(".")
-    own = tag or timm_config(architecture).tag or ""
-    tag = name or own
+    chosen_tag = tag or timm_config(architecture).tag or ""
+    tag = name or chosen_tag
     tagged = f"{architecture}.{tag}" if tag else architecture
     config = timm_config(tagged)
     if not config.has_weights:
@@ -34,7 +34,7 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     url, file = _file(tagged, config)
     net = built(tagged, pixels, tensors=tensors_in(file))
     made_for = timm_pixels(tagged, size=None, channels=pixels.channels)
-    advice = "" if tag == own else f"backbone.name={tagged} takes all that these were evaluated with"
+    advice = "" if tag == chosen_tag else f"backbone.name={tagged} takes all that these were evaluated with"
     return Pretrained(tag, url, file, net.state_dict(), made_for, advice)
 
 
@@ -45,8 +45,8 @@ def _file(tagged: str, config: Any) -> tuple[str, Path]:
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     by_hand = [folder / f"{tagged}{suffix}" for suffix in BY_HAND]
-    if found := next((file for file in by_hand if file.is_file()), None):
-        return found.as_uri(), found
+    if existing := next((file for file in by_hand if file.is_file()), None):
+        return existing.as_uri(), existing
     if not config.hf_hub_id:
         return config.url, fetched(config.url)
     library()  # which brings huggingface_hub
@@ -66,8 +66,8 @@ def _file(tagged: str, config: Any) -> tuple[str, Path]:
                 continue
         raise FileNotFoundError(f"the repository has none of {', '.join(FILES)}")
     except (OSError, errors.HfHubHTTPError) as error:
-        told = str(error.__cause__ or error).splitlines()[0]
+        reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(
-            f"cannot download {url} ({told}); without network put the file by hand to "
+            f"cannot download {url} ({reason}); without network put the file by hand to "
             f"{folder / tagged}{Path(url).suffix}, or take weights=file weights.path=<a file of such weights>"
         ) from error

@@ -67,8 +67,8 @@ def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[
     try:
         unmatched = net.load_state_dict(renamed, strict=False)
     except (RuntimeError, ValueError) as error:
-        told = str(error).splitlines()[-1].strip()
-        raise UserError(f"the file is not of {model}: {told}; was the right file put into the cache?") from error
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"the file is not of {model}: {reason}; was the right file put into the cache?") from error
     return {name: tensor for name, tensor in net.state_dict().items() if name not in unmatched.missing_keys}
 
 

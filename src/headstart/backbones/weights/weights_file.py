@@ -113,10 +113,10 @@ def _class(content: Any) -> str:
 def _wanted(path: Path) -> str:
     """The classes and functions that a pickle asks for; empty where only running it would tell."""
     try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception:  # a file older than torch 1.6, which is no zip archive
         return ""
-    return f"it asks for {', '.join(sorted(found))}" if found else ""
+    return f"it asks for {', '.join(sorted(names))}" if names else ""
 
 
 def _of_another_kind(path: Path) -> str:

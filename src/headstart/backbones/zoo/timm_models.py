@@ -129,8 +129,8 @@ def built(name: str, pixels: Pixels, *, tensors: Mapping[str, Tensor] | None = N
     except Exception as error:  # timm's code for a size that it does not take, or for a file of something else
         first, *others = str(error).splitlines() or [type(error).__name__]
         if tensors is not None:
-            told = (others or [first])[-1].strip()
-            raise UserError(f"the file is not of timm's {name}: {told[:200]}; is it the right one?") from error
+            reason = (others or [first])[-1].strip()
+            raise UserError(f"the file is not of timm's {name}: {reason[:200]}; is it the right one?") from error
         raise UserError(
             f"{name} cannot take images of {pixels.channels} channels and {pixels.size} pixels ({first}); "
             f"try backbone.size={timm_pixels(name, size=None, channels=3).size} backbone.channels=3"
@@ -158,12 +158,15 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
         ) from error
     finally:
         net.train(training)
-    told = [(one["module"], one["reduction"], one["num_chs"]) for one in getattr(net, "feature_info", None) or []]
-    opened = _containers([path for path, _, _ in told])
+    listed = [
+        (feature["module"], feature["reduction"], feature["num_chs"])
+        for feature in getattr(net, "feature_info", None) or []
+    ]
+    opened = _containers([path for path, _, _ in listed])
     try:
         body = pieces(net, lambda net, x: net.forward_features(x), tuple(noise.shape[1:]), opened=opened)
         top = pieces(net, lambda net, x: net.forward_head(x, pre_logits=True), body[-1].output_shape)
-        groups = _grouped(body, told)
+        groups = _grouped(body, listed)
         if len(groups) < FEWEST or any(not 1 <= len(parts[-1].output_shape) <= 3 for parts in groups.values()):
             raise UserError("more than one tensor passes between its blocks")
         maps, features = _chained_on(noise, [part for parts in groups.values() for part in parts], top)
@@ -174,7 +177,7 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
     ends = {title: _has_channels_last(parts[-1].output_shape, net) for title, parts in groups.items()}
     begins = dict(zip(groups, [False, *ends.values()], strict=False))
     *_, last = groups
-    parts = {title: list(own) for title, own in groups.items()}
+    parts = {title: list(of_stage) for title, of_stage in groups.items()}
     leaves = dict(ends)
     if any(weights_in(part) for part in top):
         parts["fc"], begins["fc"], leaves["fc"] = list(top), ends[last], False
@@ -183,8 +186,8 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
     ):  # else it is the mean, which a Backbone takes itself
         parts[last], leaves[last] = [*parts[last], *top], False
     return {
-        title: _channels_first(gathered(net, own), enters=begins[title], leaves=leaves[title]).train(training)
-        for title, own in parts.items()
+        title: _channels_first(gathered(net, of_stage), enters=begins[title], leaves=leaves[title]).train(training)
+        for title, of_stage in parts.items()
     }
 
 
@@ -199,9 +202,9 @@ def _chained_on(x: Tensor, body: Sequence[NetworkPiece], top: Sequence[NetworkPi
     return maps, x
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.allclose(
-        one, other, rtol=0, atol=TOLERANCE * max(1e-6, float(other.abs().nan_to_num().max())), equal_nan=True
+def _same(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.allclose(
+        first, second, rtol=0, atol=TOLERANCE * max(1e-6, float(second.abs().nan_to_num().max())), equal_nan=True
     )
 
 
@@ -231,29 +234,31 @@ def _containers(paths: Sequence[str]) -> set[str]:
     return {path for path, count in above.items() if count > 1}
 
 
-def _grouped(body: Sequence[NetworkPiece], told: Sequence[tuple[str, int, int]]) -> dict[str, list[NetworkPiece]]:
+def _grouped(body: Sequence[NetworkPiece], listed: Sequence[tuple[str, int, int]]) -> dict[str, list[NetworkPiece]]:
     """The pieces by stages, as timm's feature_info says where these end: (path, reduction, channels) of each."""
-    if all(_end(body, path) is None for path, *_ in told):
-        told = _blocks(body)
-    found = [(end, rest) for path, *rest in told if (end := _end(body, path)) is not None]
-    found = [one for one, before in zip(found, [None, *found], strict=False) if before is None or one[0] > before[0]]
+    if all(_end(body, path) is None for path, *_ in listed):
+        listed = _blocks(body)
+    found = [(end, rest) for path, *rest in listed if (end := _end(body, path)) is not None]
+    found = [
+        block for block, before in zip(found, [None, *found], strict=False) if before is None or block[0] > before[0]
+    ]
     if not found:
         return {}
     ends, equal = [], False
-    for _, run in groupby(found, key=lambda one: one[1]):
+    for _, run in groupby(found, key=lambda block: block[1]):
         blocks = [end for end, _ in run]
         if equal := len(blocks) > BLOCK_GROUPS:
             blocks = [blocks[round(len(blocks) * n / BLOCK_GROUPS) - 1] for n in range(1, BLOCK_GROUPS + 1)]
         ends += blocks
     ends[-1] = len(body) - 1  # norms and last convolutions
-    begin = _begin(body, next(path for path, *_ in told if _end(body, path) == found[0][0]))
+    begin = _begin(body, next(path for path, *_ in listed if _end(body, path) == found[0][0]))
     bounds = [0, *([begin] if begin else []), *(end + 1 for end in ends)]
     groups = [list(body[low:high]) for low, high in pairwise(bounds)]
     for before, group in pairwise(groups):
         while group and not weights_in(group[0]):  # a norm or a pooling is the end of what is before it
             before.append(group.pop(0))
     groups = [group for group in groups if group]
-    return dict(zip(_titles(groups, {path for path, *_ in told}, equal=equal), groups, strict=True))
+    return dict(zip(_titles(groups, {path for path, *_ in listed}, equal=equal), groups, strict=True))
 
 
 def _blocks(body: Sequence[NetworkPiece]) -> list[tuple[str, int, int]]:
@@ -269,27 +274,31 @@ def _blocks(body: Sequence[NetworkPiece]) -> list[tuple[str, int, int]]:
 
 def _end(body: Sequence[NetworkPiece], path: str) -> int | None:
     """The last piece of what feature_info names; of what lies within a piece, as an activation, the one before."""
-    own = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
-    if own:
-        return own[-1]
+    positions = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
+    if positions:
+        return positions[-1]
     within = next((at for at, part in enumerate(body) if part.path and path.startswith(f"{part.path}.")), 0)
     return within - 1 if within else None
 
 
 def _begin(body: Sequence[NetworkPiece], path: str) -> int | None:
     """Where the first block begins, if something learns before it; no convolution alone is a block."""
-    own = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
-    if not own or sum(weights_in(body[at]) for at in own) < 2 or not any(map(weights_in, body[: own[0]])):
+    positions = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
+    if (
+        not positions
+        or sum(weights_in(body[at]) for at in positions) < 2
+        or not any(map(weights_in, body[: positions[0]]))
+    ):
         return None
-    return own[0]
+    return positions[0]
 
 
-def _titles(groups: Sequence[Sequence[NetworkPiece]], told: Collection[str], *, equal: bool) -> list[str]:
+def _titles(groups: Sequence[Sequence[NetworkPiece]], listed: Collection[str], *, equal: bool) -> list[str]:
     """The model's own names of its stages, as layer1, where it has some; else numbers."""
     first, *others = [
         {part.path.partition(".")[0] for part in group if list(part.module.parameters())} for group in groups
     ]
-    own = [next(iter(names)) for names in others if len(names) == 1 and names <= set(told)]
-    if len(set(own)) < len(others) or first & set(own):
-        own = [f"{'blocks' if equal else 'stage'}{number}" for number in range(1, len(groups))]
-    return ["embedding" if equal else "stem", *own]
+    titles = [next(iter(names)) for names in others if len(names) == 1 and names <= set(listed)]
+    if len(set(titles)) < len(others) or first & set(titles):
+        titles = [f"{'blocks' if equal else 'stage'}{number}" for number in range(1, len(groups))]
+    return ["embedding" if equal else "stem", *titles]

@@ -72,25 +72,25 @@ def module(
 def _built(target: str, settings: Mapping[str, Any]) -> nn.Module:
     """The network that a dotted name and its settings make."""
     parts = target.split(".")
-    found: Any = None
+    value: Any = None
     for at in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:at])
         try:
-            found = import_module(name)
+            value = import_module(name)
         except ModuleNotFoundError as error:
             if error.name and not f"{name}.".startswith(f"{error.name}."):
                 raise UserError(f"backbone.target={target} cannot be imported: {error}") from error
             continue
         for part in parts[at:]:
-            found = getattr(found, part, None)
+            value = getattr(value, part, None)
         break
-    if not callable(found):
+    if not callable(value):
         raise UserError(
             f"backbone.target must be the dotted name of a class or function that gives an nn.Module, got {target}; "
             "is it spelt as in `import`, and in the working folder or installed?"
         )
     try:
-        net = found(**settings)
+        net = value(**settings)
     except TypeError as error:
         raise UserError(f"{target} cannot be called with backbone.settings={dict(settings)}: {error}") from error
     if not isinstance(net, nn.Module):
@@ -110,7 +110,7 @@ def _layers(net: nn.Module, stages: Names) -> dict[str, list[str]]:
             short if plain else [f"{'' if path[:1].isalpha() else 'layer'}{path.replace('.', '_')}" for path in stages]
         )
         stages = {name: [path] for name, path in zip(named, stages, strict=True)}
-    found: dict[str, list[str]] = {}
+    of_stages: dict[str, list[str]] = {}
     for name, given in stages.items():
         if not name.isidentifier() or name in RESERVED_NAMES:
             raise UserError(
@@ -128,8 +128,8 @@ def _layers(net: nn.Module, stages: Names) -> dict[str, list[str]]:
                 f"stage {name}: {missing or stages[name]} is no layer of {type(net).__name__}; "
                 f"{f'did you mean {near[0]}?' if near else f'its layers are {_some(net)}'}"
             )
-        found[name] = list(given)
-    return found
+        of_stages[name] = list(given)
+    return of_stages
 
 
 def _pattern(text: str, stage: str) -> re.Pattern[str]:
@@ -173,10 +173,10 @@ def _run(net: nn.Module, noise: Tensor) -> Any:
         with torch.no_grad():
             return net.eval()(noise)
     except Exception as error:  # the user's own code
-        told = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
             f"{type(net).__name__} cannot take images {'x'.join(map(str, noise.shape[1:]))} "
-            f"({type(error).__name__}: {told}); try other backbone.size and backbone.channels"
+            f"({type(error).__name__}: {reason}); try other backbone.size and backbone.channels"
         ) from error
     finally:
         net.train(training)
@@ -196,15 +196,15 @@ def _pieces(net: nn.Module, layers: Mapping[str, Sequence[str]], last: str | Non
 def _called(net: nn.Module, opened: set[str], noise: Tensor, reason: UserError) -> list[NetworkPiece]:
     """The layers in the order of their calls, each of which must be given what the one before gave."""
     calls: list[tuple[str, Any, Any]] = []
-    chains = {path for path, one in net.named_modules() if isinstance(one, nn.Sequential)}
+    chains = {path for path, layer in net.named_modules() if isinstance(layer, nn.Sequential)}
     leaves = [
-        (path, one)
-        for path, one in net.named_modules()
+        (path, layer)
+        for path, layer in net.named_modules()
         if path and path not in opened | chains and path.rpartition(".")[0] in opened | chains | {""}
     ]
     hooks = [
-        one.register_forward_hook(lambda _, given, gave, path=path: calls.append((path, given, gave)))
-        for path, one in leaves
+        layer.register_forward_hook(lambda _, given, gave, path=path: calls.append((path, given, gave)))
+        for path, layer in leaves
     ]
     _run(net, noise)
     for hook in hooks:
@@ -239,18 +239,18 @@ def _grouped(
     for part in body:
         if last is not None and f"{part.path}.".startswith(f"{last}."):
             break
-        own = next((name for path, name in begins.items() if f"{part.path}.".startswith(f"{path}.")), None)
+        stage = next((name for path, name in begins.items() if f"{part.path}.".startswith(f"{path}.")), None)
         learns = bool(list(part.module.parameters()))
-        if own is None and learns and not begins_alone:
+        if stage is None and learns and not begins_alone:
             if all(groups.values()):
                 break
             raise UserError(f"{target}: {part.path} learns and is in no stage; add it to one in backbone.stages")
-        if own is not None and now is not None and order.index(own) < order.index(now):
+        if stage is not None and now is not None and order.index(stage) < order.index(now):
             raise UserError(
-                f"{target} uses {part.path} of stage {own} after stage {now}; name the stages in the order in which "
+                f"{target} uses {part.path} of stage {stage} after stage {now}; name the stages in the order in which "
                 "the network uses their layers, from the input on"
             )
-        now = own or now
+        now = stage or now
         if now is None and learns:
             raise UserError(f"{target} uses {part.path} before the first stage; begin backbone.stages with it")
         groups[now or order[0]].append(part)

@@ -38,12 +38,12 @@ def enlarged(pixels: Pixels, larger: float, *, resize: int | None) -> Pixels:
 
 def views_of(views: Views, image: Tensor, size: int) -> list[Tensor]:
     """The views of a batch of images. Raises UserError where they are not what a backbone takes."""
-    made = list(views(image, size))
+    of_batch = list(views(image, size))
     want = (*image.shape[:2], size, size)
-    if not made or any(view.shape != want or view.dtype != image.dtype for view in made):
-        came = ", ".join(f"{tuple(view.shape)} of {view.dtype}" for view in made) or "none"
+    if not of_batch or any(view.shape != want or view.dtype != image.dtype for view in of_batch):
+        came = ", ".join(f"{tuple(view.shape)} of {view.dtype}" for view in of_batch) or "none"
         raise UserError(
             f"tta must make views of {want} of {image.dtype} out of images of {tuple(image.shape)}, one at least; "
             f"{type(views).__name__} made {came}"
         )
-    return made
+    return of_batch

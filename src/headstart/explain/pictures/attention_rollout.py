@@ -41,15 +41,19 @@ class AttentionRollout:
         """One sheet an image. Raises UnfitError where the network has no attention over the whole image."""
         images, network = subject.images, subject.network
         for n in subject.progress(range(len(images)), title="attention rollout"):
-            found = over_patches(rollout(attentions(network, network.entering(images.pixels[n : n + 1])), self.heads))
+            attention = over_patches(
+                rollout(attentions(network, network.entering(images.pixels[n : n + 1])), self.heads)
+            )
             photo = map_rendering.larger(map_rendering.photo(images.pixels[n]))
-            large = functional.interpolate(found[None], size=photo.shape[:2], mode="bilinear", align_corners=False)
+            large = functional.interpolate(attention[None], size=photo.shape[:2], mode="bilinear", align_corners=False)
             painted = map_rendering.heat(large[0, 0], colours="inferno")
             sheet = map_rendering.sheet([photo, map_rendering.over(photo, painted, opacity=0.65)], columns=2)
-            side = " x ".join(map(str, found.shape[1:]))
-            most = float(found.max()) / float(found.mean())
-            said = f"{images.names[n]}: {side} patches, the brightest counts {most:.1f} times as much as one on average"
-            yield Shown(f"{n + 1:03d}", sheet, said, ALT)
+            side = " x ".join(map(str, attention.shape[1:]))
+            most = float(attention.max()) / float(attention.mean())
+            caption = (
+                f"{images.names[n]}: {side} patches, the brightest counts {most:.1f} times as much as one on average"
+            )
+            yield Shown(f"{n + 1:03d}", sheet, caption, ALT)
 
 
 ALT = "The image, and the image under colours from black, where hardly anything came from, to yellow, where most did."
@@ -67,15 +71,15 @@ class _Recorded(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is functional.multi_head_attention_forward:
-            made = func(*args, **kwargs | {"need_weights": True, "average_attn_weights": False})
-            self._keep(made[1])
-            return made
-        made = func(*args, **kwargs)
+            result = func(*args, **kwargs | {"need_weights": True, "average_attn_weights": False})
+            self._keep(result[1])
+            return result
+        result = func(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
             self._keep(_weights(*args, **kwargs))
         elif func in SOFTMAX:
-            self._keep(made)
-        return made
+            self._keep(result)
+        return result
 
     def _keep(self, weights: Tensor) -> None:
         if weights.ndim >= 4 and weights.shape[-2] == weights.shape[-1] > 1:
@@ -107,19 +111,19 @@ def attentions(network: Network, x: Tensor) -> list[Tensor]:
     Nothing about the network is touched: torch's own functions are asked for what they compute. Raises UnfitError where
     there is no attention, or it is not between all of an image's tokens.
     """
-    with torch.no_grad(), _Recorded() as seen:
+    with torch.no_grad(), _Recorded() as recorded:
         network.logits(x)
-    found: list[Tensor] = seen.weights
-    if not found:
+    weights: list[Tensor] = recorded.weights
+    if not weights:
         raise UnfitError("attention_rollout multiplies the attention of all blocks, and this network has none")
-    shapes = {(len(one), one.shape[2]) for one in found}
-    tokens = found[0].shape[2]
-    if len(shapes) > 1 or len(found[0]) != len(x) or tokens - math.isqrt(tokens) ** 2 > MOST_EXTRA:
+    shapes = {(len(of_block), of_block.shape[2]) for of_block in weights}
+    tokens = weights[0].shape[2]
+    if len(shapes) > 1 or len(weights[0]) != len(x) or tokens - math.isqrt(tokens) ** 2 > MOST_EXTRA:
         raise UnfitError(
             "attention_rollout needs attention between all patches of an image in each block, and this network's is "
             "within windows, or between numbers of tokens that change"
         )
-    return found
+    return weights
 
 
 def rollout(weights: Sequence[Tensor], heads: Heads) -> Tensor:
@@ -129,19 +133,25 @@ def rollout(weights: Sequence[Tensor], heads: Heads) -> Tensor:
     it, rows divided by their sums; multiplied, the last block to the left. Abnar & Zuidema 2020 (arXiv:2005.00928),
     section 3.
     """
-    found: Tensor | None = None
-    for one in weights:
-        joined = one.mean(dim=1) if heads == "mean" else one.amax(dim=1) if heads == "max" else one.amin(dim=1)
+    product: Tensor | None = None
+    for of_block in weights:
+        joined = (
+            of_block.mean(dim=1)
+            if heads == "mean"
+            else of_block.amax(dim=1)
+            if heads == "max"
+            else of_block.amin(dim=1)
+        )
         joined = joined + torch.eye(joined.shape[-1], device=joined.device)
         joined = joined / joined.sum(dim=-1, keepdim=True)
-        found = joined if found is None else joined @ found
-    assert found is not None
-    return found
+        product = joined if product is None else joined @ product
+    assert product is not None
+    return product
 
 
-def over_patches(found: Tensor) -> Tensor:
+def over_patches(attention: Tensor) -> Tensor:
     """(B, N, N) -> (B, side, side): the row of the first token where some are no patches, else the rows' mean."""
-    side = math.isqrt(found.shape[-1])
-    extra = found.shape[-1] - side**2
-    row = found[:, 0, extra:] if extra else found.mean(dim=1)
+    side = math.isqrt(attention.shape[-1])
+    extra = attention.shape[-1] - side**2
+    row = attention[:, 0, extra:] if extra else attention.mean(dim=1)
     return row.reshape(-1, side, side)

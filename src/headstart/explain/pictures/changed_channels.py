@@ -55,7 +55,10 @@ class BeforeAfter:
         place = 0
         for part in parts:
             was, now = (
-                {stage: found[:, units[stage].channel].cpu() for stage, found in _maps(network, part, tuple(units))}
+                {
+                    stage: of_stage[:, units[stage].channel].cpu()
+                    for stage, of_stage in _maps(network, part, tuple(units))
+                }
                 for network in (before, subject.network)
             )
             for at, image in enumerate(part):
@@ -87,9 +90,9 @@ def _most_changed(
     for part in subject.progress(parts, title="before and after", total=len(parts)):
         pairs = zip(_maps(before, part, chosen), _maps(subject.network, part, chosen), strict=True)
         for (stage, was), (_, now) in pairs:
-            found = most_changed(was.cpu(), now.cpu())
+            squares = most_changed(was.cpu(), now.cpu())
             old = sums.get(stage)
-            sums[stage] = found if old is None else (old[0] + found[0], old[1] + found[1])
+            sums[stage] = squares if old is None else (old[0] + squares[0], old[1] + squares[1])
     units = {}
     for stage, (change, was) in sums.items():
         channel = int(change.argmax())
@@ -102,9 +105,9 @@ def _most_changed(
 def _maps(network: Network, images: Tensor, stages: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     """Each of these stages that has maps, and those of images (B, D, h, w)."""
     for stage, x in network.passing(network.entering(images), stages):
-        found = maps(x)
-        if found is not None:
-            yield stage, found.float()
+        of_stage = maps(x)
+        if of_stage is not None:
+            yield stage, of_stage.float()
 
 
 def _sheet(
@@ -122,9 +125,9 @@ def _sheet(
         band, column = divmod(place, columns)
         most = float(torch.stack([was.abs().max(), now.abs().max()]).max()) or 1.0
         signed = min(float(was.min()), float(now.min())) < 0
-        for row, found in enumerate((was, now)):
+        for row, channel_map in enumerate((was, now)):
             axes = grid[2 * band + row, column + 1]
-            tile = heat(found, low=-most if signed else 0.0, high=most, colours="RdBu_r" if signed else "viridis")
+            tile = heat(channel_map, low=-most if signed else 0.0, high=most, colours="RdBu_r" if signed else "viridis")
             axes.imshow(tile, interpolation="nearest")
         grid[2 * band, column + 1].set_title(f"{stage}\nchannel {units[stage].channel}", fontsize=7)
         if column == 0:

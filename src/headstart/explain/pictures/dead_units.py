@@ -101,10 +101,10 @@ class DeadUnits:
         """One image of bars. UnfitError where no activation function is met."""
         network = subject.network
         chosen = network.chosen(self.stages)
-        found = tallies(network, (batch.image for batch in subject.searching(title="dead units")), chosen)
-        if not found:
+        counted = tallies(network, (batch.image for batch in subject.searching(title="dead units")), chosen)
+        if not counted:
             raise UnfitError(f"dead units need activation functions ({', '.join(KINDS)}), and none was met")
-        rows = [row for stage in chosen if (row := self._row(stage, found)) is not None]
+        rows = [row for stage in chosen if (row := self._row(stage, counted)) is not None]
         images = len(subject.searched_names())
         yield Shown(
             "dead-units",
@@ -113,14 +113,14 @@ class DeadUnits:
             "; ".join(f"{row.stage}: {row.dead:.1%} dead, {row.saturated:.1%} saturated" for row in rows) + ".",
         )
 
-    def _row(self, stage: str, found: Sequence[Tally]) -> _Row | None:
-        own = [tally for tally in found if tally.stage == stage]
-        if not own:
+    def _row(self, stage: str, counted: Sequence[Tally]) -> _Row | None:
+        of_stage = [tally for tally in counted if tally.stage == stage]
+        if not of_stage:
             return None
-        units = sum(len(tally.bound) for tally in own)
+        units = sum(len(tally.bound) for tally in of_stage)
         dead, full, lines = 0, 0, []
-        for kind in dict.fromkeys(tally.kind for tally in own):
-            calls = [tally for tally in own if tally.kind == kind]
+        for kind in dict.fromkeys(tally.kind for tally in of_stage):
+            calls = [tally for tally in of_stage if tally.kind == kind]
             gone = [(nth, unit) for nth, tally in enumerate(calls, 1) for unit in tally.dead()]
             bound = [(nth, unit) for nth, tally in enumerate(calls, 1) for unit in tally.saturated(self.saturated)]
             dead, full = dead + len(gone), full + len(bound)
@@ -145,23 +145,23 @@ def tallies(network: Network, batches: Iterable[Tensor], stages: Sequence[str]) 
 
     A function that a stage calls twice is met twice: its units differ. Calls stand in the order that they come in.
     """
-    found: dict[tuple[str, int], Tally] = {}
+    counted: dict[tuple[str, int], Tally] = {}
     last = max(network.stages.index(stage) for stage in stages)
     with torch.no_grad():
         for images in batches:
             x = network.entering(images)
             for stage in network.stages[: last + 1]:
-                with _Watching(found if stage in stages else None, stage):
+                with _Watching(counted if stage in stages else None, stage):
                     x = network.backbone.stages[stage](x)
-    return list(found.values())
+    return list(counted.values())
 
 
 class _Watching(TorchFunctionMode):
     """Sees what enters activation functions while a stage computes, and adds it to the tallies; changes nothing."""
 
-    def __init__(self, found: dict[tuple[str, int], Tally] | None, stage: str) -> None:
+    def __init__(self, counted: dict[tuple[str, int], Tally] | None, stage: str) -> None:
         super().__init__()
-        self._found, self._stage, self._calls = found, stage, 0
+        self._found, self._stage, self._calls = counted, stage, 0
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -175,19 +175,19 @@ class _Watching(TorchFunctionMode):
         if kind is not None:
             self._add(self._found, kind, given)
         last = name in LAST or (getattr(given, "units_last", False) and (kind is not None or name == "dropout"))
-        made = func(*args, **kwargs)
+        result = func(*args, **kwargs)
         if last:
-            made.units_last = True  # for the next function: the shape alone does not tell
-        return made
+            result.units_last = True  # for the next function: the shape alone does not tell
+        return result
 
-    def _add(self, found: dict[tuple[str, int], Tally], kind: _Kind, x: Tensor) -> None:
+    def _add(self, counted: dict[tuple[str, int], Tally], kind: _Kind, x: Tensor) -> None:
         unit = x.ndim - 1 if x.ndim in (1, 3) or getattr(x, "units_last", False) else 1
         flat = x.detach().movedim(unit, 0).flatten(1)  # (D, images and places)
         positive = (flat > 0).any(dim=1).cpu()
         bound = ((flat <= kind.low) | (flat >= kind.high)).sum(dim=1).cpu()
         key = (self._stage, self._calls)
         self._calls += 1
-        tally = found.setdefault(key, Tally(self._stage, kind, torch.zeros_like(positive), torch.zeros_like(bound)))
+        tally = counted.setdefault(key, Tally(self._stage, kind, torch.zeros_like(positive), torch.zeros_like(bound)))
         tally.positive |= positive
         tally.bound += bound
         tally.places += flat.shape[1]
@@ -200,8 +200,8 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> _Kind | Non
     if name not in CUTS:
         return None
     either_side = {"min_val": -1.0, "max_val": 1.0} if name == "hardtanh" else {}
-    said: dict[str, Any] = {**either_side, **dict(zip(CUTS[name], args[1:], strict=False)), **kwargs}
-    low, high = [said.get(key) for key in CUTS[name]]
+    given: dict[str, Any] = {**either_side, **dict(zip(CUTS[name], args[1:], strict=False)), **kwargs}
+    low, high = [given.get(key) for key in CUTS[name]]
     if isinstance(low, Tensor) or isinstance(high, Tensor):
         return None
     if low == 0:

@@ -59,19 +59,19 @@ class Deconvnet:
         for n, stage in subject.progress(steps, title="deconvnet"):
             x = network.entering(images.pixels[n : n + 1])
             units = strongest(network, x, stage=stage, count=self.units)
-            found = []
+            pairs = []
             for at in range(0, len(units), subject.batch_size):
                 part = units[at : at + subject.batch_size]
                 rows = x.expand(len(part), -1, -1, -1)
                 channels, places = [unit.channel for unit in part], [unit.place for unit in part]
-                found.append(projections(network, rows, stage=stage, channels=channels, places=places).cpu())
-            said = f"{images.names[n]}, {stage} ({_pooling(ways[stage])}), row by row: "
-            said += "; ".join(
+                pairs.append(projections(network, rows, stage=stage, channels=channels, places=places).cpu())
+            caption = f"{images.names[n]}, {stage} ({_pooling(ways[stage])}), row by row: "
+            caption += "; ".join(
                 f"channel {unit.channel} at row {unit.place[0]}, column {unit.place[1]}: {unit.activation:.3g}"
                 for unit in units
             )
             alt = f"The image, and {len(units)} pairs of a piece of it and its projection."
-            yield Shown(f"{n + 1:03d}-{stage}", _sheet(images.pixels[n], torch.cat(found)), said, alt)
+            yield Shown(f"{n + 1:03d}-{stage}", _sheet(images.pixels[n], torch.cat(pairs)), caption, alt)
 
 
 def projection(network: Network, x: Tensor, *, stage: str, channel: int, place: tuple[int, int] | None) -> Tensor:
@@ -111,15 +111,15 @@ def projections(
                 f"the places of {stage} are rows 0 to {shape[1] - 1} and columns 0 to {shape[2] - 1}, got {out[0]}"
             )
         at = [row * shape[2] + column for row, column in places]
-    kept = (
+    units = (
         torch.arange(len(x), device=flat.device),
         torch.tensor(channels, device=flat.device),
         torch.tensor(at, device=flat.device),
     )
     signal = torch.zeros_like(flat)
-    signal[kept] = flat.detach()[kept]
-    (found,) = torch.autograd.grad(flat, leaf, signal)
-    return found
+    signal[units] = flat.detach()[units]
+    (pixels,) = torch.autograd.grad(flat, leaf, signal)
+    return pixels
 
 
 def strongest(network: Network, x: Tensor, *, stage: str, count: int) -> list[StrongUnit]:
@@ -132,7 +132,7 @@ def strongest(network: Network, x: Tensor, *, stage: str, count: int) -> list[St
     channels, _, columns = _shape(output, stage)
     value, at = output.reshape(channels, -1).float().max(dim=1)
     order = value.argsort(descending=True, stable=True)[:count].tolist()
-    return [StrongUnit(one, divmod(int(at[one]), columns), float(value[one])) for one in order]
+    return [StrongUnit(position, divmod(int(at[position]), columns), float(value[position])) for position in order]
 
 
 def _shape(output: Tensor, stage: str) -> tuple[int, int, int]:
@@ -161,15 +161,15 @@ def _ways(network: Network, x: Tensor, stages: list[str] | None) -> dict[str, in
 
     Raises UnfitError where a deconvnet does not apply to one of the stages, of all to the first.
     """
-    found: dict[str, int] = {}
+    switches: dict[str, int] = {}
     for stage in network.chosen(stages):
         try:
-            found[stage] = _followed(network, x.detach().clone().requires_grad_(), stage)[1].switches
+            switches[stage] = _followed(network, x.detach().clone().requires_grad_(), stage)[1].switches
         except UnfitError:
-            if stages is not None or not found:
+            if stages is not None or not switches:
                 raise
             break
-    return found
+    return switches
 
 
 def _pooling(switches: int) -> str:
@@ -178,13 +178,13 @@ def _pooling(switches: int) -> str:
     return f"{switches} layer{'s' if switches > 1 else ''} of max pooling on the way"
 
 
-def box(found: Tensor) -> tuple[slice, slice]:
+def box(projected: Tensor) -> tuple[slice, slice]:
     """The smallest rows and columns outside of which a projection (C, H, W) is nothing, about square; all, if it is."""
-    size = found.abs().amax(dim=0)
-    seen = size > SHARE * size.max()
-    if not seen.any():
+    size = projected.abs().amax(dim=0)
+    visible = size > SHARE * size.max()
+    if not visible.any():
         return slice(0, size.shape[0]), slice(0, size.shape[1])
-    spans = [(int(line.nonzero()[0]), int(line.nonzero()[-1]) + 1) for line in (seen.any(dim=1), seen.any(dim=0))]
+    spans = [(int(line.nonzero()[0]), int(line.nonzero()[-1]) + 1) for line in (visible.any(dim=1), visible.any(dim=0))]
     side = max(high - low for low, high in spans)
     rows, columns = (_widened(span, side, whole) for span, whole in zip(spans, size.shape, strict=True))
     return rows, columns
@@ -196,11 +196,11 @@ def _widened(span: tuple[int, int], side: int, whole: int) -> slice:
     return slice(low, low + side)
 
 
-def _sheet(image: Tensor, found: Tensor) -> map_rendering.RgbImage:
-    photo, boxes = map_rendering.photo(image), [box(one) for one in found]
+def _sheet(image: Tensor, projected: Tensor) -> map_rendering.RgbImage:
+    photo, boxes = map_rendering.photo(image), [box(pixels) for pixels in projected]
     tiles = []
-    for one, (rows, columns) in zip(found, boxes, strict=True):
-        cut = one[:, rows, columns]
+    for pixels, (rows, columns) in zip(projected, boxes, strict=True):
+        cut = pixels[:, rows, columns]
         parts = photo[rows, columns], map_rendering.projection(cut, scale=peak(magnitude(cut)))
         tiles.append(np.concatenate([map_rendering.enlarged(part, SIDE) for part in parts], axis=1))
     pairs = map_rendering.sheet(tiles)

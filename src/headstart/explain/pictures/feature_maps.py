@@ -44,39 +44,40 @@ class FeatureMaps:
             drawn = 0
             with torch.no_grad():
                 for stage, activations in network.passing(network.entering(batch), chosen):
-                    found = maps(activations)
-                    if found is None:
+                    of_stage = maps(activations)
+                    if of_stage is None:
                         continue
-                    for nth, own in enumerate(found):
+                    for nth, of_image in enumerate(of_stage):
                         drawn += 1
-                        yield self._sheet(stage, start + nth, own.float().cpu(), subject)
+                        yield self._sheet(stage, start + nth, of_image.float().cpu(), subject)
             if not drawn:
                 raise UnfitError(f"feature maps need stages with maps, and {', '.join(chosen)} have none")
 
-    def _sheet(self, stage: str, index: int, found: Tensor, subject: Subject) -> Shown:
-        channels = strongest(found)[: self.most].tolist()
+    def _sheet(self, stage: str, index: int, of_stages: Tensor, subject: Subject) -> Shown:
+        channels = strongest(of_stages)[: self.most].tolist()
         tiles = [enlarged(photo(subject.images.pixels[index]), self.side, smooth=True)]
-        negative = float(found.min()) < 0  # of the stage: one colour map a sheet
-        tiles += [enlarged(_painted(found[channel], negative), self.side) for channel in channels]
+        negative = float(of_stages.min()) < 0  # of the stage: one colour map a sheet
+        tiles += [enlarged(_painted(of_stages[channel], negative), self.side) for channel in channels]
         name = subject.images.names[index]
-        rows, columns = found.shape[1:]
+        rows, columns = of_stages.shape[1:]
         listed = ", ".join(map(str, channels))
         return Shown(
             f"{index:03d}-{stage}",
             sheet(tiles),
-            f"{name} after {stage}: {len(channels)} of {len(found)} channels, {rows} x {columns} places. From the left "
+            f"{name} after {stage}: {len(channels)} of {len(of_stages)} channels, {rows} x {columns} places. "
+            "From the left "
             f"above, after the image: channels {listed}.",
             f"{name} and {len(channels)} maps of where channels of {stage} answer to it.",
         )
 
 
-def strongest(found: Tensor) -> Tensor:
+def strongest(channels: Tensor) -> Tensor:
     """The channels of maps (D, h, w), by the root of the sum of their squares, the largest first; of equals the first.
 
     Negative values count: many stages end without an activation function.
     """
-    return found.double().flatten(1).square().sum(dim=1).argsort(descending=True, stable=True)
+    return channels.double().flatten(1).square().sum(dim=1).argsort(descending=True, stable=True)
 
 
-def _painted(found: Tensor, negative: bool) -> RgbImage:
-    return signed(found) if negative else heat(found, low=0.0)
+def _painted(values: Tensor, negative: bool) -> RgbImage:
+    return signed(values) if negative else heat(values, low=0.0)

@@ -48,24 +48,26 @@ class FeatureSpace:
         """One figure a stage. Raises UnfitError where the features do not vary over three images at least."""
         network, images = subject.network, subject.images
         stages = network.stages[-1:] if self.stages is None else network.chosen(self.stages)
-        found = searched(subject, (network,), stages, most=self.images, title="feature space")
-        own: dict[str, list[Tensor]] = {stage: [] for stage in stages}
+        searched_features = searched(subject, (network,), stages, most=self.images, title="feature space")
+        explained_features: dict[str, list[Tensor]] = {stage: [] for stage in stages}
         for batch in torch.split(images.pixels, subject.batch_size):
             for stage, rows in passed(network, batch, stages):
-                own[stage].append(rows)
-        there = {name: number for number, name in enumerate(subject.searched_names()[: len(found)])}
+                explained_features[stage].append(rows)
+        there = {name: number for number, name in enumerate(subject.searched_names()[: len(searched_features)])}
         extra = [n for n, name in enumerate(images.names) if name not in there]  # they come behind the searched ones
         marked = {n: there[name] for n, name in enumerate(images.names) if name in there}
-        marked |= {n: len(found) + place for place, n in enumerate(extra)}
-        shown = _classes(found.label, images.label, extra, len(found))
+        marked |= {n: len(searched_features) + place for place, n in enumerate(extra)}
+        shown = _classes(searched_features.label, images.label, extra, len(searched_features))
         for stage in stages:
-            features = torch.cat([found.features[0][stage], torch.cat(own[stage])[extra]])
+            features = torch.cat([searched_features.features[0][stage], torch.cat(explained_features[stage])[extra]])
             planes, share = planes_of(features, seed=self.seed)
             figure = _figure(planes, shown, marked, subject.class_names)
-            said = f"{len(features)} images in the features of {stage}; the two directions have {100 * share:.0f} % of "
-            said += f"the variance. {'; '.join(f'{n + 1}: {name}' for n, name in enumerate(images.names))}"
+            caption = (
+                f"{len(features)} images in the features of {stage}; the two directions have {100 * share:.0f} % of "
+            )
+            caption += f"the variance. {'; '.join(f'{n + 1}: {name}' for n, name in enumerate(images.names))}"
             alt = f"Two planes with {len(features)} points in the colours of their classes, {len(images)} numbered."
-            yield Shown(stage, map_rendering.drawing(figure), said, alt)
+            yield Shown(stage, map_rendering.drawing(figure), caption, alt)
 
 
 def planes_of(features: Tensor, *, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
@@ -73,17 +75,19 @@ def planes_of(features: Tensor, *, seed: int) -> tuple[dict[str, NDArray[Any]], 
 
     Raises UnfitError where they do not lie on a plane: fewer than 3, or less than two directions, or not finite.
     """
-    kept = min(AXES, len(features) - 1, features.shape[1])
-    if kept < 2 or not bool(features.isfinite().all()):
+    count = min(AXES, len(features) - 1, features.shape[1])
+    if count < 2 or not bool(features.isfinite().all()):
         raise UnfitError(f"feature_space needs three images at least and finite features, got {tuple(features.shape)}")
-    found = directions(features, kept)
-    if not found.variance[0] > 0:
+    components = directions(features, count)
+    if not components.variance[0] > 0:
         raise UnfitError("feature_space needs features that vary, and these are the same for all images")
-    places = found.of(features).numpy()
-    return {"PCA": places[:, :2], "t-SNE": tsne(places, seed=seed)}, float(found.share[:2].sum())
+    places = components.of(features).numpy()
+    return {"PCA": places[:, :2], "t-SNE": tsne(places, seed=seed)}, float(components.share[:2].sum())
 
 
-def _classes(searched: Tensor | None, own: Tensor | None, extra: list[int], count: int) -> NDArray[np.int64]:
+def _classes(
+    searched: Tensor | None, explained_label: Tensor | None, extra: list[int], count: int
+) -> NDArray[np.int64]:
     """The class of each point, -1 where nobody knows; of several labels the first one."""
 
     def numbers(label: Tensor | None, size: int) -> Tensor:
@@ -93,10 +97,10 @@ def _classes(searched: Tensor | None, own: Tensor | None, extra: list[int], coun
             return label
         return torch.where(label.bool().any(dim=1), label.argmax(dim=1), -1)
 
-    found: NDArray[np.int64] = torch.cat(
-        [numbers(searched, count), numbers(None if own is None else own[extra], len(extra))]
+    numbers_of_both: NDArray[np.int64] = torch.cat(
+        [numbers(searched, count), numbers(None if explained_label is None else explained_label[extra], len(extra))]
     ).numpy()
-    return found
+    return numbers_of_both
 
 
 def _figure(

@@ -53,5 +53,5 @@ def first_filters(network: Network) -> Tensor:
 
 
 def _sheet(name: str, weight: Tensor, caption: str) -> Shown:
-    tiles = [enlarged(projection(one), SIDE) for one in weight]
+    tiles = [enlarged(projection(kernel), SIDE) for kernel in weight]
     return Shown(name, sheet(tiles), caption, f"A sheet of {len(tiles)} small squares, one a filter.")

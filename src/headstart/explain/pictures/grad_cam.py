@@ -37,15 +37,20 @@ class _ClassMaps(ABC):
         network = subject.network
         if self.stage is not None:
             network.check(self.stage)
-        for one in explained(subject, of=self.of, title=self.title):
-            index = torch.tensor([one.number], device=one.x.device)
-            stage = self.stage or last_with_slopes(network, one.x, index)
-            found = self.weighed(slopes(network, one.x, index, stage=stage))[0]
-            photo = map_rendering.larger(map_rendering.photo(subject.images.pixels[one.position]))
-            painted = map_rendering.heat(_as_large(found, photo.shape[:2]), low=0.0, colours="turbo")
+        for explained_class in explained(subject, of=self.of, title=self.title):
+            index = torch.tensor([explained_class.number], device=explained_class.x.device)
+            stage = self.stage or last_with_slopes(network, explained_class.x, index)
+            weighed_map = self.weighed(slopes(network, explained_class.x, index, stage=stage))[0]
+            photo = map_rendering.larger(map_rendering.photo(subject.images.pixels[explained_class.position]))
+            painted = map_rendering.heat(_as_large(weighed_map, photo.shape[:2]), low=0.0, colours="turbo")
             sheet = map_rendering.sheet([photo, map_rendering.over(photo, painted)], columns=2)
-            size = " x ".join(map(str, found.shape))
-            yield Shown(one.name, sheet, f"{one.said}: from {size} places of {stage}{_nothing(found)}", ALT)
+            size = " x ".join(map(str, weighed_map.shape))
+            yield Shown(
+                explained_class.name,
+                sheet,
+                f"{explained_class.said}: from {size} places of {stage}{_nothing(weighed_map)}",
+                ALT,
+            )
 
     @staticmethod
     @abstractmethod
@@ -122,8 +127,8 @@ def slopes(network: Network, x: Tensor, index: Tensor, *, stage: str) -> Slopes:
     leaf = given.detach().clone().requires_grad_()
     start = network.stages.index(stage) + 1
     logits = network.head(network.backbone(leaf.clone(), start=start))  # a copy: stages may work in place
-    (found,) = torch.autograd.grad(logits.gather(1, index[:, None]).sum(), leaf)
-    shown, slope = maps(leaf.detach()), maps(found)
+    (gradient,) = torch.autograd.grad(logits.gather(1, index[:, None]).sum(), leaf)
+    shown, slope = maps(leaf.detach()), maps(gradient)
     assert shown is not None
     assert slope is not None
     return Slopes(shown.float(), slope.float())
@@ -137,7 +142,7 @@ def last_with_slopes(network: Network, x: Tensor, index: Tensor) -> str:
     """
     with torch.no_grad():
         shapes = {name: maps(given) for name, given in network.passing(x, network.stages)}
-        there = [name for name, found in shapes.items() if found is not None and found.shape[2] * found.shape[3] > 1]
+        there = [name for name, shape in shapes.items() if shape is not None and shape.shape[2] * shape.shape[3] > 1]
     for stage in reversed(there):
         if bool(slopes(network, x, index, stage=stage).gradient.any()):
             return stage

@@ -34,10 +34,17 @@ class GuidedBackpropagation:
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """One sheet an image. Raises UnfitError as guided_backpropagation does."""
-        for one in explained(subject, of=self.of, title="guided backpropagation"):
-            found = guided_backpropagation(subject.network, one.x, index=torch.tensor([one.number]))[0].cpu()
-            image = beside(subject.images.pixels[one.position], found)
-            yield Shown(one.name, image, f"{one.said}: image, guided backpropagation, its magnitude", ALT)
+        for explained_class in explained(subject, of=self.of, title="guided backpropagation"):
+            signal = guided_backpropagation(
+                subject.network, explained_class.x, index=torch.tensor([explained_class.number])
+            )[0].cpu()
+            image = beside(subject.images.pixels[explained_class.position], signal)
+            yield Shown(
+                explained_class.name,
+                image,
+                f"{explained_class.said}: image, guided backpropagation, its magnitude",
+                ALT,
+            )
 
 
 ALT = "The image, a grey picture of the same size on which coloured edges stand out, and a dark one with the brightest."

@@ -35,10 +35,10 @@ class Gradient:
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """One sheet an image."""
-        for one in explained(subject, of=self.of, title="gradient"):
-            found = gradient(subject.network, one.x, index=torch.tensor([one.number]))[0].cpu()
-            image = beside(subject.images.pixels[one.position], found)
-            yield Shown(one.name, image, f"{one.said}: image, gradient, its magnitude", ALT)
+        for explained_class in explained(subject, of=self.of, title="gradient"):
+            signal = gradient(subject.network, explained_class.x, index=torch.tensor([explained_class.number]))[0].cpu()
+            image = beside(subject.images.pixels[explained_class.position], signal)
+            yield Shown(explained_class.name, image, f"{explained_class.said}: image, gradient, its magnitude", ALT)
 
 
 ALT = "The image, a grey picture of the same size with coloured grains, and a dark one with the brightest of them."
@@ -57,25 +57,25 @@ def gradient(network: Network, x: Tensor, *, index: Tensor) -> Tensor:
 def of_classes(logits: Tensor, leaf: Tensor, index: Tensor) -> Tensor:
     """The derivatives of logits (B, classes) of classes index (B,) with respect to what they were computed of."""
     chosen = logits.gather(1, index.to(logits.device)[:, None])
-    (found,) = torch.autograd.grad(chosen.sum(), leaf)
-    return found
+    (signal,) = torch.autograd.grad(chosen.sum(), leaf)
+    return signal
 
 
-def magnitude(found: Tensor) -> Tensor:
+def magnitude(signal: Tensor) -> Tensor:
     """The largest magnitude among the channels: (B, C, H, W) -> (B, H, W), or without the B.
 
     Simonyan et al. 2013 (arXiv:1312.6034), section 3.1.
     """
-    return found.abs().amax(dim=-3)
+    return signal.abs().amax(dim=-3)
 
 
-def beside(image: Tensor, found: Tensor) -> map_rendering.RgbImage:
+def beside(image: Tensor, signal: Tensor) -> map_rendering.RgbImage:
     """An image (C, H, W), uint8, beside what lies around 0 of the same shape, in its colours and as magnitudes."""
-    size = magnitude(found)
+    size = magnitude(signal)
     most = peak(size)
     tiles = [
         map_rendering.photo(image),
-        map_rendering.projection(found, scale=most),
+        map_rendering.projection(signal, scale=most),
         map_rendering.heat(size, low=0.0, high=most, colours="inferno"),
     ]
     return map_rendering.sheet([map_rendering.larger(tile) for tile in tiles], columns=3)

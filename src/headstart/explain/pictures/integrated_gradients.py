@@ -55,26 +55,31 @@ class IntegratedGradients:
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """One sheet an image."""
         network = subject.network
-        for one in explained(subject, of=self.of, title="integrated gradients"):
+        for explained_class in explained(subject, of=self.of, title="integrated gradients"):
             found = integrated_gradients(
                 network,
-                one.x,
-                baseline(network, one.x, kind=self.baseline),
-                index=one.number,
+                explained_class.x,
+                baseline(network, explained_class.x, kind=self.baseline),
+                index=explained_class.number,
                 steps=self.steps,
                 batch_size=subject.batch_size,
             )
             shares = found.values.sum(dim=0).cpu()
-            photo = map_rendering.photo(subject.images.pixels[one.position])
-            faint = map_rendering.photo(subject.images.pixels[one.position].float().mean(0, keepdim=True).byte())
+            photo = map_rendering.photo(subject.images.pixels[explained_class.position])
+            faint = map_rendering.photo(
+                subject.images.pixels[explained_class.position].float().mean(0, keepdim=True).byte()
+            )
             painted = map_rendering.signed(shares)
             tiles = [photo, painted, map_rendering.over(faint, painted, opacity=0.7)]
             caption = (
-                f"{one.said}: {found.difference:+.3g} from a {self.baseline} image to this one; "
+                f"{explained_class.said}: {found.difference:+.3g} from a {self.baseline} image to this one; "
                 f"the pixels sum to {found.difference + found.gap:+.3g} in {self.steps} steps"
             )
             yield Shown(
-                one.name, map_rendering.sheet([map_rendering.larger(tile) for tile in tiles], columns=3), caption, ALT
+                explained_class.name,
+                map_rendering.sheet([map_rendering.larger(tile) for tile in tiles], columns=3),
+                caption,
+                ALT,
             )
 
 
@@ -112,6 +117,6 @@ def baseline(network: Network, x: Tensor, *, kind: Baseline) -> Tensor:
     if kind == "black":
         return network.entering(torch.zeros_like(x, dtype=torch.uint8))
     sigma = [BLUR * side for side in x.shape[2:]]
-    reach = [min(math.ceil(3 * one), side - 1) for one, side in zip(sigma, x.shape[2:], strict=True)]
-    blurred: Tensor = gaussian_blur(x, [2 * one + 1 for one in reversed(reach)], sigma[::-1])
+    reach = [min(math.ceil(3 * radius), side - 1) for radius, side in zip(sigma, x.shape[2:], strict=True)]
+    blurred: Tensor = gaussian_blur(x, [2 * radius + 1 for radius in reversed(reach)], sigma[::-1])
     return blurred

@@ -51,27 +51,29 @@ class NearestNeighbours:
         network, images, names = subject.network, subject.images, subject.searched_names()
         stage = network.stages[-1] if self.stage is None else self.stage
         network.check(stage)
-        found = searched(subject, (network,), (stage,), most=EVERYTHING, title="nearest neighbours")
-        own = []
+        searched_features = searched(subject, (network,), (stage,), most=EVERYTHING, title="nearest neighbours")
+        explained_features = []
         for batch in torch.split(images.pixels, subject.batch_size):
-            own += [rows for _, rows in passed(network, batch, (stage,))]
+            explained_features += [rows for _, rows in passed(network, batch, (stage,))]
         numbers = {name: number for number, name in enumerate(names)}
         itself = [numbers.get(name) for name in images.names]
-        others = len(names) - any(one is not None for one in itself)
+        others = len(names) - any(position is not None for position in itself)
         if others < 1:
             raise UnfitError("nearest_neighbours need other images to be searched, and there are none")
-        near = nearest(torch.cat(own), found.features[0][stage], k=min(self.k, others), itself=itself)
+        near = nearest(
+            torch.cat(explained_features), searched_features.features[0][stage], k=min(self.k, others), itself=itself
+        )
         tiles = _pictures(subject, torch.unique(near.position).tolist())
         for n, name in enumerate(images.names):
             at = near.position[n].tolist()
-            photos = [_tile(images.pixels[n]), *(tiles[one] for one in at)]
+            photos = [_tile(images.pixels[n]), *(tiles[position] for position in at)]
             words = [
-                f"{names[one]}{_of_class(subject, found.label, one)}, {cosine:.3f}"
-                for one, cosine in zip(at, near.cosine[n].tolist(), strict=True)
+                f"{names[position]}{_of_class(subject, searched_features.label, position)}, {cosine:.3f}"
+                for position, cosine in zip(at, near.cosine[n].tolist(), strict=True)
             ]
-            said = f"{name}{_of_class(subject, images.label, n)}, by the features of {stage}: {'; '.join(words)}"
+            caption = f"{name}{_of_class(subject, images.label, n)}, by the features of {stage}: {'; '.join(words)}"
             alt = f"An image, and the {len(at)} that are nearest to it, the nearest first."
-            yield Shown(f"{n + 1:03d}", map_rendering.sheet(photos, columns=len(photos), gap=APART), said, alt)
+            yield Shown(f"{n + 1:03d}", map_rendering.sheet(photos, columns=len(photos), gap=APART), caption, alt)
 
 
 def nearest(query: Tensor, among: Tensor, *, k: int, itself: Sequence[int | None]) -> Nearest:
@@ -89,15 +91,17 @@ def nearest(query: Tensor, among: Tensor, *, k: int, itself: Sequence[int | None
 
 def _pictures(subject: Subject, wanted: Sequence[int]) -> dict[int, map_rendering.RgbImage]:
     """Tiles of the images at these positions of the searched split, in one pass more."""
-    found, begin, left = {}, 0, set(wanted)
+    tiles, begin, left = {}, 0, set(wanted)
     for batch in subject.searched():
-        for position in [one for one in sorted(left) if begin <= one < begin + len(batch.image)]:
-            found[position] = _tile(batch.image[position - begin])
+        for position in [
+            position_left for position_left in sorted(left) if begin <= position_left < begin + len(batch.image)
+        ]:
+            tiles[position] = _tile(batch.image[position - begin])
             left.discard(position)
         begin += len(batch.image)
         if not left:
             break
-    return found
+    return tiles
 
 
 def _tile(image: Tensor) -> map_rendering.RgbImage:
@@ -108,6 +112,6 @@ def _of_class(subject: Subject, label: Tensor | None, position: int) -> str:
     """The class or labels of an image in brackets; nothing where nobody knows them."""
     if label is None:
         return ""
-    own = label[position]
-    numbers = [int(own)] if own.ndim == 0 else own.nonzero().flatten().tolist()
+    true = label[position]
+    numbers = [int(true)] if true.ndim == 0 else true.nonzero().flatten().tolist()
     return f" ({', '.join(subject.called(number) for number in numbers) or 'no label'})"

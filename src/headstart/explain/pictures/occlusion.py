@@ -73,10 +73,12 @@ class Occlusion:
         patch = self.patch or max(1, round(size / 7))
         stride = self.stride or max(1, patch // 4)
         stage = self._stage(network, network.entering(subject.images.pixels[:1]))
-        for one in explained(subject, of=self.of, title="occlusion"):
-            found = occlusion(subject, one.x, number=one.number, stage=stage, patch=patch, stride=stride)
-            image = _drawing(subject, one, found, patch, stride)
-            yield Shown(one.name, image, _said(subject, one, found, patch, stride), ALT)
+        for explained_class in explained(subject, of=self.of, title="occlusion"):
+            covered = occlusion(
+                subject, explained_class.x, number=explained_class.number, stage=stage, patch=patch, stride=stride
+            )
+            image = _drawing(subject, explained_class, covered, patch, stride)
+            yield Shown(explained_class.name, image, _said(subject, explained_class, covered, patch, stride), ALT)
 
     def _stage(self, network: Network, x: Tensor) -> str | None:
         if self.stage is not None:
@@ -135,8 +137,8 @@ def _answers(network: Network, x: Tensor, stage: str | None) -> tuple[Tensor, Te
     given, last = None, network.stages[-1]
     for name, out in network.passing(x, [last] if stage is None else [stage, last]):
         if name == stage:  # read before the next stage, which may work in place
-            found = maps(out)
-            given = None if found is None else found.float().sum(dim=(2, 3))
+            stage_maps = maps(out)
+            given = None if stage_maps is None else stage_maps.float().sum(dim=(2, 3))
         if name == last:
             chances = network.chances(network.head(pooled(out)))
     return chances, given
@@ -148,39 +150,44 @@ def _square(cell: int, patch: int, stride: int) -> slice:
     return slice(max(0, low), max(0, low + patch))
 
 
-def _said(subject: Subject, one: ExplainedClass, found: Occluded, patch: int, stride: int) -> str:
-    probability, activity, best = found.whole
-    name = subject.called(one.number)
-    said = (
-        f"{one.said.replace(', the logit of ', ', ')}; a square of {patch} pixels, every {stride}. Without it {name} "
-        f"has {probability:.3f}, with it {float(found.probability.min()):.3f} at the worst place"
+def _said(subject: Subject, explained_class: ExplainedClass, covered: Occluded, patch: int, stride: int) -> str:
+    probability, activity, best = covered.whole
+    name = subject.called(explained_class.number)
+    caption = (
+        f"{explained_class.said.replace(', the logit of ', ', ')}; a square of {patch} pixels, every "
+        f"{stride}. Without it {name} "
+        f"has {probability:.3f}, with it {float(covered.probability.min()):.3f} at the worst place"
     )
-    if found.activity is not None and activity is not None:
-        least = float(found.activity.min())
-        said += f"; map {found.channel} has {activity:.4g}, and {least:.4g} at its lowest"
-    changed = float((found.best != best).float().mean())
-    return f"{said}; at {100 * changed:.0f} % of the places the model says something else than {subject.called(best)}"
+    if covered.activity is not None and activity is not None:
+        least = float(covered.activity.min())
+        caption += f"; map {covered.channel} has {activity:.4g}, and {least:.4g} at its lowest"
+    changed = float((covered.best != best).float().mean())
+    return (
+        f"{caption}; at {100 * changed:.0f} % of the places the model says something else than {subject.called(best)}"
+    )
 
 
-def _drawing(subject: Subject, one: ExplainedClass, found: Occluded, patch: int, stride: int) -> map_rendering.RgbImage:
-    photo = map_rendering.photo(subject.images.pixels[one.position])
+def _drawing(
+    subject: Subject, explained_class: ExplainedClass, covered: Occluded, patch: int, stride: int
+) -> map_rendering.RgbImage:
+    photo = map_rendering.photo(subject.images.pixels[explained_class.position])
     height, width = photo.shape[:2]
-    panels = 3 if found.activity is None else 4
+    panels = 3 if covered.activity is None else 4
     figure = Figure(figsize=(SIDE * panels, SIDE + 0.9), dpi=80, layout="constrained")
     axes = figure.subplots(1, panels)
     axes[0].imshow(photo)
     corner = ((width - patch) / 2 - 0.5, (height - patch) / 2 - 0.5)
     axes[0].add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor="yellow", linewidth=1.5))
     axes[0].set_title("the image; a square's size", fontsize=9)
-    extent = (-0.5, found.best.shape[1] * stride - 0.5, found.best.shape[0] * stride - 0.5, -0.5)
-    shown = [(f"probability of {subject.called(one.number)}", found.probability)]
-    if found.activity is not None:
-        shown.append((f"activity of map {found.channel}", found.activity))
+    extent = (-0.5, covered.best.shape[1] * stride - 0.5, covered.best.shape[0] * stride - 0.5, -0.5)
+    shown = [(f"probability of {subject.called(explained_class.number)}", covered.probability)]
+    if covered.activity is not None:
+        shown.append((f"activity of map {covered.channel}", covered.activity))
     for place, (title, values) in zip(axes[1:], shown, strict=False):
         painted = place.imshow(values.numpy(), extent=extent, cmap="viridis")
         place.set_title(title, fontsize=9)
         figure.colorbar(painted, ax=place, location="bottom", shrink=0.9)
-    _classes(axes[-1], found.best, subject.class_names, extent)
+    _classes(axes[-1], covered.best, subject.class_names, extent)
     for place in axes:
         place.set_anchor("N")
         place.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
@@ -192,10 +199,10 @@ def _classes(axes: object, best: Tensor, names: Sequence[str], extent: tuple[flo
     classes, counts = torch.unique(best, return_counts=True)
     order = classes[counts.argsort(descending=True, stable=True)].tolist()
     shown = torch.full_like(best, min(len(order), NAMED))
-    for place, one in enumerate(order[:NAMED]):
-        shown[best == one] = place
+    for place, number in enumerate(order[:NAMED]):
+        shown[best == number] = place
     colours = [matplotlib.colormaps["tab10"](place) for place in range(min(len(order), NAMED))]
-    words = [names[one] for one in order[:NAMED]]
+    words = [names[number] for number in order[:NAMED]]
     if len(order) > NAMED:
         words.append(f"{len(order) - NAMED} others")
     colours.append((0.6, 0.6, 0.6, 1.0))

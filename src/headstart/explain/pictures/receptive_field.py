@@ -65,9 +65,9 @@ class ReceptiveFields:
 def described(extent: FieldExtent) -> str:
     """A stage's field as text: 99 x 99 pixels, stride 8, 20 % of the image."""
     more = " at least" if extent.cut else ""
-    seen = "the whole image" if extent.whole else f"{extent.height} x {extent.width} pixels{more}"
+    size = "the whole image" if extent.whole else f"{extent.height} x {extent.width} pixels{more}"
     stride = f", stride {extent.stride}" if extent.stride else ""
     if extent.whole:
-        return seen + stride
+        return size + stride
     percent = 100 * extent.share
-    return f"{seen}{stride}, {f'{percent:.0f}' if percent >= 10 else f'{percent:.2g}'} % of the image"
+    return f"{size}{stride}, {f'{percent:.0f}' if percent >= 10 else f'{percent:.2g}'} % of the image"

@@ -43,22 +43,23 @@ class SmoothGrad:
 
     def drawn(self, subject: Subject) -> Iterator[Shown]:
         """One sheet an image."""
-        for one in explained(subject, of=self.of, title="smooth_grad"):
-            found = smooth_grad(
+        for explained_class in explained(subject, of=self.of, title="smooth_grad"):
+            mean_signal = smooth_grad(
                 subject.network,
-                one.x,
-                index=one.number,
+                explained_class.x,
+                index=explained_class.number,
                 samples=self.samples,
                 noise=self.noise,
                 seed=self.seed,
                 batch_size=subject.batch_size,
             )
-            image = beside(subject.images.pixels[one.position], found.cpu())
+            image = beside(subject.images.pixels[explained_class.position], mean_signal.cpu())
             caption = (
-                f"{one.said}: image, mean gradient of {self.samples} copies with noise of {self.noise:g} of its range, "
+                f"{explained_class.said}: image, mean gradient of {self.samples} copies with noise "
+                f"of {self.noise:g} of its range, "
                 "its magnitude"
             )
-            yield Shown(one.name, image, caption, ALT)
+            yield Shown(explained_class.name, image, caption, ALT)
 
 
 ALT = "The image, a grey picture of the same size with coloured clouds, and a dark one with the brightest of them."
@@ -75,7 +76,7 @@ def smooth_grad(
     """
     tunnel = NoiseTunnel(Saliency(lambda images: network.logits(images.clone())))
     with _drawn_from(seed, x.device):
-        found: Tensor = tunnel.attribute(
+        mean_signal: Tensor = tunnel.attribute(
             x.detach().clone().requires_grad_(),
             nt_type="smoothgrad",
             nt_samples=samples,
@@ -84,7 +85,7 @@ def smooth_grad(
             target=index,
             abs=False,
         )
-    return found.detach()[0]
+    return mean_signal.detach()[0]
 
 
 @contextmanager

@@ -67,15 +67,18 @@ class Changes:
         """One chart, with its numbers in the caption; UnfitError where nobody knows how training began."""
         before = initial_network(subject, kind="changes")
         stages = subject.network.stages
-        seen = searched(subject, (before, subject.network), stages, most=self.images, title="changes")
-        if len(seen) < 2:
-            raise UnfitError(f"changes need two images at least to be searched, got {len(seen)}")
-        found = {}
+        searched_features = searched(subject, (before, subject.network), stages, most=self.images, title="changes")
+        if len(searched_features) < 2:
+            raise UnfitError(f"changes need two images at least to be searched, got {len(searched_features)}")
+        changes = {}
         for stage in stages:
             layers = layers_moved(before.backbone.stages[stage], subject.network.backbone.stages[stage])
-            found[stage] = Change(linear_cka(*(features[stage] for features in seen.features)), layers)
+            changes[stage] = Change(linear_cka(*(features[stage] for features in searched_features.features)), layers)
         yield Shown(
-            "changes", drawing(_chart(found, self.drifted)), _table(found, len(seen), self.drifted), _seen(found)
+            "changes",
+            drawing(_chart(changes, self.drifted)),
+            _table(changes, len(searched_features), self.drifted),
+            _seen(changes),
         )
 
 
@@ -90,41 +93,45 @@ def moved(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Moved:
 def together(parts: Iterable[Moved]) -> Moved:
     """The same of several lots of weights taken as one."""
     listed = list(parts)
-    return Moved(math.hypot(*(one.way for one in listed)), math.hypot(*(one.length for one in listed)))
+    return Moved(
+        math.hypot(*(distance.way for distance in listed)), math.hypot(*(distance.length for distance in listed))
+    )
 
 
 def layers_moved(before: nn.Module, now: nn.Module) -> dict[str, Moved]:
     """The same of each layer of a stage that has weights of its own, by the layer's name; the stage itself is ''."""
-    found = {}
+    distances = {}
     for (name, old), (_, new) in zip(before.named_modules(), now.named_modules(), strict=True):
         was, is_ = (dict(layer.named_parameters(recurse=False)) for layer in (old, new))
         if was or is_:
-            found[name] = moved(was, is_)
-    return found
+            distances[name] = moved(was, is_)
+    return distances
 
 
 def _norm(weight: Tensor) -> float:
     return float(torch.linalg.vector_norm(weight, dtype=torch.float64))
 
 
-def _chart(found: Mapping[str, Change], drifted: float) -> Figure:
-    names = list(found)
+def _chart(changes: Mapping[str, Change], drifted: float) -> Figure:
+    names = list(changes)
     figure = Figure(figsize=(8, 1.1 + 0.28 * len(names)), layout="constrained")
     alike, far = figure.subplots(1, 2, sharey=True)
-    colours = [DRIFTED if change.cka < drifted else SAME for change in found.values()]
-    bars = alike.barh(names, [0 if math.isnan(change.cka) else change.cka for change in found.values()], color=colours)
-    said = ["unknown" if math.isnan(change.cka) else f"{change.cka:.3f}" for change in found.values()]
-    alike.bar_label(bars, said, padding=3, fontsize=8)
+    colours = [DRIFTED if change.cka < drifted else SAME for change in changes.values()]
+    bars = alike.barh(
+        names, [0 if math.isnan(change.cka) else change.cka for change in changes.values()], color=colours
+    )
+    labels = ["unknown" if math.isnan(change.cka) else f"{change.cka:.3f}" for change in changes.values()]
+    alike.bar_label(bars, labels, padding=3, fontsize=8)
     alike.set(xlim=(0, 1.15), ylim=(len(names) - 0.5, -0.5))  # the input is above
     alike.set_xlabel(f"linear CKA, before and now (red: below {drifted:g})")
     alike.set_xticks([0, 0.25, 0.5, 0.75, 1])
     alike.axvline(drifted, color="0.4", linewidth=0.8, linestyle=":")
     lengths = [
-        change.moved if change.moved is not None and math.isfinite(change.moved) else 0 for change in found.values()
+        change.moved if change.moved is not None and math.isfinite(change.moved) else 0 for change in changes.values()
     ]
     far.barh(names, lengths, color=colours)
     far.margins(x=0.1)
-    for place, change in enumerate(found.values()):
+    for place, change in enumerate(changes.values()):
         dots = [layer.share for layer in change.layers.values() if math.isfinite(layer.share)]
         far.scatter(dots, [place] * len(dots), s=10, color="0.15", linewidths=0, zorder=3)
     far.set(xlabel="weights moved, |w - w0| / |w0|")
@@ -135,13 +142,13 @@ def _chart(found: Mapping[str, Change], drifted: float) -> Figure:
     return figure
 
 
-def _table(found: Mapping[str, Change], images: int, drifted: float) -> str:
-    lines = [f"{stage}: CKA {_number(change.cka)}, {_moved(change)}" for stage, change in found.items()]
-    gone = [stage for stage, change in found.items() if change.cka < drifted]
-    said = f"drifted (CKA below {drifted:g}): {', '.join(gone)}" if gone else f"no stage has a CKA below {drifted:g}"
-    if not any(change.moved for change in found.values()):
-        said += "; nothing moved: these are the weights that training began with, see explain.checkpoint=last"
-    return f"{images} images; {said}. " + "; ".join(lines)
+def _table(changes: Mapping[str, Change], images: int, drifted: float) -> str:
+    lines = [f"{stage}: CKA {_number(change.cka)}, {_moved(change)}" for stage, change in changes.items()]
+    gone = [stage for stage, change in changes.items() if change.cka < drifted]
+    summary = f"drifted (CKA below {drifted:g}): {', '.join(gone)}" if gone else f"no stage has a CKA below {drifted:g}"
+    if not any(change.moved for change in changes.values()):
+        summary += "; nothing moved: these are the weights that training began with, see explain.checkpoint=last"
+    return f"{images} images; {summary}. " + "; ".join(lines)
 
 
 def _moved(change: Change) -> str:
@@ -163,8 +170,10 @@ def _number(value: float) -> str:
     return "unknown, as its features do not vary" if math.isnan(value) else f"{value:.3f}"
 
 
-def _seen(found: Mapping[str, Change]) -> str:
-    known = {stage: change.cka for stage, change in found.items() if not math.isnan(change.cka)}
+def _seen(changes: Mapping[str, Change]) -> str:
+    known = {stage: change.cka for stage, change in changes.items() if not math.isnan(change.cka)}
     least = min(known, key=lambda stage: known[stage], default=None)
-    said = "" if least is None else f" {least} is the least like what it was, with a CKA of {known[least]:.3f}."
-    return f"Two bar charts of {len(found)} stages: how alike their features are, how far their weights moved.{said}"
+    sentence = "" if least is None else f" {least} is the least like what it was, with a CKA of {known[least]:.3f}."
+    return (
+        f"Two bar charts of {len(changes)} stages: how alike their features are, how far their weights moved.{sentence}"
+    )

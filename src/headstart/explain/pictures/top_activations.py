@@ -79,25 +79,27 @@ class TopActivations:
         """An image for each unit, by stages. Raises UserError where a stage has no such unit."""
         network = subject.network
         stages = network.chosen(self.stages)
-        found = strongest_places(subject, stages, top=self.top)
-        units = {stage: self._units(stage, found[stage]) for stage in stages}
+        strongest = strongest_places(subject, stages, top=self.top)
+        units = {stage: self._units(stage, strongest[stage]) for stage in stages}
         slots = [
-            _Slot(stage, channel, rank, int(found[stage].image[rank, channel]), found[stage].place(rank, channel))
+            _Slot(
+                stage, channel, rank, int(strongest[stage].image[rank, channel]), strongest[stage].place(rank, channel)
+            )
             for stage in stages
             for channel in units[stage]
-            for rank in range(len(found[stage].value))
+            for rank in range(len(strongest[stage].value))
         ]
         tiles = _Tiles(network, self.side, self.rule)
         tiles.make(subject, slots)
         names = subject.searched_names()
         for stage in stages:
             for channel in units[stage]:
-                yield self._shown(stage, channel, found[stage], tiles, names)
+                yield self._shown(stage, channel, strongest[stage], tiles, names)
 
-    def _units(self, stage: str, found: StrongestPlaces) -> list[int]:
+    def _units(self, stage: str, strongest: StrongestPlaces) -> list[int]:
         if isinstance(self.units, int):
-            return standing_out(found, self.units)
-        channels = found.value.shape[1]
+            return standing_out(strongest, self.units)
+        channels = strongest.value.shape[1]
         for unit in self.units:
             if not 0 <= unit < channels:
                 raise UserError(
@@ -151,8 +153,8 @@ class _Tiles:
             for nth in range(first, first + len(images)):
                 for slot in wanted.pop(nth, ()):
                     here[slot.stage].append(slot)
-            for stage, own in here.items():
-                rest = iter(own)
+            for stage, of_stage in here.items():
+                rest = iter(of_stage)
                 while part := list(islice(rest, subject.batch_size)):
                     self._part(stage, part, images[[slot.image - first for slot in part]])
             first += len(images)
@@ -163,10 +165,10 @@ class _Tiles:
         boxes = [self._box(slot) for slot in slots]
         for slot, box, image in zip(slots, boxes, images, strict=True):
             self.patches[slot.stage, slot.channel, slot.rank] = self._tile(photo(box.of(image)), box)
-        for slot, box, one in zip(slots, boxes, self._projected(stage, slots, images), strict=False):
-            own = box.of(one)
-            scale = float(own.abs().flatten().quantile(BRIGHTEST)) or None
-            self.projections[slot.stage, slot.channel, slot.rank] = self._tile(projection(own, scale=scale), box)
+        for slot, box, projected in zip(slots, boxes, self._projected(stage, slots, images), strict=False):
+            patch = box.of(projected)
+            scale = float(patch.abs().flatten().quantile(BRIGHTEST)) or None
+            self.projections[slot.stage, slot.channel, slot.rank] = self._tile(projection(patch, scale=scale), box)
 
     def _projected(self, stage: str, slots: Sequence[_Slot], images: Tensor) -> Sequence[Tensor]:
         if stage in self.unfit:
@@ -177,11 +179,13 @@ class _Tiles:
         way = projections if self.rules[stage] == "deconvnet" else guided_projections
         places = [slot.place for slot in slots if slot.place is not None]
         try:
-            found = way(self._network, x, stage=stage, channels=[slot.channel for slot in slots], places=places or None)
+            projected = way(
+                self._network, x, stage=stage, channels=[slot.channel for slot in slots], places=places or None
+            )
         except UnfitError as error:
             self.unfit[stage] = str(error).partition(";")[0]
             return ()
-        return list(found.float().cpu())
+        return list(projected.float().cpu())
 
     def _box(self, slot: _Slot) -> PixelBox:
         size = self._network.backbone.pixels.size

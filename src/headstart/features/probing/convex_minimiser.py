@@ -55,15 +55,15 @@ def minimised(functions: Functions, start: Tensor, *, tolerance: float, iteratio
 
 def _times_inverse(slope: Tensor, steps: list[Tensor], changes: list[Tensor]) -> Tensor:
     """The inverse second derivative, as far as the steps have shown it, times the slope (A, P)."""
-    q, kept = slope, []
+    q, steps_back = slope, []
     for s, y in zip(reversed(steps), reversed(changes), strict=True):
         rho = 1 / _dot(s, y)
         alpha = rho * _dot(s, q)
         q = q - alpha * y
-        kept.append((s, y, rho, alpha))
+        steps_back.append((s, y, rho, alpha))
     if steps:
         q = q * (_dot(steps[-1], changes[-1]) / _dot(changes[-1], changes[-1]))
-    for s, y, rho, alpha in reversed(kept):
+    for s, y, rho, alpha in reversed(steps_back):
         q = q + s * (alpha - rho * _dot(y, q))
     return q
 

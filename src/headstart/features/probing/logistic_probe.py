@@ -50,9 +50,9 @@ def logistic(axes: PrincipalAxes, labels: Tensor, num_classes: int, c: Sequence[
         return value, (slope * units[which]).flatten(1)
 
     start = z.new_zeros(len(penalty), classes * z.shape[1])
-    found, converged = minimised(loss, start, tolerance=1e-6 * total**0.5, iterations=ITERATIONS)
+    minima, converged = minimised(loss, start, tolerance=1e-6 * total**0.5, iterations=ITERATIONS)
     if not converged.all():
         slow = ", ".join(f"{value:g}" for value, done in zip(c, converged.tolist(), strict=True) if not done)
         log.warning("logistic regression has not converged in %d steps at C = %s", ITERATIONS, slow)
-    weight = found.view(len(penalty), classes, -1) * units
+    weight = minima.view(len(penalty), classes, -1) * units
     return axes.heads(weight[:, :, :-1], weight[:, :, -1])

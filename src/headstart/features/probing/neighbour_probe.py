@@ -33,7 +33,7 @@ def neighbours(
     else:
         train, query = normalize(train), normalize(query)
     classes = one_hot(labels, num_classes).to(train)
-    found = []
+    predicted = []
     rows = max(1, CHUNK // max(len(train), max(ks) * num_classes))
     for part in torch.split(query, rows):
         near = part @ train.T
@@ -45,5 +45,5 @@ def neighbours(
             # less the largest: only ratios of votes count, and exp(1 / 0.001) is infinite
             votes = votes * ((nearness - nearness[:, :1]) / temperature).exp()[:, :, None]
         counted = votes.cumsum(dim=1)
-        found.append(torch.stack([counted[:, k - 1].argmax(dim=1) for k in ks]))
-    return torch.cat(found, dim=1)
+        predicted.append(torch.stack([counted[:, k - 1].argmax(dim=1) for k in ks]))
+    return torch.cat(predicted, dim=1)

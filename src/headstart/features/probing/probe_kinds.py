@@ -40,16 +40,16 @@ class ProbeSettings(NamedTuple):
 
     def named(self) -> dict[str, ProbeKind]:
         """The kinds that have a setting, the plainer first: of equals on val the first counts."""
-        found: dict[str, ProbeKind] = {}
+        kinds: dict[str, ProbeKind] = {}
         if self.measures and self.ks:
-            found["neighbours"] = self._neighbours
+            kinds["neighbours"] = self._neighbours
         if self.ridge:
-            found["ridge"] = self._ridge
+            kinds["ridge"] = self._ridge
         if self.logistic:
-            found["logistic"] = self._logistic
+            kinds["logistic"] = self._logistic
         if self.grid:
-            found[LINEAR] = self._linear
-        return found
+            kinds[LINEAR] = self._linear
+        return kinds
 
     def _neighbours(self, material: ProbeData) -> Probe:
         train, classes = material.train, material.num_classes  # not all of the material: predict would keep it
@@ -61,11 +61,11 @@ class ProbeSettings(NamedTuple):
             for number in which:
                 measure, place = divmod(number, len(ks))
                 wanted.setdefault(self.measures[measure], []).append(ks[place])
-            said = [
+            predicted = [
                 neighbours(*train, features, classes, measure=measure, ks=some, temperature=self.temperature)
                 for measure, some in wanted.items()
             ]
-            return torch.cat(said)
+            return torch.cat(predicted)
 
         return Probe(settings, predict)
 
@@ -78,17 +78,17 @@ class ProbeSettings(NamedTuple):
         return Probe.of_heads(heads, [{"C": value} for value in self.logistic], material.scale)
 
     def _linear(self, material: ProbeData) -> Probe:
-        seen = material.scale.of(material.val.features)
+        val_features = material.scale.of(material.val.features)
 
         def score(heads: StackedHeads) -> Tensor:
-            return (heads.predictions(seen) == material.val.labels).sum(dim=1)
+            return (heads.predictions(val_features) == material.val.labels).sum(dim=1)
 
-        found = trained(
+        trained_heads = trained(
             material.scaled, material.train.labels, material.num_classes, self.grid, epochs=self.epochs,
             batch_size=self.batch_size, seed=self.seed, score=score if self.stops else None,
         )  # fmt: skip
         settings = [
             {"lr": lr, "weight_decay": decay} | ({"epoch": epoch} if self.stops else {})
-            for (lr, decay), epoch in zip(self.grid, found.epoch.tolist(), strict=True)
+            for (lr, decay), epoch in zip(self.grid, trained_heads.epoch.tolist(), strict=True)
         ]
-        return Probe.of_heads(found.heads, settings, material.scale)
+        return Probe.of_heads(trained_heads.heads, settings, material.scale)

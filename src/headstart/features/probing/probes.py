@@ -108,26 +108,26 @@ class Candidate:
 
 def candidates(kinds: Mapping[str, ProbeKind], stage: str, material: ProbeData) -> list[Candidate]:
     """Each kind under each of its settings on one stage, in their order."""
-    found = []
+    tried = []
     for kind, learn in kinds.items():
         probe = learn(material)
         if not probe.settings:
             continue
-        said = probe.predict(material.val.features, range(len(probe.settings)))
-        right = (said == material.val.labels).sum(dim=1).tolist()
-        found += [
+        predicted = probe.predict(material.val.features, range(len(probe.settings)))
+        right = (predicted == material.val.labels).sum(dim=1).tolist()
+        tried += [
             Candidate(kind, stage, setting, count, probe, number)
             for number, (setting, count) in enumerate(zip(probe.settings, right, strict=True))
         ]
-    return found
+    return tried
 
 
-def best_by(key: Callable[[Candidate], str], found: Iterable[Candidate]) -> dict[str, Candidate]:
+def best_by(key: Callable[[Candidate], str], tried: Iterable[Candidate]) -> dict[str, Candidate]:
     """For each value of the key the candidate that is right most often on val; of equals the first."""
     best: dict[str, Candidate] = {}
-    for one in found:
-        if key(one) not in best or one.right > best[key(one)].right:
-            best[key(one)] = one
+    for candidate in tried:
+        if key(candidate) not in best or candidate.right > best[key(candidate)].right:
+            best[key(candidate)] = candidate
     return best
 
 
