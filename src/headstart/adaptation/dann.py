@@ -16,7 +16,12 @@ class DANN(Adaptation):
     """The discriminator's loss on features whose gradient is reversed on its way to the backbone.
 
     The discriminator learns at full strength, the backbone against it at `strength`. Ganin et al. 2016,
-    Domain-Adversarial Training of Neural Networks (arXiv:1505.07818). hidden: width of the discriminator's two layers.
+    Domain-Adversarial Training of Neural Networks (arXiv:1505.07818).
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        hidden: The width of the discriminator's two layers.
     """
 
     measures = ("domain_accuracy",)

@@ -8,7 +8,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 
 class Discriminator(nn.Module):
-    """Two hidden layers of ReLU; no BatchNorm, so that what it says of an image does not depend on the others."""
+    """Two hidden layers of ReLU; no BatchNorm, so that the logit of an image does not depend on the others.
+
+    Args:
+        width: Of the features.
+        hidden: Of both layers.
+    """
 
     def __init__(self, width: int, *, hidden: int) -> None:
         super().__init__()

@@ -18,9 +18,15 @@ class SHOT(Adaptation):
     """strength * (mean entropy - entropy of the mean + beta * the cross-entropy with pseudo-labels).
 
     Liang et al. 2020, Do We Really Need to Access the Source Data? (arXiv:2002.08546), eqs. 3 to 7: the source's head
-    is frozen, the backbone makes target images that each of them is of one class for sure and all of them of many.
+    is frozen; the backbone learns features by which each target image is certainly of one class, and all together are
+    of many.
     The pseudo-labels of all training images are made anew before each epoch. There, the source's model has a
     bottleneck with BatchNorm and a weight-normalised head; here it is the backbone and the head of the run.
+
+    Args:
+        weight: As of any adaptation.
+        ramp: As of any adaptation.
+        beta: The factor of the cross-entropy with pseudo-labels.
     """
 
     main = "unlabelled"

@@ -16,7 +16,13 @@ Init = Literal["random", "class_means", "source", "zeros"]
 
 
 class LinearHead(nn.Module):
-    """One linear layer. init says what its numbers are before the first step; whoever trains it sees to that."""
+    """One linear layer.
+
+    Args:
+        width: Of the features.
+        num_classes: The classes.
+        init: What its weights are before the first step; `zeros` is set here, the others by whoever trains it.
+    """
 
     def __init__(self, *, width: int, num_classes: int, init: Init) -> None:
         super().__init__()

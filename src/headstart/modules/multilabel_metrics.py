@@ -44,7 +44,11 @@ def label_scores(logits: Tensor, label: Tensor) -> list[LabelScore]:
 
 
 class MeanAveragePrecision(Metric):
-    """The mean of the classes' average precisions, over classes that an image has; exact, so it keeps all logits."""
+    """The mean of the classes' average precisions, over classes that an image has; exact, so it stores all logits.
+
+    Args:
+        num_classes: The classes.
+    """
 
     higher_is_better = True
     full_state_update = False
@@ -70,7 +74,11 @@ class MeanAveragePrecision(Metric):
 class LabelF1(Metric):
     """F1 = 2 TP / (2 TP + FP + FN), of all labels together (micro) or the mean over classes (macro).
 
-    0 for a class that nobody has and nobody is said to have, as scikit-learn has it.
+    0 for a class that no image has and none is predicted to have, as scikit-learn has it.
+
+    Args:
+        num_classes: The classes.
+        average: Over all labels together (`micro`) or over classes (`macro`).
     """
 
     higher_is_better = True

@@ -16,6 +16,13 @@ class WarmupStep(LRScheduler):
 
     A milestone m counts from step m on, m updates after the run's beginning; one in the warm-up lowers that too.
     Goyal et al. 2017 (arXiv:1706.02677), section 2.2 for the warm-up; as in BiT (arXiv:1912.11370) it begins at 0.
+
+    Args:
+        optimizer: The optimizer whose rates it sets.
+        warmup_steps: Steps of the warm-up.
+        milestones: Steps at which the rate falls, in rising order.
+        gamma: The factor of each fall.
+        last_epoch: As of any torch scheduler.
     """
 
     def __init__(

@@ -36,11 +36,6 @@ BEFORE = "before.pt"  # in the folder, while a run is not finished
 class Explain(Callback):
     """Draws kinds of pictures of the same images before the first step, after every n epochs, and at the end of fit.
 
-    pictures: name -> kind, as task=explain draws them. every_epochs: None = before and at the end only. images: the
-    first so many of the split, in which classes take turns; where an adaptation hides its target's labels, the
-    target's images, and no kind sees a label. The test's images are for the end, and cannot be chosen.
-    batch_size: images that pass through the network at once, at most.
-
     Each is <folder>/<kind>/<name>-step<optimizer steps done>.png, and explain/<kind>/<name> among TensorBoard's images.
     Rank 0 draws, from the module itself and without a word to the others, which wait for it in the next step. The
     weights are those that are trained, also where others are validated (callbacks=ema). Nothing of the run changes:
@@ -49,7 +44,16 @@ class Explain(Callback):
     Where a kind asks what training began with, these weights lie in the folder's before.pt from the first drawing on
     until fit ends: in memory they would be held all the time, and in a checkpoint written again each time.
     A kind that does not apply, or needs hidden labels, is left out with a warning, once. So are all where the weights
-    lie in shards (trainer=fsdp): no device has a network to look at.
+    are sharded (trainer=fsdp): no device has a network to look at.
+
+    Args:
+        pictures: The kinds of pictures by their names, as task=explain draws them.
+        every_epochs: After how many epochs they are drawn; None means before training and at its end only.
+        images: The first so many images of the split, in which classes take turns. Where an adaptation hides its
+            target's labels they are the target's, and no kind sees a label.
+        split: Of the images; those of the test are for the end, and cannot be chosen.
+        batch_size: How many images pass through the network at once, at most.
+        folder: The folder of the pictures.
     """
 
     def __init__(

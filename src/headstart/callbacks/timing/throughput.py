@@ -25,10 +25,13 @@ class Throughput(Callback):
     """Keeps an account of each phase of the schedule: images, seconds, what they went by, the most memory.
 
     It stands before the callback that measures the start, so that this counts as a measurement. A phase begins when its
-    first batch is asked for, so the wait for it, and what the store computes for it, are its own. A resumed run goes on
-    adding; what is not in the checkpoint that it goes on from is not counted.
+    first batch is asked for, so the wait for it, and what the feature cache computes for it, are its own. A resumed run
+    goes on adding; what is not in the checkpoint that it resumes from is not counted.
     On a GPU, step_s and wait_s are the host's: it waits for data while the device may still compute what it was given,
     so the wait is the most that faster data could save.
+
+    Args:
+        clock: The trainer's profiler.
     """
 
     def __init__(self, *, clock: Clock) -> None:

@@ -46,8 +46,12 @@ class FeatureCaching(Callback):
     where the cache keeps no views of them, or that the module mixes (module.mix): no two steps see the same mixture.
     The test is served what no phase trains.
 
-    cache: None = nothing is cached. filled: {phase, images, seconds} of each look into the cache, that before the first
-    step is the phase "start"; images are those that this process had to compute.
+    Args:
+        cache: The feature cache; None means that nothing is cached.
+
+    Attributes:
+        filled: {phase, images, seconds} of each look into the cache, that before the first step is the phase "start";
+            images are those that this process had to compute.
     """
 
     def __init__(self, *, cache: FeatureCache | None) -> None:
