@@ -5,9 +5,9 @@ from itertools import chain
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from composed import CONF
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation_chain import Chain

@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.types import UserError
 
 Share = Annotated[float, Interval(ge=0, le=1)]

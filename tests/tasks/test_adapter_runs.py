@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -14,6 +13,7 @@ from composed import TINY, composed, figures
 from headstart.backbones.injected import lora
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.features.cache.feature_cache import FeatureCache
 from headstart.runs.assembly import assembled, schedule_of
 from headstart.runs.saved.finished_model import finished_model

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.report.report_files import write_report
 from headstart.types import UserError
 

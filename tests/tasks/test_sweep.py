@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.cli import main
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs import backbone_template
 from headstart.runs.weights import weights_from_file
 from headstart.system.file_identity import sha256

@@ -39,7 +39,8 @@ def one_line(error: BaseException) -> str:
     if told := exhausted(cause) or no_room(cause):
         return masked(told)
     text = masked(_flat(str(cause)))
-    key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
+    said = [*getattr(cause, "__notes__", ()), *([str(error)] if cause is not error else [])]  # by Hydra, of its call
+    key = re.search(r"full_key: (\S+)", "\n".join(said))
     made = f" (while making {key[1]})" if key else ""
     return f"{type(cause).__name__}: {text}{made}" if text else f"{type(cause).__name__}{made}"
 

@@ -15,12 +15,12 @@ from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.cli import garbage_collection
 from headstart.cli.command_check import check_started
 from headstart.cli.error_messages import is_users, one_line, root_cause
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.folder.folder_ownership import TakenError
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signature import sign

@@ -48,9 +48,9 @@ def main(what: str, folder: Path) -> int:
 
 
 def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from headstart.compat.hydra_instantiation import instantiate
     from headstart.runs.saved.saved_job import saved_job
     from headstart.system.credential_masking import mask_logs, remember
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.types import UserError
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights, load
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
+from headstart.compat.hydra_instantiation import instantiate
 
 CPU = torch.device("cpu")
 _TEMPLATES: dict[str, Backbone] = {}  # by the config: all but the parameters' numbers, which take the memory

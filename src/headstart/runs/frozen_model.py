@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_images import Engine, ImageGroup, cached_activations, in_eval

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.evaluation.views.view import Views, enlarged
 from headstart.types import Pixels, UserError
 

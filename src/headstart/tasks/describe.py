@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.backbones.stages import Backbone, pooled
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.quiet_logs import quieten
 
 HEADER = ("keep", "stage", "gives", "parameters", "GFLOPs", "", "width", "parameters", "GFLOPs")

@@ -13,12 +13,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.predictions.confusion_pictures import confusion_figure, labels_figure, wrong_figure
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names, is_multi_label
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.evaluation_pictures import calibration_figure, saved

@@ -13,12 +13,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.callbacks.training.initial_model import features_of
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first

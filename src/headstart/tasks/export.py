@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from headstart.backbones.denormalise import eight_bit
 from headstart.backbones.injected.lora import merge
 from headstart.backbones.stages import pooled
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.package_versions import versions
 from headstart.runs.quiet_logs import quieten

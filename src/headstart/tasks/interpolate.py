@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 from annotated_types import Ge
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.evaluation_pictures import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, MinLen
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.probing.neighbour_probe import NeighbourMeasure

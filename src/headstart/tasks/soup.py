@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.evaluation.weight_averaging import averaged
 from headstart.runs.assembly import drawn
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, write_json

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from PIL import Image
 
 from composed import CONF
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.splits.image_budget import ImageBudget, JoinedSplit, drawing_order  # type: ignore[attr-defined]

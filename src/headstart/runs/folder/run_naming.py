@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart.backbones.weights.weights_address import address_of
+from headstart.compat.omegaconf_resolvers import register_resolver
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
@@ -40,7 +41,7 @@ CONTROL = "control"
 def register() -> None:
     """Make ${study_name:}, ${run_name:} and ${run_dir:} known to OmegaConf."""
     for resolver in (study_name, run_name, run_dir):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+        register_resolver(resolver.__name__, resolver)
 
 
 def study_name(*, _root_: DictConfig) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
+from headstart.compat.omegaconf_resolvers import register_resolver
+
 PLAIN = re.compile(r"[\w./~-]+")  # a text that needs no quotes in an interpolation
 _LOCK = threading.Lock()
 _MISSING = object()
@@ -20,13 +22,13 @@ def resolved_without_variables(cfg: DictConfig) -> dict[str, Any]:
     So a config that is made of it can be written down, and still means what it meant. What is missing stays ???.
     """
     with _LOCK:  # resolvers are those of the process
-        OmegaConf.register_new_resolver("oc.env", _variable, replace=True)
-        OmegaConf.register_new_resolver("oc.decode", _decoded, replace=True)
+        register_resolver("oc.env", _variable)
+        register_resolver("oc.decode", _decoded)
         try:
             plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
         finally:
-            OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-            OmegaConf.register_new_resolver("oc.decode", oc.decode, replace=True)
+            register_resolver("oc.env", oc.env)
+            register_resolver("oc.decode", oc.decode)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

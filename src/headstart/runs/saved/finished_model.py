@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.stages import Backbone
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.decoding.image_decoding import Decoder, decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of

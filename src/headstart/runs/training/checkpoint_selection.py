@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.callbacks.domains.oracle_accuracy import FIGURE
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.assembly import adaptation_of
 from headstart.selection.dev import DEV
 from headstart.selection.entropy import Entropy

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.assembly import adaptation_of, assembled
 from headstart.runs.backbone_template import template
 from headstart.runs.training.run_plan import run_of

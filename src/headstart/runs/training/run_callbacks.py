@@ -6,7 +6,6 @@ import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning import Callback
 
@@ -31,6 +30,7 @@ from headstart.callbacks.training.final_validation import FinalValidation
 from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.initial_model import Start
 from headstart.callbacks.training.unfreeze import Unfreeze
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.compat.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.trial_images import seen_images

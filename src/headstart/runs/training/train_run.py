@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from headstart.callbacks.checkpoints.best_and_last import PREVIOUS
 from headstart.callbacks.timing.bottleneck_advice import line
 from headstart.callbacks.training.memory_reuse import return_freed_memory
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.quiet_logs import quieten

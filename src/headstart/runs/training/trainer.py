@@ -6,13 +6,13 @@ import os
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from omegaconf import DictConfig
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart.callbacks.training.memory_reuse import keep_freed_memory
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.distributed.model_sharding import Sharded
 from headstart.runs.training.trainer_profiler import profiler_of
@@ -92,11 +92,8 @@ def _instantiated(node: DictConfig, more: dict[str, Any]) -> pl.Trainer:
             raise UserError(f"trainer.{key} is what the run itself sets, got {node[key]}; try {instead}")
     try:
         trainer: pl.Trainer = instantiate(node, **more)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
-            raise UserError(f"trainer: {' '.join(str(cause).split())}") from error
-        raise
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
     most = max(LEAST_PROCESSES, os.cpu_count() or 1)
     if on_cpu and trainer.num_devices > most:

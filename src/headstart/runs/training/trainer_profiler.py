@@ -6,11 +6,11 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from torch.profiler import tensorboard_trace_handler
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.system import rank_environment
 from headstart.types import UserError
 

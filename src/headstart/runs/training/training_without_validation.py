@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.assembly import USUAL, adaptation_of, built, regularizer_of, with_monitor
 from headstart.types import UserError
 

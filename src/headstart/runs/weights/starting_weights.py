@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.folder.run_naming import is_control
 
 
