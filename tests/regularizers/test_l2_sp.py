@@ -98,7 +98,8 @@ def test_what_it_remembers_is_in_the_state_dict_so_that_a_resumed_run_needs_no_s
 def test_the_optimizers_weight_decay_is_off_with_it_and_on_without():
     for overrides, want in (((), {0.0, 0.05}), (("regularizer=l2_sp",), {0.0})):
         module = assembled(composed("scheduler=constant", *overrides)).module
-        module.trainer = type("Trainer", (), {"estimated_stepping_batches": 4, "max_epochs": 1})()
+        known = {"estimated_stepping_batches": 4, "max_epochs": 1, "check_val_every_n_epoch": 1}
+        module.trainer = type("Trainer", (), known)()
         groups = module.configure_optimizers()["optimizer"].param_groups
         assert {group["weight_decay"] for group in groups} == want
 

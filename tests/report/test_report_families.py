@@ -130,6 +130,25 @@ def test_power_over_seeds_matches_simulation():
     assert power_of(parts, 0.02, 0.05, seeds=5) == pytest.approx(np.mean(p < 0.05), abs=0.01)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": 1}, {"alpha": 0.0}, {"alpha": 1.0}, {"effect": 0.005, "allowance": 0.005}, {"seed": math.inf}],
+)
+def test_where_nothing_can_be_decided_the_power_is_0(change):
+    given = {"seeds": 5, "alpha": 0.05, "effect": 0.02, "allowance": 0.0, "seed": 0.012**2} | change
+    parts = VarianceComponents(given["seed"], 0.0, 0.0, math.inf, 0.0, 5)
+    power = power_of(parts, given["effect"], given["alpha"], seeds=given["seeds"], allowance=given["allowance"])
+    assert power == 0
+
+
+def test_an_interval_without_an_error_or_that_is_not_known_says_nothing_of_equivalence():
+    known = t_interval([0.01, 0.02, 0.03], resolution=0.0)
+    assert math.isfinite(equivalence_p(known, 0.1))
+    assert math.isnan(equivalence_p(known._replace(error=0.0), 0.1))
+    assert math.isnan(equivalence_p(t_interval([0.01], resolution=0.0), 0.1))
+    assert math.isnan(equivalence_p(known._replace(low=math.nan, high=math.nan), 0.1))
+
+
 def test_seeds_needed_are_the_least_that_suffice():
     parts = parts_over_seeds([0.0, 0.024, 0.012, -0.012, 0.0])
     n = seeds_needed(parts, 0.01, 0.05)
