@@ -113,6 +113,7 @@ def test_a_job_that_fails_is_listed_and_the_others_have_their_results(place):
     assert message.startswith("oracle=true is for")
 
 
+@pytest.mark.slow
 def test_a_sweep_all_of_whose_jobs_fail_raises_their_error(place):
     with pytest.raises(headstart.UserError, match="oracle=true is for"):
         headstart.sweep([*SHORT, "oracle=true", "seed=3,4"])

@@ -28,7 +28,7 @@ from headstart.evaluation.view_evaluation import ViewLoader, averaged, gain, lin
 from headstart.evaluation.views.view import Views
 from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import write_json
-from headstart.runs.outcome.package_versions import figures
+from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
@@ -150,7 +150,9 @@ class _Evaluation:
             if self.run.several
             else SingleLabelEvaluation(logits, label, names, class_names, tuple(sorted(self.places.tolist())))
         )
-        metrics = {name.replace("test/", f"{self.tag}/"): value for name, value in figures(logged, "test").items()}
+        metrics = {
+            name.replace("test/", f"{self.tag}/"): value for name, value in split_metrics(logged, "test").items()
+        }
         printed = [f"{name:<26}{value:.4f}" for name, value in sorted(metrics.items())]
         return _Outcome(answers, metrics, printed, {"metrics": metrics})
 

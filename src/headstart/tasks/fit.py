@@ -23,7 +23,7 @@ from headstart.runs.folder.hash_exclusions import uncounted_differences
 from headstart.runs.folder.run_folder import finished, result_damage
 from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overrides, own_overrides
 from headstart.runs.folder.single_training import LOCK, held_alone
-from headstart.runs.outcome.sweep_objective import main_figure_of, value_of
+from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.config_writing import unwritten
 from headstart.runs.training.checkpoint_selection import check_selection
@@ -181,7 +181,7 @@ def _prepare_source(cfg: DictConfig, folder: Path) -> None:
 
 
 def _shown(result: dict[str, Any]) -> str:
-    value = result["metrics"].get(main_figure_of(result))
+    value = result["metrics"].get(monitored_metric_of(result))
     if not result.get("evaluations", True):
         return ", without validation"
-    return f", {main_figure_of(result)} {math.nan if value is None else value:.3f}"
+    return f", {monitored_metric_of(result)} {math.nan if value is None else value:.3f}"

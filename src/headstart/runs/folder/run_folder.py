@@ -12,7 +12,7 @@ from headstart.system.atomic_write import plain, write_whole
 from headstart.system.credential_masking import masked_in
 from headstart.system.result_format import current_result
 
-ANSWERS = "answers"  # what each image contributed to the figures
+ANSWERS = "answers"  # what each image contributed to the metrics
 CHECKPOINTS = "checkpoints"
 NAMES = frozenset({"class_names", "hash", "mode", "name", "study"})  # by which runs are found and compared
 RESULT = "result.json"  # written last: where it is, the run is finished

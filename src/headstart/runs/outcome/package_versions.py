@@ -1,4 +1,4 @@
-"""Versions of the packages that a run was made with, and the metrics of a split."""
+"""Versions of the packages that a run was made with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
 
 import torch
 import torchvision
@@ -17,7 +16,7 @@ from headstart.system.package_version import VERSION
 
 @functools.cache
 def versions() -> dict[str, str | None]:
-    """What made the figures; git is None where the package does not lie in a checkout."""
+    """The version of each package by its name; git is None where headstart does not lie in a checkout."""
     return {
         "headstart": VERSION,
         "git": _git_version(),
@@ -26,11 +25,6 @@ def versions() -> dict[str, str | None]:
         "pytorch_lightning": version("pytorch_lightning"),
         "torchvision": torchvision.__version__,
     }
-
-
-def figures(logged: dict[str, Any], *kinds: str) -> dict[str, float]:
-    """Those of a split, or of several kinds, among the figures that Lightning has logged."""
-    return {name: float(value) for name, value in logged.items() if name.partition("/")[0] in kinds}
 
 
 def _git_version() -> str | None:

@@ -24,7 +24,7 @@ def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trai
     if not result.get("evaluations", True):
         return math.nan
     selection = result.get("selection")  # an older result has no such key
-    figure = main_figure_of(result) if selection is None else selection["metric"]
+    figure = monitored_metric_of(result) if selection is None else selection["metric"]
     mode = "max" if selection is None else selection["mode"]
     sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
     try:
@@ -38,6 +38,6 @@ def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trai
     return math.nan if kept is None else sign * float(kept)  # JSON has no nan
 
 
-def main_figure_of(result: dict[str, Any]) -> str:
-    """The val figure that says how good the run's model is."""
+def monitored_metric_of(result: dict[str, Any]) -> str:
+    """The monitored metric of the run."""
     return str(result.get("monitor", USUAL))  # a result of before 0.3 has none

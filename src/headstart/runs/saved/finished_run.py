@@ -78,7 +78,7 @@ def saved_run(run_dir: str | Path, checkpoint: CheckpointName) -> SavedRun:
         raise UserError(f"there is no {path}; {hint}")
     if damage := changed_since(folder, result, path) or ("" if _is_told(result, path) else damage_of(path)):
         raise UserError(
-            f"{path} is damaged ({damage}), so the figures of {folder.name} are not this model's; put a whole copy in "
+            f"{path} is damaged ({damage}), so the metrics of {folder.name} are not this model's; put a whole copy in "
             "its place, or run it again with rerun=true"
         )
     return SavedRun(folder, result, cfg, path)

@@ -17,7 +17,7 @@ from headstart.distributed.rank_agreement import wait_for_all
 from headstart.modules.compilation import compile_in_place
 from headstart.runs.continuing.run_extension import EXTENDED, told
 from headstart.runs.folder.run_folder import CHECKPOINTS
-from headstart.runs.outcome.package_versions import figures
+from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
 from headstart.runs.training.run_plan import log_plan, run_plan
@@ -100,7 +100,7 @@ def fit_and_test(folder: Path, run: PreparedRun, callbacks: RunCallbacks, traine
     trainer.fit(module, datamodule=data, ckpt_path=run.resumed)
     stop_signals.check()  # a signal in the last step
     splits = VALIDATION if run.validates else ("train",)
-    last = figures(trainer.callback_metrics, *splits)  # the test clears them
+    last = split_metrics(trainer.callback_metrics, *splits)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
@@ -111,7 +111,7 @@ def fit_and_test(folder: Path, run: PreparedRun, callbacks: RunCallbacks, traine
         state: dict[str, Any] = whole_state(module)
         if trainer.is_global_zero:
             checkpoint.replace_weights(state)
-    final = (figures(best, *splits) or last) | figures(trainer.callback_metrics, "test")
+    final = (split_metrics(best, *splits) or last) | split_metrics(trainer.callback_metrics, "test")
     if callbacks.oracle:
         final[ORACLE] = callbacks.oracle.best
     return FinalMetrics(final, best)

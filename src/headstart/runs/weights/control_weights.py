@@ -87,7 +87,7 @@ def measure_statistics(backbone: Backbone, norms: list[BatchNorm], data: Any, tr
     """Give BatchNorms the means and variances (n - 1) of what the first training images become; all ranks get the same.
 
     The images pass in chunks, each normalised by itself as in training; all other layers are in eval(). The size of a
-    chunk depends on the size of the images alone, so the figures depend on neither batch size nor devices. They are
+    chunk depends on the size of the images alone, so the values depend on neither batch size nor devices. They are
     exact at any depth where one chunk holds all images, else exact for the first norm and nearly so for later ones.
     """
     if rank_environment.rank() == 0:

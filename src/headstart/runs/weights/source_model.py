@@ -267,7 +267,7 @@ def _table(result: dict[str, Any]) -> str:
     low, high = result["accuracy_interval"]
     rows = [(name.replace("_", " "), f"{accuracy:.3f}") for name, accuracy in result["naive"].items()]
     rows.append(("source model", f"{result['metrics']['test/accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}"))
-    return "\n".join(f"  {name:<22}{figures}" for name, figures in rows)
+    return "\n".join(f"  {name:<22}{accuracy}" for name, accuracy in rows)
 
 
 def _last_part(node: DictConfig) -> str:
