@@ -83,13 +83,16 @@ def _compiles(code: str) -> bool:
 
 
 def _meaning(code: str) -> str:
-    """The code without annotations and texts that stand alone."""
+    """The code without annotations, texts that stand alone and the kinds of parameters."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
         elif isinstance(node, ast.arg):
             node.annotation = None
+        elif isinstance(node, ast.arguments):  # * and / among the parameters are no operators
+            node.args, node.posonlyargs = [*node.posonlyargs, *node.args, *node.kwonlyargs], []
+            node.kwonlyargs = []
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
