@@ -92,7 +92,8 @@ def _meaning(code: str) -> str:
             node.annotation = None
         elif isinstance(node, ast.arguments):  # * and / among the parameters are no operators
             node.args, node.posonlyargs = [*node.posonlyargs, *node.args, *node.kwonlyargs], []
-            node.kwonlyargs = []
+            node.defaults += [value for value in node.kw_defaults if value is not None]
+            node.kwonlyargs, node.kw_defaults = [], []
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

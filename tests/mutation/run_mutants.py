@@ -162,7 +162,8 @@ def _tested(room: Room, mutant: Mutant | None) -> int:
     sys.path.insert(0, str(SOURCE.parent))
     os.chdir(ROOT)
     near = _near(mutant.path, room) if mutant else []
-    quick = ["-x", "-q", "-n", "0", "--durations=10", "-p", "no:cacheprovider"]
+    # plain: pytest would load a file of the package that is named test_*.py itself, and not the mutant's code
+    quick = ["-x", "-q", "-n", "0", "--durations=10", "-p", "no:cacheprovider", "--assert=plain"]
     code = int(pytest.main([*quick, *map(str, near)])) if near else 0
     return code or int(pytest.main([*quick, *(f"tests/{test}" for test in room.tests)]))
 

@@ -10,7 +10,7 @@ mutants = pytest.importorskip("mutants")
 CODE = '''"""A text with 1 and 2."""
 
 
-def larger(first: int | None, *, second: int) -> bool:
+def larger(first: int | None, *, second: int | None = None) -> bool:
     """Whether 1 > 2."""
     return first is not None and first > second + 1
 '''
