@@ -158,10 +158,8 @@ def _stages(name: str, net: Any, pixels: Pixels) -> dict[str, nn.Module]:
         ) from error
     finally:
         net.train(training)
-    listed = [
-        (feature["module"], feature["reduction"], feature["num_chs"])
-        for feature in getattr(net, "feature_info", None) or []
-    ]
+    infos = getattr(net, "feature_info", None) or []
+    listed = [(info["module"], info["reduction"], info["num_chs"]) for info in infos]
     opened = _containers([path for path, _, _ in listed])
     try:
         body = pieces(net, lambda net, x: net.forward_features(x), tuple(noise.shape[1:]), opened=opened)
@@ -284,11 +282,8 @@ def _end(body: Sequence[NetworkPiece], path: str) -> int | None:
 def _begin(body: Sequence[NetworkPiece], path: str) -> int | None:
     """Where the first block begins, if something learns before it; no convolution alone is a block."""
     positions = [at for at, part in enumerate(body) if f"{part.path}.".startswith(f"{path}.")]
-    if (
-        not positions
-        or sum(weights_in(body[at]) for at in positions) < 2
-        or not any(map(weights_in, body[: positions[0]]))
-    ):
+    weights = sum(weights_in(body[at]) for at in positions)
+    if weights < 2 or not any(map(weights_in, body[: positions[0]])):
         return None
     return positions[0]
 
