@@ -9,8 +9,8 @@ from pathlib import Path
 from markdown_text import cell, code, docstring, inline
 
 import headstart
-from headstart.cli.checking.source_definitions import definition
-from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.callable_parameters import signature
+from headstart.cli.checking.code_definitions import definition
 from headstart.cli.checking.value_types import Anything, expected
 
 PACKAGE = Path(headstart.__file__).parent

@@ -13,11 +13,11 @@ import yaml
 from commented_yaml import commented_keys, head_comment, is_global, swept
 from markdown_text import cell, code, docstring, inline
 
-from headstart.cli.checking.config_signatures import RANGES
-from headstart.cli.checking.config_signatures import SETTINGS as TOP_LEVEL
+from headstart.cli.checking.callable_parameters import Parameter, Signature, signature
+from headstart.cli.checking.code_definitions import definition
+from headstart.cli.checking.config_keys import RANGES
+from headstart.cli.checking.config_keys import SETTINGS as TOP_LEVEL
 from headstart.cli.checking.setting_ranges import PLACES
-from headstart.cli.checking.source_definitions import definition
-from headstart.cli.checking.target_signatures import Parameter, Signature, signature
 from headstart.cli.checking.value_types import Anything, Either, Instance, ValueType, choices, expected
 from headstart.cli.config_groups import Group, groups
 from headstart.system.conf_folder import conf_dir

@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headstart.system.conf_folder import conf_dir
-from headstart.system.package_version import VERSION
+from headstart.system.headstart_version import VERSION
 
 if TYPE_CHECKING:
-    from headstart.api.config_composing import compose
+    from headstart.api.composed_config import compose
     from headstart.api.loaded_model import LoadedModel, load
+    from headstart.api.python_results import RunResult, SweepResult
+    from headstart.api.python_runs import run, sweep
     from headstart.api.result_records import results
-    from headstart.api.run_command import run, sweep
-    from headstart.api.run_results import RunResult, SweepResult
     from headstart.callbacks.training.ema import EMA
     from headstart.callbacks.training.replica_check import ReplicaCheck
     from headstart.callbacks.training.unfreeze import Unfreeze
@@ -39,14 +39,14 @@ if (folder := str(conf_dir().parent)) not in __path__:
 _MODULES = {  # public name -> its module; imported at the first use, since `headstart --help` must not import torch
     "DivergedError": "types",
     "LoadedModel": "api.loaded_model",
-    "RunResult": "api.run_results",
-    "SweepResult": "api.run_results",
+    "RunResult": "api.python_results",
+    "SweepResult": "api.python_results",
     "UserError": "types",
-    "compose": "api.config_composing",
+    "compose": "api.composed_config",
     "load": "api.loaded_model",
     "results": "api.result_records",
-    "run": "api.run_command",
-    "sweep": "api.run_command",
+    "run": "api.python_runs",
+    "sweep": "api.python_runs",
     "EMA": "callbacks.training.ema",
     "ChainThaw": "unfreeze.schedules.chain_thaw",
     "Explicit": "unfreeze.schedules.explicit_phases",

@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from headstart.cli.checking.source_definitions import missing_part
-from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.callable_parameters import signature
+from headstart.cli.checking.code_definitions import missing_part
 from headstart.cli.checking.value_types import UNKNOWN, expected, fits
 
 TARGETS = [
@@ -40,7 +40,7 @@ def test_parameters_are_those_of_inspect(target):
 def test_nothing_is_imported():
     code = """
         import sys
-        from headstart.cli.checking.target_signatures import signature
+        from headstart.cli.checking.callable_parameters import signature
         for name in ("torch.optim.AdamW", "pytorch_lightning.Trainer", "torchvision.models.resnet18"):
             assert all(parameter.kind for parameter in signature(name).parameters.values())
         print({name.partition(".")[0] for name in sys.modules} & {"torch", "torchvision"})

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from data_conf import FOLDER, data_conf, keywords
-from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.callable_parameters import signature
 from headstart.data.dataset_settings import (
     DecodingSettings,
     FileSettings,

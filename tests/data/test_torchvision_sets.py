@@ -19,8 +19,8 @@ from composed import CONF
 from data_conf import keywords
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.data.datasets.torchvision_datasets import TorchvisionDataset
-from headstart.data.datasets.torchvision_names import SETS
 from headstart.data.datasets.whole_dataset import Whole
+from headstart.data.torchvision.dataset_names import SETS
 from headstart.runs.training.train_run import train
 from headstart.types import Pixels, UserError
 

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from composed import composed
 from headstart.distributed.model_sharding import Sharded
-from headstart.runs.training.trainer import made_trainer, needed_processes
+from headstart.runs.training.run_trainer import made_trainer, needed_processes
 from headstart.system import rank_environment
 from headstart.types import UserError
 

@@ -7,7 +7,7 @@ import pytest
 
 from composed import TINY, figures
 from headstart.cli import main
-from headstart.features.cache.feature_cache import FeatureCache
+from headstart.features.cache.activation_cache import FeatureCache
 
 FAST = [*(setting for setting in TINY if not setting.startswith("trainer.accelerator")), "logger=csv"]
 

@@ -10,7 +10,7 @@ import pytest
 from cached_composing import cached_composing
 from composed import TINY
 from headstart.cli import main
-from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.callable_parameters import signature
 from headstart.cli.checking.value_types import choices
 from headstart.cli.command_arguments import arguments
 from headstart.cli.command_check import checked

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from chromium import tab
-from headstart.explain.gallery import GalleryKind, write_gallery
 from headstart.explain.picture_protocol import Shown
+from headstart.explain.rendering.gallery_files import GalleryKind, write_gallery
 
 pytestmark = pytest.mark.browser
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from explained import QUICK_FIRST, family, subject, untouched
+from headstart.explain.gradients.relu_backward_rules import relu_rule
 from headstart.explain.picture_protocol import TO_ALL, UnfitError
 from headstart.explain.pictures.deconvnet import Deconvnet
 from headstart.explain.pictures.guided_backpropagation import GuidedBackpropagation, guided_backpropagation
 from headstart.explain.pictures.input_gradient import gradient
 from headstart.explain.pictures.integrated_gradients import integrated_gradients
 from headstart.explain.pictures.smooth_grad import smooth_grad
-from headstart.explain.relu_backward_rules import relu_rule
 
 # the ReLUs on a deconvnet's way to the classes, which does not go through gates; else what is met instead
 MET = {

@@ -18,7 +18,7 @@ from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.jackknife import pseudo_from
 from headstart.report.statistics.repeated_looks import Look, cumulative_share, level_of
 from headstart.report.statistics.seed_intervals import ALPHA, Interval, Verdict, holm, t_interval
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 
 pytestmark = pytest.mark.faults
 

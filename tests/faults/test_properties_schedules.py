@@ -14,7 +14,7 @@ from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps
 from headstart.unfreeze.schedules.lp_ft import LpFt
 from headstart.unfreeze.schedules.schedule_phases import Plateau, checked
-from headstart.unfreeze.schedules.shortened import Shortened
+from headstart.unfreeze.schedules.shortened_phases import Shortened
 
 pytestmark = pytest.mark.faults
 

@@ -48,7 +48,7 @@ def compute(monkeypatch):
         seen.append(len(image))
         return original(backbone, image, places)
 
-    for module in ("headstart.features.cache.cached_images", "headstart.runs.frozen_model"):
+    for module in ("headstart.features.cache.cached_activations", "headstart.runs.frozen_features"):
         monkeypatch.setattr(f"{module}.activations", counted)
     return seen
 
@@ -149,7 +149,7 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
 
 def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
-    from headstart.features.cache.cached_images import ImageGroup, _of_views
+    from headstart.features.cache.cached_activations import ImageGroup, _of_views
     from headstart.runs.assembly import assembled
 
     data = assembled(composed("mode=scratch", "augment@target.augment=affine", "target.shots=2")).data

@@ -4,7 +4,7 @@ from headstart.data.transforms.augmentation import RandomAffine
 from headstart.data.transforms.augmentation_chain import Chain
 from headstart.data.transforms.rand_augment import RandAugment
 from headstart.data.transforms.random_flip import RandomFlip
-from headstart.features.cache.cached_images import _modules_of
+from headstart.features.cache.cached_activations import _modules_of
 
 HERE = "headstart.data.transforms"
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
 from headstart.backbones.stages import Backbone
-from headstart.callbacks.predictions.image_predictions import ImagePredictions
+from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_loops import validate

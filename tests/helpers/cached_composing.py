@@ -13,7 +13,7 @@ import pytest
 from hydra._internal import config_loader_impl
 from hydra._internal.config_repository import ConfigRepository
 
-from headstart.cli.checking import config_signatures, override_errors
+from headstart.cli.checking import config_keys, override_errors
 from headstart.compat.hydra_config_loader import DefaultsListLoader
 
 _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised
@@ -31,9 +31,9 @@ def cached_composing() -> Iterator[None]:
         patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
         compose = DefaultsListLoader._compose_config_from_defaults_list
         patch.setattr(DefaultsListLoader, compose.__name__, _config(compose))
-        for module in (config_signatures, override_errors):
+        for module in (config_keys, override_errors):
             patch.setattr(module, "signature", cache(module.signature))
-        patch.setattr(config_signatures, "missing_part", cache(config_signatures.missing_part))  # type: ignore[attr-defined]
+        patch.setattr(config_keys, "missing_part", cache(config_keys.missing_part))  # type: ignore[attr-defined]
         yield
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from headstart.report.analysis.finished_runs import FinishedRun
-from headstart.report.config_values import leaves
+from headstart.report.analysis.study_runs import FinishedRun
+from headstart.report.config_leaves import leaves
 
 STEPS_AN_EPOCH = 2
 BATCH = 25

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from headstart.cli.config_composition import Composer
+from headstart.cli.config_composing import Composer
 
 NUMBERS = (
     "0", "-0.0", "1", "2", "-1", "0.5", "-0.5", "1.5", "1e-3", "1e-320", "1e30", "-1e30", "1e309", "-1e309",

@@ -11,7 +11,7 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.unfreeze.parameter_groups import NO_DECAY, parameter_groups
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.phase_begins import RunLength
-from headstart.unfreeze.plan_building import SampleStep, plan_of
+from headstart.unfreeze.plan_costing import SampleStep, plan_of
 from headstart.unfreeze.schedules.chain_thaw import ChainThaw
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual, GradualByFraction, GradualByPlateau, GradualBySteps

@@ -11,7 +11,7 @@ from headstart.report.curves.slope import TimedCurve
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.repeated_looks import Look, level_of
 from headstart.report.statistics.seed_intervals import Interval, Verdict
-from headstart.report.statistics.test_families import Decision, decide
+from headstart.report.statistics.verdict_families import Decision, decide
 from worlds import Learning, answers
 
 QUICK, SLOW = 250, 2000

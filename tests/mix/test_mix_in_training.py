@@ -108,7 +108,7 @@ def test_the_store_serves_what_is_measured_and_not_what_is_mixed_and_says_why(he
     caplog.set_level("INFO")
     seen, original = [], activation_key.activations
     monkeypatch.setattr(
-        "headstart.features.cache.cached_images.activations",
+        "headstart.features.cache.cached_activations.activations",
         lambda backbone, image, places: (seen.append(len(image)), original(backbone, image, places))[1],
     )
     mixed = ("mode=feature_extraction", "mix@module.mix=mixup_cutmix", "feature_cache.views=2")

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torchmetrics import MetricCollection
 
 from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.multilabel_metrics import average_precisions, label_scores
+from headstart.modules.multi_label_metrics import average_precisions, label_scores
 from headstart.modules.single_label import OneLabel
 
 CHANCE = np.random.default_rng(0)

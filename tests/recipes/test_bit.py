@@ -12,7 +12,7 @@ from PIL import Image
 
 from composed import composed
 from headstart.cli import main
-from headstart.data.decoding.image_sizes import median_side
+from headstart.data.decoding.median_size import median_side
 from headstart.recipes import bit
 from headstart.recipes.bit import BitValues, bit_values
 from headstart.recipes.recipe_values import with_recipes

@@ -11,7 +11,7 @@ from headstart.report.statistics.crossed_intervals import Contributions, crossed
 from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.jackknife import image_groups, pseudo_values
 from headstart.report.statistics.seed_intervals import Verdict, t_interval
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 from verdict_rates import (
     FALSE,
     POINT,

@@ -9,7 +9,7 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MultilabelAveragePrecision
 
 from headstart.report.analysis.stored_predictions import StoredPredictions, answers_in
-from headstart.report.analysis.study_analysis import Question
+from headstart.report.analysis.study_records import Question
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
 from planted_studies import write_answers

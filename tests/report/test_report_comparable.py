@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from headstart.report.analysis.arms import arms_of, control_of, differences_of
-from headstart.report.analysis.finished_runs import RunsBelow
 from headstart.report.analysis.run_measures import measured
-from headstart.report.analysis.study_analysis import Question
 from headstart.report.analysis.study_comparison import study_of
+from headstart.report.analysis.study_records import Question
+from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
 

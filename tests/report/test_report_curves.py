@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from headstart.report.analysis import run_measures
-from headstart.report.analysis.finished_runs import RunsBelow
 from headstart.report.analysis.study_comparison import study_of
+from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.curves import learning_curve
 
 

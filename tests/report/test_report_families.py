@@ -11,7 +11,7 @@ from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.power import images_needed, power_of, seeds_needed
 from headstart.report.statistics.repeated_looks import Look, cumulative_share, level_of
 from headstart.report.statistics.seed_intervals import Interval, Verdict, equivalence_p, interval_of, t_interval
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 
 YES, NO, NEGATIVE, UNDECIDED = Verdict.YES, Verdict.NO, Verdict.NEGATIVE, Verdict.UNDECIDED
 UNKNOWN = t_interval([0.1], resolution=0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.study_analysis import Question
+from headstart.report.analysis.study_records import Question
 from headstart.report.rendering.reproduction_command import planned_seeds
 from headstart.report.report_files import write_report
 from headstart.report.statistics.repeated_looks import cumulative_share

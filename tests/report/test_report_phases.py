@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.finished_runs import RunsBelow, runs_below
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.study_comparison import study_of
+from headstart.report.analysis.study_runs import RunsBelow, runs_below
 from headstart.report.rendering.tables.cost_tables import throughput_table
 from headstart.report.report_files import write_report
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.finished_runs import FinishedRun, LeftOutRun, run_in, runs_below
+from headstart.report.analysis.study_runs import FinishedRun, LeftOutRun, run_in, runs_below
 from headstart.report.rendering.reproduction_command import command
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from headstart.report.statistics.seed_intervals import Interval, Verdict, exp, holm, t_interval
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 
 
 def test_paired_interval_matches_scipy():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.study_analysis import Question
+from headstart.report.analysis.study_records import Question
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
 from headstart.types import UserError

@@ -12,7 +12,7 @@ import pytest
 from headstart.report.curves.slope import Slope, TimedCurve, slope, without_groups
 from headstart.report.statistics.jackknife import image_groups
 from headstart.report.statistics.seed_intervals import Verdict
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 from verdict_rates import (
     BASE,
     FALSE,

@@ -10,7 +10,7 @@ import pytest
 from headstart.report.curves.slope import slope
 from headstart.report.statistics.crossed_intervals import crossed_interval
 from headstart.report.statistics.seed_intervals import Verdict, t_interval
-from headstart.report.statistics.test_families import decide
+from headstart.report.statistics.verdict_families import decide
 from verdict_rates import (
     BASE,
     DECIDED,

@@ -17,10 +17,10 @@ from headstart.runs.training.checkpoint_selection import scores
 from headstart.selection import snd
 from headstart.selection.density_ratio import density_ratio
 from headstart.selection.dev import DEV, dev
-from headstart.selection.domain_predictions import Sides
 from headstart.selection.entropy import mean_entropy
 from headstart.selection.infomax import mutual_information
 from headstart.selection.iwcv import IWCV, iwcv
+from headstart.selection.score_inputs import Sides
 from headstart.selection.snd import soft_neighbourhood_density
 
 approx = pytest.approx

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import open_dict
 
 from composed import composed
-from headstart.cli.checking.source_definitions import definition
+from headstart.cli.checking.code_definitions import definition
 from headstart.runs.folder.run_naming import config_hash, study_folder
 from headstart.runs.saved.saved_config import saved_config
 from headstart.system.old_names import KEYS, as_earlier, name_now, override_earlier, override_now, renamed
@@ -29,7 +29,7 @@ EARLIER = {
 NOW = {
     "trainable": "schedule",
     "peft": None,
-    "feature_cache": {"_target_": "headstart.features.cache.feature_cache.FeatureCache", "folder": "outputs/store"},
+    "feature_cache": {"_target_": "headstart.features.cache.activation_cache.FeatureCache", "folder": "outputs/store"},
     "recipe": {"_target_": "headstart.recipes.bit.bit_hyperrule", "step_scale": 1.0},
     "extended": {"parent": "0123abcd", "epochs": 2, "schedule": "held"},
     "unfreeze": {
@@ -136,6 +136,6 @@ def test_a_saved_config_is_read_by_todays_names(tmp_path):
     assert saved_config(file, own=()) == {
         "trainable": "new_stages",
         "feature_cache": {
-            "_target_": "headstart.features.cache.feature_cache.FeatureCache", "folder": "outputs/store",
+            "_target_": "headstart.features.cache.activation_cache.FeatureCache", "folder": "outputs/store",
         },
     }  # fmt: skip

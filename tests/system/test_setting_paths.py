@@ -6,8 +6,8 @@ import pytest
 
 from headstart.backbones.weights.weights_address import address_of
 from headstart.cli import main
-from headstart.data.datasets.webdataset_shards import shards_of
-from headstart.features.cache.feature_cache import FeatureCache
+from headstart.data.webdataset.shard_reading import shards_of
+from headstart.features.cache.activation_cache import FeatureCache
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system.setting_paths import given_path
 from headstart.tasks.predict import files_of

@@ -13,7 +13,7 @@ from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.outcome.sweep_objective import value_of
 from headstart.runs.saved.settings_added_later import LATER, with_later, without_later
-from headstart.runs.training.training_without_validation import check_without_validation
+from headstart.runs.training.missing_validation import check_without_validation
 from headstart.types import UserError
 from killed import command, said
 

@@ -15,7 +15,7 @@ from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.phase_begins import RunLength
-from headstart.unfreeze.plan_building import SampleStep, plan_of
+from headstart.unfreeze.plan_costing import SampleStep, plan_of
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import Gradual
 from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau

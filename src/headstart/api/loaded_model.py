@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
-from headstart.system.command_permissions import permitted
+from headstart.system.trust_flags import permitted
 from headstart.tasks.predict import files_of
 from headstart.types import Pixels, UserError
 

@@ -7,12 +7,12 @@ import signal
 import sys
 from contextlib import suppress
 
-from headstart.cli import garbage_collection
+from headstart.cli import collector_pause
 from headstart.cli.error_messages import one_line, show_trace
 from headstart.system import rank_environment, slurm_job, stop_signals
-from headstart.system.command_permissions import permitted
 from headstart.system.credential_masking import mask_logs, masked
 from headstart.system.stop_signals import Interruption
+from headstart.system.trust_flags import permitted
 from headstart.types import UserError
 
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     mask_logs()
     trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with stop_signals.handled(), garbage_collection.resting(), permitted(given):
+        with stop_signals.handled(), collector_pause.resting(), permitted(given):
             code = _exit_code(given, trace)
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
@@ -64,7 +64,7 @@ def _exit_code(given: list[str], trace: bool) -> int:
 
         check_overrides(found.overrides)
     if "--version" in found.flags:
-        from headstart.system.package_version import VERSION
+        from headstart.system.headstart_version import VERSION
 
         print(f"headstart {VERSION}")
         return 0

@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart.cli.checking.closest_name import hint, listed
-from headstart.cli.checking.config_signatures import MisfitError, check_nodes
+from headstart.cli.checking.config_keys import MisfitError, check_nodes
 from headstart.cli.checking.override_errors import check_additions, check_deletions, explanation, override_keys
 from headstart.cli.checking.renamed_names import renamed_in_files
 from headstart.cli.checking.value_types import fits
 from headstart.cli.command_arguments import Arguments
-from headstart.cli.config_composition import Composed, Composer, plain
+from headstart.cli.config_composing import Composed, Composer, plain
 from headstart.cli.error_messages import hydras_reason
 from headstart.cli.path_overrides import shell_like
 from headstart.cli.sweep_axes import Axis, axis

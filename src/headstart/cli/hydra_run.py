@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from headstart.cli.command_arguments import Arguments
 from headstart.cli.command_check import Checked, checked
-from headstart.cli.config_composition import VERSION_BASE
+from headstart.cli.config_composing import VERSION_BASE
 from headstart.cli.error_messages import (
     hydras_reason,
     is_users,
@@ -38,7 +38,7 @@ from headstart.cli.run_job import (
     relative,
     shown,
 )
-from headstart.compat.hydra_jobs import run_jobs
+from headstart.compat.hydra_launch import run_jobs
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.conf_folder import conf_dir

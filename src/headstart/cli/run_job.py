@@ -17,13 +17,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.cli import garbage_collection
+from headstart.cli import collector_pause
 from headstart.cli.command_check import check_started
 from headstart.cli.error_messages import is_users, one_line, root_cause
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.folder.folder_ownership import TakenError
 from headstart.runs.folder.run_naming import register
-from headstart.runs.saved.config_signature import sign
+from headstart.runs.saved.config_signing import sign
 from headstart.runs.saved.config_writing import hide_credentials
 from headstart.system import rank_environment, stop_signals
 from headstart.system.credential_masking import mask_logs, masked, remember
@@ -73,7 +73,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
         check_started(cfg)
         # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
-        garbage_collection.look_again()
+        collector_pause.look_again()
         result: object = task(cfg=cfg)
         stop_signals.check()  # a library may have swallowed what the signal raised
     except Interruption as stop:

@@ -8,7 +8,7 @@ from itertools import islice
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from headstart.cli.checking.closest_name import listed
-from headstart.cli.config_composition import Composer
+from headstart.cli.config_composing import Composer
 from headstart.types import UserError
 
 MOST = 1000  # values of one axis that are looked at; more would take seconds

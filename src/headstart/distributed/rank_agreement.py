@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.runs.folder.run_naming import config_hash
-from headstart.runs.training.trainer import made_trainer
+from headstart.runs.training.run_trainer import made_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError
 

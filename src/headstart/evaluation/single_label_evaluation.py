@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
-from headstart.evaluation.class_recall import ClassScore, class_scores, confusion_matrix
+from headstart.evaluation.class_scores import ClassScore, class_scores, confusion_matrix
 
 LISTED = 30  # classes in the terminal
 WORST = 5  # images there

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from headstart.explain.explained_network import maps
-from headstart.explain.field_finder import Place
 from headstart.explain.picture_protocol import Subject
+from headstart.explain.receptive_fields.receptive_search import Place
 
 
 class StrongestPlaces:

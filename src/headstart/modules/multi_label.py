@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from headstart.modules.class_weights import effective_number
 from headstart.modules.label_kinds import Labels
-from headstart.modules.multilabel_metrics import LabelF1, MeanAveragePrecision, SubsetAccuracy, average_precisions
+from headstart.modules.multi_label_metrics import LabelF1, MeanAveragePrecision, SubsetAccuracy, average_precisions
 
 
 class SeveralLabels(Labels):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Interval
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.data.decoding.image_sizes import median_side
+from headstart.data.decoding.median_size import median_side
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
 from headstart.system import rank_environment

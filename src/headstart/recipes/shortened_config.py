@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.modules.schedulers import LENGTHS
 from headstart.types import UserError
-from headstart.unfreeze.schedules.shortened import shorter
+from headstart.unfreeze.schedules.shortened_phases import shorter
 
 COUNTED = {*LENGTHS, "epochs", "step_size_down", "warmup_steps"}  # whole numbers of a scheduler that are lengths
 WAITING = ("patience", "cooldown")  # of ReduceLROnPlateau, in validations
@@ -42,7 +42,8 @@ def shortened(cfg: DictConfig, length: Length) -> DictConfig:
     """The config of the shorter run; of the full length, the config as it is.
 
     Scheduler lengths in whole numbers shrink by the same share, as what is null or a fraction does by itself; so do
-    the phases of the schedule by which stages open (unfreeze/schedules/shortened.py). The source model stays as it is.
+    the phases of the schedule by which stages open (unfreeze/schedules/shortened_phases.py). The
+    source model stays as it is.
     """
     if length.share >= 1:
         return cfg
@@ -57,7 +58,7 @@ def shortened(cfg: DictConfig, length: Length) -> DictConfig:
         if cfg.trainable == "schedule":
             epochs = _positive(cfg.trainer, "max_epochs")
             plain.unfreeze = {
-                "_target_": "headstart.unfreeze.schedules.shortened.Shortened",
+                "_target_": "headstart.unfreeze.schedules.shortened_phases.Shortened",
                 "schedule": cfg.unfreeze,
                 "share": length.share,
                 "epochs": epochs,

@@ -19,7 +19,7 @@ from headstart.distributed.rank_launcher import run_apart
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, hashes, safe
-from headstart.runs.folder.single_training import made_once
+from headstart.runs.folder.training_lock import made_once
 from headstart.runs.saved.config_writing import unwritten, write_config
 from headstart.runs.training.train_run import train
 from headstart.system import rank_environment

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.report.analysis.adaptation_comparison import TEST_METRIC
-from headstart.report.analysis.finished_runs import LeftOutRun, RunsBelow, runs_below
-from headstart.report.analysis.study_analysis import Study
 from headstart.report.analysis.study_comparison import study_of
+from headstart.report.analysis.study_records import Study
+from headstart.report.analysis.study_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.rendering.reproduction_command import command, planned_seeds
 from headstart.report.rendering.terminal_report import terminal_report
 from headstart.system.atomic_write import write_whole

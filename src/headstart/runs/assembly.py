@@ -29,7 +29,7 @@ from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.one_parameter_kind import OneParameterKind
 from headstart.unfreeze.schedules.only_new_stages import OnlyNewStages
 from headstart.unfreeze.schedules.schedule_phases import Schedule
-from headstart.unfreeze.schedules.shortened import Shortened
+from headstart.unfreeze.schedules.shortened_phases import Shortened
 from headstart.unfreeze.schedules.stage_adapters import StageAdapters
 from headstart.unfreeze.schedules.without_head import WithoutHead
 

@@ -8,8 +8,8 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from headstart.selection.domain_predictions import Sides
 from headstart.selection.iwcv import losses
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 

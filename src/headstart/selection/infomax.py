@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headstart.selection.domain_predictions import Sides
 from headstart.selection.entropy import mean_entropy
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 

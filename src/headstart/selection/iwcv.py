@@ -8,7 +8,7 @@ from annotated_types import Gt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 

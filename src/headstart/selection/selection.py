@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 
 
 class Selection(ABC):

@@ -9,7 +9,7 @@ from annotated_types import Gt
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 CHUNK = 2**22  # similarities that are in memory at once

@@ -33,7 +33,7 @@ OBJECTS: dict[str, str] = {  # below `headstart`: classes and functions with ano
     "data.draw.Drawn": "data.splits.image_budget.ImageBudget",
     "data.named.Named": "data.datasets.torchvision_datasets.TorchvisionDataset",
     "data.table.Table": "data.datasets.image_table.ImageTable",
-    "features.store.Store": "features.cache.feature_cache.FeatureCache",
+    "features.store.Store": "features.cache.activation_cache.FeatureCache",
     "tasks.store.store": "tasks.feature_cache.feature_cache",
 }
 MODULES = {  # below `headstart`: where a module's classes and functions are now
@@ -49,11 +49,11 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "callbacks.domain_figures": "callbacks.domains.domain_scatter",
     "callbacks.ema": "callbacks.training.ema",
     "callbacks.explain": "callbacks.predictions.layer_pictures",
-    "callbacks.figures": "callbacks.predictions.confusion_pictures",
+    "callbacks.figures": "callbacks.predictions.prediction_pictures",
     "callbacks.progress": "callbacks.timing.progress_bar",
-    "callbacks.rates": "callbacks.training.learning_rates",
+    "callbacks.rates": "callbacks.training.rate_logging",
     "callbacks.replicas": "callbacks.training.replica_check",
-    "callbacks.start": "callbacks.training.initial_model",
+    "callbacks.start": "callbacks.training.first_validation",
     "callbacks.throughput": "callbacks.timing.throughput",
     "data.augment": "data.transforms.augmentation",
     "data.augmentations.chain": "data.transforms.augmentation_chain",
@@ -67,7 +67,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "data.hugging_face": "data.datasets.hugging_face",
     "data.named": "data.datasets.torchvision_datasets",
     "data.printed": "data.datasets.printed_characters",
-    "data.shards": "data.datasets.webdataset_shards",
+    "data.shards": "data.webdataset.shard_reading",
     "data.table": "data.datasets.image_table",
     "data.tta.five_crops": "evaluation.views.five_crops",
     "data.tta.flip": "evaluation.views.flip",
@@ -91,7 +91,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "explain.receptive_field": "explain.pictures.receptive_field",
     "explain.smooth_grad": "explain.pictures.smooth_grad",
     "explain.top_activations": "explain.pictures.top_activations",
-    "features.images": "features.cache.cached_images",
+    "features.images": "features.cache.cached_activations",
     "mix.cutmix": "data.transforms.mix.cutmix",
     "mix.mixup": "data.transforms.mix.mixup",
     "mix.mixup_cutmix": "data.transforms.mix.mixup_cutmix",
@@ -110,7 +110,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "unfreeze.gradual": "unfreeze.schedules.gradual",
     "unfreeze.lp_ft": "unfreeze.schedules.lp_ft",
     "unfreeze.phases": "unfreeze.schedules.schedule_phases",
-    "unfreeze.shortened": "unfreeze.schedules.shortened",
+    "unfreeze.shortened": "unfreeze.schedules.shortened_phases",
 }
 
 INTERPOLATION = re.compile(r"(\$\{)(\w+)(?=[.}])")

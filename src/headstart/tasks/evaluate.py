@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.backbones.denormalise import denormalised
-from headstart.callbacks.predictions.confusion_pictures import confusion_figure, labels_figure, wrong_figure
+from headstart.callbacks.predictions.prediction_pictures import confusion_figure, labels_figure, wrong_figure
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names, is_multi_label
+from headstart.evaluation.calibration_picture import calibration_figure, saved
 from headstart.evaluation.class_indices import class_indices, relabelled
-from headstart.evaluation.evaluation_pictures import calibration_figure, saved
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.view_evaluation import ViewLoader, averaged, gain, lines, metrics_of, set_up_again, view_count
@@ -30,10 +30,10 @@ from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.saved.evaluation_data import Looked, check_no_target, data_stem, other_data
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
-from headstart.runs.training.trainer import lone_trainer
-from headstart.runs.training.training_without_validation import check_split
+from headstart.runs.saved.other_data import Looked, check_no_target, data_stem, other_data
+from headstart.runs.training.missing_validation import check_split
+from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
 from headstart.types import Batch, Pixels, UserError

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
-from headstart.callbacks.training.initial_model import features_of
+from headstart.callbacks.training.first_validation import features_of
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.image_decoding import decoder_like
@@ -25,18 +25,18 @@ from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.explain.explained_network import Network
 from headstart.explain.explained_predictions import explained_predictions
-from headstart.explain.gallery import GalleryKind, write_gallery
-from headstart.explain.gallery_page import GalleryAnswer
 from headstart.explain.image_choice import batches_of, images_of, names_of
-from headstart.explain.map_rendering import photo
 from headstart.explain.picture_protocol import ExplainedImages, Picture, Subject
+from headstart.explain.rendering.gallery_files import GalleryKind, write_gallery
+from headstart.explain.rendering.gallery_page import GalleryAnswer
+from headstart.explain.rendering.map_rendering import photo
 from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.saved.evaluation_data import check_no_target, other_data
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
-from headstart.runs.training.trainer import lone_trainer
-from headstart.runs.training.training_without_validation import check_split
+from headstart.runs.saved.other_data import check_no_target, other_data
+from headstart.runs.training.missing_validation import check_split
+from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.weights.control_weights import measure_statistics, measured_statistics
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of

@@ -20,7 +20,7 @@ from headstart.backbones.injected.lora import merge
 from headstart.backbones.stages import pooled
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.folder.run_folder import write_json
-from headstart.runs.outcome.package_versions import versions
+from headstart.runs.outcome.library_versions import versions
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName, run_config

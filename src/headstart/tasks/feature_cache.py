@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 from omegaconf import DictConfig
 
+from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.cache_entries import CacheEntry
-from headstart.features.cache.feature_cache import FeatureCache
 from headstart.system import rank_environment
 from headstart.types import UserError
 

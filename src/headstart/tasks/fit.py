@@ -15,22 +15,22 @@ from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart, run_ranks
 from headstart.recipes.recipe_values import with_recipes, write_run_config
-from headstart.report.analysis.finished_runs import config_in
+from headstart.report.analysis.study_runs import config_in
 from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash
 from headstart.runs.folder.hash_exclusions import uncounted_differences
 from headstart.runs.folder.run_folder import finished, result_damage
 from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overrides, own_overrides
-from headstart.runs.folder.single_training import LOCK, held_alone
+from headstart.runs.folder.training_lock import LOCK, held_alone
 from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.config_writing import unwritten
 from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.runs.training.early_checks import check_first
+from headstart.runs.training.missing_validation import check_without_validation
+from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.training.train_run import train
-from headstart.runs.training.trainer import needed_processes
-from headstart.runs.training.training_without_validation import check_without_validation
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.system import rank_environment

@@ -14,17 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
+from headstart.evaluation.calibration_picture import saved
 from headstart.evaluation.class_indices import class_indices, relabelled
-from headstart.evaluation.evaluation_pictures import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
 from headstart.runs.assembly import Assembly, assembled, drawn
 from headstart.runs.folder.run_folder import CHECKPOINTS, write_json
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.saved.evaluation_data import check_no_target, other_data
 from headstart.runs.saved.finished_run import SavedRun, saved_run
-from headstart.runs.saved.measured_weights import MeasuredWeights, write_weights
-from headstart.runs.training.training_without_validation import has_no_val
+from headstart.runs.saved.other_data import check_no_target, other_data
+from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
+from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.recipes.recipe_values import with_recipes
 from headstart.runs.assembly import assembled
 from headstart.runs.quiet_logs import quieten
+from headstart.runs.training.missing_validation import NOTE, check_without_validation, has_no_val
 from headstart.runs.training.run_plan import asked_processes, run_plan
-from headstart.runs.training.training_without_validation import NOTE, check_without_validation, has_no_val
 from headstart.runs.weights.control_weights import check_control
 from headstart.unfreeze.unfreezing_plan import Plan
 

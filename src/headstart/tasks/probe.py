@@ -33,9 +33,9 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
-from headstart.runs.frozen_model import Frozen, Stored, frozen
-from headstart.runs.outcome.package_versions import versions
-from headstart.runs.training.training_without_validation import check_chooses_on_val
+from headstart.runs.frozen_features import Frozen, Stored, frozen
+from headstart.runs.outcome.library_versions import versions
+from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.result_format import FORMAT
 from headstart.types import UserError

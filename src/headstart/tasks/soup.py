@@ -14,10 +14,10 @@ from headstart.evaluation.weight_averaging import averaged
 from headstart.runs.assembly import drawn
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, write_json
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.saved.evaluation_data import check_no_target
 from headstart.runs.saved.finished_run import SavedRun, saved_run
-from headstart.runs.saved.measured_weights import MeasuredWeights, write_weights
-from headstart.runs.training.training_without_validation import has_no_val
+from headstart.runs.saved.other_data import check_no_target
+from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
+from headstart.runs.training.missing_validation import has_no_val
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
 from headstart.types import UserError

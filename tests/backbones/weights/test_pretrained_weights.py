@@ -9,6 +9,7 @@ from torch import nn
 from torchvision import models
 
 from headstart.backbones.weights.pretrained_weights import differences
+from headstart.backbones.weights.tensor_file import tensors_in
 from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
 from headstart.backbones.weights.torchvision_weights import (
     as_named_now,
@@ -16,7 +17,6 @@ from headstart.backbones.weights.torchvision_weights import (
     summed_over_colours,
     torchvision_weights,
 )
-from headstart.backbones.weights.weights_file import tensors_in
 from headstart.types import UserError
 
 

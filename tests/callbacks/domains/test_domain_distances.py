@@ -9,7 +9,7 @@ import torch
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.domains.domain_distances import IMAGES, distances, mk_mmd
 from headstart.features.a_distance import a_distance
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 
 
 def cloud(count, by, seed):

@@ -11,7 +11,7 @@ from headstart.adaptation.adaptation import Side
 from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.domain_scatter import IMAGES, PLANES, Cloud, DomainFigures, domains_figure
 from headstart.data.datasets.paired_domains import Domains
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from numbered import trainer
 
 NAMES = ("ant", "bee", "cat")

@@ -14,9 +14,9 @@ from composed import TINY
 from data_conf import keywords
 from headstart.cli import main
 from headstart.data.datasets.hugging_face import HuggingFace
-from headstart.data.datasets.hugging_face_columns import classes_of, columns_of
-from headstart.data.datasets.hugging_face_library import chosen_splits
 from headstart.data.datasets.image_folder import ImageFolder
+from headstart.data.hugging_face.datasets_library import chosen_splits
+from headstart.data.hugging_face.image_columns import classes_of, columns_of
 from headstart.types import Pixels, UserError
 
 datasets = pytest.importorskip("datasets")

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from folder_data import RGB, folder
-from headstart.data.datasets.class_folders import class_folders as found
-from headstart.data.datasets.file_split import FileSplit
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.files.class_folders import class_folders as found
+from headstart.data.files.file_split import FileSplit
 from headstart.types import Pixels, UserError
 
 
@@ -302,15 +302,15 @@ def test_the_files_of_a_split_can_be_pickled_for_workers_that_are_not_forked(cla
 
 
 def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch):
-    from headstart.data.datasets import image_storage
+    from headstart.data.files import file_location
 
     Image.new("L", (4, 4), 10).save(tmp_path / "a.png")
     read = []
-    seen = image_storage.header  # type: ignore[attr-defined]
-    monkeypatch.setattr(image_storage, "header", lambda *given: read.append(given) or seen(*given))
-    first = image_storage.FolderStorage(tmp_path)
+    seen = file_location.header  # type: ignore[attr-defined]
+    monkeypatch.setattr(file_location, "header", lambda *given: read.append(given) or seen(*given))
+    first = file_location.FolderStorage(tmp_path)
     before = first.header("a.png", 99), first.digest("a.png", b"")
-    again = image_storage.FolderStorage(tmp_path)
+    again = file_location.FolderStorage(tmp_path)
     assert (again.header("a.png", 99), again.digest("a.png", b"")) == before
     assert again.digest("a.png", b"other") != before[1]
     assert len(read) == 1

@@ -10,7 +10,7 @@ import pytest
 from composed import TINY
 from data_conf import keywords
 from headstart.cli import main
-from headstart.cli.checking.target_signatures import signature
+from headstart.cli.checking.callable_parameters import signature
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.types import UserError
 from table_data import RGB, rows_of, table, written

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from folder_data import folder
-from headstart.data.datasets.class_folders import class_folders as found
 from headstart.data.decoding import file_opening
 from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.file_opening import begins_as_image
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.files.class_folders import class_folders as found
 from headstart.types import UserError
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
-from headstart.explain.map_rendering import heat, photo, signed
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.feature_maps import FeatureMaps, strongest
+from headstart.explain.rendering.map_rendering import heat, photo, signed
 
 SETTINGS = {"stages": None, "most": 3, "side": 16}
 

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from explained import QUICK_FIRST, family, of_stages, subject, untouched
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.explain.explained_network import Network, maps
-from headstart.explain.field_extents import extents
-from headstart.explain.field_finder import FieldFinder, field
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.receptive_field import ReceptiveFields, described
-from headstart.explain.pixel_box import PixelBox
+from headstart.explain.receptive_fields.pixel_box import PixelBox
+from headstart.explain.receptive_fields.receptive_search import FieldFinder, field
+from headstart.explain.receptive_fields.receptive_size import extents
 from headstart.types import UserError
 
 

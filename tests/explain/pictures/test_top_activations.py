@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
-from headstart.explain.guided_projections import guided_projections, pools
+from headstart.explain.gradients.guided_projections import guided_projections, pools
 from headstart.explain.pictures.deconvnet import projections
 from headstart.explain.pictures.top_activations import TopActivations
 from headstart.explain.strongest_places import StrongestPlaces, standing_out, strongest_places

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from headstart.cli import main
-from headstart.runs.folder import single_training
+from headstart.runs.folder import training_lock
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_folder import finished, result_damage
 from small_run import RUN
@@ -169,7 +169,7 @@ class ReleasesWhenItSays(logging.LoggerAdapter):
     """A log that lets go of a lock after a line."""
 
     def __init__(self, text, lock):
-        super().__init__(single_training.log, {})
+        super().__init__(training_lock.log, {})
         self.text, self.lock = text, lock
 
     def info(self, message, *arguments):
@@ -182,7 +182,7 @@ def test_a_second_command_says_who_trains_and_takes_the_finished_result(mine, ca
     lock = FileLock(mine / ".lock")
     lock.acquire()
     before = content(mine)
-    monkeypatch.setattr(single_training, "log", ReleasesWhenItSays("waiting for", lock))
+    monkeypatch.setattr(training_lock, "log", ReleasesWhenItSays("waiting for", lock))
     assert main(RUN) == 0
     said = capfd.readouterr().err
     assert f"waiting for the run mine, which process {os.getpid()} on " in said

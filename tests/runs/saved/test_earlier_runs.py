@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from headstart.api.result_records import results
-from headstart.cli.config_composition import Composer
-from headstart.report.analysis.finished_runs import FinishedRun, run_in
+from headstart.cli.config_composing import Composer
+from headstart.report.analysis.study_runs import FinishedRun, run_in
 from headstart.runs.folder.folder_ownership import finished_run
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import Hashes, hashes, register
@@ -101,7 +101,7 @@ def test_the_report_reads_it(folder):
 def test_tasks_read_its_config_in_the_names_of_today(folder):
     cfg = run_config(folder)
     assert (cfg.trainable, cfg.peft, cfg.extended_lr) == ("schedule", None, "new_length")
-    assert cfg.feature_cache["_target_"] == "headstart.features.cache.feature_cache.FeatureCache"
+    assert cfg.feature_cache["_target_"] == "headstart.features.cache.activation_cache.FeatureCache"
     assert cfg.target["_target_"] == "headstart.data.datasets.digits.Digits"
     assert cfg.weights["_target_"] == "headstart.runs.weights.source_model.source_weights"
     assert cfg.callbacks.checkpoint["_target_"] == "headstart.callbacks.checkpoints.best_and_last.BestAndLast"

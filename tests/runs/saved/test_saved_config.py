@@ -18,12 +18,12 @@ import headstart
 from composed import CONF
 from headstart.cli import main
 from headstart.runs.folder.run_naming import register
-from headstart.runs.saved.allowed_targets import WRITTEN, is_allowed
-from headstart.runs.saved.config_signature import key_file, sign
+from headstart.runs.saved.allowed_objects import WRITTEN, is_allowed
+from headstart.runs.saved.config_signing import key_file, sign
 from headstart.runs.saved.finished_run import run_config
 from headstart.runs.saved.saved_config import CHANGED, saved_config
 from headstart.runs.saved.saved_job import saved_job
-from headstart.system.command_permissions import permitted
+from headstart.system.trust_flags import permitted
 from headstart.types import UserError
 
 SOURCE = Path(headstart.__file__).parent
@@ -49,9 +49,9 @@ NOT_LISTED = [
     "headstart.system.rank_environment.os.system",
     "headstart.distributed.rank_launcher.subprocess.run",
     "headstart.cli.run_job.os._exit",
-    "headstart.data.datasets.webdataset_shards.import_module",
+    "headstart.data.webdataset.shard_reading.import_module",
     "headstart.backbones.zoo.user_module._built",
-    "headstart.backbones.weights.weights_file.torch.load",
+    "headstart.backbones.weights.tensor_file.torch.load",
     "headstart.system.atomic_write.write_whole",
     "headstart.tasks.feature_cache.store",
     "headstart.tasks.export.export",
@@ -340,10 +340,10 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
                 readers[ast.unparse(node.func)].add(file.relative_to(SOURCE).as_posix())
     assert readers["OmegaConf.load"] == {"runs/saved/saved_config.py"}
-    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/weights_file.py"}
+    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensor_file.py"}
     # plain values that nothing instantiates: conf folders, reports, a file of phases
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
-        "runs/saved/allowed_targets.py", "report/analysis/finished_runs.py",
+        "runs/saved/allowed_objects.py", "report/analysis/study_runs.py",
         "report/rendering/reproduction_command.py", "unfreeze/schedules/explicit_phases.py",
     }  # fmt: skip
 
@@ -435,11 +435,11 @@ def test_the_key_is_this_user_s_alone_and_is_copied_to_another_machine_as_a_file
 
 
 def test_where_no_key_can_be_made_it_is_said_once_and_the_work_goes_on(tmp_path, monkeypatch, caplog):
-    from headstart.runs.saved import config_signature
+    from headstart.runs.saved import config_signing
 
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file" / "below"))
-    config_signature._tell.cache_clear()
+    config_signing._tell.cache_clear()
     config = tmp_path / "config.yaml"
     config.write_text("head: {_target_: torch.optim.SGD}\n")
     config.with_suffix(".signature").write_text("of an earlier config")

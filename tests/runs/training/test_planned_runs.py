@@ -113,7 +113,7 @@ def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeyp
     from headstart.runs.assembly import assembled
     from headstart.runs.training import run_plan as of_runs
     from headstart.tasks.plan import _lone_trainer
-    from headstart.unfreeze import plan_building as module
+    from headstart.unfreeze import plan_costing as module
 
     measured = []
     measure = module.step_cost  # type: ignore[attr-defined]

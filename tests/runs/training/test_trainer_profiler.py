@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from composed import composed, trained
 from headstart.cli import main
-from headstart.runs.training.trainer import made_trainer
+from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.training.trainer_profiler import KINDS, profiler_of
 from headstart.tasks.plan import plan
 from headstart.types import UserError

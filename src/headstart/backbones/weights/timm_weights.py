@@ -9,7 +9,7 @@ import torch
 
 from headstart.backbones.weights.download import fetched
 from headstart.backbones.weights.pretrained_weights import Pretrained
-from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.weights.tensor_file import tensors_in
 from headstart.backbones.zoo.timm_models import built, library, timm_config, timm_pixels
 from headstart.types import Pixels, UserError
 

@@ -13,7 +13,7 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 
 from headstart.backbones.weights.download import fetched
 from headstart.backbones.weights.pretrained_weights import Pretrained
-from headstart.backbones.weights.weights_file import tensors_in
+from headstart.backbones.weights.tensor_file import tensors_in
 from headstart.backbones.zoo.torchvision_models import built
 from headstart.compat.torch_state_dict import with_module_versions
 from headstart.types import Pixels, UserError

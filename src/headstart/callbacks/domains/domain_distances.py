@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headstart.adaptation.mmd import gaussians, median_scale, mmd, squared_distances
 from headstart.features.a_distance import a_distance
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 
 IMAGES = 500  # of each domain; 1,000 of both make a kernel of 8 MB
 STRENGTH = 0.1  # of the a_distance's classifier: with few images and wide features a stronger one learns them by heart

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.predictions.gathered_predictions import PredictedBatch, of_all_ranks, predicted_batches
 from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
-from headstart.features.cache.cached_images import Engine
+from headstart.features.cache.cached_activations import Engine
 from headstart.modules.classifier import Classifier
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from headstart.types import Batch
 
 TRAIN_IMAGES = 1024

@@ -19,7 +19,7 @@ from headstart.compat.lightning_trainer import datamodule_of
 from headstart.explain.pictures.feature_space import NAMED, class_colour
 from headstart.features.pca import directions
 from headstart.features.tsne import tsne
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 
 IMAGES = 300  # of each domain: more of them cannot be told apart
 AXES = 50  # principal ones that are kept, as t-SNE's authors do: the rest is noise to it, and a checkpoint holds them

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from headstart.selection.domain_predictions import Sides
+from headstart.selection.score_inputs import Sides
 from headstart.selection.selection import Score
 
 

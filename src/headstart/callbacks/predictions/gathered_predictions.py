@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
-from headstart.features.cache.cached_images import Engine
+from headstart.features.cache.cached_activations import Engine
 from headstart.modules.classifier import Classifier
 from headstart.types import Batch
 

@@ -15,16 +15,16 @@ from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from headstart.backbones.weights.weights_file import torn_part
+from headstart.backbones.weights.tensor_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.compat.torch_compilation import is_compiled
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network
-from headstart.explain.gallery import png
 from headstart.explain.image_choice import HiddenLabelError, batches_of, images_of, names_of
 from headstart.explain.picture_protocol import ExplainedImages, Picture, Shown, Subject, UnfitError
+from headstart.explain.rendering.gallery_files import png
 from headstart.modules.module_protocols import HeadedModule, has_several_labels
 from headstart.system.checkpoint_reading import loaded
 from headstart.types import UserError

@@ -12,11 +12,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.timing.bottleneck_advice import Circumstances
 from headstart.callbacks.timing.data_wait_profiler import Clock
+from headstart.callbacks.timing.pace_settings import circumstances_of
 from headstart.callbacks.timing.peak_memory import PeakMemory
 from headstart.callbacks.timing.phase_accounts import PhaseAccount, Totals, largest_of, merged
-from headstart.callbacks.timing.run_circumstances import circumstances_of
 from headstart.callbacks.timing.validation_times import Timeline
-from headstart.callbacks.training.feature_cache import FeatureCaching
+from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of
 

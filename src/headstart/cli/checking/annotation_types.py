@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from headstart.cli.checking.source_definitions import Module, definition_in, dotted_name, origin_in
+from headstart.cli.checking.code_definitions import Module, definition_in, dotted_name, origin_in
 from headstart.cli.checking.value_types import (
     BOUNDS,
     SCALARS,

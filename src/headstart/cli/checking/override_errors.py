@@ -7,11 +7,11 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from headstart.cli.checking.callable_parameters import signature
 from headstart.cli.checking.closest_name import hint, listed
-from headstart.cli.checking.config_signatures import SETTINGS, names_of, unknown_key, unknown_top
+from headstart.cli.checking.config_keys import SETTINGS, names_of, unknown_key, unknown_top
 from headstart.cli.checking.renamed_names import renamed_in_files
-from headstart.cli.checking.target_signatures import signature
-from headstart.cli.config_composition import Composed, Composer
+from headstart.cli.config_composing import Composed, Composer
 from headstart.cli.error_messages import hydras_reason
 from headstart.runs.top_level_settings import NEEDED
 from headstart.system.conf_folder import conf_dir

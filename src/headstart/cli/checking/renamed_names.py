@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.runs.saved.allowed_targets import content
+from headstart.runs.saved.allowed_objects import content
 from headstart.system.old_names import KEYS, name_now, override_now
 from headstart.types import UserError
 

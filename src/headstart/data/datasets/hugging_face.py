@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Unpack
 
 from headstart.data.dataset_settings import FileSettings
-from headstart.data.datasets.hugging_face_columns import (
+from headstart.data.files.listed_images import ListedImages
+from headstart.data.hugging_face.datasets_library import dataset_splits
+from headstart.data.hugging_face.image_columns import (
     classes_of,
     columns_of,
     groups_of,
     labels_of_rows,
     undecoded_images,
 )
-from headstart.data.datasets.hugging_face_library import dataset_splits
-from headstart.data.datasets.hugging_face_records import RecordStorage
-from headstart.data.datasets.listed_images import ListedImages
+from headstart.data.hugging_face.row_records import RecordStorage
 from headstart.system.setting_paths import given_path
 
 

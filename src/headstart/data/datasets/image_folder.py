@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from headstart.data.dataset_settings import FileSettings
-from headstart.data.datasets.class_folders import class_folders
-from headstart.data.datasets.listed_images import ListedImages
 from headstart.data.decoding.file_listing import LeftOut
+from headstart.data.files.class_folders import class_folders
+from headstart.data.files.listed_images import ListedImages
 from headstart.data.splits.image_groups import groups_by_pattern
 from headstart.system.setting_paths import given_path
 

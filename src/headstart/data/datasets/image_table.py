@@ -7,9 +7,9 @@ from typing import Annotated, Unpack
 from annotated_types import MinLen
 
 from headstart.data.dataset_settings import FileSettings
-from headstart.data.datasets.listed_images import ClassFiles, ListedImages
-from headstart.data.datasets.table_file import table_rows
-from headstart.data.datasets.table_listing import TableRows, several_labels, single_labels
+from headstart.data.files.listed_images import ClassFiles, ListedImages
+from headstart.data.files.table_file import table_rows
+from headstart.data.files.table_rows import TableRows, several_labels, single_labels
 from headstart.data.splits.image_groups import groups_by_pattern
 from headstart.data.splits.multi_label_division import SeveralLabels
 from headstart.system.setting_paths import given_path

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.dataset_settings import ImageSettings, check_names, check_none_left_out, labels_of, loading_of
-from headstart.data.datasets.decoded_split import cached_splits
-from headstart.data.datasets.file_split import FileSplit
 from headstart.data.datasets.image_datamodule import ImageDataModule
-from headstart.data.datasets.image_storage import FolderStorage
 from headstart.data.datasets.labelled_split import Split
-from headstart.data.datasets.listed_images import numbered
-from headstart.data.datasets.torchvision_download import official_splits
-from headstart.data.datasets.torchvision_names import official_of, variant_argument
-from headstart.data.datasets.torchvision_splits import OfficialImages, official_class_names, official_split
 from headstart.data.decoding.image_decoding import configured_decoder
+from headstart.data.files.file_location import FolderStorage
+from headstart.data.files.file_split import FileSplit
+from headstart.data.files.lazy_split import cached_splits
+from headstart.data.files.listed_images import numbered
 from headstart.data.splits.class_division import divided
+from headstart.data.torchvision.dataset_download import official_splits
+from headstart.data.torchvision.dataset_names import official_of, variant_argument
+from headstart.data.torchvision.official_splits import OfficialImages, official_class_names, official_split
 from headstart.system.setting_paths import given_path
 
 

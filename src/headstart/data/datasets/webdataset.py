@@ -16,14 +16,14 @@ from headstart.data.dataset_settings import DecodingSettings, LoadingSettings, c
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
-from headstart.data.datasets.webdataset_contents import ShardContents, shards_of_splits
-from headstart.data.datasets.webdataset_division import ShardPlaces, by_workers, divided_shards, halves
-from headstart.data.datasets.webdataset_samples import SampleMembers
-from headstart.data.datasets.webdataset_shards import is_remote, name_of
-from headstart.data.datasets.webdataset_split import ShardSplit
 from headstart.data.decoding.image_decoding import configured_decoder
 from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader
 from headstart.data.loading.stream_sampling import Lanes, StreamedBatches, stream_shares
+from headstart.data.webdataset.shard_contents import ShardContents, shards_of_splits
+from headstart.data.webdataset.shard_division import ShardPlaces, by_workers, divided_shards, halves
+from headstart.data.webdataset.shard_reading import is_remote, name_of
+from headstart.data.webdataset.shard_samples import SampleMembers
+from headstart.data.webdataset.stream_split import ShardSplit
 from headstart.types import SPLITS, Batch, UserError
 
 PLAIN_SHARDS = 16  # that the look at training images takes its images from

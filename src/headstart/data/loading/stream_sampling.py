@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from headstart.data.datasets.image_batches import training_batch
-from headstart.data.datasets.webdataset_samples import ClassNumbers, Sample, SampleMembers
-from headstart.data.datasets.webdataset_shards import name_of, samples
 from headstart.data.decoding.decoding_threads import by_threads
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.transforms.augmentation import Augmentation
+from headstart.data.webdataset.shard_reading import name_of, samples
+from headstart.data.webdataset.shard_samples import ClassNumbers, Sample, SampleMembers
 from headstart.types import Batch, Pixels, UserError
 
 T = TypeVar("T")

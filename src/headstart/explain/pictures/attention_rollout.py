@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from headstart.explain import map_rendering
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering import map_rendering
 
 Heads = Literal["mean", "max", "min"]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.initial_network import initial_network
-from headstart.explain.map_rendering import RgbImage, drawing, heat, photo
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering.map_rendering import RgbImage, drawing, heat, photo
 
 
 class ChangedChannel(NamedTuple):

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from headstart.explain.explained_network import Network
-from headstart.explain.map_rendering import RgbImage, drawing
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering.map_rendering import RgbImage, drawing
 
 NEAR = 0.01  # a sigmoid or tanh that is so near to its bound counts as there: it reaches it nowhere
 LISTED = 8  # units of a function named in a caption

@@ -10,11 +10,11 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from headstart.explain import map_rendering
 from headstart.explain.explained_network import Network
+from headstart.explain.gradients.relu_backward_rules import ActivationsMet, relu_rule
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.input_gradient import magnitude, peak
-from headstart.explain.relu_backward_rules import ActivationsMet, relu_rule
+from headstart.explain.rendering import map_rendering
 from headstart.types import UserError
 
 SIDE = 112  # pixels of a tile

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from headstart.backbones.denormalise import eight_bit
 from headstart.explain.explained_network import Network
-from headstart.explain.map_rendering import enlarged, photo, sheet
 from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.rendering.map_rendering import enlarged, photo, sheet
 from headstart.types import Pixels
 
 NOISE = 0.1  # standard deviation of the noise that an image starts from, in that of the pixels

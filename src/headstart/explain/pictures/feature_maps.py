@@ -10,8 +10,8 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from headstart.explain.explained_network import maps
-from headstart.explain.map_rendering import RgbImage, enlarged, heat, photo, sheet, signed
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering.map_rendering import RgbImage, enlarged, heat, photo, sheet, signed
 
 
 class FeatureMaps:

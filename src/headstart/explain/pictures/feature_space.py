@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.explain import map_rendering
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering import map_rendering
 from headstart.explain.searched_features import passed, searched
 from headstart.features.pca import directions
 from headstart.features.tsne import tsne

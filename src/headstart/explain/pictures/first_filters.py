@@ -9,8 +9,8 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from headstart.explain.explained_network import Network
-from headstart.explain.map_rendering import enlarged, projection, sheet
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering.map_rendering import enlarged, projection, sheet
 
 SIDE = 48  # pixels of a filter in the picture
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from headstart.explain import map_rendering
 from headstart.explain.chosen_class import Of, explained
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering import map_rendering
 
 
 class Slopes(NamedTuple):

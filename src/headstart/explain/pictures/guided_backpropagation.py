@@ -9,9 +9,9 @@ from torch import Tensor
 
 from headstart.explain.chosen_class import Of, explained
 from headstart.explain.explained_network import Network
+from headstart.explain.gradients.relu_backward_rules import relu_rule
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.input_gradient import beside, of_classes
-from headstart.explain.relu_backward_rules import relu_rule
 
 
 class GuidedBackpropagation:

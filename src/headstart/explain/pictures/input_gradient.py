@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from headstart.explain import map_rendering
 from headstart.explain.chosen_class import Of, explained
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.rendering import map_rendering
 
 PEAK = 0.99  # of the values that a map is scaled by; single pixels are far above the others
 

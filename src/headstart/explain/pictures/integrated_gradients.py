@@ -12,10 +12,10 @@ from captum.attr import IntegratedGradients as OfCaptum
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from headstart.explain import map_rendering
 from headstart.explain.chosen_class import Of, explained
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.rendering import map_rendering
 
 Baseline = Literal["black", "grey", "blurred"]
 BLUR = 0.1  # the standard deviation of a blurred baseline, of the image's side

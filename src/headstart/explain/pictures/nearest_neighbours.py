@@ -10,8 +10,8 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headstart.explain import map_rendering
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering import map_rendering
 from headstart.explain.searched_features import passed, searched
 
 SIDE = 112  # pixels of a tile

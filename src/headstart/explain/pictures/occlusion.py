@@ -15,10 +15,10 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from headstart.backbones.stages import pooled
-from headstart.explain import map_rendering
 from headstart.explain.chosen_class import ExplainedClass, Of, explained
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.rendering import map_rendering
 
 SIDE = 3.0  # inches of a map in the figure
 NAMED = 10  # classes that have a colour of their own, the most frequent ones

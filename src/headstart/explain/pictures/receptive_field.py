@@ -8,10 +8,10 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from headstart.explain.field_extents import FieldExtent, extents
-from headstart.explain.field_finder import FieldFinder
-from headstart.explain.map_rendering import drawing, photo
 from headstart.explain.picture_protocol import Shown, Subject
+from headstart.explain.receptive_fields.receptive_search import FieldFinder
+from headstart.explain.receptive_fields.receptive_size import FieldExtent, extents
+from headstart.explain.rendering.map_rendering import drawing, photo
 
 
 class ReceptiveFields:

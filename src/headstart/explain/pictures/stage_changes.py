@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from headstart.explain.cka import linear_cka
 from headstart.explain.initial_network import initial_network
-from headstart.explain.map_rendering import drawing
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
+from headstart.explain.rendering.map_rendering import drawing
 from headstart.explain.searched_features import searched
 
 SAME, DRIFTED = "#3b6fb6", "#d1603d"

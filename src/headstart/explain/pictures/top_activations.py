@@ -13,12 +13,12 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from headstart.explain.explained_network import Network
-from headstart.explain.field_finder import FieldFinder, Place
-from headstart.explain.guided_projections import guided_projections, pools
-from headstart.explain.map_rendering import RgbImage, enlarged, photo, projection, sheet
+from headstart.explain.gradients.guided_projections import guided_projections, pools
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.pictures.deconvnet import projections
-from headstart.explain.pixel_box import PixelBox
+from headstart.explain.receptive_fields.pixel_box import PixelBox
+from headstart.explain.receptive_fields.receptive_search import FieldFinder, Place
+from headstart.explain.rendering.map_rendering import RgbImage, enlarged, photo, projection, sheet
 from headstart.explain.strongest_places import StrongestPlaces, standing_out, strongest_places
 from headstart.types import UserError
 

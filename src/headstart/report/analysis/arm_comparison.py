@@ -10,14 +10,14 @@ from hashlib import sha256
 from headstart.report.analysis.arm_summaries import this_source
 from headstart.report.analysis.arms import differences_of, shown_differences
 from headstart.report.analysis.run_measures import END, MEASURES, START, TEST
-from headstart.report.analysis.study_analysis import ArmComparison, ArmSummary, Benefit, Question, StudySection
+from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Benefit, Question, StudySection
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
+from headstart.report.curves.arm_speed import Pair, slope_of, sooner_of
 from headstart.report.curves.learning_curve import is_share
 from headstart.report.curves.slope import Slope
-from headstart.report.curves.slope_and_speedup import Pair, slope_of, sooner_of
 from headstart.report.rendering.wording.number_format import difference_text
 from headstart.report.statistics.crossed_intervals import VarianceComponents
-from headstart.report.statistics.intervals import apart, components, difference_of, over_what, paired
+from headstart.report.statistics.interval_choice import apart, components, difference_of, over_what, paired
 from headstart.report.statistics.power import images_needed, seeds_needed
 from headstart.report.statistics.seed_intervals import ALPHA, MATTERS, MATTERS_RATE, Interval, Verdict
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from headstart.report.analysis.arms import finished_at, setting_of
-from headstart.report.analysis.finished_runs import LeftOutRun, LevelsResult
+from headstart.report.analysis.study_runs import LeftOutRun, LevelsResult
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import is_share, lower_is_better
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from headstart.report.analysis import run_measures
 from headstart.report.analysis.arms import Arm
-from headstart.report.analysis.finished_runs import FinishedRun
 from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, MeasuredRun
-from headstart.report.analysis.study_analysis import ArmSummary, SourceCost
+from headstart.report.analysis.study_records import ArmSummary, SourceCost
+from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.curves.learning_curve import one_image
-from headstart.report.statistics.intervals import apart, interval_over, mean_of
+from headstart.report.statistics.interval_choice import apart, interval_over, mean_of
 from headstart.report.statistics.seed_intervals import Interval, t_interval
 
 

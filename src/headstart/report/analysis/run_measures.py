@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.finished_runs import FinishedRun, Replicate
 from headstart.report.analysis.stored_predictions import ImageContributions, StoredPredictions, answers_in
+from headstart.report.analysis.study_runs import FinishedRun, Replicate
 from headstart.report.curves import learning_curve
 from headstart.report.curves.learning_curve import Floats, LearningCurve
 

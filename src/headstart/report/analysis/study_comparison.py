@@ -19,9 +19,8 @@ from headstart.report.analysis.arm_levels import (
 )
 from headstart.report.analysis.arm_summaries import arm_summary
 from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, control_of, groups_of, left_out
-from headstart.report.analysis.finished_runs import LevelsResult, RunsBelow
 from headstart.report.analysis.run_measures import END, MEASURES, TEST
-from headstart.report.analysis.study_analysis import (
+from headstart.report.analysis.study_records import (
     ArmComparison,
     ArmSummary,
     Benefit,
@@ -30,10 +29,11 @@ from headstart.report.analysis.study_analysis import (
     Study,
     StudySection,
 )
+from headstart.report.analysis.study_runs import LevelsResult, RunsBelow
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
 from headstart.report.analysis.verdicts import History, PlannedSeeds, judged
 from headstart.report.curves.learning_curve import lower_is_better, one_image
-from headstart.report.statistics.intervals import difference_of, mean, paired
+from headstart.report.statistics.interval_choice import difference_of, mean, paired
 from headstart.report.statistics.seed_intervals import ALPHA, Verdict, holm
 
 _MODES = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from headstart.report.statistics.repeated_looks import Look, level_of
 from headstart.report.statistics.seed_intervals import ALPHA, Interval, Verdict
-from headstart.report.statistics.test_families import Decision, decide
+from headstart.report.statistics.verdict_families import Decision, decide
 
 History = Mapping[str, Sequence[Look]]  # by the key of a test
 _FINAL = {word.value: word for word in (Verdict.YES, Verdict.NO, Verdict.NEGATIVE)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.finished_runs import FinishedRun, LevelsResult
+from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.curves.level_passage import last_window
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection, differences
-from headstart.report.analysis.study_analysis import ArmComparison, Benefit
+from headstart.report.analysis.study_records import ArmComparison, Benefit
 from headstart.report.rendering.wording.number_format import difference_text
 from headstart.report.rendering.wording.verdict_words import (
     GAINS,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from headstart.report.analysis.adaptation_comparison import TEST_METRIC, AdaptationSection
 from headstart.report.analysis.arms import RANDOM
-from headstart.report.analysis.study_analysis import Question, Study, StudySection
+from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.rendering.answer_cards import comparison_cards, method_cards
 from headstart.report.rendering.charts.arm_colours import COLOURS, arm_colours
@@ -28,7 +28,7 @@ from headstart.report.rendering.wording.number_definitions import definitions
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import AGAINST, TITLES
-from headstart.system.package_version import VERSION
+from headstart.system.headstart_version import VERSION
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -8,7 +8,7 @@ from headstart.report.analysis.adaptation_comparison import TEST_METRIC, Adaptat
 from headstart.report.analysis.arm_levels import LevelArm
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
-from headstart.report.analysis.study_analysis import ArmComparison, ArmSummary, Study, StudySection
+from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Study, StudySection
 from headstart.report.analysis.swept_keys import ReachedLevel, SweptAxis
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
-from headstart.report.analysis.study_analysis import Question, Study, StudySection
+from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.rendering.tables.axis_tables import axis_tables
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell

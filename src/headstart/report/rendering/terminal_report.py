@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headstart.report.analysis.adaptation_comparison import BASELINE, TEST_METRIC, AdaptationSection
-from headstart.report.analysis.study_analysis import ArmComparison, Question, Study, StudySection
+from headstart.report.analysis.study_records import ArmComparison, Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary

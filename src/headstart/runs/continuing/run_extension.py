@@ -16,7 +16,7 @@ from headstart.callbacks.training.extended_rates import MARK
 from headstart.runs.continuing.resume_point import damage_of
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import LONGEST, config_hash, job_overrides, own_overrides, safe
-from headstart.runs.saved.allowed_targets import content
+from headstart.runs.saved.allowed_objects import content
 from headstart.runs.saved.config_writing import write_config
 from headstart.runs.saved.finished_run import changed_since
 from headstart.runs.saved.saved_job import saved_job

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from headstart.report.analysis.finished_runs import rows_in
+from headstart.report.analysis.study_runs import rows_in
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.runs.assembly import USUAL
 

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.runs.folder.run_naming import OF_THE_COMMAND
-from headstart.runs.saved.config_signature import sign, signed, unsign
+from headstart.runs.saved.config_signing import sign, signed, unsign
 from headstart.system.atomic_write import write_whole
 from headstart.system.credential_masking import without_credentials
 

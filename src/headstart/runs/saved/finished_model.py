@@ -17,10 +17,10 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.decoding.image_decoding import Decoder, decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of
-from headstart.features.cache.cached_images import Engine
+from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import built
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
-from headstart.runs.training.trainer import lone_trainer
+from headstart.runs.training.run_trainer import lone_trainer
 from headstart.types import Batch
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.report.file_checksums import KEY as FILES
-from headstart.report.file_checksums import changed_files
+from headstart.report.result_digests import KEY as FILES
+from headstart.report.result_digests import changed_files
 from headstart.runs.continuing.resume_point import damage_of
 from headstart.runs.folder.run_folder import CHECKPOINTS, finished, result_damage
 from headstart.runs.saved.saved_config import saved_config

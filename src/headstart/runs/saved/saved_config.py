@@ -16,12 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.runs.saved.allowed_targets import is_allowed, values_in
-from headstart.runs.saved.config_signature import signed
-from headstart.system.command_permissions import permits
+from headstart.runs.saved.allowed_objects import is_allowed, values_in
+from headstart.runs.saved.config_signing import signed
 from headstart.system.conf_folder import conf_dir
 from headstart.system.file_identity import sha256
 from headstart.system.old_names import renamed
+from headstart.system.trust_flags import permits
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.assembly import adaptation_of, assembled
 from headstart.runs.backbone_template import template
 from headstart.runs.training.run_plan import run_of
-from headstart.runs.training.trainer import made_trainer
+from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.weights.source_model import waits_for_source
 
 

@@ -18,11 +18,11 @@ from headstart.modules.compilation import compile_in_place
 from headstart.runs.continuing.run_extension import EXTENDED, told
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.outcome.split_metrics import split_metrics
+from headstart.runs.training.missing_validation import NOTE
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
 from headstart.runs.training.run_plan import log_plan, run_plan
-from headstart.runs.training.trainer import made_trainer
-from headstart.runs.training.training_without_validation import NOTE
+from headstart.runs.training.run_trainer import made_trainer
 from headstart.system import rank_environment, stop_signals
 from headstart.system.checkpoint_reading import loaded
 

@@ -20,8 +20,8 @@ from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
 from headstart.runs.training.checkpoint_selection import selection_of
+from headstart.runs.training.missing_validation import check_needs_no_val, has_no_val
 from headstart.runs.training.run_plan import share_of_run
-from headstart.runs.training.training_without_validation import check_needs_no_val, has_no_val
 from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Selection

@@ -18,11 +18,11 @@ from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.runs.assembly import Assembly
-from headstart.runs.training.training_without_validation import has_no_val
+from headstart.runs.training.missing_validation import has_no_val
 from headstart.types import UserError
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.phase_begins import RunLength
-from headstart.unfreeze.plan_building import SampleStep, plan_of
+from headstart.unfreeze.plan_costing import SampleStep, plan_of
 from headstart.unfreeze.step_cost import StepCost
 from headstart.unfreeze.trainable_share import TrainableShare, share_of
 from headstart.unfreeze.unfreezing_plan import Plan
@@ -100,7 +100,7 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> RunLength:
         steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),
         epochs=_unlimited(trainer.max_epochs),
         max_steps=_unlimited(trainer.max_steps),
-        validates_first=validates,  # callbacks/training/initial_model.py
+        validates_first=validates,  # callbacks/training/first_validation.py
         validates_every=math.ceil(apart / batches) if every is None else every,
         validations=max(1, batches // apart) if validates else 0,
     )

@@ -21,8 +21,8 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
 from headstart.runs.training.logger_closing import ended_with_run
 from headstart.runs.training.prepared_run import prepared_run
+from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
-from headstart.runs.training.run_result import log_hyperparameters, run_result, write_result
 
 log = logging.getLogger(__name__)
 

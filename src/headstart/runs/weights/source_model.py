@@ -17,7 +17,7 @@ from headstart.evaluation.naive_models import naive_accuracies, wilson_interval
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_naming import config_hash, is_control, safe
-from headstart.runs.folder.single_training import made_once, whole_result
+from headstart.runs.folder.training_lock import made_once, whole_result
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.saved.config_writing import write_config
 from headstart.system.checkpoint_reading import loaded

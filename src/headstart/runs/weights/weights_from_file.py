@@ -17,9 +17,9 @@ from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.download import cached_place, fetched
 from headstart.backbones.weights.hugging_face_hub import from_hub
+from headstart.backbones.weights.tensor_file import tensors_in
 from headstart.backbones.weights.tensor_matching import Matching, complete, linear_head, matching
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
-from headstart.backbones.weights.weights_file import tensors_in
 from headstart.runs.backbone_template import template
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.saved.finished_run import changed_since

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headstart.report.analysis.arms import RANDOM
-from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_records import Study
 
 COLOURS = 8  # the page's palette; further arms repeat it with other dashes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headstart.report.analysis.study_analysis import ArmSummary, Study, StudySection
+from headstart.report.analysis.study_records import ArmSummary, Study, StudySection
 from headstart.report.curves.learning_curve import Floats, lower_is_better
 from headstart.report.rendering.charts.axis_ticks import ticks
 from headstart.report.rendering.charts.chart_layout import Chart, ChartScale, ChartSeries, ChartThreshold, chart_of

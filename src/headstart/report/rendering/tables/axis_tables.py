@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.swept_keys import AxisLine, ReachedLevel, SweptAxis
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import MISSING, difference_text, plus_minus

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import median_reached
-from headstart.report.analysis.study_analysis import ArmSummary, Question, Study, StudySection
+from headstart.report.analysis.study_records import ArmSummary, Question, Study, StudySection
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.curves.level_passage import Speedup
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell

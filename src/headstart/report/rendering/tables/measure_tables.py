@@ -6,7 +6,7 @@ import math
 import statistics
 
 from headstart.report.analysis.run_measures import MEASURES, START, Measure
-from headstart.report.analysis.study_analysis import ArmSummary, Question, Study, StudySection
+from headstart.report.analysis.study_records import ArmSummary, Question, Study, StudySection
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import (

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from headstart.report.analysis.adaptation_comparison import SOURCE_METRIC, TEST_METRIC, AdaptationMethod
-from headstart.report.analysis.finished_runs import FinishedRun
 from headstart.report.analysis.run_measures import END, START, MeasuredRun
-from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_records import Study
+from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.tables.settings_tables import test_tag
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headstart.report.analysis.finished_runs import FinishedRun, LevelsResult
-from headstart.report.analysis.study_analysis import Study
-from headstart.report.config_values import leaves
+from headstart.report.analysis.study_records import Study
+from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
+from headstart.report.config_leaves import leaves
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell, distinct_values, plain_value
 from headstart.report.rendering.wording.number_format import optional_number
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
-from headstart.report.analysis.study_analysis import Study, StudySection
+from headstart.report.analysis.study_records import Study, StudySection
 from headstart.report.rendering.tables.adaptation_tables import class_table, method_table, oracle_table
 from headstart.report.rendering.tables.axis_tables import level_table
 from headstart.report.rendering.tables.cost_tables import cost_table, speedup_table, throughput_table

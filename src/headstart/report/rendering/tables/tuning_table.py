@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.report.analysis.study_analysis import StudySection
+from headstart.report.analysis.study_records import StudySection
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell, plain_value, three_digits
 from headstart.report.rendering.wording.number_format import MISSING, optional_number
 

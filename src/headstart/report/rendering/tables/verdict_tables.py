@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from headstart.report.analysis.run_measures import END
-from headstart.report.analysis.study_analysis import Benefit, Question, Study, StudySection
+from headstart.report.analysis.study_records import Benefit, Question, Study, StudySection
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import difference_text
 from headstart.report.rendering.wording.verdict_words import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_records import Study
 from headstart.report.statistics.seed_intervals import MATTERS, MATTERS_RATE
 
 _TEXT = """

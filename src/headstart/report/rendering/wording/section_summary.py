@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from headstart.report.analysis.run_measures import END, TEST
-from headstart.report.analysis.study_analysis import ArmComparison, Benefit, BestArm, Question, Study, StudySection
+from headstart.report.analysis.study_records import ArmComparison, Benefit, BestArm, Question, Study, StudySection
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.wording.number_format import difference_text, number
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.report.analysis.study_analysis import Study
+from headstart.report.analysis.study_records import Study
 
 
 def look_text(study: Study) -> str:

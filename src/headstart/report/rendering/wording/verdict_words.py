@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from headstart.report.analysis.adaptation_comparison import AdaptationMethod
-from headstart.report.analysis.study_analysis import ArmSummary, Benefit, Question
+from headstart.report.analysis.study_records import ArmSummary, Benefit, Question
 from headstart.report.analysis.swept_keys import ReachedLevel
 from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.curves.level_passage import Speedup

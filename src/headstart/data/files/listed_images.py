@@ -1,0 +1,235 @@
+"""Image files that a listing names, divided into splits, checked and logged before training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+
+from headstart.data.dataset_settings import FileSettings, check_names, check_none_left_out, labels_of, loading_of
+from headstart.data.datasets.image_datamodule import ImageDataModule
+from headstart.data.datasets.labelled_split import Labels, Split
+from headstart.data.decoding.decoding_threads import by_threads
+from headstart.data.decoding.eight_bit import is_wide
+from headstart.data.decoding.file_checks import Header, duplicates, readable
+from headstart.data.decoding.file_listing import LeftOut
+from headstart.data.decoding.image_decoding import configured_decoder, why
+from headstart.data.files.file_location import FolderStorage, ImageStorage
+from headstart.data.files.file_split import FileSplit
+from headstart.data.files.lazy_split import cached_splits
+from headstart.data.files.listing_leakage import ListingFacts, check_listing
+from headstart.data.splits.class_division import NO_COPIES, Copies, check_split_settings, divided
+from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
+from headstart.data.splits.multi_label_division import SeveralLabels
+from headstart.types import SPLITS, UserError
+
+ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root
+LISTED = 5  # classes that an error names
+
+
+class ListedImages(ImageDataModule):
+    """Image files of which a listing says the class, or which of the classes, and perhaps the split.
+
+    Args:
+        root: The folder of the files.
+        listed: Split -> class -> files, relative to root, or as `storage` names them; `train` alone where no splits are
+            given. Or files with several labels each.
+        groups: File -> its group, no two of whose files may lie in two splits; None means that there are none.
+        source: What the listing is called in messages.
+        settings: As FileSettings says.
+
+    Raises UserError, when the splits are made, where there is one class only, or classes of train, val and test differ,
+    or a class has too few images, or files are unreadable or leak; to look at all images, the first three are no error.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        listed: dict[str, ClassFiles] | SeveralLabels,
+        groups: Groups | None,
+        source: Path | str,
+        **settings: Unpack[FileSettings],
+    ) -> None:
+        check_names(settings, FileSettings, self)
+        check_split_settings(settings)
+        self.multi_label = isinstance(listed, SeveralLabels)
+        self.root, self._listed, self._groups, self._source = root, listed, groups, source
+        class_names = (
+            listed.class_names
+            if isinstance(listed, SeveralLabels)
+            else tuple(dict.fromkeys(name for classes in listed.values() for name in classes))
+        )
+        super().__init__(class_names=class_names, sampler=settings["sampler"], **loading_of(settings))
+        self._settings = settings
+        self.shots, self.val_shots = settings["shots"], settings["val_shots"]
+        self.outside = LeftOut()
+        self._left_out = 0  # unreadable files
+        self._digests: dict[str, str] = {}  # of the files that were read for it
+        self.decoder = configured_decoder(self.pixels, settings)
+
+    @property
+    def storage(self) -> ImageStorage:
+        """Where the files lie."""
+        return FolderStorage(self.root)
+
+    @property
+    def given_splits(self) -> tuple[str, ...]:
+        """The splits of the listing; the others are drawn from them."""
+        return tuple(self._listed.labels if isinstance(self._listed, SeveralLabels) else self._listed)
+
+    def check_trainable(self) -> None:
+        """Raise UserError where the listing has no training images, one class only, or splits with other classes."""
+        if len(self.class_names) < 2:
+            there = f"one with images, {self.class_names[0]}" if self.class_names else "none"
+            raise UserError(f"two classes are needed at least, got {there}, in {self.root}")
+        if "train" not in self.given_splits:
+            raise UserError(
+                f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "
+                "to evaluate a finished run on them, give them as evaluate.data"
+            )
+        if isinstance(self._listed, SeveralLabels):
+            present = set().union(*self._listed.labels["train"].values())
+            if absent := [name for number, name in enumerate(self.class_names) if number not in present]:
+                raise UserError(
+                    f"train of {self._source} must have an image of each class, it has none of "
+                    f"{', '.join(absent[:LISTED])}; add some, or leave the class out"
+                )
+            return
+        for split, classes in self._listed.items():
+            if differing := sorted(set(classes) ^ set(self._listed["train"])):
+                raise UserError(
+                    f"train and {split} of {self._source} must have the same classes; "
+                    f"only one of them has {', '.join(differing[:LISTED])}"
+                )
+
+    def load(self) -> dict[str, FileSplit]:
+        self.check_trainable()
+        headers = self._headers()
+        copies = self._copies(headers)
+        splits = cached_splits(
+            self._divided(headers, copies),
+            decoder=self.decoder,
+            cache_gib=self._settings["cache_gib"],
+            make=self._split_of,
+        )
+        self._check_and_log(splits, headers)
+        return splits
+
+    def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
+        """All readable images that are listed in these splits, and their names; nothing is divided.
+
+        Raises UserError where settings choose some of the images.
+        """
+        check_none_left_out(labels_of(self._settings))
+        headers = self._headers()
+        listed = [classes for split, classes in self._by_class().items() if split in splits]
+        class_of = {
+            file: name for classes in listed for name, files in classes.items() for file in files if file in headers
+        }
+        names = list(class_of)
+        label: Labels
+        if isinstance(self._listed, SeveralLabels):
+            label = self._listed.rows(names)
+        else:
+            label = np.array([self.class_names.index(name) for name in class_of.values()], np.int64)
+        whole = self._split_of(names, label, 0)
+        if names:
+            self._check_and_log({"all": whole}, {name: headers[name] for name in names})
+        return whole, names
+
+    def _by_class(self) -> Mapping[str, ClassFiles]:
+        """Split -> class -> files; those of several labels an image are all of one class here, called nothing."""
+        if isinstance(self._listed, SeveralLabels):
+            return {split: {"": files} for split, files in self._listed.files().items()}
+        return self._listed
+
+    def _divided(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
+        """Split -> its files and their labels."""
+        groups = None if self._groups is None else with_copies(self._groups, copies)
+        if isinstance(self._listed, SeveralLabels):
+            parts = self._listed.divided(headers, self._settings, groups=groups, copies=copies)
+            return {split: (names, self._listed.rows(names)) for split, names in parts.items()}
+        readable = {
+            split: {name: [file for file in files if file in headers] for name, files in classes.items()}
+            for split, classes in self._listed.items()
+        }
+        if groups is not None:
+            return numbered(divided_groups(readable, groups, self._settings))
+        return numbered(
+            [
+                divided(
+                    name,
+                    {split: classes[name] for split, classes in readable.items()},
+                    self._settings,
+                    copies=copies,
+                )
+                for name in self.class_names
+            ]
+        )
+
+    def _copies(self, headers: Mapping[str, Header]) -> Copies:
+        """Of the files of which there are copies, which image each is; none where nothing is drawn."""
+        draws_none = self._settings["fold"] is None and set(self.given_splits) == set(SPLITS)
+        if self._settings["leakage"] == "allow" or draws_none:
+            return NO_COPIES
+        same = duplicates({"": list(headers)}, headers, self._split_of([], np.empty(0, np.int64), 0).digests_of)
+        return {name: group[0][1] for group in same for _, name in group}
+
+    def _headers(self) -> dict[str, Header]:
+        """Of each file that can be read."""
+        names = [name for classes in self._by_class().values() for files in classes.values() for name in files]
+        headers = by_threads(lambda name: self.storage.header(name, self.decoder.max_pixels), names)
+        header_of = dict(zip(names, headers, strict=True))
+        broken = {name: header if isinstance(header, str) else None for name, header in header_of.items()}
+        # whether values of more than 8 bits have a known range, they say themselves
+        looked_into = [
+            name
+            for name, header in header_of.items()
+            if not isinstance(header, str) and (self._settings["unreadable"] == "skip" or is_wide(header.mode))
+        ]
+        broken.update(zip(looked_into, by_threads(self._failure, looked_into), strict=True))
+        good = readable(broken, root=self.root, unreadable=self._settings["unreadable"])
+        self._left_out = len(names) - len(good)
+        return {name: header for name, header in header_of.items() if name in good and not isinstance(header, str)}
+
+    def _failure(self, name: str) -> str | None:
+        """Why a file cannot be decoded."""
+        try:
+            self.storage.decoded(name, self.decoder)
+        except UserError as error:
+            return why(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
+        return None
+
+    def _check_and_log(self, splits: Mapping[str, FileSplit], headers: Mapping[str, Header]) -> None:
+        """Log what there is. Raises UserError where an image, or a group of images, lies in two splits."""
+        self.duplicates = check_listing(
+            splits,
+            headers,
+            ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out),
+            leakage=self._settings["leakage"],
+        )
+
+    def _split_of(self, names: list[str], label: Labels, cached: int) -> FileSplit:
+        files = FileSplit(self.storage, names, label, decoder=self.decoder, cached_images=cached)
+        files._digests = self._digests  # one for all splits
+        return files
+
+    def names(self, split: str) -> list[str]:
+        """The path of each image, relative to the root. Raises UserError where there is no such split."""
+        files = self._split(split)
+        assert isinstance(files, FileSplit)
+        return list(files.names)
+
+
+def numbered(parts: Sequence[dict[str, list[str]]]) -> dict[str, tuple[list[str], Labels]]:
+    """Split -> names, and the number of each one's class; parts: of each class, split -> names."""
+    return {
+        split: (
+            [name for part in parts for name in part[split]],
+            np.repeat(np.arange(len(parts)), [len(part[split]) for part in parts]),
+        )
+        for split in SPLITS
+    }

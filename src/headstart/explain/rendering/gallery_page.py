@@ -1,0 +1,140 @@
+"""The gallery as an HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image
+
+from headstart.explain.explained_predictions import ExplainedPrediction
+from headstart.explain.rendering.map_rendering import RgbImage
+from headstart.system.headstart_version import VERSION
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+LEAST = 160  # pixels of the longer side that a picture has on the page at least: smaller ones become larger
+PHOTO = 96  # pixels of the longer side of a photo below which it is pixel art, and not compressed with loss
+WORDS = 224  # pixels that a caption has at least
+
+
+class GalleryPicture(NamedTuple):
+    """An image file and its words; name: its kind and its own."""
+
+    file: Path
+    name: str
+    width: int
+    height: int
+    caption: str
+    alt: str
+
+
+class GallerySection(NamedTuple):
+    """A kind of picture; unfit: why it does not apply, where it does not."""
+
+    name: str
+    title: str
+    about: str
+    pictures: tuple[GalleryPicture, ...]
+    unfit: str = ""
+
+
+class GalleryAnswer(NamedTuple):
+    """An image that was explained, (H, W, 3), and what the model says of it."""
+
+    image: RgbImage
+    answer: ExplainedPrediction
+
+
+class _Box(NamedTuple):
+    """How large a picture of width x height is shown: each of its pixels as a block of that many, no less than 1."""
+
+    width: int
+    height: int
+
+    @property
+    def blocks(self) -> int:
+        return max(1, LEAST // max(self.width, self.height))
+
+    @property
+    def style(self) -> str:
+        """The picture's width on the page, that of its figure, and the height of both for a browser that waits."""
+        wide, high = self.width * self.blocks, self.height * self.blocks
+        return f"--w:{wide}px;--f:{max(wide, WORDS)}px;--h:{high}px"
+
+    @property
+    def crisp(self) -> bool:
+        return self.blocks > 1
+
+
+def page(
+    sections: Sequence[GallerySection], *, of: str, facts: Sequence[tuple[str, str]], answered: Sequence[GalleryAnswer]
+) -> Iterator[str]:
+    """The page as pieces of HTML: self-contained, readable without JavaScript; a picture at a time is in memory."""
+    known = [answer.answer.right for answer in answered if answer.answer.right is not None]
+    return _template().generate(
+        of=of,
+        facts=facts,
+        answered=answered,
+        told=f"The model is right about {sum(known)} of {len(known)}." if known else "",
+        sections=[(place, section) for place, section in zip(_places(sections), sections, strict=True)],
+        count=sum(len(section.pictures) for section in sections),
+        version=VERSION,
+    )
+
+
+def _places(sections: Sequence[GallerySection]) -> list[str]:
+    """What to find each section by behind the page's address."""
+    directives = ["top", "images"]
+    for section in sections:
+        place = re.sub(r"\W+", "-", section.name)
+        while place in directives:
+            place += "-"
+        directives.append(place)
+    return directives[2:]
+
+
+def _url(picture: GalleryPicture) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.file.read_bytes()).decode('ascii')}"
+
+
+def _photo_url(image: RgbImage) -> str:
+    """A photo with the little loss that nobody sees, a small image as it is."""
+    stream = io.BytesIO()
+    if max(image.shape[:2]) < PHOTO:
+        Image.fromarray(image).save(stream, "PNG")
+        kind = "png"
+    else:
+        Image.fromarray(image).save(stream, "JPEG", quality=90)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def _box(answered: GalleryPicture | GalleryAnswer) -> _Box:
+    return (
+        _Box(answered.image.shape[1], answered.image.shape[0])
+        if isinstance(answered, GalleryAnswer)
+        else _Box(answered.width, answered.height)
+    )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("headstart.explain.rendering", "."),
+        autoescape=True,  # file names and class names are anybody's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {"url": _url, "photo_url": _photo_url, "box": _box}
+    environment.filters.update(filters)
+    return environment.get_template("page.html.jinja")

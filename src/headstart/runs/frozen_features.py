@@ -1,0 +1,149 @@
+"""Features of a data set's images by a model that does not learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.compat.hydra_instantiation import instantiate
+from headstart.data.data_protocols import has_contents, image_names
+from headstart.features.cache.activation_cache import FeatureCache
+from headstart.features.cache.activation_key import Place, activations, cuts_of
+from headstart.features.cache.cached_activations import Engine, ImageGroup, cached_activations, in_eval
+from headstart.runs.assembly import Assembly, assembled, check_adapters
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.saved.other_data import check_no_target, other_data
+from headstart.runs.training.missing_validation import check_split
+from headstart.runs.training.run_trainer import lone_trainer
+from headstart.runs.weights.control_weights import measure_statistics
+from headstart.runs.weights.starting_weights import weights_of
+from headstart.types import UserError
+
+
+class Stored(NamedTuple):
+    """The features of a split's images in its order."""
+
+    features: dict[str, Tensor]  # stage -> (N, D), float32 on the CPU, pooled over space
+    label: Tensor  # (N,), int64, or of several labels an image (N, classes), float32
+    names: list[str]  # of the images
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A backbone with its weights, and the data to look at.
+
+    facts: where the weights come from, for result.json.
+    """
+
+    parts: Assembly
+    cache: FeatureCache | None
+    engine: Engine
+    facts: dict[str, Any]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages' names, from the input on."""
+        return self.parts.backbone.names
+
+    def features(self, split: str, stages: Sequence[str]) -> Stored:
+        """The features after each of these stages, in one pass, or from the feature cache.
+
+        Raises UserError where there is no such stage or split, or no image in it.
+        """
+        places = [Place(self._number(stage), pooled=True) for stage in stages]
+        data = self.parts.data
+        loader = data.plain_dataloader(split)  # the data say whether there is such a split
+        check_split(data, split, "this task")
+        if self.cache is None or not has_contents(data):
+            found, labels = self._live(loader, places)
+        else:
+            found, labels = self._cached(split, places, self.cache), loader.labels
+        names = image_names(data, split, len(labels))
+        return Stored(dict(zip(stages, found, strict=True)), labels, names)
+
+    def _number(self, stage: str) -> int:
+        if stage not in self.stages:
+            near = get_close_matches(stage, self.stages, n=1)
+            raise UserError(
+                f"the stages are {', '.join(self.stages)}, got {stage!r}{f'; did you mean {near[0]}?' if near else ''}"
+            )
+        return self.stages.index(stage) + 1
+
+    def _cached(self, split: str, places: list[Place], cache: FeatureCache) -> list[Tensor]:
+        backbone, engine, data = self.parts.backbone, self.engine, self.parts.data
+        with in_eval(backbone, max(place.after for place in places)):
+            cuts = cuts_of(
+                backbone, places, device=engine.device, precision=engine.precision, dtype=cache.dtype,
+                context=engine.context,
+            )  # fmt: skip
+        found, _ = cached_activations(cache, backbone, data, [ImageGroup(split)], cuts, engine=engine)
+        everything = np.arange(data.sizes[split])
+        return [found[ImageGroup(split), cut].at(0, everything) for cut in cuts]
+
+    def _live(self, loader: Any, places: list[Place]) -> tuple[list[Tensor], Tensor]:
+        backbone, engine = self.parts.backbone, self.engine
+        seen: list[list[Tensor]] = [[] for _ in places]
+        labels = []
+        with in_eval(backbone, max(place.after for place in places)):
+            for batch in loader:
+                with engine.context():
+                    given = activations(backbone, engine.convert(batch).image.to(engine.device), places)
+                for kept, place in zip(seen, places, strict=True):
+                    kept.append(given[place].float().cpu())
+                labels.append(batch.label)
+        return [torch.cat(kept) for kept in seen], torch.cat(labels)
+
+
+def frozen(
+    cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None = None, *, whole: bool = False
+) -> Frozen:
+    """The model that a command line means, with its data set up; it computes on one device, as cfg.trainer says.
+
+    run_dir: a finished run, whose best weights and settings count; None: cfg's own, with the weights that its mode
+    starts from (random ones where it does not reuse a source). data: other data than the target. whole: look at all of
+    the other data as one split, where a finished run is given. A control's
+    BatchNorms have the statistics of the training images of these data. Raises UserError where the run is not finished.
+    """
+    quieten()
+    facts: dict[str, Any]
+    if run_dir is None:
+        check_adapters(cfg)
+        weights = weights_of(cfg)
+        pl.seed_everything(cfg.seed, verbose=False)
+        parts = assembled(cfg, data, weights)
+        facts = {"run": None, "source": dict(weights.facts) or None, "control": weights.control}
+    else:
+        run = saved_run(run_dir, "best")
+        check_no_target(str(cfg.get("task")))
+        if data is not None and whole:
+            parts = assembled(run.cfg, run.known)
+            how = {"pixels": parts.backbone.pixels, "seed": run.cfg.seed}
+            looked = other_data(data, make=partial(instantiate, **how), split=None, setting="embed.splits")
+            parts = replace(parts, data=looked.data)
+        else:
+            parts = assembled(run.cfg, data)
+        state = run.state()
+        own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
+        parts.backbone.load_state_dict(own)  # the head is of the run's own classes
+        control = bool(run.result.get("control"))
+        facts = {"run": run.folder.as_posix(), "source": run.result["source"], "control": control}
+    parts.data.setup("test")
+    if run_dir is None and weights.control:
+        measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)
+    trainer = lone_trainer(cfg.trainer, "precision")
+    parts.module.to(trainer.strategy.root_device)
+    return Frozen(
+        parts, instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None, Engine.of(trainer), facts
+    )

@@ -1,0 +1,83 @@
+"""Metrics of any weights for a finished run's network, on its own images or on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from headstart.features.cache.cached_activations import Engine
+from headstart.runs.assembly import assembled
+from headstart.runs.saved.finished_run import SavedRun
+from headstart.runs.training.run_trainer import lone_trainer
+
+
+class MeasuredWeights:
+    """A run's network, which takes one set of weights after the other and is measured with each.
+
+    Args:
+        run: A finished run.
+        trainer: The node that says where to compute; the precision is the run's own.
+
+    Attributes:
+        monitor: Name of the run's monitored metric, without its split.
+    """
+
+    def __init__(self, run: SavedRun, trainer: DictConfig) -> None:
+        self._engine = Engine.of(lone_trainer(trainer, precision=run.cfg.trainer.precision))
+        self.parts = assembled(run.cfg, run.known)
+        self._module = self.parts.module.to(self._engine.device).eval()
+        self.monitor: str = self._module.labels.monitor
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take these weights, named as in the run's checkpoints."""
+        self._module.load_state_dict(dict(state))
+
+    @torch.no_grad()
+    def features(self, split: str, images: Any) -> tuple[Tensor, Tensor]:
+        """Features (N, width), float32, and labels of all images of a split, in its order."""
+        features, labels = [], []
+        for batch in images.plain_dataloader(split):
+            with self._engine.context():
+                image = self._engine.convert(batch).image.to(self._engine.device)
+                features.append(self.parts.backbone(image).float())
+            labels.append(batch.label.to(self._engine.device))
+        return torch.cat(features), torch.cat(labels)
+
+    @torch.no_grad()
+    def metrics(
+        self, tag: str, images: Any, split: str | None = None, relabel: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, float]:
+        """<tag>/<monitored metric> and <tag>/loss of a split.
+
+        Args:
+            tag: What the metrics begin with.
+            images: Data that are set up.
+            split: Of these data; None: the split is called as the tag.
+            relabel: Makes the data's labels those of the run; None: they are.
+        """
+        features, label = self.features(split or tag, images)
+        logits = self.parts.head(features)
+        label = label if relabel is None else relabel(label.cpu()).to(label.device)
+        kind = self._module.labels
+        return {
+            f"{tag}/{self.monitor}": float(kind.score(logits, label)),
+            f"{tag}/loss": float(kind.loss(logits, label)),
+        }
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], **facts: Any) -> None:
+    """Write weights as a checkpoint that tasks on a finished run can load; the file is whole or not there.
+
+    Args:
+        path: Of the file, in the run's folder for checkpoints.
+        state: Name -> tensor, as the run's checkpoints have them.
+        facts: What the file says besides of the weights.
+    """
+    unfinished = path.with_name(f"{path.name}.partial")
+    torch.save({"state_dict": {name: tensor.cpu() for name, tensor in state.items()}, **facts}, unfinished)
+    unfinished.replace(path)
