@@ -2,6 +2,7 @@
 
 import pytest
 
+from hugging_face_cases import rows
 from shard_data import SHARDS, sample, written
 
 
@@ -21,3 +22,9 @@ def shards(tmp_path_factory):
         )
         first += count
     return folder
+
+
+@pytest.fixture
+def saved(tmp_path):
+    rows().save_to_disk(tmp_path / "saved")
+    return tmp_path / "saved"

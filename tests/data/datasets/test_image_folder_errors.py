@@ -1,0 +1,133 @@
+"""Folders of images that cannot be read as asked, and files that change."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from folder_data import RGB, folder
+from headstart.data.files.file_split import FileSplit
+from headstart.types import Pixels, UserError
+
+
+def test_the_shorter_side_becomes_256_224ths_of_the_backbones_size_by_default(class_folders):
+    root = class_folders()
+    for size, want in ((224, 256), (32, 37), (96, 110)):
+        assert folder(root, resize=None, pixels=RGB._replace(size=size)).decoder.resize == want
+
+
+def test_names_of_no_split_are_an_error(class_folders):
+    with pytest.raises(UserError, match=r"got 'tests'; did you mean test\?"):
+        folder(class_folders()).names("tests")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"folder of class folders.*none at .*nowhere"):
+        folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("inside", ["", "ants/", "train/", "train/ants/", "train/ants/;val/"])
+def test_a_folder_without_images_says_what_it_holds(tmp_path, inside):
+    for path in inside.split(";"):
+        (tmp_path / "root" / path).mkdir(parents=True, exist_ok=True)
+    holds = inside.split("/")[0] or "nothing"
+    with pytest.raises(UserError, match=rf"no image lies in a class folder.*holds {holds}"):
+        folder(tmp_path / "root")
+
+
+def test_images_without_class_folders_say_so(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"no image lies in a class folder.*holds a\.png"):
+        folder(tmp_path)
+
+
+def test_class_folders_that_differ_are_named(class_folders):
+    class_folders({"ants": 3, "bees": 3}, below="all/train")
+    root = class_folders({"ants": 3, "wasps": 3}, below="all/val").parent
+    with pytest.raises(UserError, match="only one of them has bees, wasps"):
+        folder(root).setup("fit")
+
+
+def test_a_class_with_too_few_images_is_named(class_folders):
+    data = folder(class_folders({"ants": 10, "bees": 2}))
+    with pytest.raises(UserError, match="class bees has too few images: 2"):
+        data.setup("fit")
+
+
+def test_a_resize_below_what_the_backbone_wants_is_an_error(class_folders):
+    with pytest.raises(UserError, match=r"at least the backbone's 8 pixels.*got 7"):
+        folder(class_folders(), resize=7)
+
+
+def test_two_channels_are_an_error(class_folders):
+    with pytest.raises(UserError, match="must be 1 or 3, got 2"):
+        folder(class_folders(), pixels=Pixels(8, 2, (0.5,) * 2, (0.5,) * 2))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_damaged_file_is_named_when_it_is_met(class_folders, num_workers):
+    root = class_folders()
+    whole = (root / "ants" / "03.png").read_bytes()
+    (root / "ants" / "03.png").write_bytes(whole[:45])  # its header is whole
+    data = folder(root, num_workers=num_workers)
+    with pytest.raises(UserError, match=r"ants.03\.png is no image that can be read"):
+        _ = [list(data.plain_dataloader(split)) for split in data.sizes]
+
+
+def test_the_files_of_a_split_can_be_pickled_for_workers_that_are_not_forked(class_folders):
+    import pickle
+
+    files = folder(class_folders()).splits["train"]
+    assert isinstance(files, FileSplit)
+    there = pickle.loads(pickle.dumps(files))
+    assert torch.equal(there.at(np.array([3, 1])), files.at(np.array([3, 1])))
+
+
+def test_a_file_is_read_once_in_a_process_until_it_changes(tmp_path, monkeypatch):
+    from headstart.data.files import file_location
+
+    Image.new("L", (4, 4), 10).save(tmp_path / "a.png")
+    read = []
+    seen = file_location.header  # type: ignore[attr-defined]
+    monkeypatch.setattr(file_location, "header", lambda *given: read.append(given) or seen(*given))
+    first = file_location.FolderStorage(tmp_path)
+    before = first.header("a.png", 99), first.digest("a.png", b"")
+    again = file_location.FolderStorage(tmp_path)
+    assert (again.header("a.png", 99), again.digest("a.png", b"")) == before
+    assert again.digest("a.png", b"other") != before[1]
+    assert len(read) == 1
+    Image.new("L", (5, 4), 10).save(tmp_path / "a.png")
+    assert again.header("a.png", 99).width == 5
+    assert again.digest("a.png", b"") != before[1]
+    assert isinstance(again.header("gone.png", 99), str)
+
+
+@pytest.mark.slow
+def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_test(class_folders):
+    root = class_folders()
+
+    def made(**changes):
+        return folder(root, **changes)
+
+    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    classes = whole.num_classes
+    assert one.sizes == whole.sizes | {"val": classes}
+    assert none.sizes == whole.sizes | {"val": 0}
+    assert set(one.names("val")) < set(whole.names("val"))
+    assert sorted(none.names("train")) == sorted(whole.names("train"))
+    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
+    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
+    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
+        _ = made(fold=1, val_shots=0).splits
+
+
+def test_test_images_without_class_folders_are_an_error_that_says_the_way_out(class_folders):
+    root = class_folders(below="all/train").parent
+    (root / "test").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "test" / "1.png")
+    with pytest.raises(UserError) as said:
+        folder(root)
+    assert f"{root}/test holds 1 images and no class folder" in str(said.value)
+    assert "'target.folders={train:train}'" in str(said.value)
+    assert f"headstart task=predict predict.images={root}/test" in str(said.value)
+    assert folder(root, folders={"train": "train"}).sizes == {"train": 12, "val": 4, "test": 4}
