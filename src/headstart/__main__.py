@@ -1,4 +1,4 @@
-"""What does `python -m headstart` do? The same as the command `headstart`."""
+"""`python -m headstart`, which is the command `headstart`."""
 
 import sys
 

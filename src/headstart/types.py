@@ -1,4 +1,4 @@
-"""Which nouns do all parts share?"""
+"""Types that all rooms share: batches, pixel formats, errors of the user."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import log_softmax, softmax
 
 from composed import TINY, composed, trained
-from headstart.adaptation.adaptation import Looked, Side, linear_ramp
+from headstart.adaptation.adaptation import DevicePredictions, Side, linear_ramp
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT, centroid_labels, information
 from headstart.cli import main
@@ -127,7 +127,9 @@ def test_the_loss_of_shot_is_entropy_less_diversity_and_the_cross_entropy_with_i
     logits, features = 2 * drawn(N, C), drawn(N, D)
     one = SHOT(weight=1, ramp="constant", beta=0.3)
     order = torch.randperm(N, generator=torch.Generator().manual_seed(3))
-    one.look(Looked(features[order], logits[order], order, N, itself))  # in any order, each label to its image
+    one.look(
+        DevicePredictions(features[order], logits[order], order, N, itself)
+    )  # in any order, each label to its image
     label = labels_by_hand(features.double().numpy(), softmax(logits.double().numpy(), axis=1))
     assert np.array_equal(one.pseudo_label, label)
     taken = torch.tensor([7, 3, 30, 12])

@@ -15,7 +15,7 @@ from headstart.data.splits.image_groups import (
     groups_by_pattern,
     with_copies,
 )
-from headstart.data.splits.multi_label_division import SeveralLabels
+from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.types import UserError
 from table_data import table, written
 
@@ -129,7 +129,7 @@ def test_images_with_several_labels_stay_with_their_group():
     chance = np.random.default_rng(0)
     groups = {f"{number:03}.png": f"burst{number // 4}" for number in range(200)}
     labels = {name: frozenset(np.flatnonzero(chance.random(3) < (0.5, 0.3, 0.2)).tolist()) for name in groups}
-    several = SeveralLabels(("a", "b", "c"), {"train": labels})
+    several = MultiLabelFiles(("a", "b", "c"), {"train": labels})
     for fold in (None, 0, 1):
         splits = several.divided(list(groups), split_settings(fold=fold), groups=groups)
         assert not parted(groups, splits)

@@ -8,7 +8,7 @@ from PIL import Image
 from data_conf import keywords, split_settings
 from headstart.data.datasets.image_table import ImageTable
 from headstart.data.splits.class_turns import by_turns
-from headstart.data.splits.multi_label_division import SeveralLabels, leading
+from headstart.data.splits.multi_label_division import MultiLabelFiles, leading
 from headstart.types import Pixels, UserError
 
 RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -77,7 +77,7 @@ def test_what_is_missing_is_cut_off_with_its_share_of_every_label(photos):
 
 def test_the_test_is_the_same_for_every_seed_and_val_is_not(photos):
     several = separated(photos)._listed
-    assert isinstance(several, SeveralLabels)
+    assert isinstance(several, MultiLabelFiles)
     files = several.files()["train"]
     parts = [several.divided(files, split_settings(seed=seed)) for seed in (0, 1)]
     assert parts[0]["test"] == parts[1]["test"]

@@ -26,7 +26,7 @@ class Side(NamedTuple):
     position: Tensor | None = None  # (B,), of each image in its split, where that is known
 
 
-class Looked(NamedTuple):
+class DevicePredictions(NamedTuple):
     """What the model, in eval(), makes of this device's share of the training images, before an epoch."""
 
     features: Tensor  # (n, D)
@@ -86,7 +86,7 @@ class Adaptation(nn.Module):
         Of a resumed run the checkpoint comes after it. Raises UserError where it is no model for this method.
         """
 
-    def look(self, seen: Looked) -> None:
+    def look(self, seen: DevicePredictions) -> None:
         """Look at the training images before an epoch, without gradients; called once in an epoch, even if resumed."""
 
     def paired_features(self, backbone: Backbone, batch: Batch) -> Tensor:

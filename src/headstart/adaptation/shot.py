@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from headstart.adaptation.adaptation import Adaptation, Head, Looked, Ramp, Side
+from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Head, Ramp, Side
 from headstart.adaptation.cdan import entropy_of
 
 
@@ -41,7 +41,7 @@ class SHOT(Adaptation):
         self.register_buffer("pseudo_label", torch.empty(0, dtype=torch.int64))
         self.register_load_state_dict_pre_hook(_expect_labels)  # type: ignore[no-untyped-call]
 
-    def look(self, seen: Looked) -> None:
+    def look(self, seen: DevicePredictions) -> None:
         labels = torch.zeros(seen.images, dtype=torch.int64, device=seen.position.device)
         labels[seen.position] = centroid_labels(seen.features, seen.logits.float().softmax(dim=1), seen.total)
         self.pseudo_label = seen.total(labels)

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from headstart.adaptation.adaptation import Adaptation, Looked, Side
+from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Side
 from headstart.backbones.stages import Backbone
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.modules.head import LinearHead
@@ -100,7 +100,9 @@ class AdaptedTraining:
         for child in learning:
             child.training = True
         total = _total if devices > 1 else _itself
-        self.adaptation.look(Looked(torch.cat(features), torch.cat(logits), torch.cat(positions), images, total))
+        self.adaptation.look(
+            DevicePredictions(torch.cat(features), torch.cat(logits), torch.cat(positions), images, total)
+        )
         self.looked_epoch = module.current_epoch
 
     @torch.no_grad()

@@ -31,7 +31,7 @@ from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
-from headstart.runs.saved.other_data import Looked, check_no_target, data_stem, other_data
+from headstart.runs.saved.other_data import EvaluatedData, check_no_target, data_stem, other_data
 from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
@@ -103,11 +103,13 @@ def evaluate(
     return outcome.metrics
 
 
-def _images(run: SavedRun, data: DictConfig | None, split: str | None, make: Callable[[DictConfig], Any]) -> Looked:
+def _images(
+    run: SavedRun, data: DictConfig | None, split: str | None, make: Callable[[DictConfig], Any]
+) -> EvaluatedData:
     """The images to evaluate on: those of other data, or the split of the run's own."""
     if data is not None:
         return other_data(data, make=make, split=split, setting="evaluate.split")
-    return Looked(drawn(run.cfg, make(run.cfg.target)), split or "test", split or "test")
+    return EvaluatedData(drawn(run.cfg, make(run.cfg.target)), split or "test", split or "test")
 
 
 def _set_up(images: Any, split: str, run: SavedRun) -> Tensor:

@@ -19,7 +19,7 @@ Count = Annotated[int, Ge(1)]
 # by the last key of a node's path: the class below that has the ranges of its settings
 PLACES = {
     "trainer": "Trainer", "optimizer": "Optimizer", "scheduler": "Scheduler", "schedulers": "Scheduler",
-    "backbone": "Backbone",
+    "backbone": "BackboneRanges",
 }  # fmt: skip
 INSTEAD = {  # what to do in place of a value that a run cannot have
     "trainer.limit_val_batches": "a run without validation is target.val_shots=0",
@@ -110,7 +110,7 @@ class Scheduler:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backbone:
+class BackboneRanges:
     """Any backbone: sizes that some machine has the memory for."""
 
     width: Annotated[float, Interval(gt=0, le=2048)]

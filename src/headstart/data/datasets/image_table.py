@@ -11,7 +11,7 @@ from headstart.data.files.listed_images import ClassFiles, ListedImages
 from headstart.data.files.table_file import table_rows
 from headstart.data.files.table_rows import TableRows, several_labels, single_labels
 from headstart.data.splits.image_groups import groups_by_pattern
-from headstart.data.splits.multi_label_division import SeveralLabels
+from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.system.setting_paths import given_path
 from headstart.types import UserError
 
@@ -69,7 +69,7 @@ class ImageTable(ListedImages):
             has_group=group_column is not None,
             has_split=split_column is not None,
         )
-        listed: dict[str, ClassFiles] | SeveralLabels
+        listed: dict[str, ClassFiles] | MultiLabelFiles
         if label_separator is None and label_columns is None:
             listed, groups = single_labels(rows)
         else:

@@ -22,7 +22,7 @@ from headstart.data.files.lazy_split import cached_splits
 from headstart.data.files.listing_leakage import ListingFacts, check_listing
 from headstart.data.splits.class_division import NO_COPIES, Copies, check_split_settings, divided
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
-from headstart.data.splits.multi_label_division import SeveralLabels
+from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.types import SPLITS, UserError
 
 ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root
@@ -48,18 +48,18 @@ class ListedImages(ImageDataModule):
         self,
         *,
         root: Path,
-        listed: dict[str, ClassFiles] | SeveralLabels,
+        listed: dict[str, ClassFiles] | MultiLabelFiles,
         groups: Groups | None,
         source: Path | str,
         **settings: Unpack[FileSettings],
     ) -> None:
         check_names(settings, FileSettings, self)
         check_split_settings(settings)
-        self.multi_label = isinstance(listed, SeveralLabels)
+        self.multi_label = isinstance(listed, MultiLabelFiles)
         self.root, self._listed, self._groups, self._source = root, listed, groups, source
         class_names = (
             listed.class_names
-            if isinstance(listed, SeveralLabels)
+            if isinstance(listed, MultiLabelFiles)
             else tuple(dict.fromkeys(name for classes in listed.values() for name in classes))
         )
         super().__init__(class_names=class_names, sampler=settings["sampler"], **loading_of(settings))
@@ -78,7 +78,7 @@ class ListedImages(ImageDataModule):
     @property
     def given_splits(self) -> tuple[str, ...]:
         """The splits of the listing; the others are drawn from them."""
-        return tuple(self._listed.labels if isinstance(self._listed, SeveralLabels) else self._listed)
+        return tuple(self._listed.labels if isinstance(self._listed, MultiLabelFiles) else self._listed)
 
     def check_trainable(self) -> None:
         """Raise UserError where the listing has no training images, one class only, or splits with other classes."""
@@ -90,7 +90,7 @@ class ListedImages(ImageDataModule):
                 f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "
                 "to evaluate a finished run on them, give them as evaluate.data"
             )
-        if isinstance(self._listed, SeveralLabels):
+        if isinstance(self._listed, MultiLabelFiles):
             present = set().union(*self._listed.labels["train"].values())
             if absent := [name for number, name in enumerate(self.class_names) if number not in present]:
                 raise UserError(
@@ -131,7 +131,7 @@ class ListedImages(ImageDataModule):
         }
         names = list(class_of)
         label: Labels
-        if isinstance(self._listed, SeveralLabels):
+        if isinstance(self._listed, MultiLabelFiles):
             label = self._listed.rows(names)
         else:
             label = np.array([self.class_names.index(name) for name in class_of.values()], np.int64)
@@ -142,14 +142,14 @@ class ListedImages(ImageDataModule):
 
     def _by_class(self) -> Mapping[str, ClassFiles]:
         """Split -> class -> files; those of several labels an image are all of one class here, called nothing."""
-        if isinstance(self._listed, SeveralLabels):
+        if isinstance(self._listed, MultiLabelFiles):
             return {split: {"": files} for split, files in self._listed.files().items()}
         return self._listed
 
     def _divided(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
         """Split -> its files and their labels."""
         groups = None if self._groups is None else with_copies(self._groups, copies)
-        if isinstance(self._listed, SeveralLabels):
+        if isinstance(self._listed, MultiLabelFiles):
             parts = self._listed.divided(headers, self._settings, groups=groups, copies=copies)
             return {split: (names, self._listed.rows(names)) for split, names in parts.items()}
         readable = {

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.files.listed_images import ClassFiles
-from headstart.data.splits.multi_label_division import SeveralLabels
+from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.data.splits.split_names import ALSO_CALLED
 from headstart.types import SPLITS, UserError
 
@@ -63,7 +63,7 @@ def single_labels(table: TableRows) -> tuple[dict[str, ClassFiles], dict[str, st
 
 def several_labels(
     table: TableRows, *, separator: str | None, columns: Sequence[str]
-) -> tuple[SeveralLabels, dict[str, str]]:
+) -> tuple[MultiLabelFiles, dict[str, str]]:
     """The labels of each file and its group, where one cell holds all labels or each class has a cell of 0 or 1.
 
     Args:
@@ -90,7 +90,7 @@ def several_labels(
         split: {path: frozenset(number_of[name] for name in files[path]) for path in sorted(files)}
         for split, files in labels_of.items()
     }
-    return SeveralLabels(names, numbers), groups
+    return MultiLabelFiles(names, numbers), groups
 
 
 class _FaultError(Exception):

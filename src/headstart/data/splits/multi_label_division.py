@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SeveralLabels:
+class MultiLabelFiles:
     """Files of which each has any number of the classes.
 
     Args:

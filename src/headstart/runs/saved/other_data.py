@@ -20,7 +20,7 @@ NAMING = ("table", "root", "path", "urls", "name", "characters")  # settings tha
 LONGEST = 60  # letters of data in a file's name
 
 
-class Looked(NamedTuple):
+class EvaluatedData(NamedTuple):
     """Images to look at: data, not set up, the split of them that holds these images, and what that is called."""
 
     data: Any
@@ -28,7 +28,9 @@ class Looked(NamedTuple):
     called: str
 
 
-def other_data(node: DictConfig, *, make: Callable[[DictConfig], Any], split: str | None, setting: str) -> Looked:
+def other_data(
+    node: DictConfig, *, make: Callable[[DictConfig], Any], split: str | None, setting: str
+) -> EvaluatedData:
     """All images of other data than a run's own, or those of one of the splits that the data come with.
 
     make: the data of a node. split: None for all. setting: what it is called on the command line. Raises UserError
@@ -42,15 +44,15 @@ def other_data(node: DictConfig, *, make: Callable[[DictConfig], Any], split: st
                 f"got {type(data).__name__}; say which "
                 f"split of it is meant: {setting}=test"
             )
-        return Looked(data, split, split)
+        return EvaluatedData(data, split, split)
     if split is None:
-        return Looked(Whole(data), ALL, "all")
+        return EvaluatedData(Whole(data), ALL, "all")
     if split not in data.given_splits:
         raise UserError(
             f"{setting} must be a split that the data come with, one of {', '.join(data.given_splits)}, got {split}, "
             f"which would be drawn from them; {setting}=null takes all images"
         )
-    return Looked(Whole(data, splits=(split,)), ALL, split)
+    return EvaluatedData(Whole(data, splits=(split,)), ALL, split)
 
 
 def data_stem(node: DictConfig, called: str, images: int) -> str:

@@ -1,0 +1,82 @@
+"""Objects that another person's config may name."""
+
+import ast
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+
+import headstart
+from composed import CONF
+from headstart.runs.folder.run_naming import register
+from headstart.runs.saved.allowed_objects import WRITTEN, is_allowed
+from headstart.runs.saved.saved_config import saved_config
+from headstart.types import UserError
+from saved_config_cases import changed, written
+
+SOURCE = Path(headstart.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _before():
+    register()
+    before, handlers = HydraConfig.instance().cfg, logging.getLogger().handlers[:]
+    yield
+    HydraConfig.instance().cfg = before
+    logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
+
+
+def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():
+    named = {name for file in CONF.rglob("*.yaml") for name in re.findall(r"_target_: ([\w.]+)", file.read_text())}
+    assert len(named) > 100
+    others = {"describe", "embed", "evaluate", "explain", "export", "plan", "predict", "report", "feature_cache"}
+    others |= {"interpolate", "soup"}
+    assert {name for name in named if not is_allowed(name)} == {f"headstart.tasks.{task}.{task}" for task in others}
+
+
+def test_an_object_is_known_by_its_own_module_and_name_and_by_no_other_path_to_it():
+    assert is_allowed("torch.optim.AdamW")
+    assert is_allowed("torch.optim.adamw.AdamW")
+    assert is_allowed("pytorch_lightning.trainer.trainer.Trainer")
+    assert not is_allowed(
+        "headstart.runs.training.train_run.pl.Trainer"
+    )  # the same object; to find out, anything would be imported
+    assert not is_allowed("torch.optim.adamw.Optimizer")
+
+
+def test_what_our_own_code_writes_into_configs_is_allowed():
+    said = {
+        name
+        for file in SOURCE.rglob("*.py")
+        for name in re.findall(r'"_target_": "([\w.]+)"', file.read_text(encoding="utf-8"))
+    }
+    assert len(said) > 5
+    assert [name for name in said | set(WRITTEN) if not is_allowed(name)] == []
+
+
+def test_a_module_that_a_config_names_is_not_imported_to_find_out_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "bomb.py").write_text("open('exploded', 'w').close()\ndef AdamW(): ...\n")
+    file = written(tmp_path / "run", changed(("optimizer", "_target_"), "bomb.AdamW"))
+    with pytest.raises(UserError):
+        saved_config(file)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_every_reader_of_yaml_or_of_a_pickle_is_known():
+    """A new one is to go through saved_config, or checkpoints.loaded, or to stand here with its reason."""
+    readers = {"OmegaConf.load": set(), "yaml.load": set(), "yaml.safe_load": set(), "torch.load": set()}
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
+                readers[ast.unparse(node.func)].add(file.relative_to(SOURCE).as_posix())
+    assert readers["OmegaConf.load"] == {"runs/saved/saved_config.py"}
+    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensor_file.py"}
+    # plain values that nothing instantiates: conf folders, reports, a file of phases
+    assert readers["yaml.load"] | readers["yaml.safe_load"] == {
+        "runs/saved/allowed_objects.py", "report/analysis/study_runs.py",
+        "report/rendering/reproduction_command.py", "unfreeze/schedules/explicit_phases.py",
+    }  # fmt: skip
