@@ -64,6 +64,7 @@ def test_what_a_target_raises_comes_out_as_it_is(arguments):
     with pytest.raises(ValueError, match="no depth") as caught:
         instantiate(OmegaConf.create({"box": {"_target_": BOX, "depth": -1}}).box, **arguments)
     assert str(caught.value) == "no depth"
+    assert caught.value.__context__ is None  # whoever follows causes and contexts comes to an end
 
 
 def test_the_key_of_the_call_is_a_note():

@@ -40,11 +40,15 @@ def instantiate(config: Any, **arguments: Any) -> Any:
         make = utils.instantiate(config, **unset, **of_hydra | {"_partial_": True}, **_POLICY)
         return make(**arguments)
     except InstantiationException as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if cause is error:
-            raise
-        if key := _FULL_KEY.search(str(error)):
-            cause.add_note(key[0])
-        raise cause from None
+        failure = _of_target(error)
+    raise failure  # here, as within `except` the two would be each other's cause and context
+
+
+def _of_target(error: InstantiationException) -> BaseException:
+    """What the target raised, which Hydra 1.3 wraps; the error itself where there is no such target."""
+    cause: BaseException = error
+    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is not error and (key := _FULL_KEY.search(str(error))):
+        cause.add_note(key[0])
+    return cause
