@@ -42,7 +42,7 @@ def shortened(cfg: DictConfig, length: Length) -> DictConfig:
     """The config of the shorter run; of the full length, the config as it is.
 
     Scheduler lengths in whole numbers shrink by the same share, as what is null or a fraction does by itself; so do
-    the phases of the schedule by which stages open (unfreeze/schedules/shortened_phases.py). The
+    the phases of the schedule by which stages become trainable (unfreeze/schedules/shortened_phases.py). The
     source model stays as it is.
     """
     if length.share >= 1:

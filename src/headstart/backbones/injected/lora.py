@@ -59,7 +59,7 @@ class Lora:
             above, _, name = path.rpartition(".")
             low_rank = LoraAttention(layer, rank=self.rank, scaling=self._scaling)
             setattr(backbone.stages.get_submodule(above), name, low_rank)
-        for parameter in backbone.parameters():  # peft has closed the layers' own: what is open, a schedule says
+        for parameter in backbone.parameters():  # peft froze the layers: a schedule says what is trainable
             parameter.requires_grad_(learns.get(id(parameter), True))
         if not self.dora:  # of DoRA's convolutions peft takes a view that asks for the other layout
             backbone.to(memory_format=torch.channels_last)
