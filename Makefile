@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults test-lowest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
+.PHONY: help setup demo test test-all test-browser test-faults check-minimum check-newest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,17 +58,31 @@ MUTATION_ROOMS ?=
 mutation: $(VENV)/.mutation-ready  ## small changes of the code, drawn by seed: are they noticed? (2 hours at most on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run_mutants.py --count $(MUTANTS) $(MUTATION_ROOMS)
 
+# what depends on versions of other libraries, and a source model that is trained and reused as in the demo
+VERSIONS := tests/compat tests/system/test_old_names.py tests/callbacks/training/test_unfreeze.py tests/modules/test_classifier.py \
+  tests/cli/test_cli_jobs.py tests/cli/test_cli_names.py tests/resume/test_resume.py
+SMALL_DEMO := -m mode=scratch,fine_tuning seed=0,1
+
 # the oldest versions that pyproject.toml lets in, in a .venv of their own
-.venv-lowest/.ready: $(READY) pyproject.toml
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
-	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-lowest/bin/python --resolution lowest-direct -e . 'pytest>=8.2'
+.venv-minimum/.ready: $(READY) pyproject.toml
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-minimum
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-minimum/bin/python --resolution lowest-direct -e . 'pytest>=8.2'
 	@touch $@
 
-# every module is imported, a source model is developed and reused as in the demo, and a report is written
-LOWEST := tests/resume/test_resume.py tests/resume/test_kill_points.py tests/cli tests/report tests/modules tests/data/datasets/test_printed_characters.py
-test-lowest: .venv-lowest/.ready  ## the tests that matter with the oldest versions of all dependencies (some minutes)
-	.venv-lowest/bin/python -m pytest -q $(LOWEST)
-	cd "$$(mktemp -d)" && $(CURDIR)/.venv-lowest/bin/headstart -m mode=scratch,fine_tuning seed=0,1
+check-minimum: .venv-minimum/.ready  ## what depends on versions, with the oldest ones that pyproject.toml lets in (some minutes)
+	.venv-minimum/bin/python -m pytest -q $(VERSIONS)
+	cd "$$(mktemp -d)" && $(CURDIR)/.venv-minimum/bin/headstart $(SMALL_DEMO)
+
+# the newest versions there are; of Hydra and OmegaConf also what is not released yet, which pyproject.toml does not let in
+.venv-newest/.ready: $(READY) pyproject.toml
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-newest
+	$(BIN)/uv pip install --quiet --compile-bytecode --upgrade --python .venv-newest/bin/python -e . 'pytest>=8.2'
+	$(BIN)/uv pip install --quiet --compile-bytecode --upgrade --python .venv-newest/bin/python 'hydra-core>=1.4.0rc1' 'omegaconf>=2.4.1rc1'
+	@touch $@
+
+check-newest: .venv-newest/.ready  ## the same with the newest versions, and pre-releases of Hydra and OmegaConf (some minutes)
+	.venv-newest/bin/python -m pytest -q $(VERSIONS)
+	cd "$$(mktemp -d)" && $(CURDIR)/.venv-newest/bin/headstart $(SMALL_DEMO)
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -126,4 +140,4 @@ docs: $(VENV)/.docs-ready  ## the documentation site, in build/docs; warnings ar
 	@echo "build/docs/index.html; with search: $(BIN)/python -m http.server -d build/docs"
 
 clean:  ## remove what was built; outputs/ stays
-	rm -rf $(VENV) .venv-bench .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .venv-minimum .venv-newest dist build .pytest_cache .mypy_cache .ruff_cache

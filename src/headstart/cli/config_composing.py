@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import version
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -20,7 +19,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from headstart.cli.checking.value_types import UNKNOWN
 from headstart.cli.job_folders import JobFolders, keep_finished
-from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
+from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path, set_version_base
 from headstart.system.conf_folder import conf_dir
 from headstart.types import UserError
 
@@ -102,7 +101,7 @@ class Composer:
     job_name = "headstart"
 
     def __init__(self, flags: dict[str, str]) -> None:
-        version.setbase(VERSION_BASE)
+        set_version_base(VERSION_BASE)
         setup_globals()  # the resolvers ${hydra:} and ${now:}
         JobRuntime().set("name", self.job_name)  # what ${hydra:job.name} is, where a config does not say it
         HydraConfig.instance().cfg = None  # of an earlier command in this process: ${hydra:} would tell its folder

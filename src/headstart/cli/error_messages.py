@@ -40,7 +40,7 @@ def one_line(error: BaseException) -> str:
         return masked(told)
     text = masked(_flat(str(cause)))
     said = [*getattr(cause, "__notes__", ()), *([str(error)] if cause is not error else [])]  # by Hydra, of its call
-    key = re.search(r"full_key: (\S+)", "\n".join(said))
+    key = re.search(r"full_key: (\S+)", said[0] if said else "")
     made = f" (while making {key[1]})" if key else ""
     return f"{type(cause).__name__}: {text}{made}" if text else f"{type(cause).__name__}{made}"
 

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from headstart.cli import collector_pause
 from headstart.cli.command_check import check_started
 from headstart.cli.error_messages import is_users, one_line, root_cause
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra_instantiation import forget_call, instantiate
 from headstart.runs.folder.folder_ownership import TakenError
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signing import sign
@@ -86,6 +86,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
             later = stop_signals.interruption()
             later.advice = _to_go_on(cfg, folder)
             raise later from error
+        forget_call(error, str(cfg.task))  # a task is what the command is: it goes without saying
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
         if folder is not None and not isinstance(root_cause(error), TakenError):

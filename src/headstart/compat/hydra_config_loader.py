@@ -6,12 +6,22 @@ Relies on: `hydra._internal` holds the loader and the function that makes a sear
 
 from __future__ import annotations
 
+import warnings
+
+from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from omegaconf import DictConfig
+
+
+def set_version_base(base: str) -> None:
+    """Let Hydra have the defaults of one of its versions; 1.4 still does so, and warns that 1.5 will not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        version.setbase(base)
 
 
 class DefaultsListLoader(ConfigLoaderImpl):

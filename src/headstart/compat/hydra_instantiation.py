@@ -52,3 +52,9 @@ def _of_target(error: InstantiationException) -> BaseException:
     if cause is not error and (key := _FULL_KEY.search(str(error))):
         cause.add_note(key[0])
     return cause
+
+
+def forget_call(error: BaseException, key: str) -> None:
+    """Take away the note of Hydra 1.4 that an error came from calling what stands at a key of the config."""
+    if (note := f"full_key: {key}") in getattr(error, "__notes__", ()):
+        error.__notes__.remove(note)
