@@ -1,4 +1,4 @@
-"""When does Python's garbage collector have nothing to find?
+"""Pause of Python's garbage collector while modules are imported.
 
 While the modules are imported: a million objects come into being, and stay. To look through them again and again
 takes a fifth of the time that importing torch and Lightning takes.

@@ -1,4 +1,4 @@
-"""Which of the command's arguments are flags, which are overrides?"""
+"""Flags and overrides among the command's arguments."""
 
 from __future__ import annotations
 

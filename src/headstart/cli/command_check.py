@@ -1,4 +1,4 @@
-"""Is a command line right, key by key and value by value, before anything runs?"""
+"""Check of a command line, key by key and value by value, before anything runs."""
 
 from __future__ import annotations
 

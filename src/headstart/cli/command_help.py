@@ -1,4 +1,4 @@
-"""What does `headstart --help` say?"""
+"""The text of `headstart --help`."""
 
 from __future__ import annotations
 

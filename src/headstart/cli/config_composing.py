@@ -1,4 +1,4 @@
-"""Which config does a command line give?"""
+"""The config of a command line, composed as Hydra composes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which groups and options do folders of YAML files offer, told without Hydra?"""
+"""Groups and options in folders of YAML files, listed without Hydra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which override values are paths, and how do they pass through Hydra's grammar unharmed?"""
+"""Override values that are paths, passed unharmed through Hydra's grammar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which overrides vary from job to job, through which values?"""
+"""Overrides that vary from job to job of a sweep, and their values."""
 
 from __future__ import annotations
 

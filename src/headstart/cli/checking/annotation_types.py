@@ -1,4 +1,4 @@
-"""What type of value does an annotation in the source ask for?"""
+"""Types of values that annotations in source code ask for."""
 
 from __future__ import annotations
 

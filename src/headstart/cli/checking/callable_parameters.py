@@ -1,4 +1,4 @@
-"""What are the parameters of a `_target_`, read without importing it?"""
+"""Parameters of a `_target_`, read from its source without importing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the valid names was meant?"""
+"""The valid name that is closest to a wrong one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Where in the source code is a dotted name defined, found without importing anything?"""
+"""Definitions of dotted names in source code, found without importing anything."""
 
 from __future__ import annotations
 

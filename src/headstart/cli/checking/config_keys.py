@@ -1,4 +1,4 @@
-"""Does every key of a config fit the signature of its target?"""
+"""Check that every key of a config fits the signature of its target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why does Hydra refuse to compose a command line?"""
+"""Explanations of command lines that Hydra cannot compose."""
 
 from __future__ import annotations
 

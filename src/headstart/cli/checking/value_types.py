@@ -1,4 +1,4 @@
-"""Does a value fit an annotation?"""
+"""Check that a value fits an annotation."""
 
 from __future__ import annotations
 
