@@ -24,13 +24,15 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_groups_are_those_that_the_architecture_names():
-    assert set(GROUPS) == {
-        "task", "module", "head", "data", "augment", "backbone", "weights", "mode", "unfreeze", "optimizer",
-        "scheduler", "regularizer", "trainer", "logger", "callbacks", "experiment", "study", "debug", "mix",
-        "tta", "lora", "adapters", "adaptation", "recipe", "selection", "picture",
-        "tuning", "feature_cache",
-    }  # fmt: skip
+def test_each_group_is_used_by_the_config_or_by_a_task():
+    """A folder of options that nothing mounts would be shown in the help, and could not be chosen."""
+    files = [CONF / "config.yaml", *(CONF / "task").glob("*.yaml"), *(CONF / "callbacks").glob("*.yaml")]
+    entries = [entry for file in files for entry in yaml.safe_load(file.read_text()).get("defaults", [])]
+    chosen = {str(name).split()[-1] for entry in entries if isinstance(entry, dict) for name in entry}
+    used = {name.lstrip("/").partition("@")[0] for name in chosen}
+    shared = {group for group in GROUPS if all(option.startswith("_") for name, option in OPTIONS if name == group)}
+    assert set(GROUPS) - shared <= used
+    assert {name for name in used if "/" not in name and name not in ("local", "hydra")} <= set(GROUPS)
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
