@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-import headstart
 from headstart.cli.command_help import help_text
+from headstart.system import conf_folder
 from headstart.system.conf_folder import conf_dir
 
 
@@ -81,7 +81,7 @@ def test_nothing_heavy_is_imported_to_answer(tmp_path, argv, banned):
 def test_conf_lies_in_the_package_where_it_was_installed_with_it(tmp_path, monkeypatch):
     package = tmp_path / "lib" / "python" / "headstart"
     (package / "conf").mkdir(parents=True)
-    monkeypatch.setattr(headstart, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(conf_folder, "PACKAGE", package)
     assert conf_dir() == package / "conf"
     (package / "conf").rmdir()
     assert conf_dir() == tmp_path / "lib" / "conf"  # beside src/ of a checkout

@@ -58,7 +58,9 @@ def test_two_devices_of_the_default_trainer_are_trained_as_ddp_cpu_does():
      {"_target_": "pytorch_lightning.strategies.DDPStrategy", "start_method": "spawn"}],
 )  # fmt: skip
 def test_a_strategy_under_which_unfreezing_is_not_known_to_be_right_is_refused_with_those_that_are(strategy):
-    with pytest.raises(UserError, match=r"not known; it is under .*DDPStrategy and headstart\.sharding\.Sharded"):
+    with pytest.raises(
+        UserError, match=r"not known; it is under .*DDPStrategy and headstart\.distributed\.model_sharding\.Sharded"
+    ):
         needed_processes(node(**TWO, strategy=strategy))
 
 

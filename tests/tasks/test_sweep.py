@@ -11,9 +11,9 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.cli import main
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs import backbone_template
+from headstart.runs.training import run_plan
 from headstart.runs.weights import weights_from_file
 from headstart.system.file_identity import sha256
-from headstart.tasks import plan
 
 SHORT = ["backbone=resnet18", "backbone.size=32", "weights=file", "weights.path=w.pth", "mode=feature_extraction",
          "head.init=random", "trainer=cpu", "trainer.max_epochs=1"]  # fmt: skip
@@ -64,7 +64,7 @@ def forgotten(monkeypatch):
     """As in a process that has made no network yet."""
     monkeypatch.setattr(backbone_template, "_TEMPLATES", {})
     monkeypatch.setattr(backbone_template, "_CHANCE", {})
-    monkeypatch.setattr(plan, "_COSTS", {})
+    monkeypatch.setattr(run_plan, "_COSTS", {})
 
 
 def network(name):

@@ -130,6 +130,6 @@ def _suit(trainer: pl.Trainer) -> None:
 
 def _unknown(strategy: str) -> UserError:
     return UserError(
-        f"trainer.strategy={strategy}: that stages can be opened and closed under it is not known; it is under "
+        f"trainer.strategy={strategy}: that stages can be frozen and trained under it is not known; it is under "
         f"pytorch_lightning.strategies.DDPStrategy and headstart.distributed.model_sharding.Sharded: try {KNOWN}"
     )
