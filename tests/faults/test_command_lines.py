@@ -223,8 +223,8 @@ def in_a_child(argv):
 @pytest.mark.parametrize("part", range(4))
 def test_what_the_check_accepts_can_be_planned_and_makes_a_step(part, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in ("train", "plan"):  # with torch and Lightning, before a child is made
-        import_module(f"headstart.tasks.{module}")
+    for module in ("runs.training.train_run", "tasks.plan"):  # with torch and Lightning, before a child is made
+        import_module(f"headstart.{module}")
     faults = []
     count = max(1, round(SCALE * ACCEPTED))
     with cached_composing():
