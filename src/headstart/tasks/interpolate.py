@@ -18,13 +18,12 @@ from headstart.evaluation.calibration_picture import saved
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
-from headstart.runs.assembly import Assembly, assembled, drawn
+from headstart.runs.assembly import Assembly, assembled
 from headstart.runs.folder.run_folder import CHECKPOINTS, write_json
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data
 from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
-from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment
@@ -53,7 +52,7 @@ def interpolate(
     The model at share s has the weights (1 - s) * start + s * end, its head included. Val alone chooses the share,
     by the run's monitored metric, among equals by the lower loss, then by the larger share; test is read afterwards,
     of the chosen model and of both ends. The chosen weights are written as checkpoints/interpolated.ckpt, which
-    evaluate, predict, explain, export and probe take as `checkpoint=interpolated`; the metrics as interpolate.json
+    evaluate, predict, explain and export take as `checkpoint=interpolated`; the metrics as interpolate.json
     and interpolate.png. Where the run started with a random head, the start has one in closed form on the training
     images, as step 0 of `head.init=class_means`. Running statistics of BatchNorm are interpolated like weights.
 
@@ -78,8 +77,8 @@ def interpolate(
     run = saved_run(run_dir, checkpoint)
     check_no_target("interpolate")
     _check_interpolable(run)
-    images = _target_of(run)
     model = MeasuredWeights(run, cfg.trainer)
+    images = model.images_of(run)
     others = None if data is None else _others(run, model.parts, data)
     weights_at = partial(interpolated, _start(run, model, images), run.state())
     line = _measured_line(model, weights_at, points, images, others)
@@ -141,17 +140,6 @@ def _check_interpolable(run: SavedRun) -> None:
         )
     if waits_for_source(own):
         raise UserError("the source model that the run started from is no longer there; run the run's command again")
-
-
-def _target_of(run: SavedRun) -> Any:
-    """The run's own target data, set up. Raises UserError where they have no val images."""
-    pixels = assembled(run.cfg, run.known).backbone.pixels
-    images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=run.cfg.seed))
-    for stage in ("fit", "test"):
-        images.setup(stage)
-    if has_no_val(images):
-        raise UserError("interpolate chooses by val, and the run's data have no val images; run it with some")
-    return images
 
 
 def _others(run: SavedRun, parts: Assembly, node: DictConfig) -> tuple[Any, str, Callable[[Tensor], Tensor]]:

@@ -9,15 +9,12 @@ from typing import Any, Literal, NamedTuple
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.evaluation.weight_averaging import averaged
-from headstart.runs.assembly import drawn
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, write_json
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target
 from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
-from headstart.runs.training.missing_validation import has_no_val
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
 from headstart.types import UserError
@@ -38,8 +35,8 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
 
     The runs are sorted by the monitored metric on val, the best first. The mean begins with the best run; each further
     run is taken up where the metric of the mean with it is not lower than without it. Test is read once, of the soup
-    and of the best run. The soup is written as checkpoints/soup.ckpt of the best run, which evaluate, predict, explain,
-    export and probe take as `checkpoint=soup`, and its metrics as soup.json in the study's folder.
+    and of the best run. The soup is written as checkpoints/soup.ckpt of the best run, which evaluate, predict, explain
+    and export take as `checkpoint=soup`, and its metrics as soup.json in the study's folder.
 
     All runs must have the same network, classes and val images: where each seed divides the images anew, one run's val
     images are another one's training images, and the choice would be worth nothing.
@@ -63,8 +60,8 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
     check_no_target("soup")
     folder = given_path(study_dir, "soup.study_dir")
     runs = _alike(folder, checkpoint)
-    images = _common_images(runs)
     model = MeasuredWeights(runs[0], cfg.trainer)
+    images = _common_images(runs, model)
     metric = f"val/{model.monitor}"
     pot = []
     for run in runs:
@@ -124,25 +121,17 @@ def _alike(folder: Path, checkpoint: Literal["best", "last"]) -> list[SavedRun]:
     return fit
 
 
-def _common_images(runs: list[SavedRun]) -> Any:
-    """The target's data of the runs. Raises UserError where their val images are not the same."""
-    first: Any = None
-    for run in runs:
-        pixels = MeasuredWeights(run, run.cfg.trainer).parts.backbone.pixels if first is None else first.pixels
-        seed = run.cfg.get("images_seed", run.cfg.seed)
-        images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=seed))
-        images.setup("fit")
-        if has_no_val(images):
-            raise UserError(f"soup chooses by val, and {run.folder.name} has no val images")
-        if first is None:
-            first = images
-            first.setup("test")
-        elif images.contents("val") != first.contents("val"):
+def _common_images(runs: list[SavedRun], model: MeasuredWeights) -> Any:
+    """The target's data of the first run. Raises UserError where another run's val images are not the same."""
+    first, *others = runs
+    images = model.images_of(first)
+    for run in others:
+        if model.images_of(run).contents("val") != images.contents("val"):
             raise UserError(
-                f"the val images of {run.folder.name} are not those of {runs[0].folder.name}: one run's val images may "
+                f"the val images of {run.folder.name} are not those of {first.folder.name}: one run's val images may "
                 "be another one's training images; make runs over learning rates, or of data with a val split"
             )
-    return first
+    return images
 
 
 def _table(content: dict[str, Any], monitor: str) -> list[str]:

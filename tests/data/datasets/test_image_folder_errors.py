@@ -8,6 +8,7 @@ from PIL import Image
 from folder_data import RGB, folder
 from headstart.data.files.file_split import FileSplit
 from headstart.types import Pixels, UserError
+from held_out_checks import check_val_shots_and_folds
 
 
 def test_the_shorter_side_becomes_256_224ths_of_the_backbones_size_by_default(class_folders):
@@ -109,16 +110,7 @@ def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_
     def made(**changes):
         return folder(root, **changes)
 
-    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
-    classes = whole.num_classes
-    assert one.sizes == whole.sizes | {"val": classes}
-    assert none.sizes == whole.sizes | {"val": 0}
-    assert set(one.names("val")) < set(whole.names("val"))
-    assert sorted(none.names("train")) == sorted(whole.names("train"))
-    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
-    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
-    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
-        _ = made(fold=1, val_shots=0).splits
+    check_val_shots_and_folds(made)
 
 
 def test_test_images_without_class_folders_are_an_error_that_says_the_way_out(class_folders):

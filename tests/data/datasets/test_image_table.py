@@ -13,6 +13,7 @@ from headstart.cli import main
 from headstart.cli.checking.callable_parameters import signature
 from headstart.data.datasets.image_folder import ImageFolder
 from headstart.types import UserError
+from held_out_checks import check_val_shots_and_folds
 from table_data import RGB, rows_of, table, written
 
 
@@ -202,16 +203,7 @@ def test_val_shots_and_folds_of_a_table_divide_the_images_that_are_not_for_the_t
     def made(**changes):
         return table(file, **changes)
 
-    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
-    classes = whole.num_classes
-    assert one.sizes == whole.sizes | {"val": classes}
-    assert none.sizes == whole.sizes | {"val": 0}
-    assert set(one.names("val")) < set(whole.names("val"))
-    assert sorted(none.names("train")) == sorted(whole.names("train"))
-    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
-    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
-    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
-        _ = made(fold=1, val_shots=0).splits
+    check_val_shots_and_folds(made)
 
 
 def test_backslashes_are_slashes_where_such_a_file_is_there_and_are_named_where_not(class_folders):

@@ -10,10 +10,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from headstart.callbacks.training.first_validation import features_of
+from headstart.compat.hydra_instantiation import instantiate
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import assembled
+from headstart.runs.assembly import assembled, drawn
 from headstart.runs.saved.finished_run import SavedRun
+from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer
+from headstart.types import UserError
 
 
 class MeasuredWeights:
@@ -37,16 +41,20 @@ class MeasuredWeights:
         """Take these weights, named as in the run's checkpoints."""
         self._module.load_state_dict(dict(state))
 
-    @torch.no_grad()
     def features(self, split: str, images: Any) -> tuple[Tensor, Tensor]:
         """Features (N, width), float32, and labels of all images of a split, in its order."""
-        features, labels = [], []
-        for batch in images.plain_dataloader(split):
-            with self._engine.context():
-                image = self._engine.convert(batch).image.to(self._engine.device)
-                features.append(self.parts.backbone(image).float())
-            labels.append(batch.label.to(self._engine.device))
-        return torch.cat(features), torch.cat(labels)
+        engine = self._engine
+        return features_of(self._module, images.plain_dataloader(split), engine.convert, engine.context)
+
+    def images_of(self, run: SavedRun) -> Any:
+        """A run's own target data at this network's pixels, set up. Raises UserError where they have no val images."""
+        seed = run.cfg.get("images_seed", run.cfg.seed)
+        images = drawn(run.cfg, instantiate(run.cfg.target, pixels=self.parts.backbone.pixels, seed=seed))
+        for stage in ("fit", "test"):
+            images.setup(stage)
+        if has_no_val(images):
+            raise UserError(f"weights are chosen by val, and {run.folder.name} has no val images; run it with some")
+        return images
 
     @torch.no_grad()
     def metrics(
