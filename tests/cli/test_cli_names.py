@@ -176,3 +176,28 @@ def test_the_config_can_be_shown_resolved_before_there_is_a_run(command):
     assert command("--cfg", "job", "--resolve", "experiment=deep") == 0
     assert "root: outputs/deep/default-" in command.out
     assert command.made == []
+
+
+def test_a_run_is_named_after_the_last_part_of_a_path_and_another_folder_of_that_name_is_another_run(command):
+    assert command("model.root=/a/b/photos") == 0
+    assert command("model.root=/c/photos") == 0
+    assert {Path(run).name.rpartition("-")[0] for run in command.runs} == {"model.root=photos"}
+    assert len(command.runs) == 2
+
+
+def test_study_name_names_the_folder_of_a_run_and_of_a_sweep_and_changes_no_hash(command):
+    assert command("+study_name=null", "seed=3") == 0
+    assert command("+study_name=pilot", "seed=3") == 0
+    assert command("-m", "+study_name=pilot", "study=two") == 0
+    by_study = {
+        study: {Path(run).name for run in command.runs if run.startswith(f"{study}/")} for study in ("runs", "pilot")
+    }
+    assert len(by_study["pilot"]) == 5
+    assert by_study["runs"] < by_study["pilot"]
+    assert command("-m", "+study_name=one,two", "seed=0,1") == 2
+    assert "study_name" in command.err
+
+
+def test_a_study_name_of_odd_letters_stays_one_folder():
+    assert study_folder({}, ["seed"], [], called="../up").startswith("_._up-")
+    assert study_folder({"study": "demo"}, [], [], called="pilot 1") != study_folder({}, [], [], called="pilot_1")

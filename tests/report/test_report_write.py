@@ -188,3 +188,23 @@ def test_without_the_size_of_val_seeds_that_agree_decide_nothing(tmp_path: Path,
     (comparison,) = write_report(tmp_path / "s").study.sections[0].comparisons
     assert [b.verdict.value for b in comparison.benefits] == ["undecided"] * 3
     assert "resolution is not known" in comparison.benefits[0].why
+
+
+def test_pages_name_data_by_the_last_parts_of_their_paths_which_tell_two_folders_apart(tmp_path, save_run):
+    for root in ("/home/somebody/a/photos", "/home/somebody/b/photos"):
+        for mode in ("scratch", "fine_tuning"):
+            for seed in (0, 1):
+                overrides = [f"mode={mode}", f"seed={seed}", f"target.root={root}"]
+                run = save_run(tmp_path / "made", mode, seed, [0.5, 0.6, 0.7], overrides=overrides)
+                (tmp_path / "study").mkdir(exist_ok=True)
+                run.rename(tmp_path / "study" / f"{mode}-{seed}-{root.split('/')[3]}")
+    written = write_report(tmp_path / "study")
+    pages = [written.text, (tmp_path / "study" / "report.md").read_text(), written.page.read_text()]
+    for text in pages:
+        assert "target.root=a/photos" in text
+        assert "target.root=b/photos" in text
+    assert "/home/somebody" not in written.text
+    for text in pages[1:]:  # the command that makes the study again has to name the folders
+        assert text.count("/home/somebody") <= 2
+    looks = json.loads((tmp_path / "study" / "report.json").read_text())["looks"]
+    assert any("/home/somebody/a/photos" in key for key in looks)  # a third folder of that name changes no key

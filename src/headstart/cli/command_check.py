@@ -73,7 +73,18 @@ def _checked(arguments: Arguments) -> Checked:
         for override in one.overrides[1:]:
             _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
     swept = [one.key for one in axes]
-    return Checked(overrides, multirun, study_folder(base.choices, swept, fixed), base.cfg, composer, _repeated(parsed))
+    return Checked(overrides, multirun, _study_folder(base, swept, fixed), base.cfg, composer, _repeated(parsed))
+
+
+def _study_folder(base: Composed, swept: list[str], fixed: list[str]) -> str:
+    if any(key.lstrip("+") == "study_name" for key in swept):
+        raise UserError(
+            "study_name names the folder of all jobs of a sweep, so that it has one value; leave out the others"
+        )
+    called = base.cfg.get("study_name")
+    if called is not None and not str(called).strip():
+        raise UserError("study_name must be a name, got an empty text; study_name=null takes the sweep's own")
+    return study_folder(base.choices, swept, fixed, called=called)
 
 
 def _check_empty(overrides: list[str]) -> None:

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-PATH_NAMES = ("root", "dir", "path", "file")  # a key that is one of these, or ends in _ and one of these
+from headstart.system.short_paths import is_path_key
 
 
 def shell_like(overrides: list[str], multirun: bool) -> list[str]:
@@ -49,10 +49,7 @@ def quoted(text: str) -> str:
 
 
 def _is_path(key: str) -> bool:
-    if key.startswith("~"):
-        return False
-    last = key.lstrip("+").rpartition(".")[2]
-    return last in PATH_NAMES or last.endswith(tuple(f"_{name}" for name in PATH_NAMES))
+    return not key.startswith("~") and is_path_key(key)
 
 
 def _is_left_alone(value: str) -> bool:

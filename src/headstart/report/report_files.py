@@ -14,6 +14,7 @@ from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.study_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.rendering.reproduction_command import command, planned_seeds
+from headstart.report.rendering.short_study import short_command, short_study
 from headstart.report.rendering.terminal_report import terminal_report
 from headstart.system.atomic_write import write_whole
 from headstart.types import UserError
@@ -57,9 +58,10 @@ def write_report(
     metric = metric or (named.most_common(1)[0][0] if named else TEST_METRIC)
     usable = _with_metric(runs_found, metric)
     history = looks_in(_earlier(folder / "report.json"))
-    study = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
+    whole = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
+    study = short_study(whole, usable)
     name = folder.resolve().name
-    reproduction = command(folder, [*usable.finished, *usable.levels])
+    reproduction = short_command(command(folder, [*usable.finished, *usable.levels]))
     content = record(study, name, reproduction)
     texts = {
         "report.json": json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n",

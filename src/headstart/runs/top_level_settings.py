@@ -36,6 +36,7 @@ class Settings:
     compile: bool
     oracle: bool
     fixed_seeds: bool
+    study_name: str | None
     objective: Literal["best_trained", "last", "best"]
     skipped_steps: Annotated[int, Ge(0)]
     rerun: bool

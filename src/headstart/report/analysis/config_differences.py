@@ -15,7 +15,7 @@ TASK = (
 _NEVER = (
     "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "feature_cache", "logger",
     "hydra", "oracle", "compile", "debug", "chosen", "tuned", "tuning", "recipe", "start_class_means", "start_images",
-    "fixed_seeds", "objective", "skipped_steps", "target.fold", "target.num_workers", "target.cache_gib",
+    "fixed_seeds", "objective", "study_name", "skipped_steps", "target.fold", "target.num_workers", "target.cache_gib",
     "target.leakage", "target.unreadable",
     "trainer.accelerator", "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps",
     "trainer.deterministic", "trainer.use_distributed_sampler", "trainer.enable_checkpointing",

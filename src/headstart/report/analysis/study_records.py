@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
@@ -151,3 +151,4 @@ class Study:
     adapted: tuple[AdaptationSection, ...] = ()  # runs that had no label of the target
     looks: tuple[tuple[str, tuple[Look, ...]], ...] = ()  # of each comparison, this look the last
     fixed_seeds: bool = False
+    paths: dict[str, str] = field(hash=False, default_factory=dict)  # of data and weights -> their short names

@@ -22,6 +22,7 @@ from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials
 from headstart.system.file_identity import sha256 as sha256_of
 from headstart.system.old_names import as_earlier, override_earlier
+from headstart.system.short_paths import short_override
 from headstart.types import UserError
 
 OUTPUTS = Path("outputs")
@@ -33,7 +34,7 @@ OF_THE_COMMAND = ("rerun", "resume", "extended_lr")  # whether and how a run is 
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how much of it there may be
 # how its report judges, what its sweeper is told; no figure of a run depends on it
-OF_THE_STUDY = ("fixed_seeds", "objective")
+OF_THE_STUDY = ("fixed_seeds", "objective", "study_name")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
 
@@ -47,24 +48,27 @@ def register() -> None:
 def study_name(*, _root_: DictConfig) -> str:
     """The folder above the run's: what the command found out before Hydra ran, else by the choices alone."""
     hydra = _hydra_node(_root_)
-    return os.environ.get(STUDY) or study_folder({} if hydra is None else hydra.runtime.choices, [], [])
+    choices = {} if hydra is None else hydra.runtime.choices
+    return os.environ.get(STUDY) or study_folder(choices, [], [], called=_root_.get("study_name"))
 
 
-def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterable[str]) -> str:
-    """The study's name, else the experiment's, else that of the sweep, else `runs`.
+def study_folder(
+    choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterable[str], *, called: str | None = None
+) -> str:
+    """What it is called by study_name, else the study's name, else the experiment's, else the sweep's, else `runs`.
 
     choices: the option of each group. swept: the keys that vary from job to job. fixed: the other overrides.
     Swept keys and fixed overrides tell one sweep from another; the swept values do not, so that seeds can be
     added to a sweep.
     """
+    if called is not None:
+        return _one_folder(str(called))
     # a control lies beside the run that it is compared with, also where it is made later
     varying = sorted(key for key in set(swept) if key != CONTROL or set(swept) == {CONTROL})
     for group in ("study", "experiment"):
         chosen = choices.get(group)
         if chosen and group not in varying:
-            text = chosen if isinstance(chosen, str) else ",".join(map(str, chosen))
-            name = safe(text)
-            return name if name == text else f"{name}-{_hex(text)}"  # two names may differ in odd letters alone
+            return _one_folder(chosen if isinstance(chosen, str) else ",".join(map(str, chosen)))
     if not varying:
         return "runs"
     named = [override for override in fixed if not _is_left_out(override) and _key(override) != CONTROL]
@@ -78,6 +82,11 @@ def study_folder(choices: Mapping[Any, Any], swept: Iterable[str], fixed: Iterab
     return next((name for name in earlier if (OUTPUTS / name).is_dir()), _sweep_folder(varying, counted))
 
 
+def _one_folder(text: str) -> str:
+    name = safe(text)
+    return name if name == text else f"{name}-{_hex(text)}"  # two names may differ in odd letters alone
+
+
 def _sweep_folder(varying: list[str], overrides: list[str]) -> str:
     keys = ",".join(key.lstrip("+") for key in varying)
     listed = sorted(map(_without_machine, overrides))
@@ -85,7 +94,7 @@ def _sweep_folder(varying: list[str], overrides: list[str]) -> str:
 
 
 def run_name(*, _root_: DictConfig) -> str:
-    """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own.
+    """`<overrides>-<hash>` of one job, `default-<hash>` where it has no override of its own; of a path its last part.
 
     Where the study's folder has a run of this hash under another name, that one: it is the same run.
     """
@@ -94,7 +103,7 @@ def run_name(*, _root_: DictConfig) -> str:
     # sorted: the order of overrides changes no config, and so should find the same folder again
     named = [one for one in overrides if not _is_left_out(one) and not is_uncounted(_key(one))]
     own = hashes(_root_)
-    name = f"{safe(','.join(sorted(map(_without_machine, named))) or 'default')}-{own.now}"
+    name = f"{safe(','.join(sorted(map(short_override, named))) or 'default')}-{own.now}"
     study = OUTPUTS / study_name(_root_=_root_)
     return name if (study / name).is_dir() else _otherwise_called(study, *own) or name
 

@@ -10,6 +10,7 @@ from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.config_leaves import leaves
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell, distinct_values, plain_value
 from headstart.report.rendering.wording.number_format import optional_number
+from headstart.system.short_paths import with_short_paths
 
 _OTHER_GROUPS = ("logger", "callbacks", "fit", "chosen", "tuned")  # change no result, or list what was tried
 
@@ -27,7 +28,10 @@ def settings_table(study: Study) -> ReportTable:
     configs = [config for run in runs if (config := run.config())]
     groups = dict.fromkeys(key for config in configs for key, node in config.items() if isinstance(node, dict))
     rows += [
-        [TableCell(group), TableCell(_group_values([leaves(config.get(group)) for config in configs]))]
+        [
+            TableCell(group),
+            TableCell(with_short_paths(_group_values([leaves(config.get(group)) for config in configs]), study.paths)),
+        ]
         for group in groups
         if group not in _OTHER_GROUPS
     ]

@@ -1,0 +1,73 @@
+"""A study whose texts name data and weights by the last part of their paths, told apart where two are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from headstart.report.analysis.config_differences import of_overrides
+from headstart.report.analysis.study_records import Study
+from headstart.report.analysis.study_runs import FinishedRun, LevelsResult, RunsBelow
+from headstart.report.config_leaves import leaves
+from headstart.system.short_paths import paths_in, short_paths, with_short_paths
+
+_NOT_DATA = ("run_dir", "hydra", "feature_cache", "logger", "callbacks")  # where a run writes
+_AS_THEY_ARE = (FinishedRun, LevelsResult)  # read from disk; tables take single values of them
+
+
+def short_study(study: Study, found: RunsBelow) -> Study:
+    """The study with `photos` in the place of `/a/b/photos` in its labels, settings and reasons.
+
+    Its looks keep the whole paths, by which the next report finds them.
+
+    Args:
+        study: The comparison.
+        found: The runs that it was made of, whose settings say what is a path.
+    """
+    settings: list[dict[str, Any]] = []
+    for run in (*found.finished, *found.levels):
+        known = run.settings if isinstance(run, FinishedRun) else leaves(run.config())
+        settings += [known, of_overrides(run.overrides)]
+    counted = [{key: one[key] for key in one if key.partition(".")[0] not in _NOT_DATA} for one in settings]
+    names = short_paths(path.strip("'\"") for one in counted for path in paths_in(one))
+    if not names:
+        return study
+    short = cast(Study, _short(study, names, {}))
+    return replace(short, looks=study.looks, paths=names)
+
+
+def short_command(command: str | None) -> str | None:
+    """A command line that works in the same folder, with `~` in the place of the home folder."""
+    here, home = str(Path.cwd()), str(Path.home())
+    signs = {f"{here}/": "", f"{home}/": "~/"} if home != "/" else {}
+    for folder, sign in signs.items():
+        command = (
+            None if command is None else command.replace(f"={folder}", f"={sign}").replace(f",{folder}", f",{sign}")
+        )
+    return command
+
+
+def _short(value: Any, names: Mapping[str, str], done: dict[int, Any]) -> Any:
+    """The value with short texts; what stood in two places is one object in both, as before."""
+    if isinstance(value, str):
+        return with_short_paths(value, names)
+    if value is None or isinstance(value, (int, float, Path, *_AS_THEY_ARE)):
+        return value
+    if id(value) in done:
+        return done[id(value)]
+    made: Any = value
+    if is_dataclass(value) and not isinstance(value, type):
+        had = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
+        now = {name: _short(one, names, done) for name, one in had.items()}
+        if any(now[name] is not had[name] for name in had):
+            made = replace(value, **now)
+    elif isinstance(value, dict):
+        made = {_short(key, names, done): _short(one, names, done) for key, one in value.items()}
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        made = type(value)(*(_short(one, names, done) for one in value))
+    elif isinstance(value, tuple | list | frozenset | set):
+        made = type(value)(_short(one, names, done) for one in value)
+    done[id(value)] = made
+    return made
