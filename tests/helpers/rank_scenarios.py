@@ -53,7 +53,15 @@ SCHEDULES = {
             {"trainable": "all"},
         ]
     ),
+    "batch_norm": Explicit(
+        phases=[
+            {"trainable": ["head", "second"], "epochs": 1, "batch_norm": "statistics_frozen"},
+            {"trainable": "all", "epochs": 2, "batch_norm": {"first": "all_frozen", "second": "statistics_frozen"}},
+            {"trainable": "all"},
+        ]
+    ),
 }
+FROZEN_STATISTICS = Explicit(phases=[{"trainable": "all", "batch_norm": "statistics_frozen"}])
 
 
 class Small(pl.LightningModule):
@@ -167,6 +175,12 @@ def each_schedule(out):
         seen = fitted(of_seed(batch_norm=False, schedule=schedule), schedule, epochs=5)
         last[name] = seen.epochs
     torch.save(last, out)
+
+
+def frozen_statistics(out):
+    """BatchNorm that normalises no batch by itself, so that one process with the same batches can be compared."""
+    seen = fitted(of_seed(batch_norm=True), FROZEN_STATISTICS, epochs=2)
+    torch.save({"epochs": seen.epochs, "buffers": seen.buffers}, out)
 
 
 def bytes_on_the_wire(out):

@@ -9,6 +9,7 @@ import rank_scenarios
 from two_processes import run_both
 
 SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]
+SCENARIOS += ["frozen_statistics"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,19 @@ def test_two_processes_equal_one_with_the_same_global_batches(ranks, name):
         for parameter, weight in want.items():
             assert torch.equal(a[parameter], b[parameter]), (epoch, parameter)
             torch.testing.assert_close(a[parameter], weight, rtol=0, atol=1e-6)
+
+
+def test_with_frozen_statistics_two_processes_of_a_net_with_batch_norm_equal_one(ranks):
+    one, other = both(ranks, "frozen_statistics")
+    alone = rank_scenarios.fitted(
+        rank_scenarios.of_seed(batch_norm=True), rank_scenarios.FROZEN_STATISTICS, epochs=2, world=1
+    )
+    for name, weight in alone.epochs[-1].items():
+        assert torch.equal(one["epochs"][-1][name], other["epochs"][-1][name]), name
+        torch.testing.assert_close(one["epochs"][-1][name], weight, rtol=0, atol=1e-6)
+    fresh = dict(rank_scenarios.of_seed(batch_norm=True).named_buffers())
+    for buffers in (one["buffers"][-1], other["buffers"][-1], alone.buffers[-1]):
+        assert all(torch.equal(buffer, fresh[name]) for name, buffer in buffers.items())
 
 
 @pytest.mark.parametrize("name", ["gradual", "steps", "explicit"])

@@ -25,7 +25,7 @@ from headstart.modules.schedulers import lightning_scheduler, run_length, schedu
 from headstart.regularizers.regularizer import Regularizer
 from headstart.types import Batch
 from headstart.unfreeze.parameter_groups import parameter_groups
-from headstart.unfreeze.schedules.schedule_phases import Schedule
+from headstart.unfreeze.schedules.schedule_phases import BatchNormPolicy, Schedule
 
 Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/batch_shares.py
 
@@ -52,6 +52,8 @@ class Classifier(MeasuredClassifier):
         class_weights: How much each class counts in the loss of training: by its training images (`balanced`,
             `effective`), or a list or a mapping of weights (modules/class_weights.py). Of several labels, how much more
             an image that has the class counts than one that has not.
+        batch_norm: What norms with running statistics learn in trainable stages that have the source's weights
+            (unfreeze/batch_norm_policy.py).
         scheduler_interval: How often the scheduler advances.
         scheduler_monitor: The logged metric that ReduceLROnPlateau waits for, after each validation, whatever
             scheduler_interval says.
@@ -81,6 +83,7 @@ class Classifier(MeasuredClassifier):
         | None,
         scheduler_interval: Literal["step", "epoch"],
         scheduler_monitor: str,
+        batch_norm: BatchNormPolicy = "learning",
         multi_label: bool = False,
         regularizer: Regularizer | None = None,
         mix: Mixing | None = None,
@@ -92,6 +95,7 @@ class Classifier(MeasuredClassifier):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
+        self.batch_norm = batch_norm  # the schedule of the run has it in its phases
         self.schedule: Schedule | None = None  # of the run: where it trains less than a stage, groups must be as fine
         self.class_weights, self.mix, self.regularizer = class_weights, mix, regularizer
         if regularizer is not None:

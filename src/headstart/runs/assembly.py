@@ -23,6 +23,7 @@ from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
 from headstart.runs.backbone_template import resolved, with_weights
 from headstart.types import UserError
+from headstart.unfreeze.batch_norm_policy import ALL_FROZEN, WithBatchNorm
 from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
 from headstart.unfreeze.schedules.constant import Constant
 from headstart.unfreeze.schedules.explicit_phases import Explicit
@@ -181,6 +182,8 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     schedule = schedule_of(cfg, adapted.stages if adapted else (), module.monitor)
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
+    if policy := cfg.module.get("batch_norm"):  # a module of one's own need not have it, nor has an older run's config
+        schedule = WithBatchNorm(schedule=schedule, batch_norm=policy, stages=from_source)
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     chosen = [
         cfg.get(key) for key in ("backbone", cfg.get("peft") or "", "head", "module", "regularizer", "adaptation")
@@ -242,6 +245,11 @@ def schedule_of(cfg: DictConfig, adapted: Sequence[str] = (), monitor: str = USU
         )
     if cfg.trainable == ADAPTERS and not peft:
         raise UserError("trainable=adapters needs some, got peft=null; try mode=lora or mode=adapters")
+    if cfg.trainable == "norms" and cfg.module.get("batch_norm") == ALL_FROZEN:
+        raise UserError(
+            f"mode={cfg.mode} trains norms, which module.batch_norm={ALL_FROZEN} freezes; "
+            "try module.batch_norm=learning"
+        )
     if cfg.trainable in KINDS:
         return OneParameterKind(kind=cfg.trainable)
     if cfg.trainable == "new_stages":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from headstart.unfreeze.batch_norm_policy import WhatLearns, what_learns
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.phase_begins import PhaseBegin, RunLength, begins
@@ -26,12 +27,12 @@ class SampleStep:
     Args:
         images: A few images, of any values.
         loss: The module's loss on them.
-        known_costs: Costs that are known, by the names of the trainable parameters; measured ones are added.
+        known_costs: Costs that are known, by what is trainable; measured ones are added.
     """
 
     images: Tensor
     loss: Callable[[Tensor], Tensor]
-    known_costs: dict[frozenset[str], StepCost] = field(default_factory=dict)
+    known_costs: dict[WhatLearns, StepCost] = field(default_factory=dict)
 
 
 def plan_of(
@@ -59,14 +60,14 @@ def plan_of(
         UserError: A phase names a part or a parameter that the module does not have.
     """
     checked(phases)
-    chosen = [parts.selected(phase.trainable) for phase in phases]
+    chosen = [what_learns(module, parts, phase) for phase in phases]
     rates = _rates(module, parts, phases, groups)
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
     whole, costs = _costs(module, parts, chosen, lambda: sample.loss(sample.images), sample.known_costs)
     begun = begins(phases, run)
     rows = []
     for index, phase in enumerate(phases):
-        names, cost = costs[index]
+        names, cost = costs[index][0].parameters, costs[index][1]
         rows.append(
             PlannedPhase(
                 phase=phase,
@@ -82,6 +83,7 @@ def plan_of(
                 forward=cost.forward_flops / (sum(whole[:2]) or 1),
                 backward=cost.backward_flops / (sum(whole[:2]) or 1),
                 saved_mib=cost.saved_bytes / len(sample.images) * batch_size / MIB,
+                frozen_norms=len(costs[index][0].frozen_norms),
             )
         )
     return Plan(
@@ -93,22 +95,23 @@ def plan_of(
 def _costs(
     module: nn.Module,
     parts: ModelParts,
-    chosen: Sequence[frozenset[str]],
+    chosen: Sequence[WhatLearns],
     loss: Callable[[], Tensor],
-    known: dict[frozenset[str], StepCost],
-) -> tuple[StepCost, list[tuple[frozenset[str], StepCost]]]:
-    """The cost of training everything, and of each phase the trainable parameters and their cost."""
+    known: dict[WhatLearns, StepCost],
+) -> tuple[StepCost, list[tuple[WhatLearns, StepCost]]]:
+    """The cost of training everything, and of each phase what is trainable and its cost."""
     freezing = Freezing(module, parts.parameters)
-    learning = [names & freezing.among for names in chosen]
-    unknown = [names for names in dict.fromkeys((freezing.among, *learning)) if names not in known]
+    everything = WhatLearns(freezing.among)
+    learning = [replace(learns, parameters=learns.parameters & freezing.among) for learns in chosen]
+    unknown = [learns for learns in dict.fromkeys((everything, *learning)) if learns not in known]
     if unknown:
         with untouched(module):
-            for names in unknown:
-                freezing.train_only(names)
-                known[names] = step_cost(module, loss)
+            for learns in unknown:
+                freezing.train_only(learns.parameters, learns.frozen_norms)
+                known[learns] = step_cost(module, loss)
                 module.zero_grad(set_to_none=True)
             freezing.end()
-    return known[freezing.among], [(names, known[names]) for names in learning]
+    return known[everything], [(learns, known[learns]) for learns in learning]
 
 
 def _rates(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from headstart.unfreeze.batch_norm_policy import what_learns
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.schedule_phases import Phase
 
@@ -37,7 +38,7 @@ def share_of(module: nn.Module, parts: ModelParts, phases: Sequence[Phase]) -> T
         parts: Of the module.
         phases: Of the run.
     """
-    trainable = parts.selected(text for phase in phases for text in phase.trainable)
+    trainable = frozenset[str]().union(*(what_learns(module, parts, phase).parameters for phase in phases))
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
     learning = sum(sizes[name] for name, p in module.named_parameters() if name in trainable and p.requires_grad)
     return TrainableShare(learning, sum(sizes.values()))

@@ -28,6 +28,7 @@ class PlannedPhase:
         forward: FLOPs of a step's forward pass over those of a step that trains everything.
         backward: The same of the backward pass.
         saved_mib: Memory of the activations that are saved for the backward pass of a batch.
+        frozen_norms: Count of the norms whose running statistics the phase's `batch_norm` freezes.
     """
 
     phase: Phase
@@ -39,6 +40,7 @@ class PlannedPhase:
     forward: float
     backward: float
     saved_mib: float
+    frozen_norms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +92,21 @@ def _phase_lines(plan: Plan) -> list[str]:
     return [
         f"run: {steps}, {plan.run.steps_per_epoch:,} an epoch. trainable: of {plan.share.of:,} parameters.",
         str(plan.share),
+        *_norm_lines(plan),
         f"forward, backward: FLOPs of a step, of one that trains everything ({_flops(plan.flops)} an image).",
         f"MiB: activations saved for the backward pass of a batch of {plan.batch_size}, in float32.",
         *(["2-5: between the two, as the monitored metric goes; 2+: then or later, if at all."] * _is_open_ended(plan)),
         "",
         *_aligned(table, left=5 + waits),
     ]
+
+
+def _norm_lines(plan: Plan) -> list[str]:
+    counts = [row.frozen_norms for row in plan.rows]
+    if not any(counts):
+        return []
+    shown = f"{counts[0]} norms" if len(set(counts)) == 1 else f"{', '.join(map(str, counts))} norms, phase by phase"
+    return [f"batch_norm: frozen running statistics of {shown}"]
 
 
 def _is_open_ended(plan: Plan) -> bool:

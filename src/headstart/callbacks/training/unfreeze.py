@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from headstart.callbacks.training.phase_rates import PhaseRates, WarmUp
 from headstart.callbacks.training.plateau_watch import PlateauWatch
 from headstart.types import UserError
+from headstart.unfreeze.batch_norm_policy import WhatLearns, what_learns
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.part_names import ModelParts, Stages
 from headstart.unfreeze.schedules.schedule_phases import Phase, Schedule, checked
@@ -24,11 +26,12 @@ log = logging.getLogger(__name__)
 class Unfreeze(Callback):
     """Makes the parts of any LightningModule trainable or frozen as a schedule says, alike on all devices.
 
-    What is frozen does not change: no gradient, no weight decay, no momentum, no BatchNorm statistics. A phase by
-    epochs or by a plateau begins at an epoch's start, one by steps or a fraction before a batch. On several devices
-    the model is wrapped in DDP anew, so that exactly what is trainable is reduced. The optimizer needs all parameters
-    from the first step (`parameter_groups`); the rates of phases and the warm-up multiply the scheduler's own
-    (`PhaseRates`). The phase is part of the checkpoint.
+    What is frozen does not change: no gradient, no weight decay, no momentum, no BatchNorm statistics. Those of
+    trainable parts are frozen, too, where a phase says so (`Phase.batch_norm`). A phase by epochs or by a plateau
+    begins at an epoch's start, one by steps or a fraction before a batch. On several devices the model is wrapped in
+    DDP anew, so that exactly what is trainable is reduced. The optimizer needs all parameters from the first step
+    (`parameter_groups`); the rates of phases and the warm-up multiply the scheduler's own (`PhaseRates`). The phase is
+    part of the checkpoint.
 
     Args:
         schedule: Gives the phases.
@@ -48,7 +51,7 @@ class Unfreeze(Callback):
         self._warm_ups: dict[str, WarmUp] = {}  # of the parameters that became trainable after the start
         self._plateau = PlateauWatch()
         self._parts: ModelParts | None = None
-        self._trainable: list[frozenset[str]] = []  # of each phase
+        self._learns: list[WhatLearns] = []  # in each phase
         self._freezing: Freezing | None = None
         self._rates: PhaseRates | None = None
         self._steps_of_run = math.inf
@@ -65,11 +68,11 @@ class Unfreeze(Callback):
     @property
     def trainable_parameters(self) -> frozenset[str]:
         """The names of the parameters that learn now."""
-        return self._trainable[self.phase]
+        return self._learns[self.phase].parameters
 
     def trainable_in(self, phase: int) -> frozenset[str]:
         """The names of the parameters that learn in a phase."""
-        return self._trainable[phase]
+        return self._learns[phase].parameters
 
     def upcoming(self, trainer: Trainer) -> int:
         """The phase that the next batch is trained in, asked between two batches of an epoch."""
@@ -108,15 +111,16 @@ class Unfreeze(Callback):
         parts = self._parts = ModelParts(pl_module, self.stages)
         self.phases = checked(self.schedule.phases(parts.names))
         self._freezing = Freezing(pl_module, parts.parameters)
-        self._trainable = [parts.selected(phase.trainable) & self._freezing.among for phase in self.phases]
-        self._rates = PhaseRates(self.phases, parts, self._trainable)
-        for phase, names in zip(self.phases, self._trainable, strict=True):
-            if not names:
+        found = [what_learns(pl_module, parts, phase) for phase in self.phases]
+        self._learns = [replace(one, parameters=one.parameters & self._freezing.among) for one in found]
+        self._rates = PhaseRates(self.phases, parts, [one.parameters for one in self._learns])
+        for phase, learns in zip(self.phases, self._learns, strict=True):
+            if not learns.parameters:
                 raise UserError(f"nothing learns in the phase {phase.title}: all that it trains was frozen before fit")
             returns = phase.until is not None and phase.until.return_to_best
             if returns and isinstance(trainer.strategy, ModelParallelStrategy):
                 raise UserError("return_to_best needs whole weights on each device; with trainer=fsdp set it to false")
-        self._freezing.train_only(self._trainable[self.phase])
+        self._freeze()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         titles = [phase.title for phase in self.phases]
@@ -132,7 +136,7 @@ class Unfreeze(Callback):
         if self._rates is not None:
             self._rates.enter(self.phase, self._warm_ups)
         if self._freezing is not None:  # before the strategy wraps the model
-            self._freezing.train_only(self._trainable[self.phase])
+            self._freeze()
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -144,6 +148,8 @@ class Unfreeze(Callback):
         }
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self._freezing is not None
+        self._freezing.renew()  # the strategy has put SyncBatchNorm in the place of BatchNorm
         assert self._rates is not None
         self._rates.attach(trainer.optimizers, pl_module, lambda: trainer.global_step)
 
@@ -190,11 +196,15 @@ class Unfreeze(Callback):
             self._next(trainer)
         if self.phase == before:
             return
-        assert self._freezing is not None
-        self._freezing.train_only(self._trainable[self.phase])
+        self._freeze()
         assert self._rates is not None
         self._rates.enter(self.phase, self._warm_ups)
         _wrap_anew(trainer)
+
+    def _freeze(self) -> None:
+        assert self._freezing is not None
+        learns = self._learns[self.phase]
+        self._freezing.train_only(learns.parameters, learns.frozen_norms)
 
     def _is_over(self, number: int, began: int, trainer: Trainer, *, epoch_starts: bool) -> bool:
         """Whether a phase that began at a step is over; at an epoch's start it is the one that runs now."""
@@ -217,7 +227,7 @@ class Unfreeze(Callback):
         self._plateau.leave(self.phases[self.phase].until, trainer)
         self.phase += 1
         self._began = {"epoch": trainer.current_epoch, "step": trainer.global_step}
-        before, now = self._trainable[self.phase - 1], self._trainable[self.phase]
+        before, now = self._learns[self.phase - 1].parameters, self._learns[self.phase].parameters
         warm_up = WarmUp(trainer.global_step, self.phases[self.phase].warmup_steps)
         earlier = {name: steps for name, steps in self._warm_ups.items() if name in now}
         self._warm_ups = earlier | dict.fromkeys(sorted(now - before), warm_up)

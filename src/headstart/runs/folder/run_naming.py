@@ -195,6 +195,8 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
         kept["weights"] = {key: value for key, value in dict(kept.get("weights") or {}).items() if key == "reset_from"}
     else:
         kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
+    if isinstance(module := kept.get("module"), dict) and not cfg.get("reuse"):  # it is of the source's stages alone
+        kept["module"] = {key: value for key, value in module.items() if key != "batch_norm"}
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
         kept["weights"] = _by_content(kept["weights"])
     loggers = kept.get("logger")

@@ -20,6 +20,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         **_DECODING,
     },
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
+    "headstart.modules.classifier.Classifier": {"batch_norm": "learning"},
 }
 
 

@@ -20,6 +20,7 @@ from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.runs.assembly import Assembly
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.types import UserError
+from headstart.unfreeze.batch_norm_policy import WhatLearns
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.phase_begins import RunLength
 from headstart.unfreeze.plan_costing import SampleStep, plan_of
@@ -29,7 +30,7 @@ from headstart.unfreeze.unfreezing_plan import Plan
 
 log = logging.getLogger(__name__)
 # of networks that this process has measured: by the network, what learns -> what a step costs
-_COSTS: dict[Hashable, dict[frozenset[str], StepCost]] = {}
+_COSTS: dict[Hashable, dict[WhatLearns, StepCost]] = {}
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 
 

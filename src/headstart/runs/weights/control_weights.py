@@ -21,6 +21,7 @@ from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError
+from headstart.unfreeze.batch_norm_policy import what_learns
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.schedule_phases import Schedule, checked
@@ -135,9 +136,9 @@ def _chunks(data: Any, backbone: Backbone) -> Iterator[Tensor]:
 def _closed(module: Any, schedule: Schedule, norms: list[BatchNorm]) -> list[BatchNorm]:
     """Those that do not train in the first phase; the module is as before afterwards."""
     found = ModelParts(module)
-    first = checked(schedule.phases(found.names))[0]
+    learns = what_learns(module, found, checked(schedule.phases(found.names))[0])
     freezing = Freezing(module, found.parameters)
-    freezing.train_only(found.selected(first.trainable) & freezing.among)
+    freezing.train_only(learns.parameters & freezing.among, learns.frozen_norms)
     closed = [norm for norm in norms if not norm.training]
     freezing.end()
     return closed

@@ -28,7 +28,7 @@ SOURCES = Path("outputs/source")  # shared by all studies
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
-    "mix": None, "class_weights": None,
+    "mix": None, "class_weights": None, "batch_norm": "learning",
 }  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from annotated_types import Ge, Gt, Interval
 
 from headstart.types import UserError
+
+BatchNormPolicy = Literal["learning", "statistics_frozen", "all_frozen"]  # unfreeze/batch_norm_policy.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,9 @@ class Phase:
             part, layer or regular expression; None leaves the optimizer's.
         warmup_steps: Optimizer steps over which the learning rate of newly trainable parameters rises linearly. What
             is trainable from the run's start has the scheduler's warm-up.
+        batch_norm: Whether norms with running statistics learn these in trainable parts (`learning`), their affine
+            weights alone (`statistics_frozen`) or nothing (`all_frozen`); one for all parts but the head, or one for
+            each of some parts; None means what the module says, or `learning`.
     """
 
     trainable: tuple[str, ...]
@@ -76,6 +81,7 @@ class Phase:
     until: Plateau | None = None
     lr: Annotated[float, Gt(0)] | Mapping[str, float] | None = None
     warmup_steps: Annotated[int, Ge(0)] = 0
+    batch_norm: BatchNormPolicy | Mapping[str, BatchNormPolicy] | None = None
 
     def __post_init__(self) -> None:
         given = [key for key in ("epochs", "steps", "fraction", "until") if getattr(self, key) is not None]
@@ -89,6 +95,12 @@ class Phase:
         if any(rate <= 0 for rate in rates):
             raise UserError(
                 f"a learning rate is more than 0, {self.title} has lr={self.lr}; what does not learn is not trainable"
+            )
+        given_policies = self.batch_norm.values() if isinstance(self.batch_norm, Mapping) else (self.batch_norm,)
+        if odd := [policy for policy in given_policies if policy not in (None, *get_args(BatchNormPolicy))]:
+            raise UserError(
+                f"batch_norm of a phase is {', '.join(get_args(BatchNormPolicy))}, or one of these for each of some "
+                f"parts, {self.title} has {odd[0]!r}"
             )
 
     @property
