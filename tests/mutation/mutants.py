@@ -31,12 +31,17 @@ class Mutant:
     operator: str
     code: str
 
+    def changed_line(self) -> tuple[str, str]:
+        """The first line that differs, before and after."""
+        before, after = self.path.read_text(encoding="utf-8").splitlines(), self.code.splitlines()
+        changed = [(old.strip(), new.strip()) for old, new in zip(before, after, strict=False) if old != new]
+        return changed[0] if changed else ("", "")
+
     def title(self, root: Path) -> str:
         """File, line, operator and the changed line, before and after."""
-        before, after = self.path.read_text(encoding="utf-8").splitlines(), self.code.splitlines()
-        changed = [(old.strip(), new.strip()) for old, new in zip(before, after, strict=False) if old != new][:1]
-        text = "".join(f"\n    - {old}\n    + {new}" for old, new in changed)
-        return f"{self.path.relative_to(root)}:{self.line} {self.operator.rpartition('/')[2]}{text}"
+        before, after = self.changed_line()
+        name = self.operator.rpartition("/")[2]
+        return f"{self.path.relative_to(root)}:{self.line} {name}\n    - {before}\n    + {after}"
 
 
 def draw(paths: list[Path], *, count: int, seed: int) -> list[Mutant]:

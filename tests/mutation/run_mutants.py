@@ -4,27 +4,37 @@
     make mutation MUTANTS=10 MUTATION_ROOMS=unfreeze  # a sample
 
 Each mutant is tested in a process of its own, which is forked from one that has imported the libraries; no file is
-changed. What survives stands in build/mutation/<room>.txt. Exit code 1 where a room's tests notice less than 90 %.
+changed. It meets the tests that run its line first; what survives has met all tests of its room. Outcomes stand in
+build/mutation/<room>.txt, survivors that no test can notice in known_survivors.toml, with the reason. Exit code 1 where
+a room's tests notice less than 90 %.
 """
 
 import argparse
 import importlib.machinery
 import os
+import resource
 import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from covering_tests import LineRecorder, TestOrder
+from known_survivors import reason, reasons
 from mutants import Mutant, draw
 from mutation_rooms import ROOMS, Room
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "headstart"
+FOLDER = ROOT / "build" / "mutation"
 NOTICED = 0.9  # the least share of mutants
 POLL_S = 0.05
-# pytest's exit code 1 is a failed test, 2 to 4 an error at import or collection; -9 is a timeout
-OUTCOMES = {0: "survived", 1: "killed", 2: "killed", 3: "killed", 4: "killed", -9: "timeout"}
+CPU_FACTOR = 3  # a mutant that computes so much longer than all tests without a change is in an endless loop
+WALL_S = 1800.0  # a mutant that waits so long is ended; load may be the reason, so that this does not count as noticed
+# pytest's exit code 1 is a failed test, 2 to 4 an error at import or collection
+OUTCOMES = {0: "survived", -signal.SIGXCPU: "endless", None: "ended"}
 
 
 @dataclass
@@ -36,6 +46,19 @@ class Job:
     began: float
 
 
+@dataclass
+class Result:
+    """How a job ended: the exit code, None of one that was ended, and the CPU time of its process."""
+
+    mutant: Mutant | None
+    code: int | None
+    cpu_s: float
+
+    @property
+    def outcome(self) -> str:
+        return OUTCOMES.get(self.code, "killed")  # a crash is noticed too
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("rooms", nargs="*", default=list(ROOMS), help=f"of {', '.join(ROOMS)}")
@@ -43,22 +66,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
+    os.environ.setdefault("MPLBACKEND", "agg")
     _import_libraries()
-    folder = ROOT / "build" / "mutation"
-    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     good = True
     for name in options.rooms or ROOMS:
-        good &= _room(name, ROOMS[name], folder, options)
+        good &= _room(name, ROOMS[name], options)
     return 0 if good else 1
 
 
 def _import_libraries() -> None:
     """What takes seconds to import and is never changed, once for all mutants; nothing of the package."""
-    import pytest  # noqa: F401
+    import hydra.core.config_store  # noqa: F401
+    import hypothesis  # noqa: F401
     import pytorch_lightning  # noqa: F401
     import scipy.stats  # noqa: F401
     import sklearn.linear_model  # noqa: F401
-    import torch
+    import torch.utils.tensorboard
     import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401
 
@@ -66,63 +90,65 @@ def _import_libraries() -> None:
     assert not any(module.split(".")[0] == "headstart" for module in sys.modules)
 
 
-def _room(name: str, room: Room, folder: Path, options: argparse.Namespace) -> bool:
-    log = folder / f"{name}.log"
-    log.write_bytes(b"")
+def _room(name: str, room: Room, options: argparse.Namespace) -> bool:
     began = time.monotonic()
-    (baseline,) = _results([None], room, log, timeout=1800.0, processes=1)
-    if baseline[1] != 0:
+    log = FOLDER / f"{name}.log"
+    log.write_bytes(b"")
+    (baseline,) = _results([None], name, cpu_s=resource.RLIM_INFINITY, processes=1)
+    if baseline.code != 0:
         print(f"{name}: the tests fail without any change: {log}")
         return False
-    seconds = time.monotonic() - began
     paths = sorted(path for source in room.sources for path in (SOURCE / source).rglob("*.py"))
     mutants: list[Mutant | None] = [*draw(paths, count=options.count, seed=options.seed)]
-    print(f"{name}: {len(mutants)} mutants of {len(paths)} files; the tests take {seconds:.0f} s", flush=True)
-    results = _results(mutants, room, log, timeout=20 + 3 * seconds, processes=options.processes)
-    lines = [f"{OUTCOMES[code]}: {mutant.title(SOURCE)}" for mutant, code in results if mutant]
-    (folder / f"{name}.txt").write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
-    survivors = [line for line in lines if line.startswith("survived")]
-    share = 1 - len(survivors) / max(1, len(lines))
-    print(f"{name}: {share:.0%} of {len(lines)} noticed, in {time.monotonic() - began:.0f} s", *survivors, sep="\n")
+    print(f"{name}: {len(mutants)} mutants of {len(paths)} files; the tests take {baseline.cpu_s:.0f} s", flush=True)
+    limit = round(20 + CPU_FACTOR * baseline.cpu_s)
+    known, lines, counts = reasons(), [], Counter[str]()
+    for result in _results(mutants, name, cpu_s=limit, processes=options.processes):
+        why = reason(result.mutant, SOURCE, known) if result.mutant and result.outcome == "survived" else None
+        counts[result.outcome] += 1
+        lines.append(f"{result.outcome}: {result.mutant.title(SOURCE)}" + (f"\n    {why}" if why else ""))
+        (FOLDER / f"{name}.txt").write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
+        if result.outcome != "killed":
+            print(lines[-1], flush=True)
+    share = (counts["killed"] + counts["endless"]) / max(1, len(lines))
+    print(
+        f"{name}: {share:.0%} of {len(lines)} noticed, in {time.monotonic() - began:.0f} s: {dict(counts)}", flush=True
+    )
     return share >= NOTICED
 
 
-def _results(
-    mutants: list[Mutant | None], room: Room, log: Path, *, timeout: float, processes: int
-) -> list[tuple[Mutant | None, int]]:
-    """Each mutant with the exit code of the tests, in the order in which they ended."""
-    waiting, running, results = list(reversed(mutants)), [], []
+def _results(mutants: list[Mutant | None], name: str, *, cpu_s: int, processes: int) -> Iterator[Result]:
+    """Each mutant's result, in the order in which they end."""
+    waiting, running = list(reversed(mutants)), []
     try:
         while waiting or running:
             while waiting and len(running) < processes:
                 mutant = waiting.pop()
-                running.append(Job(mutant, _forked(mutant, room, log), time.monotonic()))
+                running.append(Job(mutant, _forked(mutant, name, cpu_s), time.monotonic()))
             for job in list(running):
-                code = _exit_code(job, timeout)
-                if code is not None:
+                result = _ended(job)
+                if result is not None:
                     running.remove(job)
-                    results.append((job.mutant, code))
+                    yield result
             time.sleep(POLL_S)
     finally:
         for job in running:
             os.killpg(job.pid, signal.SIGKILL)
-    return results
 
 
-def _exit_code(job: Job, timeout: float) -> int | None:
-    """Of a job that has ended; one that has taken too long is ended. None of one that goes on."""
-    pid, status = os.waitpid(job.pid, os.WNOHANG)
+def _ended(job: Job) -> Result | None:
+    """The result of a job that has ended; one that waits too long is ended. None of one that goes on."""
+    pid, status, usage = os.wait4(job.pid, os.WNOHANG)
     if pid:
-        code = os.waitstatus_to_exitcode(status)
-        return code if code in OUTCOMES else 1  # a crash is noticed too
-    if time.monotonic() - job.began > timeout:
+        return Result(job.mutant, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+    if time.monotonic() - job.began > WALL_S:
         os.killpg(job.pid, signal.SIGKILL)
         os.waitpid(job.pid, 0)
-        return -9
+        return Result(job.mutant, None, 0.0)
     return None
 
 
-def _forked(mutant: Mutant | None, room: Room, log: Path) -> int:
+def _forked(mutant: Mutant | None, name: str, cpu_s: int) -> int:
     """The process id of a child that runs the room's tests on the mutant, up to the first that fails."""
     sys.stdout.flush()
     pid = os.fork()
@@ -131,13 +157,14 @@ def _forked(mutant: Mutant | None, room: Room, log: Path) -> int:
     code = 3
     try:
         os.setsid()
-        with log.open("ab") as file:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.RLIM_INFINITY))
+        with (FOLDER / f"{name}.log").open("ab") as file:
             for stream in (1, 2):
                 os.dup2(file.fileno(), stream)
         if mutant is not None:
             print(f"\n=== {mutant.title(SOURCE)}", flush=True)
             _load_in_place_of(mutant)
-        code = _tested(room, mutant)
+        code = _tested(name, mutant)
         sys.stdout.flush()
     finally:
         os._exit(code)
@@ -155,26 +182,18 @@ def _load_in_place_of(mutant: Mutant) -> None:
     importlib.machinery.SourceFileLoader.get_code = get_code
 
 
-def _tested(room: Room, mutant: Mutant | None) -> int:
-    """pytest's exit code; the files of tests that are named after the changed file or import from it come first."""
+def _tested(name: str, mutant: Mutant | None) -> int:
+    """pytest's exit code; without a mutant, which tests run which lines is written down."""
     import pytest
 
     sys.path.insert(0, str(SOURCE.parent))
     os.chdir(ROOT)
-    near = _near(mutant.path, room) if mutant else []
+    record = FOLDER / f"{name}.json"
+    sources = [SOURCE / source for source in ROOMS[name].sources]
+    plugin = TestOrder(record, mutant.path, mutant.line) if mutant else LineRecorder(sources, record)
     # plain: pytest would load a file of the package that is named test_*.py itself, and not the mutant's code
     quick = ["-x", "-q", "-n", "0", "--durations=10", "-p", "no:cacheprovider", "--assert=plain"]
-    code = int(pytest.main([*quick, *map(str, near)])) if near else 0
-    return code or int(pytest.main([*quick, *(f"tests/{test}" for test in room.tests)]))
-
-
-def _near(path: Path, room: Room) -> list[Path]:
-    module = ".".join(("headstart", *path.relative_to(SOURCE).with_suffix("").parts))
-    folders = [ROOT / "tests" / test for test in room.tests]
-    files = sorted(file for place in folders for file in ([place] if place.is_file() else place.rglob("test_*.py")))
-    named = [file for file in files if file.stem == f"test_{path.stem}"]
-    importing = [file for file in files if f"from {module} import" in file.read_text(encoding="utf-8")]
-    return list(dict.fromkeys([*named, *importing]))
+    return int(pytest.main([*quick, *(f"tests/{test}" for test in ROOMS[name].tests)], plugins=[plugin]))
 
 
 if __name__ == "__main__":
