@@ -41,7 +41,7 @@ class LineRecorder:
 
 
 class TestOrder:
-    """A plugin of pytest that begins with the tests that run a line, and goes on with all others; leaves none out.
+    """A plugin of pytest that begins with the tests that run a line, the shortest first, and goes on with all others.
 
     Args:
         record: What `LineRecorder` wrote.
@@ -54,20 +54,21 @@ class TestOrder:
     def __init__(self, record: Path, path: Path, line: int) -> None:
         found = json.loads(record.read_text(encoding="utf-8"))
         self.seconds: dict[str, float] = found["seconds"]
-        tests_by_line = {int(number): set(tests) for number, tests in found["tests"].get(str(path), {}).items()}
+        of_lines = found["tests"].get(str(path), {})
+        tests_by_line = {int(number): set(tests) - {""} for number, tests in of_lines.items()}  # "": at import
         self.of_file: set[str] = set().union(*tests_by_line.values())
         statement = statement_lines(path.read_text(encoding="utf-8"), line)
         self.of_line: set[str] = set().union(*(tests_by_line.get(number, ()) for number in statement))
 
     def pytest_collection_modifyitems(self, items):
-        groups: dict[tuple[int, Path], list[pytest.Item]] = defaultdict(list)
-        for item in items:
-            distance = 0 if item.nodeid in self.of_line else 1 if item.nodeid in self.of_file else 2
-            groups[distance, item.path].append(item)  # a file's tests stay together: they share fixtures
-        items[:] = [item for key in sorted(groups, key=lambda key: self._cost(key, groups)) for item in groups[key]]
+        items.sort(key=lambda item: (self._distance(item.nodeid), self.seconds.get(item.nodeid, 0.0)))
 
-    def _cost(self, key: tuple[int, Path], groups: dict[tuple[int, Path], list[pytest.Item]]) -> tuple[int, float]:
-        return key[0], sum(self.seconds.get(item.nodeid, 0.0) for item in groups[key])
+    def nearest(self, count: int) -> list[str]:
+        """The shortest tests that run the line; where it runs at import alone, the shortest that run the file."""
+        return sorted(self.of_line or self.of_file, key=lambda test: self.seconds.get(test, 0.0))[:count]
+
+    def _distance(self, test: str) -> int:
+        return 0 if test in self.of_line else 1 if test in self.of_file else 2
 
 
 def statement_lines(code: str, line: int) -> range:

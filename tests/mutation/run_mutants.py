@@ -10,6 +10,7 @@ a room's tests notice less than 90 %.
 """
 
 import argparse
+import gc
 import importlib.machinery
 import os
 import resource
@@ -31,6 +32,7 @@ SOURCE = ROOT / "src" / "headstart"
 FOLDER = ROOT / "build" / "mutation"
 NOTICED = 0.9  # the least share of mutants
 POLL_S = 0.05
+NEAREST = 8  # tests that a mutant meets alone, before those of all files are collected
 CPU_FACTOR = 3  # a mutant that computes so much longer than all tests without a change is in an endless loop
 WALL_S = 1800.0  # a mutant that waits so long is ended; load may be the reason, so that this does not count as noticed
 # pytest's exit code 1 is a failed test, 2 to 4 an error at import or collection
@@ -87,6 +89,7 @@ def _import_libraries() -> None:
     import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
+    gc.freeze()  # mutants need not look through what the libraries made
     assert not any(module.split(".")[0] == "headstart" for module in sys.modules)
 
 
@@ -189,11 +192,18 @@ def _tested(name: str, mutant: Mutant | None) -> int:
     sys.path.insert(0, str(SOURCE.parent))
     os.chdir(ROOT)
     record = FOLDER / f"{name}.json"
-    sources = [SOURCE / source for source in ROOMS[name].sources]
-    plugin = TestOrder(record, mutant.path, mutant.line) if mutant else LineRecorder(sources, record)
     # plain: pytest would load a file of the package that is named test_*.py itself, and not the mutant's code
-    quick = ["-x", "-q", "-n", "0", "--durations=10", "-p", "no:cacheprovider", "--assert=plain"]
-    return int(pytest.main([*quick, *(f"tests/{test}" for test in ROOMS[name].tests)], plugins=[plugin]))
+    # native: of a failure pytest else looks at the files of all modules, which takes longer than the test
+    quick = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain", "--tb=native"]
+    room = [*quick, *(f"tests/{test}" for test in ROOMS[name].tests)]
+    if mutant is None:
+        folders = [SOURCE / source for source in ROOMS[name].sources]
+        return int(pytest.main(room, plugins=[LineRecorder(folders, record)]))
+    order = TestOrder(record, mutant.path, mutant.line)
+    near = order.nearest(NEAREST)
+    code = int(pytest.main([*quick, *near])) if near else 0
+    noticed = code in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+    return code if noticed else int(pytest.main(room, plugins=[order]))  # another code: such tests are not there
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The tests that run a changed line come first, and no test is left out."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -29,11 +28,18 @@ def test_a_line_belongs_to_its_innermost_statement_without_its_body(line, lines)
 def test_tests_of_the_line_come_first_then_those_of_the_file_then_all_others(tmp_path):
     changed, record = tmp_path / "code.py", tmp_path / "record.json"
     changed.write_text(CODE)
-    tests = {"9": ["slow::of_line", "quick::of_line"], "1": ["slow::of_file"]}
-    seconds = {"slow::of_line": 3.0, "quick::of_line": 1.0, "slow::of_file": 1.0}
+    tests = {"9": ["slow_of_line", "quick_of_line"], "1": ["slow_of_file", "quick_of_file"]}
+    seconds = {"slow_of_line": 3.0, "quick_of_line": 1.0, "slow_of_file": 2.0, "quick_of_file": 0.1}
     record.write_text(json.dumps({"seconds": seconds, "tests": {str(changed): tests}}))
-    names = ["other::any", "slow::any", "slow::of_file", "slow::of_line", "quick::of_line"]
-    items = [SimpleNamespace(nodeid=name, path=Path(name.partition("::")[0])) for name in names]
-    TestOrder(record, changed, line=8).pytest_collection_modifyitems(items)
-    found = [item.nodeid for item in items]
-    assert found == ["quick::of_line", "slow::of_line", "slow::of_file", "other::any", "slow::any"]
+    names = ["any", "slow_of_file", "slow_of_line", "quick_of_file", "quick_of_line"]
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    order = TestOrder(record, changed, line=8)
+    assert order.nearest(1) == ["quick_of_line"]
+    order.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == [
+        "quick_of_line",
+        "slow_of_line",
+        "quick_of_file",
+        "slow_of_file",
+        "any",
+    ]
