@@ -11,6 +11,7 @@ ALLOWED = {
     "backbones": set(),
     "data": set(),
     "report": set(),
+    "scores": set(),
     "unfreeze": set(),
     "adaptation": {"backbones"},
     "features": {"backbones", "data"},
