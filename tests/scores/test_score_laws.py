@@ -65,7 +65,7 @@ def test_classes_that_lie_apart_score_more(name):
 @pytest.mark.parametrize("name", sorted(OF_FEATURES))
 def test_shards_are_one_array(name, monkeypatch):
     features, labels = cloud()
-    monkeypatch.setattr("headstart.scores.score_inputs.BLOCK_ROWS", 16)
+    monkeypatch.setattr("headstart.scores.feature_arrays.BLOCK_ROWS", 16)
     whole = OF_FEATURES[name](features, labels)
     assert OF_FEATURES[name]([features[:30], features[30:31], features[31:]], labels) == pytest.approx(whole, abs=1e-9)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
+from headstart.scores.feature_arrays import Floats, TargetClasses
 from headstart.scores.feature_moments import FeatureMoments
-from headstart.scores.score_inputs import Floats, TargetClasses
 
 
 def discriminant_shrinkage(moments: FeatureMoments) -> float:

@@ -6,8 +6,8 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from headstart.scores.discriminant import discriminant_shrinkage, fitted_discriminant
+from headstart.scores.feature_arrays import Features, feature_blocks, number_of_images
 from headstart.scores.feature_moments import feature_moments
-from headstart.scores.score_inputs import Features, feature_blocks, number_of_images
 
 
 def etran_energy(logits: Features) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headstart.scores.score_inputs import (
+from headstart.scores.feature_arrays import (
     Features,
     Floats,
     TargetClasses,

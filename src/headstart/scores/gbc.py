@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from headstart.scores.feature_arrays import Features
 from headstart.scores.feature_moments import feature_moments
-from headstart.scores.score_inputs import Features
 
 
 def gbc(features: Features, labels: ArrayLike, *, covariance: Literal["diagonal", "spherical"] = "diagonal") -> float:

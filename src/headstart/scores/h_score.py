@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from headstart.scores.feature_arrays import Features
 from headstart.scores.feature_moments import feature_moments
-from headstart.scores.score_inputs import Features
 
 
 def h_score(features: Features, labels: ArrayLike) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headstart.scores.score_inputs import Floats, TargetClasses, probability_matrix, target_classes
+from headstart.scores.feature_arrays import Floats, TargetClasses, probability_matrix, target_classes
 
 
 def leep(probabilities: ArrayLike, labels: ArrayLike) -> float:

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from headstart.scores.score_inputs import Features, feature_matrix, target_classes
+from headstart.scores.feature_arrays import Features, feature_matrix, target_classes
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C
 ITERATIONS = 300

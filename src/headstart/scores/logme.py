@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from headstart.scores.score_inputs import (
+from headstart.scores.feature_arrays import (
     Features,
     Floats,
     feature_blocks,

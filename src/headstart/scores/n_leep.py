@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from headstart.scores.feature_arrays import Features, feature_matrix, probability_matrix, target_classes
 from headstart.scores.leep import expected_log_likelihood
-from headstart.scores.score_inputs import Features, feature_matrix, probability_matrix, target_classes
 
 
 def n_leep(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from headstart.scores.feature_arrays import probability_matrix, target_classes
 from headstart.scores.leep import joint_probabilities
-from headstart.scores.score_inputs import probability_matrix, target_classes
 
 
 def nce(predictions: ArrayLike, labels: ArrayLike) -> float:

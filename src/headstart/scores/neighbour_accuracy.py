@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headstart.scores.score_inputs import Features, feature_matrix, target_classes
+from headstart.scores.feature_arrays import Features, feature_matrix, target_classes
 
 
 def neighbour_accuracy(features: Features, labels: ArrayLike, *, k: int = 5) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-from headstart.scores.score_inputs import Features, feature_matrix, target_classes
+from headstart.scores.feature_arrays import Features, feature_matrix, target_classes
 
 
 def parc(features: Features, labels: ArrayLike) -> float:

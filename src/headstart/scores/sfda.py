@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from headstart.scores.discriminant import discriminant_shrinkage, fitted_discriminant
+from headstart.scores.feature_arrays import Features, Floats, feature_blocks
 from headstart.scores.feature_moments import feature_moments, moments_of_blocks
-from headstart.scores.score_inputs import Features, Floats, feature_blocks
 
 
 def sfda(features: Features, labels: ArrayLike) -> float:

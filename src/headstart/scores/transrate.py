@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headstart.scores.score_inputs import (
+from headstart.scores.feature_arrays import (
     BLOCK_ROWS,
     Features,
     Floats,
