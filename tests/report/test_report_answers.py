@@ -1,6 +1,7 @@
 """Contributions of single images give the figures that torchmetrics gives, and intervals over images."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MultilabelAveragePrecision
 
+from headstart.report.analysis.run_measures import measured
 from headstart.report.analysis.stored_predictions import StoredPredictions, answers_in
 from headstart.report.analysis.study_records import Question
+from headstart.report.analysis.study_runs import runs_below
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
 from planted_studies import write_answers
@@ -65,6 +68,23 @@ def test_pseudo_values_of_a_figure_have_the_spread_of_its_error():
         drawn.append(rows.value.mean())
         errors.append(rows.value.std(ddof=1) / np.sqrt(rows.value.shape[1]))
     assert np.mean(errors) == pytest.approx(np.std(drawn), rel=0.15)
+
+
+def test_a_part_of_the_images_keeps_which_of_them_trials_saw():
+    answers = replace(one_label(images=4), seen_by_trials=np.array([True, False, False, True]))
+    assert answers.taken(np.array([0, 2])).seen_by_trials.tolist() == [True, False]
+    assert answers.unseen().image.tolist() == [1, 2]
+    assert not answers.unseen().seen_by_trials.any()
+
+
+def test_a_run_has_rows_where_each_evaluation_of_its_curve_has_answers(tmp_path: Path, save_answers):
+    right = curves(np.random.default_rng(6), 50, 0.7)
+    folder = save_answers(tmp_path, 0, False, right)
+    (whole,) = measured(runs_below(tmp_path).finished, "val/accuracy")
+    assert whole.rows.value.tolist() == right.tolist()
+    write_answers(folder, "val", np.arange(50), right[:-1], [2 * i for i in range(len(right) - 1)])
+    (cut,) = measured(runs_below(tmp_path).finished, "val/accuracy")
+    assert cut.rows is None
 
 
 def test_what_is_no_file_of_answers_counts_as_none(tmp_path: Path):

@@ -74,6 +74,13 @@ def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
     assert not learning_curve.lower_is_better("val/accuracy")
 
 
+def test_the_kind_of_a_metric_is_told_by_its_name_and_not_by_its_split():
+    assert learning_curve.is_share("val/f1")
+    assert learning_curve.is_share("val/map")
+    assert not learning_curve.is_share("recall/loss")
+    assert not learning_curve.lower_is_better("loss/accuracy")
+
+
 def test_report_recovers_planted_start_speed_and_level_at_the_end(make_run, curve):
     plan = {"fine_tuning": (0.7, 0.95, 0.75), "control": (0.3, 0.95, 0.5)}
     named = {"fine_tuning": ["mode=fine_tuning"], "control": ["mode=fine_tuning", "control=true"]}

@@ -122,6 +122,12 @@ def test_a_loss_has_the_noise_of_its_runs():
     assert found(*noisy, images=None, share=False).why
 
 
+def test_the_noise_of_one_run_is_its_distance_to_the_isotonic_curve():
+    """Pairs at k + 1 and k - 1: the isotonic curve is k, the noise 1, and a range needs 4 of it."""
+    saw = [TimedCurve(TIME[:8], np.array([1.0, -1, 2, 0, 3, 1, 4, 2]))]
+    assert "1 to 2.33, are fewer than noise allows (4)" in found(saw, saw, share=False).why
+
+
 def test_a_scale_of_the_figure_changes_nothing():
     one, two = arm(0.02, 0.025), arm(0.04, 0.06)
     times = [[TimedCurve(TIME, 7 * c.level - 3) for c in a] for a in (one, two)]
