@@ -64,6 +64,14 @@ def test_after_a_plateau_both_moments_move_on_and_the_figure_of_its_end_is_the_n
     assert found[3] == ((6, 60), None)  # two validations after step 45; the latest would be epoch 11
 
 
+@pytest.mark.parametrize(("before", "patience", "want"), [(1, 1, 2), (3, 2, 5), (5, 3, 8)])
+def test_a_plateau_after_some_epochs_lasts_as_many_as_its_patience(before, patience, want):
+    found = begins(
+        [of(epochs=before), stall(patience=patience, max_epochs=4), END], RunLength(steps_per_epoch=10, epochs=20)
+    )
+    assert found[2] == ((want, 10 * want), (before + 4, 10 * (before + 4)))
+
+
 def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
     assert RunLength(steps_per_epoch=10, epochs=3).end == (3, 30)
     assert RunLength(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)

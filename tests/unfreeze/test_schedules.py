@@ -94,11 +94,24 @@ def test_a_file_of_phases_says_the_same_as_python(tmp_path):
     [
         ("max", 0.0, 0.5, 0.4, True), ("max", 0.0, 0.4, 0.4, False), ("max", 0.1, 0.45, 0.4, False),
         ("min", 0.0, 0.3, 0.4, True), ("min", 0.1, 0.35, 0.4, False), ("max", 0.0, float("nan"), 0.4, False),
-        ("min", 0.0, 0.4, None, True), ("min", 0.0, float("nan"), None, False),
+        ("min", 0.0, 0.5, 0.4, False), ("min", 0.0, 0.4, None, True), ("min", 0.0, float("nan"), None, False),
     ],
 )  # fmt: skip
 def test_an_improvement_is_more_than_min_delta_in_the_right_direction(mode, min_delta, value, best, want):
     assert Plateau(monitor="x", mode=mode, min_delta=min_delta).is_better(value, best) is want
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        ({"epochs": 0}, "0 epochs"), ({"epochs": 1}, "1 epoch"), ({"epochs": 2}, "2 epochs"),
+        ({"steps": 0}, "0 steps"), ({"steps": 1}, "1 step"), ({"fraction": 0.25}, "0.25 of the run"),
+        ({"until": STALL}, "until val/loss stalls"), ({}, "to the end"),
+        ({"until": Plateau(monitor="x", mode="max", max_epochs=9)}, "until x stalls, 9 epochs at most"),
+    ],
+)  # fmt: skip
+def test_a_length_as_text(length, text):
+    assert Phase(trainable=("head",), **length).length == text
 
 
 @pytest.mark.parametrize(
@@ -107,6 +120,7 @@ def test_an_improvement_is_more_than_min_delta_in_the_right_direction(mode, min_
         (lambda: Explicit(phases=[]), "a schedule needs a phase"),
         (lambda: Explicit(phases=[{"trainable": "all"}] * 2), r"phase 1 \(all\) has no length, so those after"),
         (lambda: Explicit(phases=[{"trainable": "all", "epochs": 3}]), "the last phase lasts to the end of the run"),
+        (lambda: Explicit(phases=[{"trainable": s, "steps": 1} for s in PARTS]), r"phase 5 \(head\) has a length"),
         (lambda: Explicit(phases=[{"trainable": "s1", "epochs": 3, "steps": 4}]), "length, s1 has epochs and steps"),
         (lambda: Explicit(phases=[{"trainable": []}]), "needs something trainable"),
         (lambda: Explicit(phases=[{"epochs": 3}]), "a phase needs `trainable`"),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,41 @@ def test_flops_are_those_of_forward_and_backward_with_the_phases_freezing():
     assert head.backward == pytest.approx(HEAD / ALL)
     assert conv.backward == pytest.approx((HEAD + CONV) / ALL)  # through the head, whose weight needs no gradient
     assert everything.forward + everything.backward == pytest.approx(1)
+
+
+def test_the_flops_of_one_image_are_said_in_the_unit_of_their_size():
+    found = planned(Net(), [END])
+    assert found.flops == ALL
+    assert f"({ALL} FLOPs an image)" in str(found)
+    assert "(1.0 MFLOPs an image)" in str(replace(found, flops=10**6))
+    assert "(2.5 GFLOPs an image)" in str(replace(found, flops=25 * 10**8))
+
+
+def test_of_a_model_whose_flops_are_not_known_the_share_of_a_step_is_not_either():
+    module = nn.Sequential(nn.LayerNorm(4), nn.LayerNorm(4))
+    found = planned(module, [END], stages=("0", "1"))
+    assert (found.flops, found.rows[0].forward, found.rows[0].backward) == (0, 0, 0)
+    assert next(line.split()[-3:-1] for line in str(found).splitlines() if line.startswith("1 ")) == ["?", "?"]
+
+
+PLAIN = """
+phase   begins        ends         trainable  share  forward  backward   MiB
+        epoch   step  epoch  step
+1 head  0       0     1      10           27  57.4%    44.4%     11.1%  0.00
+2 all   1       10    10     100          47   100%    44.4%     55.6%  0.01
+"""
+WAITING = """
+phase   begins        ends           when                   trainable  share  forward  backward   MiB
+        epoch   step  epoch  step
+1 head  0       0     3-10   30-100  val/loss stalls for 2         27  57.4%    44.4%     11.1%  0.00
+2 all   3+      30+   10     100                                   47   100%    44.4%     55.6%  0.01
+"""
+
+
+@pytest.mark.parametrize(("first", "table"), [(of(epochs=1), PLAIN), (stall(patience=2), WAITING)])
+def test_texts_are_to_the_left_of_their_columns_and_numbers_to_the_right(first, table):
+    """The head has 27 of 47 parameters; of 432 FLOPs forward are 192, the head's gradient 48, all gradients 240."""
+    assert table in str(planned(Net(), [first, END])) + "\n"
 
 
 def test_the_weights_of_an_open_layer_alone_are_in_the_backward_pass():
@@ -213,9 +249,10 @@ def test_a_model_of_many_stages_has_its_rates_in_several_tables():
     found = planned(module, Gradual(first_epoch=1, every_epochs=0).phases(tuple(stages)), stages=stages)
     lines = str(found).splitlines()
     assert max(map(len, lines)) <= 120
-    headers = [line.split()[1:] for line in lines if line.startswith("phase ") and "block" in line]
+    headers = [line for line in lines if line.startswith("phase ") and "block" in line]
     assert len(headers) > 1
-    assert [part for header in headers for part in header] == list(stages)
+    assert [part for header in headers for part in header.split()[1:]] == list(stages)
+    assert all(len(header) + len("  block99") > 120 for header in headers[:-1]), "as many as fit"
 
 
 def test_a_logged_plan_is_a_text_in_tensorboard(tmp_path, caplog):
