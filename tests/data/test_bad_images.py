@@ -74,10 +74,10 @@ def leaking(class_folders):
     return root.parent
 
 
-def test_the_same_image_in_two_splits_is_named_with_both_places(class_folders):
+def test_the_same_image_in_two_splits_is_named_with_both_places_where_it_is_an_error(class_folders):
     pair = r"train/bees/05\.png \(train\) = val/bees/same\.png \(val\)"
     with pytest.raises(UserError, match=rf"^1 images lie in two splits.*: {pair}; .*target\.leakage=allow"):
-        folder(leaking(class_folders)).setup("fit")
+        folder(leaking(class_folders), leakage="error").setup("fit")
 
 
 def test_leakage_that_is_allowed_is_a_warning_and_nothing_is_left_out(class_folders, caplog):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from data_conf import split_settings
 from folder_data import folder
-from headstart.data.splits.class_division import NO_COPIES
+from headstart.data.splits.image_copies import NO_COPIES, Copies
 from headstart.data.splits.image_groups import (
     check_groups,
     cut_groups,
@@ -99,11 +99,15 @@ def test_a_class_of_three_groups_has_one_in_each_split_however_large_they_are():
         assert all(rare.values()), sizes
 
 
-def test_a_class_of_two_groups_is_an_error_that_counts_them():
+def test_a_class_of_two_groups_is_in_two_splits_and_with_too_many_shots_an_error_that_counts_them(caplog):
     found = {"train": {"many": [f"x{n}" for n in range(50)], "rare": [f"{n % 2}/{n}" for n in range(30)]}}
     groups = {name: name.split("/")[0] for of in found["train"].values() for name in of}
+    (_, rare) = divided_groups(found, groups, split_settings())
+    assert sorted(map(len, rare.values())) == [0, 15, 15]
+    assert len(rare["train"]) == 15
+    assert "rare (30)" in caplog.text
     with pytest.raises(UserError, match=r"class rare has too few images: 30 in train, in 2 groups that must each stay"):
-        divided_groups(found, groups, split_settings())
+        divided_groups(found, groups, split_settings(shots=16))
 
 
 def test_given_val_and_test_images_stay_and_half_of_a_given_val_is_test_by_groups():
@@ -138,7 +142,9 @@ def test_images_with_several_labels_stay_with_their_group():
 
 def test_groups_that_share_an_image_are_one_group():
     groups = {"a": "3", "b": "1", "c": "2", "d": "2", "e": "4"}
-    assert with_copies(groups, {"a": "x", "c": "x", "d": "y", "b": "y"}) == dict.fromkeys("abcd", "1") | {"e": "4"}
+    assert with_copies(groups, Copies({"a": "x", "c": "x", "d": "y", "b": "y"})) == dict.fromkeys("abcd", "1") | {
+        "e": "4"
+    }
     assert with_copies(groups, NO_COPIES) == groups
 
 

@@ -105,8 +105,9 @@ def test_classes_are_found_by_name_where_the_data_has_some_of_them_at_other_plac
 
 def test_the_runs_folder_has_a_table_of_the_images_that_are_there_twice(run):
     assert (run / "duplicates.csv").read_text().splitlines() == [
-        "kind,split,file,label,other_split,other_file,other_label,difference",
-        "copy,train,train/ants/00.png,ants,train,train/bees/=00.png,bees,0.0",
+        "group,kind,split,file,label,difference",
+        "1,copy,train,train/ants/00.png,ants,0.0",
+        "1,copy,train,train/bees/=00.png,bees,0.0",
     ]
 
 

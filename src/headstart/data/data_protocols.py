@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.data.decoding.file_checks import Duplicate
+from headstart.data.files.duplicate_files import Duplicate
 from headstart.types import Batch
 
 

@@ -13,6 +13,9 @@ from annotated_types import Ge, Interval
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import Pixels, UserError
 
+ClassName = str | int | float | bool  # YAML makes numbers of some names
+Leakage = Literal["together", "drop", "error", "allow", "near"]
+
 
 class SeedSettings(TypedDict):
     """The seed that a run gives its data.
@@ -40,6 +43,17 @@ class LoadingSettings(SeedSettings):
     pixels: Pixels
 
 
+class ClassSettings(TypedDict):
+    """Which classes of a data set there are.
+
+    Args:
+        classes: Names of the classes that are taken, in the order of their numbers. Or a mapping from names to new
+            ones: the same new name merges classes, null leaves one out, the others keep their names. None takes all.
+    """
+
+    classes: list[ClassName] | dict[ClassName, ClassName | None] | None
+
+
 class FoldSettings(SeedSettings):
     """Cross-validation.
 
@@ -52,7 +66,7 @@ class FoldSettings(SeedSettings):
     folds: Annotated[int, Ge(2)]
 
 
-class SplitSettings(FoldSettings):
+class SplitSettings(FoldSettings, ClassSettings):
     """Which images are train, val and test, and how many labels a run reads.
 
     Args:
@@ -109,13 +123,19 @@ class FileSettings(ImageSettings):
     Args:
         unreadable: `error` reads each file's header before training; `skip` decodes each file once and leaves out what
             fails.
-        leakage: `error` stops where files of the same bytes, or images of a group, lie in two splits that are given,
-            and keeps copies together in splits that are drawn; `near` does the same, and warns of pictures that lie in
-            two splits, saved again at another size or quality; `allow` warns, and leaves copies apart.
+        leakage: Of files of the same bytes. `together` keeps them in one split where splits are drawn; where they lie
+            in two splits that are given, train, else val, leaves its own out. `drop` keeps one file of each image, that
+            of test before that of val before that of train. `error` is `together` where splits are drawn, and stops
+            where they lie in two that are given. `near` is `together`, and warns of pictures that lie in two splits,
+            saved again at another size or quality. `allow` warns, and leaves all where they are. A group of images in
+            two given splits is an error but for `allow`.
+        conflicting_labels: Of files of the same bytes with different labels. `keep` warns, `drop` leaves all of them
+            out, `error` stops.
     """
 
     unreadable: Literal["error", "skip"]
-    leakage: Literal["error", "allow", "near"]
+    leakage: Leakage
+    conflicting_labels: Literal["keep", "drop", "error"]
 
 
 def check_names(settings: Mapping[str, Any], kind: Any, owner: object) -> None:

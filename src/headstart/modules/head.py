@@ -63,7 +63,8 @@ class LinearHead(nn.Module):
         if sorted(names) != sorted(wanted):
             raise UserError(
                 f"head.init=source needs the same classes; the source has {', '.join(names)}; "
-                f"the target has {', '.join(wanted)}; try head.init=class_means"
+                f"the target has {', '.join(wanted)}; try head.init=class_means, or name the target's classes as the "
+                "source's: 'target.classes={...}'"
             )
         if state["linear.weight"].shape != self.linear.weight.shape:
             raise UserError(

@@ -226,7 +226,8 @@ def _places(data_classes: tuple[str, ...], run_classes: tuple[str, ...]) -> Tens
         run_classes,
         lambda unknown: UserError(
             f"the run's classes are {', '.join(run_classes)}; those of evaluate.data are {', '.join(data_classes)}; "
-            f"the run does not know {', '.join(unknown)}: rename them, or leave them out"
+            f"the run does not know {', '.join(unknown)}: rename them, or leave them out, as "
+            f"'evaluate.data.classes={{{unknown[0]}: {run_classes[0]}}}' or {{{unknown[0]}: null}}"
         ),
     )
 

@@ -49,8 +49,8 @@ def test_class_folders_that_differ_are_named(class_folders):
         folder(root).setup("fit")
 
 
-def test_a_class_with_too_few_images_is_named(class_folders):
-    data = folder(class_folders({"ants": 10, "bees": 2}))
+def test_a_class_with_fewer_images_than_shots_is_named(class_folders):
+    data = folder(class_folders({"ants": 10, "bees": 2}), shots=2)
     with pytest.raises(UserError, match="class bees has too few images: 2"):
         data.setup("fit")
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from folder_data import folder
-from headstart.data.decoding.file_checks import Header, checked_leakage, duplicates, header, readable, table
+from headstart.data.decoding.file_checks import Header, header, readable, table
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.types import UserError
 
@@ -24,20 +24,6 @@ def test_headers_are_read_where_pixels_are_missing(tmp_path):
     whole = (tmp_path / "one.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     assert header(tmp_path / "cut.jpg") == Header(50, 40, "RGB", len(whole) // 2)
-
-
-def test_only_files_of_the_same_size_and_header_are_hashed():
-    same, other = Header(8, 8, "RGB", 90), Header(8, 8, "RGB", 91)
-    headers = {"a": same, "b": other, "c": same, "d": same}
-    asked = []
-
-    def digest(names):
-        asked.extend(names)
-        return ["x" if name in "ac" else "y" for name in names]
-
-    found = duplicates({"train": ["a", "b"], "val": ["c"], "test": ["d"]}, headers, digest)
-    assert found == [[("train", "a"), ("val", "c")]]
-    assert asked == ["a", "c", "d"]
 
 
 def test_a_table_has_a_column_a_class():
@@ -62,12 +48,6 @@ def test_more_than_five_files_are_counted(tmp_path):
     broken = {f"{number}.jpg": "OSError" for number in range(7)}
     with pytest.raises(UserError, match=r"7 of 8 files .*: 0\.jpg \(OSError\), .*4\.jpg \(OSError\) and 2 more"):
         readable(broken | {"good.jpg": None}, root=tmp_path, unreadable="error")
-
-
-def test_each_split_is_named_with_its_first_file_of_a_pair():
-    group = [("train", "a"), ("train", "b"), ("val", "c"), ("test", "d")]
-    with pytest.raises(UserError, match=r"2 images .*: a \(train\) = c \(val\), a \(train\) = d \(test\); .*=allow"):
-        checked_leakage([group], leakage="error")
 
 
 def test_the_summary_is_logged_before_training_and_decodes_nothing(class_folders, caplog, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 
 from data_conf import split_settings
-from headstart.data.splits.class_division import checked_labels, divided, shuffled
+from headstart.data.splits.class_division import checked_labels, divided, divided_classes, shuffled
 from headstart.types import UserError
 
 
@@ -141,14 +141,27 @@ def test_an_image_more_moves_no_other_one_in_the_order_of_chance():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"train": 2}, r"class ants has too few images: 2 in train; .* 0 to train on, 1 for val, 1 for test"),
-        ({"train": 20, "shots": 12}, r"20 in train; .* 11 to train on, .* where 12, 1 and 1 are needed.*fewer shots"),
+        ({"train": 2}, r"class ants has too few images: 2 in train; .* 1 to train on, 0 for val, 1 for test"),
+        ({"train": 20, "shots": 12}, r"20 in train; .* 11 to train on, .* where 12, 0 and 0 are needed.*fewer shots"),
         ({"train": 20, "val": 1}, r"20 in train, 1 in val; .* 0 for val, 1 for test"),
         ({"train": 4, "fold": 0, "folds": 5}, r"4 in train; .* 3 to train on, 0 for val, 1 for test.*fewer folds"),
         ({"train": 0, "val": 5}, r"5 in val; .* 0 to train on"),
-        ({"train": 20, "val_shots": 5}, r"4 for val, .* where 1, 5 and 1 are needed.*fewer val_shots \(4 at most\)"),
+        ({"train": 20, "val_shots": 5}, r"4 for val, .* where 1, 5 and 0 are needed.*fewer val_shots \(4 at most\)"),
     ],
 )
 def test_a_class_with_too_few_images_is_an_error_with_all_counts(given, message):
     with pytest.raises(UserError, match=message):
         parts(**given)
+
+
+@pytest.mark.parametrize(("there", "want"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1))])
+def test_of_one_or_two_images_of_a_class_train_has_the_first_and_test_the_second(there, want, caplog):
+    few = [f"rare/{number}.png" for number in range(there)]
+    listed = {"train": {"ants": [f"ants/{number}.png" for number in range(20)], "rare": few}}
+    ants, rare = divided_classes(listed, split_settings())
+    assert tuple(map(len, rare.values())) == want
+    assert ants == divided("ants", {"train": listed["train"]["ants"]}, split_settings())  # others are as without it
+    assert [record.args[:2] for record in caplog.records] == [
+        (split, 1) for split, count in zip(("val", "test"), want[1:], strict=True) if not count
+    ]
+    assert all(f"rare ({there})" in record.getMessage() for record in caplog.records)

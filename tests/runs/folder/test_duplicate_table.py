@@ -4,17 +4,18 @@ import csv
 from types import SimpleNamespace
 
 from headstart.data.decoding.csv_cells import uncelled
-from headstart.data.decoding.file_checks import Duplicate
+from headstart.data.files.duplicate_files import Duplicate
 from headstart.runs.folder.duplicate_table import write_duplicates
 
 
-def test_each_pair_is_a_row_and_names_are_found_again(tmp_path):
-    pair = Duplicate("near", "train", "=1+1.png", "-ants", "val", "a.png", "-1", 1.25)
-    write_duplicates(SimpleNamespace(duplicates=[pair]), tmp_path)
+def test_each_file_is_a_row_and_names_are_found_again(tmp_path):
+    pair = [Duplicate(3, "near", "train", "=1+1.png", "-ants", 0.0), Duplicate(3, "near", "val", "a.png", "-1", 1.25)]
+    write_duplicates(SimpleNamespace(duplicates=pair), tmp_path)
     with (tmp_path / "duplicates.csv").open(newline="") as stream:
-        (row,) = csv.DictReader(stream)
-    assert (row["file"], row["label"], row["other_label"], row["difference"]) == ("'=1+1.png", "'-ants", "-1", "1.25")
-    assert uncelled(row["file"]) == pair.file
+        first, second = csv.DictReader(stream)
+    assert (first["file"], first["label"], first["split"], first["group"]) == ("'=1+1.png", "'-ants", "train", "3")
+    assert (second["label"], second["difference"], second["kind"]) == ("-1", "1.25", "near")
+    assert uncelled(first["file"]) == pair[0].file
     assert [path.name for path in tmp_path.iterdir()] == ["duplicates.csv"]
 
 

@@ -19,7 +19,7 @@ from headstart.data.dataset_settings import LoadingSettings, check_names, check_
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
 from headstart.data.datasets.joined_splits import JoinedSplit
 from headstart.data.datasets.labelled_split import Labels, Split
-from headstart.data.decoding.file_checks import Duplicate
+from headstart.data.files.duplicate_files import Duplicate
 from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader, Rows
 from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.loading.paired_images import Field, PairLoader

@@ -139,8 +139,10 @@ def checked_classes(source: tuple[str, ...], target: tuple[str, ...]) -> None:
     if set(source) == set(target):
         return
     alone = sorted(set(source) ^ set(target))
+    shared = ",".join(name for name in source if name in target)
     raise UserError(
         "adaptation needs the same classes in source and target, matched by name; the source has "
         f"{first_few(source, LISTED)}; the target has {first_few(target, LISTED)}; only one of them has "
-        f"{first_few(alone, LISTED)}"
+        f"{first_few(alone, LISTED)}; to take those that both have: 'source.classes=[{shared}]' "
+        f"'target.classes=[{shared}]'; to call one as another: 'target.classes={{{alone[0]}: ...}}'"
     )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Unpack
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from headstart.data.dataset_settings import LoadingSettings
+from headstart.data.dataset_settings import ClassSettings, LoadingSettings, check_names, loading_of
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
+from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.types import SPLITS, UserError
 
 DIGITS = "0123456789"
@@ -46,6 +47,10 @@ CELL = CANVAS // CELLS
 LONGEST = 54  # pixels of a glyph's longer side: about what it has on the canvas, so that little is lost
 
 
+class PrintedSettings(ClassSettings, LoadingSettings):
+    """What Printed shares with other data sets."""
+
+
 class Printed(InMemory):
     """Characters in matplotlib's text fonts, white on black, 32x32, each image with random numbers of its own.
 
@@ -54,12 +59,13 @@ class Printed(InMemory):
 
     Args:
         characters: Which classes there are.
-        per_class: Training images of each class.
+        per_class: Training images of each class; characters that `classes` merges take turns.
+        fraction: The share of them that there is; None means all.
         val_per_class: Val images of each class; 0 means no validation.
         test_per_class: Test images of each class.
         fonts: The split whose fonts all splits are drawn in, in place of each one's own: a domain by itself, with the
             same characters; None means each one's own.
-        loading: As LoadingSettings says.
+        settings: As ClassSettings and LoadingSettings say.
     """
 
     def __init__(
@@ -67,17 +73,23 @@ class Printed(InMemory):
         *,
         characters: Literal["letters", "digits", "all"],
         per_class: Annotated[int, Ge(1)],
+        fraction: Annotated[float, Interval(gt=0, le=1)] | None,
         val_per_class: Annotated[int, Ge(0)],
         test_per_class: Annotated[int, Ge(1)],
         fonts: Literal["train", "val", "test"] | None,
-        **loading: Unpack[LoadingSettings],
+        **settings: Unpack[PrintedSettings],
     ) -> None:
+        check_names(settings, PrintedSettings, self)
         if characters not in CHARACTERS:
             raise UserError(f"characters must be one of {', '.join(CHARACTERS)}, got {characters!r}")
-        super().__init__(class_names=tuple(CHARACTERS[characters]), **loading)
+        if fraction is not None and not 0 < fraction <= 1:
+            raise UserError(f"fraction must be above 0 and at most 1, or null for all, got {fraction}")
+        self._classes = chosen_classes(settings["classes"], CHARACTERS[characters])
+        super().__init__(class_names=self._classes.names, **loading_of(settings))
         if fonts is not None and fonts not in FONTS:
             raise UserError(f"fonts must be one of {', '.join(FONTS)}, or null, got {fonts!r}")
-        self.counts = {"train": per_class, "val": val_per_class, "test": test_per_class}
+        train = per_class if fraction is None else max(1, round(fraction * per_class))
+        self.counts = {"train": train, "val": val_per_class, "test": test_per_class}
         self.fonts = {split: FONTS[fonts or split] for split in SPLITS}
 
     def load(self) -> dict[str, LabelledImages]:
@@ -85,11 +97,12 @@ class Printed(InMemory):
 
     def _drawn(self, split: str, count: int) -> LabelledImages:
         image = np.empty((self.num_classes, count, SIZE, SIZE), np.uint8)
-        for label, character in enumerate(self.class_names):
-            for number in range(count):
+        for label, members in enumerate(self._classes.members):
+            for at in range(count):
+                character, number = members[at % len(members)], at // len(members)
                 rng = np.random.default_rng([self.seed, SPLITS.index(split), ord(character), number])
                 font = self.fonts[split][number % len(self.fonts[split])]  # each font equally often
-                image[label, number] = picture(character, font, rng)
+                image[label, at] = picture(character, font, rng)
         return LabelledImages(image.reshape(-1, SIZE, SIZE), np.repeat(np.arange(self.num_classes), count))
 
 

@@ -16,7 +16,8 @@ from headstart.data.files.file_location import FolderStorage
 from headstart.data.files.file_split import FileSplit
 from headstart.data.files.lazy_split import cached_splits
 from headstart.data.files.listed_images import numbered
-from headstart.data.splits.class_division import divided
+from headstart.data.splits.chosen_classes import chosen_classes
+from headstart.data.splits.class_division import divided_classes
 from headstart.data.torchvision.dataset_download import official_splits
 from headstart.data.torchvision.dataset_names import official_of, variant_argument
 from headstart.data.torchvision.official_splits import OfficialImages, official_class_names, official_split
@@ -55,8 +56,12 @@ class TorchvisionDataset(ImageDataModule):
         self._official = {split: official_split(dataset, official, self.root) for split, dataset in datasets.items()}
         # a variant of EMNIST counts its classes from 1
         self._numbers = np.unique(np.concatenate([part.label for part in self._official.values()]))
+        names = official_class_names(datasets["train"], official, self._numbers)
+        self._classes = chosen_classes(settings["classes"], names)
+        # of each official class the number that it has in this run, -1 where it is left out
+        self._number = np.array([self._classes.number_of.get(name, -1) for name in names], np.int64)
         super().__init__(
-            class_names=official_class_names(datasets["train"], official, self._numbers),
+            class_names=self._classes.names,
             sampler=settings["sampler"],
             **loading_of(settings),
         )
@@ -75,16 +80,24 @@ class TorchvisionDataset(ImageDataModule):
         Raises UserError where settings choose some of the images.
         """
         check_none_left_out(labels_of(self._settings))
-        called = {split: self._called(split) for split in self._official if split in splits}
-        names = [name for of in called.values() for name in of]
-        places = [(split, number) for split, of in called.items() for number in range(len(of))]
-        label = np.concatenate([np.searchsorted(self._numbers, self._official[split].label) for split in called])
-        return self._split_of(names, places, label.astype(np.int64), 0), names
+        label_of = {split: self._label(split) for split in self._official if split in splits}
+        places = [(split, at) for split, label in label_of.items() for at in np.flatnonzero(label >= 0).tolist()]
+        called = {split: self._called(split) for split in label_of}
+        names = [called[split][at] for split, at in places]
+        label = np.concatenate([label[label >= 0] for label in label_of.values()])
+        return self._split_of(names, places, label, 0), names
 
     def load(self) -> dict[str, Split]:
         called = {split: self._called(split) for split in self._official}
         place = {name: (split, number) for split, names in called.items() for number, name in enumerate(names)}
-        parts = [self._of_class(label, called) for label in range(self.num_classes)]
+        listed = {
+            split: {
+                name: [called[split][at] for at in np.flatnonzero(self._label(split) == number).tolist()]
+                for number, name in enumerate(self.class_names)
+            }
+            for split in self._official
+        }
+        parts = divided_classes(listed, self._settings)
 
         def split_of(names: list[str], label: NDArray[np.int64], cached: int) -> Split:
             return self._split_of(names, [place[name] for name in names], label, cached)
@@ -104,16 +117,13 @@ class TorchvisionDataset(ImageDataModule):
         assert isinstance(of, OfficialImages)
         return [f"{official}/{number:06}" for official, number in of.places]
 
+    def _label(self, split: str) -> NDArray[np.int64]:
+        """The class of each image of an official split, -1 where it is left out."""
+        return self._number[np.searchsorted(self._numbers, self._official[split].label)]
+
     def _called(self, split: str) -> list[str]:
         part = self._official[split]
         return list(part.files) if part.files is not None else [f"{split}/{at:06}" for at in range(len(part.label))]
-
-    def _of_class(self, label: int, called: dict[str, list[str]]) -> dict[str, list[str]]:
-        given = {
-            split: [called[split][at] for at in np.flatnonzero(part.label == self._numbers[label]).tolist()]
-            for split, part in self._official.items()
-        }
-        return divided(self.class_names[label], given, self._settings)
 
     def _split_of(
         self, names: list[str], places: list[tuple[str, int]], label: NDArray[np.int64], cached: int

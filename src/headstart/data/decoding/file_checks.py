@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from io import SEEK_END
 from pathlib import Path
@@ -76,123 +76,6 @@ def readable(reasons: Mapping[str, str | None], *, root: Path, unreadable: Liter
         )
     log.warning("%s; they are left out", problem)
     return set(reasons) - set(broken)
-
-
-def duplicates(
-    splits: Mapping[str, Sequence[str]], headers: Mapping[str, Header], digest: Callable[[list[str]], list[str]]
-) -> list[list[tuple[str, str]]]:
-    """Groups of (split, file) whose files hold the same bytes.
-
-    Args:
-        splits: Split -> its files.
-        headers: File -> what it says of its image.
-        digest: Files -> what tells their bytes apart; asked only for files that have their size and their header in
-            common with another one.
-    """
-    alike: dict[Header, list[tuple[str, str]]] = defaultdict(list)
-    for split, names in splits.items():
-        for name in names:
-            alike[headers[name]].append((split, name))
-    suspects = [file for group in alike.values() if len(group) > 1 for file in group]
-    same: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for file, content in zip(suspects, digest([name for _, name in suspects]), strict=True):
-        same[content].append(file)
-    return [group for group in same.values() if len(group) > 1]
-
-
-class Duplicate(NamedTuple):
-    """Two images of the same data set that are one."""
-
-    kind: Literal["copy", "near"]  # the same bytes, or the same picture saved again
-    split: str
-    file: str
-    label: str
-    other_split: str
-    other_file: str
-    other_label: str
-    difference: float  # mean absolute difference of the pixels, of 255
-
-
-def copies_of(groups: Iterable[Sequence[tuple[str, str]]], label: Mapping[str, str]) -> list[Duplicate]:
-    """Each further file of a group with the same bytes, beside the group's first one.
-
-    Args:
-        groups: Groups of (split, file).
-        label: File -> its class.
-    """
-    return [
-        Duplicate("copy", split, name, label[name], other_split, other, label[other], 0.0)
-        for (split, name), *others in groups
-        for other_split, other in others
-    ]
-
-
-def tell_two_labels(copies: Iterable[Duplicate]) -> None:
-    """Warn of files that have the same bytes and different labels."""
-    differing = [
-        f"{copy.file} ({copy.label}) = {copy.other_file} ({copy.other_label})"
-        for copy in copies
-        if copy.label != copy.other_label
-    ]
-    if differing:
-        log.warning(
-            "%d images have the same bytes and two labels, so that no model is right about both: %s; take one file of "
-            "each pair away", len(differing), first_few(differing),
-        )  # fmt: skip
-
-
-def tell_repeated(copies: Iterable[Duplicate]) -> None:
-    """Log the files that their own split holds already."""
-    inside = [f"{copy.file} = {copy.other_file}" for copy in copies if copy.split == copy.other_split]
-    if inside:
-        log.info("repeated inside a split: %s", first_few(inside))
-
-
-def tell_near(pairs: Sequence[Duplicate]) -> None:
-    """Warn of pictures that lie in two splits, saved at another size or quality."""
-    if pairs:
-        pair_texts = [f"{pair.file} ({pair.split}) ~ {pair.other_file} ({pair.other_split})" for pair in pairs]
-        log.warning(
-            "%d pairs of images in different splits show the same picture at another size or quality, so that val or "
-            "test measures what was learnt by heart: %s", len(pairs), first_few(pair_texts),
-        )  # fmt: skip
-
-
-def checked_leakage(
-    groups: Iterable[Sequence[tuple[str, str]]],
-    *,
-    leakage: Literal["error", "allow", "near"],
-    label: Mapping[str, str] | None = None,
-) -> None:
-    """Raise UserError with the pairs where the same image lies in two splits; a warning where that is allowed.
-
-    Args:
-        groups: Groups of (split, file) with the same bytes.
-        leakage: `allow` warns, the others raise.
-        label: File -> its class, which the message has where the two of a pair differ.
-    """
-    pairs = []
-    for group in groups:
-        first: dict[str, str] = {}  # split -> its first file
-        for split, name in group:
-            first.setdefault(split, name)
-        first_file, *others = first.items()
-        for other in others:
-            labels = [label[name] for _, name in (first_file, other)] if label else []
-            texts = [
-                f"{name} ({split}{f', {labels[at]}' if len(set(labels)) > 1 else ''})"
-                for at, (split, name) in enumerate((first_file, other))
-            ]
-            pairs.append(" = ".join(texts))
-    if not pairs:
-        return
-    told_all = f"{len(pairs)} images lie in two splits, so that val or test measures what was learnt by heart"
-    if leakage != "allow":
-        raise UserError(
-            f"{told_all}: {first_few(pairs)}; take one file of each pair away, or go on all the same with "
-            "target.leakage=allow"
-        )
-    log.warning("%s: %s", told_all, first_few(pairs))
 
 
 def table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
@@ -13,20 +14,26 @@ from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.decoding_threads import by_threads
 from headstart.data.decoding.eight_bit import is_wide
-from headstart.data.decoding.file_checks import Header, duplicates, readable
+from headstart.data.decoding.file_checks import Header, readable
 from headstart.data.decoding.file_listing import LeftOut
 from headstart.data.decoding.image_decoding import configured_decoder, why
+from headstart.data.files.duplicate_files import check_two_labels
 from headstart.data.files.file_location import FolderStorage, ImageStorage
 from headstart.data.files.file_split import FileSplit
 from headstart.data.files.lazy_split import cached_splits
-from headstart.data.files.listing_leakage import ListingFacts, check_listing
-from headstart.data.splits.class_division import NO_COPIES, Copies, check_split_settings, divided
+from headstart.data.files.listing_copies import ListingCopies, listing_copies
+from headstart.data.files.listing_leakage import ListingFacts, check_listing, label_texts
+from headstart.data.splits.chosen_classes import chosen_classes
+from headstart.data.splits.class_division import check_split_settings, divided_classes
+from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.types import SPLITS, UserError
 
 ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root
 LISTED = 5  # classes that an error names
+
+log = logging.getLogger(__name__)
 
 
 class ListedImages(ImageDataModule):
@@ -56,13 +63,21 @@ class ListedImages(ImageDataModule):
         check_names(settings, FileSettings, self)
         check_split_settings(settings)
         self.multi_label = isinstance(listed, MultiLabelFiles)
-        self.root, self._listed, self._groups, self._source = root, listed, groups, source
-        class_names = (
+        own = (
             listed.class_names
             if isinstance(listed, MultiLabelFiles)
             else tuple(dict.fromkeys(name for classes in listed.values() for name in classes))
         )
-        super().__init__(class_names=class_names, sampler=settings["sampler"], **loading_of(settings))
+        chosen = chosen_classes(settings["classes"], own)
+        if settings["classes"] is not None:
+            listed = (
+                listed.chosen(chosen)
+                if isinstance(listed, MultiLabelFiles)
+                else {split: chosen.merged(classes) for split, classes in listed.items()}
+            )
+            log.info("%s: %d of %d classes are taken: %s", source, len(chosen.number_of), len(own), chosen)
+        self.root, self._listed, self._groups, self._source = root, listed, groups, source
+        super().__init__(class_names=chosen.names, sampler=settings["sampler"], **loading_of(settings))
         self._settings = settings
         self.shots, self.val_shots = settings["shots"], settings["val_shots"]
         self.outside = LeftOut()
@@ -100,22 +115,27 @@ class ListedImages(ImageDataModule):
             return
         for split, classes in self._listed.items():
             if differing := sorted(set(classes) ^ set(self._listed["train"])):
+                shared = ",".join(name for name in self.class_names if all(name in of for of in self._listed.values()))
                 raise UserError(
                     f"train and {split} of {self._source} must have the same classes; "
-                    f"only one of them has {', '.join(differing[:LISTED])}"
+                    f"only one of them has {', '.join(differing[:LISTED])}; to take those that all have: "
+                    f"'target.classes=[{shared}]'; to call one as another: 'target.classes={{{differing[0]}: ...}}'"
                 )
 
     def load(self) -> dict[str, FileSplit]:
         self.check_trainable()
         headers = self._headers()
-        copies = self._copies(headers)
+        found = self._copies(headers)
+        self.duplicates = found.records({})  # known where an error follows, too
+        check_two_labels(found.conflicting, found.label, conflicting_labels=self._settings["conflicting_labels"])
+        kept = {name: header for name, header in headers.items() if name not in found.left_out}
         splits = cached_splits(
-            self._divided(headers, copies),
+            self._divided(kept, found.copies),
             decoder=self.decoder,
             cache_gib=self._settings["cache_gib"],
             make=self._split_of,
         )
-        self._check_and_log(splits, headers)
+        self._check_and_log(splits, kept, found)
         return splits
 
     def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
@@ -137,7 +157,9 @@ class ListedImages(ImageDataModule):
             label = np.array([self.class_names.index(name) for name in class_of.values()], np.int64)
         whole = self._split_of(names, label, 0)
         if names:
-            self._check_and_log({"all": whole}, {name: headers[name] for name in names})
+            found = self._copies({name: headers[name] for name in names})
+            check_two_labels(found.conflicting, found.label, conflicting_labels="keep")
+            self._check_and_log({"all": whole}, headers, found)
         return whole, names
 
     def _by_class(self) -> Mapping[str, ClassFiles]:
@@ -157,26 +179,18 @@ class ListedImages(ImageDataModule):
             for split, classes in self._listed.items()
         }
         if groups is not None:
-            return numbered(divided_groups(readable, groups, self._settings))
-        return numbered(
-            [
-                divided(
-                    name,
-                    {split: classes[name] for split, classes in readable.items()},
-                    self._settings,
-                    copies=copies,
-                )
-                for name in self.class_names
-            ]
-        )
+            return numbered(divided_groups(readable, groups, self._settings, copies=copies))
+        return numbered(divided_classes(readable, self._settings, copies=copies))
 
-    def _copies(self, headers: Mapping[str, Header]) -> Copies:
-        """Of the files of which there are copies, which image each is; none where nothing is drawn."""
-        draws_none = self._settings["fold"] is None and set(self.given_splits) == set(SPLITS)
-        if self._settings["leakage"] == "allow" or draws_none:
-            return NO_COPIES
-        same = duplicates({"": list(headers)}, headers, self._split_of([], np.empty(0, np.int64), 0).digests_of)
-        return {name: group[0][1] for group in same for _, name in group}
+    def _copies(self, headers: Mapping[str, Header]) -> ListingCopies:
+        """The files of the same bytes among those that can be read."""
+        listed = {split: [file for files in of.values() for file in files] for split, of in self._by_class().items()}
+        if isinstance(self._listed, MultiLabelFiles):
+            label = dict(label_texts(names := list(headers), self._listed.rows(names), self.class_names))
+        else:
+            label = {file: name for of in self._listed.values() for name, files in of.items() for file in files}
+        digest = self._split_of([], np.empty(0, np.int64), 0).digests_of
+        return listing_copies(listed, headers, label, digest, self._settings)
 
     def _headers(self) -> dict[str, Header]:
         """Of each file that can be read."""
@@ -203,14 +217,14 @@ class ListedImages(ImageDataModule):
             return why(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
         return None
 
-    def _check_and_log(self, splits: Mapping[str, FileSplit], headers: Mapping[str, Header]) -> None:
+    def _check_and_log(
+        self, splits: Mapping[str, FileSplit], headers: Mapping[str, Header], found: ListingCopies
+    ) -> None:
         """Log what there is. Raises UserError where an image, or a group of images, lies in two splits."""
-        self.duplicates = check_listing(
-            splits,
-            headers,
-            ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out),
-            leakage=self._settings["leakage"],
-        )
+        copies = self.duplicates = found.records({split: files.names for split, files in splits.items()})
+        facts = ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out)
+        near = check_listing(splits, headers, facts, found, leakage=self._settings["leakage"])
+        self.duplicates = [*copies, *near]
 
     def _split_of(self, names: list[str], label: Labels, cached: int) -> FileSplit:
         files = FileSplit(self.storage, names, label, decoder=self.decoder, cached_images=cached)

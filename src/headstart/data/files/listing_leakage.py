@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.dataset_settings import Leakage
 from headstart.data.datasets.labelled_split import Labels
 from headstart.data.decoding.decoding_threads import by_threads
-from headstart.data.decoding.file_checks import (
-    Duplicate,
-    Header,
-    checked_leakage,
-    copies_of,
-    duplicates,
-    table,
-    tell_near,
-    tell_repeated,
-    tell_two_labels,
-)
+from headstart.data.decoding.file_checks import Header, table
 from headstart.data.decoding.file_listing import LeftOut
+from headstart.data.files.duplicate_files import Duplicate, checked_leakage, tell_left_out, tell_near, tell_repeated
 from headstart.data.files.file_split import FileSplit
-from headstart.data.splits.class_division import Copies
+from headstart.data.files.listing_copies import ListingCopies
 from headstart.data.splits.image_groups import Groups, check_groups, group_counts
+
+if TYPE_CHECKING:
+    from headstart.data.splits.near_duplicates import NearPair
 
 log = logging.getLogger(__name__)
 
@@ -56,35 +51,42 @@ def check_listing(
     splits: Mapping[str, FileSplit],
     headers: Mapping[str, Header],
     facts: ListingFacts,
+    copies: ListingCopies,
     *,
-    leakage: Literal["error", "allow", "near"],
+    leakage: Leakage,
 ) -> list[Duplicate]:
-    """The images that are there twice; logs what there is.
+    """The pictures that lie in two splits, saved again, where they are looked for; logs what there is.
 
     Args:
         splits: Split -> its images.
         headers: File -> what it says of its image.
         facts: What messages say of the listing.
+        copies: The files of the same bytes.
         leakage: As FileSettings says.
 
     Raises UserError where an image, or a group of images, lies in two splits.
     """
     names = {split: files.names for split, files in splits.items()}
-    label = {name: text for files in splits.values() for name, text in _label_texts(files, facts.class_names)}
-    same = duplicates(names, headers, next(iter(splits.values())).digests_of)
+    same = copies.within(names)
     _log_table(splits, headers, facts, same)
-    copies = copies_of(same, label)
-    tell_repeated(copies)
-    tell_two_labels(copies)
+    tell_repeated(same)
+    tell_left_out(copies.records(names))
     apart = [group for group in same if len({split for split, _ in group}) > 1]
-    checked_leakage(apart, leakage=leakage, label=label)
+    checked_leakage(apart, leakage=leakage, label=copies.label)
     if facts.groups is not None:
         check_groups(names, facts.groups, leakage=leakage)
-    if leakage == "near" and len(splits) > 1:
-        near = _near_pairs(splits, headers, {name: group[0][1] for group in same for _, name in group}, label)
-        tell_near(near)
-        copies += near
-    return copies
+    if leakage != "near" or len(splits) == 1:
+        return []
+    near = _near_pairs(splits, headers, {name: group[0][1] for group in same for _, name in group})
+    records = [
+        Duplicate(len(copies.groups) + number, "near", split, name, copies.label[name], difference)
+        for number, pair in enumerate(near, start=1)
+        for split, name, difference in (
+            (pair.split, pair.name, 0.0), (pair.other_split, pair.other, round(pair.difference, 2)),
+        )
+    ]  # fmt: skip
+    tell_near(records)
+    return records
 
 
 def _log_table(
@@ -112,16 +114,22 @@ def _log_table(
     facts.outside.log(log, facts.root)
 
 
-def _label_texts(files: FileSplit, class_names: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    """Each file with its class, or its classes with | between them."""
-    for name, label in zip(files.names, files.label, strict=True):
-        numbers = np.flatnonzero(label).tolist() if label.ndim else [int(label)]
+def label_texts(names: Sequence[str], label: Labels, class_names: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    """Each file with its class, or its classes with | between them.
+
+    Args:
+        names: Files (N,).
+        label: Their labels (N,), or of several labels (N, classes).
+        class_names: Names of the classes.
+    """
+    for name, of_file in zip(names, label, strict=True):
+        numbers = np.flatnonzero(of_file).tolist() if of_file.ndim else [int(of_file)]
         yield name, "|".join(class_names[number] for number in numbers)
 
 
 def _near_pairs(
-    splits: Mapping[str, FileSplit], headers: Mapping[str, Header], copies: Copies, label: Mapping[str, str]
-) -> list[Duplicate]:
+    splits: Mapping[str, FileSplit], headers: Mapping[str, Header], image_of: Mapping[str, str]
+) -> list[NearPair]:
     """Pictures that lie in two splits, saved at another size or quality."""
     from headstart.data.splits.near_duplicates import SIDE, SMALLEST, near_duplicates  # here: it needs scipy
 
@@ -135,19 +143,12 @@ def _near_pairs(
     storage, decoder = first.storage, first.decoder
     grey = replace(decoder, size=SIDE, resize=SIDE, channels=1, reduced=True, interpolation="bilinear")
     colour = replace(grey, channels=3)
-    pairs = near_duplicates(
+    return near_duplicates(
         large,
-        copies=copies,
+        copies=image_of,
         grey=lambda files: np.stack(by_threads(lambda name: storage.decoded(name, grey), files)),
         colour=lambda name: storage.decoded(name, colour),
     )
-    return [
-        Duplicate(
-            "near", pair.split, pair.name, label[pair.name], pair.other_split, pair.other, label[pair.other],
-            round(pair.difference, 2),
-        )
-        for pair in pairs
-    ]  # fmt: skip
 
 
 def class_counts(label: Labels, classes: int) -> NDArray[np.int64]:

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from types import MappingProxyType
 from typing import TypeVar
 
 from headstart.data.dataset_settings import SplitSettings
+from headstart.data.splits.image_copies import NO_COPIES, ByClass, Copies, classes_together, without_crossing
+from headstart.system.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
-Copies = Mapping[str, str]  # file -> which image it is, of files of which there are several copies
-NO_COPIES: Copies = MappingProxyType({})
+Listed = Mapping[str, Mapping[str, Sequence[str]]]  # split -> class -> files
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 def divided(
-    name: str, given: Mapping[str, list[str]], settings: SplitSettings, *, copies: Copies = NO_COPIES
+    name: str, given: Mapping[str, Sequence[str]], settings: SplitSettings, *, copies: Copies = NO_COPIES
 ) -> dict[str, list[str]]:
-    """The files of one class for train, val and test, each sorted.
-
-    Missing test files are half of the val files, or where those are missing too, test_share of the train files: the
-    same for every seed. Missing val files are val_share of the train files, by the seed. With a fold, what is not for
-    the test, val files too, is dealt out by the seed into equal parts, one of which is val. The rest is as chosen_files
-    says.
+    """The files of one class for train, val and test, each sorted, as divided_classes divides them.
 
     Args:
         name: The class, for messages.
         given: Split -> its files; `train` at least.
+        settings: Shares, shots, folds and seed.
+        copies: Which files are copies of one image.
+
+    Raises UserError as divided_classes does.
+    """
+    return divided_classes({split: {name: files} for split, files in given.items()}, settings, copies=copies)[0]
+
+
+def divided_classes(
+    listed: Listed, settings: SplitSettings, *, copies: Copies = NO_COPIES
+) -> list[dict[str, list[str]]]:
+    """Of each class its files for train, val and test, each sorted.
+
+    Missing test files are half of the val files, or where those are missing too, test_share of the train files: the
+    same for every seed. Missing val files are val_share of the train files, by the seed. Of a class with one or two
+    images, train has the first and test the second. With a fold, what is not for the test, val files too, is dealt out
+    by the seed into equal parts, one of which is val. The rest is as chosen_files says.
+
+    Args:
+        listed: Split -> class -> files; `train` at least.
         settings: Shares, shots, folds and seed.
         copies: Which files are copies of one image. What is cut off or left keeps them together, with the first of
             them by name.
@@ -36,19 +53,85 @@ def divided(
     Raises UserError where a split would have too few, and as checked_labels does.
     """
     check_split_settings(settings)
-    counts = {split: len(given.get(split, ())) for split in SPLITS}
-    train, val, test = given["train"], given.get("val"), given.get("test")
+    class_names = list(listed["train"])
+    counts = [{split: len(listed.get(split, {}).get(name, ())) for split in SPLITS} for name in class_names]
+    parts = _cut_classes(listed, settings, copies)
+    class_of = {file: name for part in parts.values() for name, files in part.items() for file in files}
+    splits = without_crossing(
+        {split: [file for files in part.values() for file in files] for split, part in parts.items()}, copies
+    )
+    return chosen_classes(class_names, splits, class_of, settings, given=counts)
+
+
+def _cut_classes(listed: Listed, settings: SplitSettings, copies: Copies) -> dict[str, ByClass]:
+    """Train, val and test before any image is chosen: class -> files of each."""
+    train, val, test = listed["train"], listed.get("val"), listed.get("test")
+    whole = train
     key = f"seed {settings['seed']}"
+
+    def cut(files: ByClass, share: float, of: ByClass, order: str, spared: int) -> list[dict[str, list[str]]]:
+        parts = {name: cut_off(shuffled(names, order), share, len(of[name]), spared) for name, names in files.items()}
+        split = [{name: part[number] for name, part in parts.items()} for number in (0, 1)]
+        return classes_together(split, copies, keeps_first=spared > 0)
+
     if test is None and val is not None:
-        val, test = together(cut_off(shuffled(val, "test"), 0.5, len(val)), copies)
+        val, test = cut(val, 0.5, val, "test", 0)
     elif test is None:
-        train, test = together(cut_off(shuffled(train, "test"), settings["test_share"], counts["train"]), copies)
+        train, test = cut(train, settings["test_share"], whole, "test", 1)
     if settings["fold"] is not None:
-        pool = shuffled([*train, *(val or ())], key)
-        train, val = together(without_fold(pool, settings["fold"], settings["folds"]), copies)
+        pool = {name: shuffled([*names, *(val or {}).get(name, ())], key) for name, names in train.items()}
+        parts = {name: without_fold(names, settings["fold"], settings["folds"]) for name, names in pool.items()}
+        train, val = classes_together(
+            [{name: part[number] for name, part in parts.items()} for number in (0, 1)], copies
+        )
     elif val is None:
-        train, val = together(cut_off(shuffled(train, key), settings["val_share"], counts["train"]), copies)
-    return chosen_files(name, {"train": train, "val": val or [], "test": test or []}, settings, given=counts)
+        train, val = cut(train, settings["val_share"], whole, key, 1)
+    return {"train": train, "val": val or {}, "test": test or {}}
+
+
+def chosen_classes(
+    class_names: Sequence[str],
+    splits: Mapping[str, Sequence[str]],
+    class_of: Mapping[str, str],
+    settings: SplitSettings,
+    *,
+    given: Sequence[Mapping[str, int]],
+    groups: Sequence[int] | None = None,
+) -> list[dict[str, list[str]]]:
+    """Of each class what a run reads of its files, as chosen_files says; a class that val or test lacks is a warning.
+
+    Args:
+        class_names: The classes.
+        splits: Split -> files of all classes.
+        class_of: File -> its class.
+        settings: Shots, fraction and seed.
+        given: Of each class how many files it came with, by split.
+        groups: Of each class how many groups they form.
+
+    Raises UserError as chosen_files does.
+    """
+    of_class: dict[str, dict[str, list[str]]] = {name: {split: [] for split in SPLITS} for name in class_names}
+    for split, files in splits.items():
+        for file in files:
+            of_class[class_of[file]][split].append(file)
+    needed = [split for split in SPLITS[1:] if split == "test" or settings["val_shots"] != 0]
+    empty = [split for split in needed if not splits[split]]
+    chosen = [
+        chosen_files(
+            name, of_class[name], settings,
+            given=given[at], groups=None if groups is None else groups[at], needed=empty,
+        )
+        for at, name in enumerate(class_names)
+    ]  # fmt: skip
+    for split in needed:
+        if lacking := [
+            f"{name} ({sum(given[at].values())})" for at, name in enumerate(class_names) if not chosen[at][split]
+        ]:
+            log.warning(
+                "%s has no image of %d classes, which have too few images or groups for all splits, so that it does "
+                "not measure whether these are recognised: %s", split, len(lacking), first_few(lacking),
+            )  # fmt: skip
+    return chosen
 
 
 def chosen_files(
@@ -58,6 +141,7 @@ def chosen_files(
     *,
     given: Mapping[str, int],
     groups: int | None = None,
+    needed: Collection[str] = (),
 ) -> dict[str, list[str]]:
     """What a run reads of one class's files, which are divided into train, val and test; each sorted.
 
@@ -71,6 +155,7 @@ def chosen_files(
         settings: Shots, fraction and seed.
         given: How many files the class came with, by split, for the message.
         groups: How many groups they form, for the message.
+        needed: Splits beside train that must have an image of it.
 
     Raises UserError where a split would have too few.
     """
@@ -82,8 +167,8 @@ def chosen_files(
     )
     train, val, test = (divided[split] for split in SPLITS)
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
-    needed = {"train": shots or 1, "val": 1 if val_shots is None else val_shots, "test": 1}
-    if any(len(divided[split]) < count for split, count in needed.items()):
+    least = {"train": shots or 1, "val": max(val_shots or 0, "val" in needed), "test": int("test" in needed)}
+    if any(len(divided[split]) < count for split, count in least.items()):
         there = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
         there += f", in {groups} groups that must each stay in one split" if groups is not None and there else ""
         hint = ", take fewer shots" if shots else ""
@@ -91,26 +176,12 @@ def chosen_files(
         hint += ", take fewer folds" if settings["fold"] is not None else ""
         raise UserError(
             f"class {name} has too few images: {there or 'none'}; that would be {len(train)} to train on, "
-            f"{len(val)} for val, {len(test)} for test, where {needed['train']}, {needed['val']} and {needed['test']} "
+            f"{len(val)} for val, {len(test)} for test, where {least['train']}, {least['val']} and {least['test']} "
             f"are needed; add images{hint} or take the class folder away"
         )
     if val_shots is not None:
         val = shuffled(val, f"val, seed {seed}")[:val_shots]
     return {"train": sorted(shuffled(train, f"seed {seed}")[:chosen]), "val": sorted(val), "test": sorted(test)}
-
-
-def together(parts: Sequence[list[str]], copies: Copies) -> list[list[str]]:
-    """The same parts, each file in that of the first of its copies, by name, that is in one of them."""
-    if not copies:
-        return list(parts)
-    home: dict[str, int] = {}
-    for name, part in sorted((name, part) for part, names in enumerate(parts) for name in names if name in copies):
-        home.setdefault(copies[name], part)
-    joined: list[list[str]] = [[] for _ in parts]
-    for part, names in enumerate(parts):
-        for name in names:
-            joined[home[copies[name]] if name in copies else part].append(name)
-    return joined
 
 
 def drawn(
@@ -190,9 +261,9 @@ def shuffled(names: Iterable[str], key: str) -> list[str]:
     return sorted(names, key=lambda name: sha256(f"{key}/{name}".encode()).digest())
 
 
-def cut_off(names: list[str], share: float, whole: int) -> tuple[list[str], list[str]]:
-    """What is left, and a share of the whole from the end, one at least."""
-    keep = max(0, len(names) - max(1, round(share * whole)))
+def cut_off(names: list[str], share: float, whole: int, spared: int = 0) -> tuple[list[str], list[str]]:
+    """What is left, and a share of the whole from the end, one at least; but so many as are spared are left."""
+    keep = max(min(spared, len(names)), len(names) - max(1, round(share * whole)))
     return names[:keep], names[keep:]
 
 

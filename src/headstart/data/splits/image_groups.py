@@ -7,13 +7,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.dataset_settings import SplitSettings
-from headstart.data.splits.class_division import Copies, check_split_settings, chosen_files, drawn
+from headstart.data.dataset_settings import Leakage, SplitSettings
+from headstart.data.splits.class_division import check_split_settings, chosen_classes, drawn
+from headstart.data.splits.image_copies import NO_COPIES, Copies, without_crossing
 from headstart.data.splits.stratification import stratified
 from headstart.system.name_listing import first_few
 from headstart.types import UserError
@@ -62,9 +62,9 @@ def with_copies(groups: Groups, copies: Copies) -> dict[str, str]:
         return group
 
     first: dict[str, str] = {}  # image -> a group that has it
-    for name in sorted(copies):
+    for name in sorted(copies.image_of):
         group = root(groups[name])
-        other = root(first.setdefault(copies[name], group))
+        other = root(first.setdefault(copies.image_of[name], group))
         low, high = sorted((group, other))
         if low != high:
             parent[high] = low
@@ -108,37 +108,37 @@ def cut_groups(
 
 
 def divided_groups(
-    listed: Mapping[str, Mapping[str, Sequence[str]]], groups: Groups, settings: SplitSettings
+    listed: Mapping[str, Mapping[str, Sequence[str]]],
+    groups: Groups,
+    settings: SplitSettings,
+    *,
+    copies: Copies = NO_COPIES,
 ) -> list[dict[str, list[str]]]:
-    """Of each class its files for train, val and test, as class_division.divided, but whole groups.
+    """Of each class its files for train, val and test, as class_division.divided_classes, but whole groups.
 
     Args:
         listed: Split -> class -> files.
-        groups: File -> its group.
+        groups: File -> its group; copies of one image are of one.
         settings: Shares, shots, folds and seed.
+        copies: Which files are copies of one image.
 
-    Raises UserError as class_division.divided does.
+    Raises UserError as class_division.divided_classes does.
     """
     check_split_settings(settings)
     class_names = list(listed["train"])
-    label = {
-        file: (number,)
-        for classes in listed.values()
-        for number, name in enumerate(class_names)
-        for file in classes.get(name, ())
-    }
-    parts = drawn(
+    number_of = {name: number for number, name in enumerate(class_names)}
+    class_of = {file: name for classes in listed.values() for name, files in classes.items() for file in files}
+    label = {file: (number_of[name],) for file, name in class_of.items()}
+    splits = drawn(
         {split: [file for files in classes.values() for file in files] for split, classes in listed.items()},
         partial(cut_groups, label=label, groups=groups),
         settings,
     )
-    divided = []
-    for number, name in enumerate(class_names):
-        of_class = {split: [file for file in files if label[file] == (number,)] for split, files in parts.items()}
-        given = {split: len(classes.get(name, ())) for split, classes in listed.items()}
-        count = len({groups[file] for classes in listed.values() for file in classes.get(name, ())})
-        divided.append(chosen_files(name, of_class, settings, given=given, groups=count))
-    return divided
+    given = [{split: len(classes.get(name, ())) for split, classes in listed.items()} for name in class_names]
+    counts = [
+        len({groups[file] for classes in listed.values() for file in classes.get(name, ())}) for name in class_names
+    ]
+    return chosen_classes(class_names, without_crossing(splits, copies), class_of, settings, given=given, groups=counts)
 
 
 def group_counts(splits: Mapping[str, Iterable[str]], groups: Groups) -> dict[str, int]:
@@ -146,9 +146,7 @@ def group_counts(splits: Mapping[str, Iterable[str]], groups: Groups) -> dict[st
     return {split: len({groups[name] for name in names}) for split, names in splits.items()}
 
 
-def check_groups(
-    splits: Mapping[str, Iterable[str]], groups: Groups, *, leakage: Literal["error", "allow", "near"]
-) -> None:
+def check_groups(splits: Mapping[str, Iterable[str]], groups: Groups, *, leakage: Leakage) -> None:
     """Raise UserError that names the groups which lie in two splits; a warning where leakage is allowed."""
     of_group: dict[str, dict[str, int]] = defaultdict(dict)
     for split, names in splits.items():

@@ -11,14 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.dataset_settings import SplitSettings
-from headstart.data.splits.class_division import (
-    NO_COPIES,
-    Copies,
-    check_split_settings,
-    drawn,
-    shuffled,
-    together,
-)
+from headstart.data.splits.chosen_classes import ChosenClasses
+from headstart.data.splits.class_division import check_split_settings, drawn, shuffled
+from headstart.data.splits.image_copies import NO_COPIES, Copies, together, without_crossing
 from headstart.data.splits.image_groups import Groups, cut_groups
 from headstart.data.splits.stratification import stratified, stratified_order
 from headstart.system.name_listing import first_few
@@ -42,6 +37,20 @@ class MultiLabelFiles:
     def files(self) -> dict[str, list[str]]:
         """Split -> its files."""
         return {split: list(of_split) for split, of_split in self.labels.items()}
+
+    def chosen(self, classes: ChosenClasses) -> MultiLabelFiles:
+        """The same files with the classes that are taken; a file that has none of them stays, without a label.
+
+        Args:
+            classes: What is taken of class_names.
+        """
+        number_of = classes.number_of
+        of_place = {at: number_of[name] for at, name in enumerate(self.class_names) if name in number_of}
+        labels = {
+            split: {file: frozenset(of_place[at] for at in places if at in of_place) for file, places in of.items()}
+            for split, of in self.labels.items()
+        }
+        return MultiLabelFiles(classes.names, labels)
 
     def rows(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Of each file which classes it has: (N, classes), 0 or 1."""
@@ -84,7 +93,7 @@ class MultiLabelFiles:
             if groups is None
             else partial(cut_groups, label=self._places(), groups=groups)
         )
-        splits = drawn(there, cut, settings)
+        splits = without_crossing(drawn(there, cut, settings), copies)
         train, val, test = splits["train"], splits["val"], splits["test"]
         if shots is not None:
             train = self._shots(train, shots, key, split="train")

@@ -8,13 +8,13 @@ from typing import Any
 
 from headstart.data.data_protocols import ComparedImages
 from headstart.data.decoding.csv_cells import cell
-from headstart.data.decoding.file_checks import Duplicate
+from headstart.data.files.duplicate_files import Duplicate
 
 FILE = "duplicates.csv"
 
 
 def write_duplicates(data: Any, folder: Path) -> None:
-    """Write each pair of images that are one to duplicates.csv, there whole or not at all; none where there is no pair.
+    """Write each file of an image that is there twice to duplicates.csv, there whole or not at all; none where none is.
 
     Names that a spreadsheet would compute have an apostrophe before them.
     """
@@ -27,5 +27,5 @@ def write_duplicates(data: Any, folder: Path) -> None:
     with partial.open("w", newline="", encoding="utf-8") as stream:
         lines = csv.writer(stream)
         lines.writerow(Duplicate._fields)
-        lines.writerows([cell(one) if isinstance(one, str) else one for one in pair] for pair in found)
+        lines.writerows([cell(one) if isinstance(one, str) else one for one in file] for file in found)
     partial.replace(path)

@@ -7,31 +7,45 @@ from typing import Any
 
 from headstart.data.decoding.file_opening import MAX_PIXELS
 
+_CLASSES = {"classes": None}
 _DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS}
+_DIGITS = {"fraction": None, "val_shots": None, "fold": None, "folds": 5, **_CLASSES}
+_FILES = {"val_shots": None, "conflicting_labels": "keep", **_CLASSES, **_DECODING}
 LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has them
-    "headstart.data.datasets.digits.Digits": {"val_shots": None, "fold": None, "folds": 5},
-    "headstart.data.datasets.image_folder.ImageFolder": {"val_shots": None, "group_pattern": None, **_DECODING},
-    "headstart.data.datasets.hugging_face.HuggingFace": {"val_shots": None, "group_column": None, **_DECODING},
-    "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_DECODING},
-    "headstart.data.datasets.image_table.ImageTable": {
+    "headstart.data.datasets.digits.Digits": {
+        "fraction": None,
         "val_shots": None,
-        "group_column": None,
-        "group_pattern": None,
-        **_DECODING,
+        "fold": None,
+        "folds": 5,
+        **_CLASSES,
     },
+    "headstart.data.datasets.printed_characters.Printed": {"fraction": None, **_CLASSES},
+    "headstart.data.datasets.image_folder.ImageFolder": {"group_pattern": None, **_FILES},
+    "headstart.data.datasets.hugging_face.HuggingFace": {"group_column": None, **_FILES},
+    "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_CLASSES, **_DECODING},
+    "headstart.data.datasets.image_table.ImageTable": {"group_column": None, "group_pattern": None, **_FILES},
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
     "headstart.modules.classifier.Classifier": {"batch_norm": "learning"},
 }
 
 
+# a default of now, and the one of before with which every run that ended has the same images: where it would have
+# other ones, that one stopped
+EQUAL = {("leakage", "together"): "error"}
+
+
 def without_later(node: Any) -> Any:
-    """A plain config without the later settings that change nothing: the hash of an earlier run stays its hash."""
+    """A plain config without the later settings that change nothing: the hash of an earlier run stays its hash.
+
+    A later default that gives the same images as the earlier one is that one.
+    """
     if isinstance(node, list):
         return [without_later(one) for one in node]
     if not isinstance(node, dict):
         return node
     idle = _of(node)
-    return {key: without_later(one) for key, one in node.items() if key not in idle or one != idle[key]}
+    counted = {key: without_later(one) for key, one in node.items() if key not in idle or one != idle[key]}
+    return {key: EQUAL.get((key, one), one) if idle and isinstance(one, str) else one for key, one in counted.items()}
 
 
 def with_later(node: Any) -> Any:

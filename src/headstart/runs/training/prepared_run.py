@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.lightning_hooks import leave_out_idle_hooks
-from headstart.data.data_protocols import KnownLabels
+from headstart.data.data_protocols import ComparedImages, KnownLabels
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.runs.assembly import Assembly, assembled
 from headstart.runs.continuing.resume_point import resume_point
+from headstart.runs.folder.duplicate_table import FILE as DUPLICATES
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
 from headstart.runs.training.checkpoint_selection import selection_of
@@ -26,6 +27,7 @@ from headstart.runs.weights.control_weights import lacks_statistics, measured_st
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Selection
 from headstart.system import rank_environment
+from headstart.types import UserError
 from headstart.unfreeze.trainable_share import TrainableShare
 
 
@@ -73,7 +75,10 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
     _begin(cfg, assembly, weights, from_source, is_resumed=resumed is not None)
     share = share_of_run(assembly)
     leave_out_idle_hooks(assembly.module)
-    validates = _set_up_data(cfg, assembly)
+    try:
+        validates = _set_up_data(cfg, assembly)
+    except UserError as error:
+        raise _with_duplicates(error, assembly.data, folder) from None
     _prepare_folder(folder, assembly.data, is_resumed=resumed is not None)
     return PreparedRun(
         assembly=assembly,
@@ -127,6 +132,15 @@ def _labels(data: Any) -> torch.Tensor:
         loader.labels if isinstance(loader, KnownLabels) else torch.cat([batch.label for batch in loader])
     )
     return labels
+
+
+def _with_duplicates(error: UserError, data: Any, folder: Path) -> UserError:
+    """The error, with the table of all images that are there twice, of which its message may name a few."""
+    if rank_environment.rank() > 0 or not isinstance(data, ComparedImages) or not data.duplicates:
+        return error
+    folder.mkdir(parents=True, exist_ok=True)
+    write_duplicates(data, folder)
+    return UserError(f"{error} (all files that are there twice: {folder / DUPLICATES})")
 
 
 def _prepare_folder(folder: Path, data: Any, *, is_resumed: bool) -> None:
