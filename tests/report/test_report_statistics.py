@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headstart.report.statistics.seed_intervals import Interval, Verdict, exp, holm, t_interval
+from headstart.report.rendering.wording.number_format import plus_minus
+from headstart.report.statistics.seed_intervals import Interval, Verdict, exp, holm, of_share, t_interval
 from headstart.report.statistics.verdict_families import decide
 
 
@@ -91,3 +92,14 @@ def test_the_end_of_an_interval_may_be_more_than_a_float_holds():
     assert exp(-1e6) == 0
     assert math.isnan(exp(math.nan))
     assert exp(2.0) == math.exp(2.0)
+
+
+def test_the_range_of_a_share_ends_at_0_and_1_and_its_half_width_and_its_test_stay():
+    whole = t_interval([0.97, 1.0, 0.99], resolution=0.01)
+    cut = of_share(whole)
+    assert whole.high > 1
+    assert (cut.low, cut.high) == (whole.low, 1.0)
+    assert cut._replace(high=whole.high) == whole
+    assert plus_minus(cut) == plus_minus(whole)
+    assert of_share(t_interval([0.0, 0.01], resolution=0.01)).low == 0.0
+    assert not of_share(t_interval([0.3], resolution=0.01)).known

@@ -33,7 +33,8 @@ class LoadingSettings(SeedSettings):
     Args:
         batch_size: Images in a training batch, on each device.
         num_workers: Processes that load images for a device; `auto` takes none where the model computes on the CPU.
-        augment: Random changes of training images.
+        augment: Random changes of training images: an augmentation, or any callable that changes one image, as those
+            of torchvision.transforms.v2; a list of them comes one after the other.
         pixels: The images that the backbone expects, which the run gives.
     """
 

@@ -26,6 +26,7 @@ from headstart.data.loading.paired_images import Field, PairLoader
 from headstart.data.loading.worker_processes import cores, loading
 from headstart.data.splits.class_turns import by_turns, class_positions
 from headstart.data.transforms.augmentation import Augmentation
+from headstart.data.transforms.augmentation_chain import augmentation_of
 from headstart.types import SPLITS, Batch, UserError
 
 PLAIN_PIXELS = 2**21  # of a batch without gradients, in all its images: 40 of 224 pixels a side
@@ -75,17 +76,11 @@ class ImageDataModule(LightningDataModule, ABC):
     ) -> None:
         check_names(loading, LoadingSettings, self)
         super().__init__()
-        augment = loading["augment"]
-        if augment is not None and not callable(augment):
-            raise UserError(
-                f"augment must be null or a mapping with the _target_ of an augmentation, got {augment!r}; "
-                "a file of conf/augment/ is chosen by augment@target.augment=affine"
-            )
         self.class_names = class_names
         self.num_classes = len(class_names)
         self.batch_size = loading["batch_size"]
         self.num_workers = loading["num_workers"]
-        self.augment = augment
+        self.augment = augmentation_of(loading["augment"])
         self.pixels = loading["pixels"]
         self.seed = loading["seed"]
         self.sampler = sampler

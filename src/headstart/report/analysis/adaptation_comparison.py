@@ -17,7 +17,7 @@ from headstart.report.analysis.verdicts import JudgedDifference, TestedDifferenc
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.interval_choice import apart
-from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval
+from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, of_share, t_interval
 
 TEST_METRIC = "test/accuracy"  # the target's; all that is called val is the source's
 SOURCE_METRIC = "val/accuracy"
@@ -178,9 +178,9 @@ def _method(arm: Arm, setting: frozenset[str], resolution: float) -> AdaptationM
         arm=arm,
         selection_metrics=tuple(dict.fromkeys(run.chosen_by for run in arm.runs)),
         values=tuple(values[TEST_METRIC]),
-        test=t_interval(values[TEST_METRIC], resolution=resolution),
-        source=t_interval(values[SOURCE_METRIC], resolution=one_image(arm.runs, SOURCE_METRIC, "val")),
-        oracle=t_interval(values[ORACLE_METRIC], resolution=resolution) if has_oracle else None,
+        test=of_share(t_interval(values[TEST_METRIC], resolution=resolution)),
+        source=of_share(t_interval(values[SOURCE_METRIC], resolution=one_image(arm.runs, SOURCE_METRIC, "val"))),
+        oracle=of_share(t_interval(values[ORACLE_METRIC], resolution=resolution)) if has_oracle else None,
         gap=t_interval(gaps, resolution=resolution) if has_oracle else None,
     )
 

@@ -11,7 +11,7 @@ from headstart.report.analysis.arms import finished_at, setting_of
 from headstart.report.analysis.study_runs import LeftOutRun, LevelsResult
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import is_share, lower_is_better
-from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, t_interval
+from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, of_share, t_interval
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def level_arms(levels: Sequence[LevelsResult], metric: str, resolution: dict[str
                 )
                 for tag in tags
             }
+            means = {tag: of_share(mean) if is_share(tag) else mean for tag, mean in means.items()}
             gaps = [
                 sign
                 * (result.levels[label].get(metric, math.nan) - result.levels[result.baseline].get(metric, math.nan))

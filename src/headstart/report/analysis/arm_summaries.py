@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from headstart.report.analysis import run_measures
 from headstart.report.analysis.arms import Arm
-from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, MeasuredRun
+from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, Measure, MeasuredRun
 from headstart.report.analysis.study_records import ArmSummary, SourceCost
 from headstart.report.analysis.study_runs import FinishedRun
-from headstart.report.curves.learning_curve import one_image
+from headstart.report.curves.learning_curve import is_share, one_image
 from headstart.report.statistics.interval_choice import apart, interval_over, mean_of
-from headstart.report.statistics.seed_intervals import Interval, t_interval
+from headstart.report.statistics.seed_intervals import Interval, of_share, t_interval
 
 
 def arm_summary(
@@ -27,9 +27,9 @@ def arm_summary(
         label=" ".join([arm.name, *sorted(arm.setting - setting)]),
         arm=arm,
         runs=runs,
-        means={measure.key: mean_of(measure.key, runs, metric) for measure in MEASURES},
+        means={measure.key: _mean(measure, runs, metric) for measure in MEASURES},
         tests={
-            tag: t_interval(values, resolution=one_image(finished, tag, tag.split("/")[0]))
+            tag: _level(t_interval(values, resolution=one_image(finished, tag, tag.split("/")[0])), tag)
             for tag, values in tests.items()
         },
         reach=tuple(run_measures.reached(m, threshold) for m in runs) if math.isfinite(threshold) else (),
@@ -43,6 +43,15 @@ def arm_summary(
         below_start=sum(gain < 0 for gain in gains if math.isfinite(gain)),
         labelled=_labelled(finished),
     )
+
+
+def _mean(measure: Measure, runs: tuple[MeasuredRun, ...], metric: str) -> Interval:
+    mean = mean_of(measure.key, runs, metric)
+    return mean if measure.compared == "relative" else _level(mean, metric)
+
+
+def _level(interval: Interval, metric: str) -> Interval:
+    return of_share(interval) if is_share(metric) else interval
 
 
 def _own_start(measured: MeasuredRun) -> tuple[str, float]:

@@ -84,6 +84,13 @@ def interval_of(
     return Interval(mean, mean - half, mean + half, n, p, floored, error, df, allowance)
 
 
+def of_share(interval: Interval) -> Interval:
+    """The interval of a share's mean, which no share exceeds: cut at 0 and 1. Tests go by error and df, as before."""
+    if not interval.known:
+        return interval
+    return interval._replace(low=max(0.0, interval.low), high=min(1.0, interval.high))
+
+
 def equivalence_p(difference: Interval, margin: float) -> float:
     """p of the two one-sided t tests of |true mean| >= margin: small where the difference is too small to matter.
 

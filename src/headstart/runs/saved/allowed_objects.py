@@ -33,6 +33,14 @@ USUAL = {
         "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelSummary",
         "StochasticWeightAveraging", "TQDMProgressBar", "Timer",
     ),
+    "torchvision.transforms.v2": (  # not Lambda, which calls what it is given
+        "AugMix", "AutoAugment", "ColorJitter", "Compose", "ElasticTransform", "GaussianBlur", "GaussianNoise",
+        "Grayscale", "RandAugment", "RandomAdjustSharpness", "RandomAffine", "RandomApply", "RandomAutocontrast",
+        "RandomChannelPermutation", "RandomChoice", "RandomCrop", "RandomEqualize", "RandomErasing", "RandomGrayscale",
+        "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomPerspective", "RandomPhotometricDistort",
+        "RandomPosterize", "RandomResizedCrop", "RandomRotation", "RandomSolarize", "RandomVerticalFlip",
+        "TrivialAugmentWide",
+    ),
 }  # fmt: skip
 
 

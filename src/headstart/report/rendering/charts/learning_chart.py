@@ -8,7 +8,7 @@ from headstart.report.analysis.study_records import ArmSummary, Study, StudySect
 from headstart.report.curves.learning_curve import Floats, lower_is_better
 from headstart.report.rendering.charts.axis_ticks import ticks
 from headstart.report.rendering.charts.chart_layout import Chart, ChartScale, ChartSeries, ChartThreshold, chart_of
-from headstart.report.statistics.seed_intervals import t_interval
+from headstart.report.statistics.seed_intervals import of_share, t_interval
 
 _TITLES = {"step": "optimizer steps", "examples": "training images seen"}
 
@@ -68,5 +68,7 @@ def mean_and_band(arm: ArmSummary, axis: str, resolution: float) -> tuple[Floats
     grid = grid[(grid >= first) & (grid <= last)]
     levels = np.array([np.interp(grid, x, y) for x, y in curves])
     bands = [t_interval(levels[:, i].tolist(), resolution=resolution) for i in range(len(grid))]
+    if resolution > 0:  # the metric is a share
+        bands = [of_share(band) for band in bands]
     mean, low, high = (np.array([band[i] for band in bands]) for i in range(3))
     return grid, mean, low, high

@@ -39,8 +39,8 @@ def interval_text(interval: Interval, *, sign: float = 1.0) -> str:
 
 def plus_minus(interval: Interval) -> str:
     """0.941 ± 0.009."""
-    half_width = f" ± {number((interval.high - interval.low) / 2)}" if interval.known else ""
-    return number(interval.mean) + half_width
+    half_width = max(interval.mean - interval.low, interval.high - interval.mean)  # one end may be cut, at 0 or 1
+    return number(interval.mean) + (f" ± {number(half_width)}" if interval.known else "")
 
 
 def difference_text(measure: str | Measure, difference: Interval) -> str:
