@@ -28,6 +28,7 @@ from headstart.data.splits.class_division import check_split_settings, divided_c
 from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
+from headstart.system.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
 ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root
@@ -99,7 +100,7 @@ class ListedImages(ImageDataModule):
         """Raise UserError where the listing has no training images, one class only, or splits with other classes."""
         if len(self.class_names) < 2:
             there = f"one with images, {self.class_names[0]}" if self.class_names else "none"
-            raise UserError(f"two classes are needed at least, got {there}, in {self.root}")
+            raise UserError(f"two classes are needed at least, got {there}, in {self.root}{self._deeper()}")
         if "train" not in self.given_splits:
             raise UserError(
                 f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "
@@ -121,6 +122,14 @@ class ListedImages(ImageDataModule):
                     f"only one of them has {', '.join(differing[:LISTED])}; to take those that all have: "
                     f"'target.classes=[{shared}]'; to call one as another: 'target.classes={{{differing[0]}: ...}}'"
                 )
+
+    def _deeper(self) -> str:
+        """A hint where the only class is a folder of folders, as archives with a folder around all others have it."""
+        files = [file for of in self._by_class().values() for files in of.values() for file in files]
+        folders = sorted({"/".join(parts[:2]) for file in files if len(parts := file.split("/")) > 2})
+        if len(self.class_names) != 1 or len(folders) < 2 or "".join(self.given_splits) != "train":
+            return ""
+        return f"; that has the folders {first_few(folders, LISTED)}: try target.root={self.root}/{self.class_names[0]}"
 
     def load(self) -> dict[str, FileSplit]:
         self.check_trainable()
