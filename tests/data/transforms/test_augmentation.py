@@ -35,7 +35,17 @@ MOVED = RandomAffine(degrees=15, translate=0.1)
 
 
 def digits(*, augment=MOVED, seed=3, **changes) -> Digits:
-    given = {"shots": 3, "val_shots": None, "fold": None, "folds": 5, "batch_size": 7, "num_workers": 0, "pixels": GREY}
+    given = {
+        "shots": 3,
+        "val_shots": None,
+        "fold": None,
+        "folds": 5,
+        "fraction": None,
+        "classes": None,
+        "batch_size": 7,
+        "num_workers": 0,
+        "pixels": GREY,
+    }
     return Digits(**given | changes, augment=augment, seed=seed)
 
 
