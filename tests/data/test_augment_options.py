@@ -10,7 +10,7 @@ from composed import CONF
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.loading.image_seed import ImageRng
-from headstart.data.transforms.augmentation_chain import Chain
+from headstart.data.transforms.augmentation_chain import Chain, augmentation_of
 from headstart.data.transforms.random_flip import RandomFlip
 from headstart.types import Pixels
 
@@ -21,7 +21,8 @@ OPTIONS = sorted(path.stem for path in (CONF / "augment").glob("*.yaml"))
 def chosen(option):
     """The augmentation that a run with this option has."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose("config", overrides=[f"augment@target.augment={option}"]).target.augment)
+        composed = compose("config", overrides=[f"augment@target.augment={option}"])
+    return augmentation_of(instantiate(composed.target.augment))
 
 
 @pytest.fixture(params=OPTIONS)

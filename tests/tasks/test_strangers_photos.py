@@ -63,21 +63,23 @@ def test_an_error_about_copies_leaves_the_table_of_all_of_them(photos, tmp_path)
     given = tmp_path / "given"
     for split in ("train", "val", "test"):
         shutil.copytree(photos, given / split)
-    with pytest.raises(UserError, match=r"22 images lie in two splits.*and \d+ more.*: .*run/duplicates\.csv\)"):
+    with pytest.raises(UserError, match=r"40 images lie in two splits.*and 35 more.*: .*run/duplicates\.csv\)"):
         trained(*FIRST, f"target.root='{given}'", "target.leakage=error", folder=tmp_path / "run")
     with (tmp_path / "run" / "duplicates.csv").open(encoding="utf-8") as table:
         assert len(list(csv.DictReader(table))) == 3 * 22
 
 
 def test_classes_are_part_of_the_hash_and_of_the_result(photos, tmp_path):
-    merged = "target.classes={'Ameisen (große)': ants, 蝶: null}"
-    result = trained(*FIRST, f"target.root='{photos}'", merged, folder=tmp_path / "run")
-    assert result["class_names"] == ["ants", "bees"]
+    two, renamed = "target.classes=[bees,'Ameisen (große)']", "target.classes={bees: wasps}"
+    assert trained(*FIRST, f"target.root='{photos}'", two, folder=tmp_path / "run")["class_names"] == [
+        "bees",
+        "Ameisen (große)",
+    ]
     hashes = {
         config_hash(composed(*FIRST, "target.root=photos", *more))
-        for more in ([], [merged], ["target.classes=[a,b]"], ["target.classes=[b,a]"])
+        for more in ([], [two], [renamed], ["target.classes=[a,b]"], ["target.classes=[b,a]"])
     }
-    assert len(hashes) == 4
+    assert len(hashes) == 5
 
 
 def test_a_folder_around_all_others_is_named(photos):

@@ -101,6 +101,10 @@ def test_a_list_from_a_config_is_made_and_can_be_sent_to_workers(image):
         (v2.ToDtype(torch.uint8), r"augment ToDtype must give back .*of torch\.uint8"),
         (v2.RandomCrop(99), r"augment RandomCrop failed on an image \(3, 16, 16\).*larger than"),
         (lambda _: None, "and made NoneType"),
+        (
+            v2.Normalize([0.5] * 3, [0.1] * 3),
+            r"augment Normalize must give back values in \[0, 1\].* mean and std come",
+        ),
     ],
 )
 def test_what_gives_back_something_else_is_named(image, transform, said):

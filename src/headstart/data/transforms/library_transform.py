@@ -16,6 +16,8 @@ from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import UserError
 
+ROUNDING = 1e-3  # beyond [0, 1]: what mixtures of images may be off
+
 
 class LibraryTransform:
     """A callable that changes one image, as torchvision.transforms.v2 has them, as an augmentation.
@@ -60,7 +62,13 @@ class LibraryTransform:
                 f"augment {name} must give back an image of the shape and type that it gets, {tuple(image.shape)} of "
                 f"{image.dtype}, and made {made}"
             )
-        return changed
+        low, high = changed.min().item(), changed.max().item()
+        if not -ROUNDING <= low <= high <= 1 + ROUNDING:
+            raise UserError(
+                f"augment {name} must give back values in [0, 1], and made {low:.3g} to {high:.3g}; mean and std come "
+                "afterwards, from the backbone"
+            )
+        return changed.clamp_(0, 1)
 
 
 def as_augmentation(augment: Any) -> Augmentation | None:
