@@ -82,6 +82,7 @@ def test_a_run_has_rows_where_each_evaluation_of_its_curve_has_answers(tmp_path:
     folder = save_answers(tmp_path, 0, False, right)
     (whole,) = measured(runs_below(tmp_path).finished, "val/accuracy")
     assert whole.rows.value.tolist() == right.tolist()
+    assert whole.has_curve
     write_answers(folder, "val", np.arange(50), right[:-1], [2 * i for i in range(len(right) - 1)])
     (cut,) = measured(runs_below(tmp_path).finished, "val/accuracy")
     assert cut.rows is None

@@ -88,6 +88,13 @@ def test_few_seeds_and_equal_answers():
     assert not crossed_interval([], resolution=0.01).known
 
 
+def test_differences_that_vary_by_rounding_alone_have_no_interval():
+    """Around 1e8, 1e-6 is below 1e-12 of the mean."""
+    noise = 1e-6 * np.random.default_rng(13).standard_normal((4, 30))
+    assert not crossed_interval(crossed(1e8 + noise), resolution=0.0).known
+    assert crossed_interval(crossed(1 + noise), resolution=0.0).known
+
+
 def test_an_image_part_below_zero_takes_nothing_away():
     rng = np.random.default_rng(3)
     for _ in range(50):

@@ -87,6 +87,9 @@ def test_a_level_never_reached_counts_as_the_last_evaluation():
     got = found(short, arm(0.05, 0.05, 0.05))
     assert got.levels[1] > short[0].level[-1]
     assert got.scratch[0] > got.scratch[1]
+    weights = np.linspace(-1, 1, 9)
+    passed = np.minimum((np.linspace(*got.levels, 9) - 0.2) / 0.01, 40)  # evaluation 40 is the last
+    assert got.scratch[0] == pytest.approx(weights @ passed / (weights @ np.linspace(0, 1, 9)))
     assert math.isfinite(got.difference.mean)
 
 
