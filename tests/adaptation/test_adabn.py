@@ -1,5 +1,7 @@
 """AdaBN: each BatchNorm has the target's statistics when the model is tested, and only then."""
 
+import csv
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,19 @@ def test_the_run_is_source_only_but_for_the_statistics_of_what_is_tested_and_kep
 
     right = [module(batch.image).argmax(1) == batch.label for batch in parts.data.plain_dataloader("test")]
     assert torch.cat(right).float().mean().item() == pytest.approx(adapted["metrics"]["test/accuracy"])
+
+
+def test_the_oracle_judges_the_model_with_the_targets_statistics_and_leaves_training_as_it_is(tmp_path):
+    plain = trained("adaptation=adabn", *RUN, folder=tmp_path / "plain")
+    run = trained("adaptation=adabn", *RUN, "oracle=true", "logger=csv", folder=tmp_path / "oracle")
+    with (tmp_path / "oracle" / "metrics.csv").open(newline="") as stream:
+        rows = {row["step"]: row["oracle/accuracy"] for row in csv.DictReader(stream) if row["oracle/accuracy"]}
+    at_the_kept_step = float(rows[str(run["best"]["step"])])
+    assert at_the_kept_step == pytest.approx(run["metrics"]["test/accuracy"])
+    source_only = trained("adaptation=source_only", *RUN, folder=tmp_path / "source_only")
+    assert at_the_kept_step != pytest.approx(source_only["metrics"]["test/accuracy"])
+    assert {**run["metrics"], "oracle/accuracy": None} == {**plain["metrics"], "oracle/accuracy": None}
+    assert run["weights_hash"] == plain["weights_hash"]
 
 
 def test_a_backbone_without_batchnorm_is_an_error_that_names_others():

@@ -1,17 +1,20 @@
 """Each network of Yosinski et al. 2014 has the weights, the frozen stages and the images that it should have."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch.nn.functional import cross_entropy
 
 from composed import TINY, composed, trained
 from headstart.backbones.weights.backbone_weights import load
 from headstart.cli import main
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_folder import finished
+from headstart.runs.saved.finished_run import run_config
 from headstart.runs.weights import source_model
 from headstart.runs.weights.source_model import source_config, target_config, waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
@@ -85,6 +88,21 @@ def test_the_base_of_bnb_is_trained_on_the_runs_own_images():
     other = assembled(composed("mode=BnB", "seed=1", *SHORT)).data
     other.setup("fit")
     assert other.contents("train") != ours.contents("train"), "the images do depend on the seed"
+
+
+def test_the_base_of_bnb_is_evaluated_on_the_images_that_it_was_trained_on():
+    base = Path(weights_of(composed("mode=BnB", *SHORT)).facts["folder"])
+    assert main(["task=evaluate", f"evaluate.run_dir={base}", "evaluate.split=train", "evaluate.checkpoint=last"]) == 0
+    found = json.loads((base / "evaluate-train.json").read_text())
+    parts = assembled(run_config(base))
+    assert parts.data.seed == 0, "the run's seed, where the base's own is 1000"
+    parts.data.setup("fit")
+    parts.module.load_state_dict(state_of(base))
+    parts.module.eval()
+    batches = list(parts.data.plain_dataloader("train"))
+    with torch.no_grad():
+        loss = sum(float(cross_entropy(parts.module(batch.image), batch.label, reduction="sum")) for batch in batches)
+    assert found["metrics"]["train/loss"] == pytest.approx(loss / found["images"], rel=1e-5)
 
 
 @pytest.mark.parametrize(

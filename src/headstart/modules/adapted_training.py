@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,6 +128,26 @@ class AdaptedTraining:
         self.adaptation.finalize(stages, run)
         _take_rank_zeros(self.module)
         return True
+
+    @contextmanager
+    def as_tested(self, data: Any, stages: dict[str, nn.Module]) -> Iterator[None]:
+        """Inside, the model is what a test of it now would test; afterwards it is as before.
+
+        Args:
+            data: As of finalize.
+            stages: The parts of the model.
+        """
+        kept = [(buffer, buffer.clone()) for buffer in self.module.buffers()] if self.adaptation.finalizes else []
+        learning = [child for child in self.module.modules() if child.training]
+        try:
+            self.finalize(data, stages)
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, before in kept:
+                    buffer.copy_(before)
+            for child in learning:
+                child.training = True
 
     def _paired_side(self, paired: Batch | None, main: Side) -> Side:
         """What the model makes of the paired batch; of none, a side without images."""

@@ -130,6 +130,11 @@ def check_adaptation(cfg: DictConfig) -> None:
         )
 
 
+def images_seed(cfg: DictConfig) -> int:
+    """The seed that draws a run's images: its own, or, of a model of weights=target, that of the run it is for."""
+    return int(cfg.get("images_seed", cfg.seed))
+
+
 def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Weights | None = None) -> Assembly:
     """Backbone, data, head, module and schedule of a run.
 
@@ -141,8 +146,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         weights: Weights of the source for the backbone.
     """
     backbone, from_source, adapted = built(cfg, weights)
-    images_seed = cfg.get("images_seed", cfg.seed)  # another one: of weights=target, whose images are the run's
-    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed)
+    data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed(cfg))
     if isinstance(data, ImageDataModule):
         data.check_trainable()
     if data_node is None:
@@ -158,7 +162,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     if adaptation is not None:
         if not cfg.get("source"):
             raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
-        source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed)
+        source = instantiate(cfg.source, pixels=backbone.pixels, seed=images_seed(cfg))
         if isinstance(source, ImageDataModule):
             source.check_trainable()
         source_classes = source.num_classes

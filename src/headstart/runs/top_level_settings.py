@@ -34,6 +34,7 @@ class Settings:
     start_class_means: bool
     start_images: Annotated[int, Ge(1)] | None
     compile: bool
+    gradient_checkpointing: bool | list[str]
     oracle: bool
     fixed_seeds: bool
     study_name: str | None

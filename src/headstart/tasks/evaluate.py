@@ -26,7 +26,7 @@ from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.view_evaluation import ViewLoader, averaged, gain, lines, metrics_of, set_up_again, view_count
 from headstart.evaluation.views.view import Views
-from headstart.runs.assembly import Assembly, assembled, drawn
+from headstart.runs.assembly import Assembly, assembled, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
@@ -79,7 +79,7 @@ def evaluate(
     pixels = parts.backbone.pixels
     views = None if tta is None else views_of(tta)
     count = 1 if views is None else view_count(views, pixels)  # an error of the views comes before the data
-    images, within, called = _images(run, data, split, partial(instantiate, pixels=pixels, seed=run.cfg.seed))
+    images, within, called = _images(run, data, split, partial(instantiate, pixels=pixels, seed=images_seed(run.cfg)))
     places = _set_up(images, within, run)
     parts.module.load_state_dict(run.state())
     evaluation = _Evaluation(cfg, run, parts, places, within, "test" if called == "all" else called)
@@ -87,7 +87,7 @@ def evaluate(
     if views is not None and tta is not None:
         larger = images
         if views.larger != 1:
-            enlarge = partial(enlarged_data, views=views, pixels=pixels, seed=run.cfg.seed)
+            enlarge = partial(enlarged_data, views=views, pixels=pixels, seed=images_seed(run.cfg))
             larger = set_up_again(_images(run, data, split, enlarge).data)
         outcome = evaluation.of_views(larger, views, outcome, {"kind": tta._target_, "views": count})
     answers = outcome.answers

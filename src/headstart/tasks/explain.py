@@ -30,7 +30,7 @@ from headstart.explain.picture_protocol import ExplainedImages, Picture, Subject
 from headstart.explain.rendering.gallery_files import GalleryKind, write_gallery
 from headstart.explain.rendering.gallery_page import GalleryAnswer
 from headstart.explain.rendering.map_rendering import photo
-from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn
+from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn, images_seed
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
@@ -140,7 +140,7 @@ def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:
     own = run.cfg
     parts = assembled(own, run.known)
     parts.module.load_state_dict(run.state())
-    make = partial(instantiate, pixels=parts.backbone.pixels, seed=own.seed)
+    make = partial(instantiate, pixels=parts.backbone.pixels, seed=images_seed(own))
 
     @cache
     def own_images() -> Any:

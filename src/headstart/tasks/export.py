@@ -19,6 +19,7 @@ from headstart.backbones.denormalise import eight_bit
 from headstart.backbones.injected.lora import merge
 from headstart.backbones.stages import pooled
 from headstart.compat.hydra_instantiation import instantiate
+from headstart.runs.assembly import images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.quiet_logs import quieten
@@ -136,7 +137,7 @@ class Deployed(nn.Module):
 
 def _some_images(run_cfg: DictConfig, pixels: Pixels) -> Tensor:
     """The first test images of a run's data, uint8 (N, channels, size, size); where it has none, of val."""
-    data = instantiate(run_cfg.target, pixels=pixels, seed=run_cfg.seed)
+    data = instantiate(run_cfg.target, pixels=pixels, seed=images_seed(run_cfg))
     data.setup("test")
     batch = next(iter(data.plain_dataloader("test")), None) or next(iter(data.plain_dataloader("val")))
     images: Tensor = eight_bit(batch.image[:CHECKED], pixels).contiguous()  # normalised where they had to be resized

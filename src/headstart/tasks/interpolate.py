@@ -18,7 +18,7 @@ from headstart.evaluation.calibration_picture import saved
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
-from headstart.runs.assembly import Assembly, assembled
+from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.folder.run_folder import CHECKPOINTS, write_json
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import SavedRun, saved_run
@@ -144,7 +144,7 @@ def _check_interpolable(run: SavedRun) -> None:
 
 def _others(run: SavedRun, parts: Assembly, node: DictConfig) -> tuple[Any, str, Callable[[Tensor], Tensor]]:
     """Other data, the split of them that holds all images, and how their labels become those of the run."""
-    make = partial(instantiate, pixels=parts.backbone.pixels, seed=run.cfg.seed)
+    make = partial(instantiate, pixels=parts.backbone.pixels, seed=images_seed(run.cfg))
     looked = other_data(node, make=make, split=None, setting="interpolate.split")
     looked.data.setup("test")
     known = run.class_names

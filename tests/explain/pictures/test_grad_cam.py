@@ -1,12 +1,16 @@
 """Class activation maps equal those of the papers."""
 
+from dataclasses import replace
+
+import matplotlib
+import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
 from torch import nn
 
 from explained import QUICK_FIRST, family, of_stages, plain, subject, untouched
-from headstart.explain.picture_protocol import UnfitError
+from headstart.explain.picture_protocol import ExplainedImages, UnfitError
 from headstart.explain.pictures.grad_cam import (
     GradCAM,
     GradCAMPlusPlus,
@@ -16,6 +20,7 @@ from headstart.explain.pictures.grad_cam import (
     last_with_slopes,
     slopes,
 )
+from headstart.explain.rendering import map_rendering
 
 
 def test_the_map_is_that_which_one_computes_by_hand():
@@ -85,3 +90,26 @@ def test_every_family_has_a_map_of_a_stage_with_places_and_is_left_as_it_was(nam
     assert [one.name for one in shown] == ["001", "002"]
     places = shown[0].caption.split(": from ")[1].split(" places of ")[0]
     assert all(int(side) > 1 for side in places.split(" x "))
+
+
+def test_a_map_of_a_thousandth_looks_like_nothing_beside_one_of_the_whole_and_the_caption_says_both():
+    network = of_stages(
+        {"only": nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())}, size=32, channels=1, classes=2
+    )
+    with torch.no_grad():
+        network.backbone.stages["only"][0].weight.fill_(1)
+        network.head.linear.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+    strong = torch.full((1, 32, 32), 255, dtype=torch.uint8)  # normalised: 1
+    weak = torch.full((1, 32, 32), 128, dtype=torch.uint8)  # 128 / 255 is 0.502, normalised 0.0039
+    images = ExplainedImages(torch.stack([strong, weak]), ("strong.png", "weak.png"), torch.tensor([0, 0]))
+    given = replace(subject(network), images=images)
+    with network.at_rest():
+        first, second = GradCAM(stage=None, of="label").drawn(given)
+    side = map_rendering.SIDE
+    for shown, level, grey in ((first, 1.0, 255), (second, 0.0, 128)):
+        colour = np.array(matplotlib.colormaps["turbo"](level)[:3]) * 255
+        middle = shown.image[side // 2, side + map_rendering.GAP + side // 2].astype(float)
+        assert middle == pytest.approx(0.5 * grey + 0.5 * colour, abs=4), shown.name
+    greatest = 1 / 32**2  # the derivative of the mean, times 1
+    assert f"its greatest place has {greatest:.3g}, red is {greatest:.3g}" in first.caption
+    assert f"red is {greatest:.3g}, the greatest of all 2 images" in second.caption

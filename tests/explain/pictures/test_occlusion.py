@@ -1,13 +1,17 @@
 """Occlusion maps show the effect of hiding a square, at its place."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from explained import FAMILIES, QUICK_FIRST, family, of_stages, plain, subject, untouched
+from headstart.explain.picture_protocol import ExplainedImages
 from headstart.explain.pictures.occlusion import Occlusion, occlusion
+from headstart.explain.rendering import map_rendering
 
 
 def summing(size=8):
@@ -97,3 +101,21 @@ def test_every_family_has_a_probability_for_each_place_and_is_left_as_it_was(nam
         want = network.probabilities(x)[0, 0]
     assert f"has {want:.3f}, with it" in shown.caption
     assert shown.image.shape[1] > shown.image.shape[0]
+
+
+def test_pictures_of_a_probability_share_a_scale_from_0_to_1_and_those_of_a_map_that_of_its_greatest(monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        map_rendering, "drawing", lambda figure: figures.append(figure) or np.zeros((2, 2, 3), np.uint8)
+    )
+    network = summing()
+    bright = torch.full((1, 8, 8), 255, dtype=torch.uint8)
+    dim = torch.full((1, 8, 8), 153, dtype=torch.uint8)  # normalised 1 and 0.2
+    images = ExplainedImages(torch.stack([bright, dim]), ("bright.png", "dim.png"), torch.tensor([0, 0]))
+    with network.at_rest():
+        list(Occlusion(patch=4, stride=4, stage=None, of="label").drawn(replace(subject(network), images=images)))
+    assert len(figures) == 2
+    for figure in figures:
+        probability, activity = (figure.axes[place].images[0].get_clim() for place in (1, 2))
+        assert probability == (0, 1)
+        assert activity == pytest.approx((0, 48), rel=1e-3)  # of 64 bright pixels 16 are hidden

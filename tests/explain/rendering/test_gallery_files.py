@@ -64,14 +64,28 @@ def pictures(page):
     return [one for one in page.all("img") if "data-name" in one]
 
 
-def test_each_picture_is_on_the_page_and_in_a_file_pixel_by_pixel(tmp_path):
-    first, second = image(4, 5, seed=1), image(300, 200, seed=2)
+def test_each_plain_picture_is_on_the_page_and_in_a_file_pixel_by_pixel(tmp_path):
+    first, second = image(4, 5, seed=1), np.kron(image(3, 2, seed=2), np.ones((100, 100, 1), np.uint8))
     page = Page(gallery(tmp_path, kind("maps", shown("a", image=first), shown("b", image=second))))
     for one, want, name in zip(pictures(page), (first, second), "ab", strict=True):
         data = base64.b64decode(one["src"].removeprefix("data:image/png;base64,"))
         assert (np.asarray(Image.open(io.BytesIO(data))) == want).all()
         assert (tmp_path / "maps" / f"{name}.png").read_bytes() == data
         assert one["data-name"] == f"maps/{name}"
+
+
+def test_a_picture_full_of_photos_is_small_on_the_page_and_exact_in_its_file(tmp_path):
+    rows, columns = np.mgrid[0:400, 0:600]
+    grain = np.random.default_rng(0).normal(0, 6, (400, 600, 3))
+    photo = (grain + np.stack([rows / 2, columns / 3, rows / 4 + columns / 6], axis=2)).clip(0, 255).astype(np.uint8)
+    (one,) = pictures(Page(gallery(tmp_path, kind("maps", shown("a", image=photo)))))
+    form, _, content = one["src"].removeprefix("data:image/").partition(";base64,")
+    assert form in ("webp", "jpeg")
+    file = tmp_path / "maps" / "a.png"
+    assert (np.asarray(Image.open(file)) == photo).all()
+    data = base64.b64decode(content)
+    assert len(data) < 0.3 * file.stat().st_size
+    assert np.abs(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float) - photo).mean() < 6
 
 
 def test_each_picture_has_words_for_those_who_cannot_see_it_its_size_and_is_loaded_when_it_is_near(tmp_path):

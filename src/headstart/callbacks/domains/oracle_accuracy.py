@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,8 +18,9 @@ FIGURE = "oracle/accuracy"
 
 
 class Oracle(Callback):
-    """Logs the accuracy on the test images at each validation inside fit.
+    """Logs the accuracy on the test images at each validation inside fit, of the model that a test now would test.
 
+    So adaptation=adabn is judged with the target's statistics, as its test is.
     It goes to the loggers alone, past trainer.callback_metrics: no checkpoint, scheduler or early stop can see it.
 
     Attributes:
@@ -34,14 +36,16 @@ class Oracle(Callback):
         assert isinstance(pl_module, Classifier)
         data = datamodule_of(trainer)
         counts = torch.zeros(2, device=pl_module.device)  # right answers, images
-        for part in predicted_batches(
-            pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)
-        ):
-            logits, label = part.side.logits, part.side.label
-            assert label is not None
-            counts += torch.stack(
-                [(logits.argmax(dim=1) == label.to(logits.device)).sum(), counts.new_tensor(len(label))]
-            )
+        adapted = pl_module.adapted
+        with adapted.as_tested(data, pl_module.stages) if adapted is not None else nullcontext():
+            for part in predicted_batches(
+                pl_module, limited(data.test_dataloader(), trainer.limit_test_batches), Engine.of(trainer)
+            ):
+                logits, label = part.side.logits, part.side.label
+                assert label is not None
+                counts += torch.stack(
+                    [(logits.argmax(dim=1) == label.to(logits.device)).sum(), counts.new_tensor(len(label))]
+                )
         right, images = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
         accuracy = right / images
         self.best = max(accuracy, self.best) if self.best == self.best else accuracy

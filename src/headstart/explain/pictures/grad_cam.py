@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from headstart.explain.chosen_class import Of, explained
+from headstart.explain.chosen_class import ExplainedClass, Of, explained
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import Shown, Subject, UnfitError
 from headstart.explain.rendering import map_rendering
@@ -23,7 +23,7 @@ class Slopes(NamedTuple):
 
 
 class _ClassMaps(ABC):
-    """Pictures of one map an image: where it is high, there is what speaks for the class."""
+    """Pictures of one map an image: where it is high, there is what speaks for the class; all have one scale."""
 
     title: str
     about: str
@@ -37,18 +37,24 @@ class _ClassMaps(ABC):
         network = subject.network
         if self.stage is not None:
             network.check(self.stage)
+        found: list[tuple[ExplainedClass, str, Tensor]] = []
         for explained_class in explained(subject, of=self.of, title=self.title):
             index = torch.tensor([explained_class.number], device=explained_class.x.device)
             stage = self.stage or last_with_slopes(network, explained_class.x, index)
-            weighed_map = self.weighed(slopes(network, explained_class.x, index, stage=stage))[0]
+            weighed_map = self.weighed(slopes(network, explained_class.x, index, stage=stage))[0].cpu()
+            found.append((explained_class._replace(x=explained_class.x[:0]), stage, weighed_map))
+        most = max((float(weighed_map.max()) for _, _, weighed_map in found), default=0.0)
+        for explained_class, stage, weighed_map in found:
             photo = map_rendering.larger(map_rendering.photo(subject.images.pixels[explained_class.position]))
-            painted = map_rendering.heat(_as_large(weighed_map, photo.shape[:2]), low=0.0, colours="turbo")
-            sheet = map_rendering.sheet([photo, map_rendering.over(photo, painted)], columns=2)
+            painted = map_rendering.heat(_as_large(weighed_map, photo.shape[:2]), low=0.0, high=most, colours=COLOURS)
+            bar = map_rendering.colour_bar(0.0, most, height=photo.shape[0], colours=COLOURS)
+            sheet = map_rendering.sheet_in_a_row([photo, map_rendering.over(photo, painted), bar])
             size = " x ".join(map(str, weighed_map.shape))
             yield Shown(
                 explained_class.name,
                 sheet,
-                f"{explained_class.said}: from {size} places of {stage}{_nothing(weighed_map)}",
+                f"{explained_class.said}: from {size} places of {stage}{_nothing(weighed_map)}; its greatest place has "
+                f"{float(weighed_map.max()):.3g}, red is {most:.3g}, the greatest of all {len(found)} images",
                 ALT,
             )
 
@@ -58,7 +64,11 @@ class _ClassMaps(ABC):
         """The map of a class (B, h, w), >= 0."""
 
 
-ALT = "The image, and the image under colours from blue, where nothing speaks for the class, to red, where most does."
+COLOURS = "turbo"
+ALT = (
+    "The image, and the image under colours from blue, where nothing speaks for the class, to red, where most does in "
+    "any of the images."
+)
 
 
 class GradCAM(_ClassMaps):
@@ -71,7 +81,7 @@ class GradCAM(_ClassMaps):
     about = (
         "Red places of the last maps speak for the class, blue ones do not (Selvaraju et al. 2017): each map counts as "
         "much as the logit grows with it on average, and what speaks against the class is left out. As coarse as the "
-        "maps are."
+        "maps are. All images share one scale of colours, which the bar shows."
     )
 
     @staticmethod
@@ -85,7 +95,7 @@ class GradCAMPlusPlus(_ClassMaps):
     title = "Grad-CAM++"
     about = (
         "As Grad-CAM, but places count by how much each raises the class (Chattopadhay et al. 2018), so that several "
-        "objects of the class are all found."
+        "objects of the class are all found. All images share one scale of colours, which the bar shows."
     )
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 import matplotlib
@@ -52,7 +52,8 @@ class Occlusion:
     about = (
         "A grey square hides a part of the image, one place after another. Where the probability of the class falls, "
         "there is what the model needs; where the strongest map's activity falls, there is what that map answers to; "
-        "the last map says what the model takes the image for while the square is there."
+        "the last map says what the model takes the image for while the square is there. Colours of a probability go "
+        "from 0 to 1 in each picture, those of a map's activity are the same in all pictures of that map."
     )
 
     def __init__(
@@ -73,11 +74,16 @@ class Occlusion:
         patch = self.patch or max(1, round(size / 7))
         stride = self.stride or max(1, patch // 4)
         stage = self._stage(network, network.entering(subject.images.pixels[:1]))
-        for explained_class in explained(subject, of=self.of, title="occlusion"):
-            covered = occlusion(
-                subject, explained_class.x, number=explained_class.number, stage=stage, patch=patch, stride=stride
+        found = [
+            (
+                one._replace(x=one.x[:0]),
+                occlusion(subject, one.x, number=one.number, stage=stage, patch=patch, stride=stride),
             )
-            image = _drawing(subject, explained_class, covered, patch, stride)
+            for one in explained(subject, of=self.of, title="occlusion")
+        ]
+        scales = _activity_scales(covered for _, covered in found)
+        for explained_class, covered in found:
+            image = _drawing(subject, explained_class, covered, scales.get(covered.channel), patch, stride)
             yield Shown(explained_class.name, image, _said(subject, explained_class, covered, patch, stride), ALT)
 
     def _stage(self, network: Network, x: Tensor) -> str | None:
@@ -167,8 +173,24 @@ def _said(subject: Subject, explained_class: ExplainedClass, covered: Occluded, 
     )
 
 
+def _activity_scales(found: Iterable[Occluded]) -> dict[int | None, tuple[float, float]]:
+    """Of each channel that is watched in some image, the least and the greatest activity over all of them."""
+    scales: dict[int | None, tuple[float, float]] = {}
+    for covered in found:
+        if covered.activity is not None:
+            low, high = scales.get(covered.channel, (0.0, 0.0))
+            least, most = float(covered.activity.min()), float(covered.activity.max())
+            scales[covered.channel] = (min(low, least), max(high, most))
+    return scales
+
+
 def _drawing(
-    subject: Subject, explained_class: ExplainedClass, covered: Occluded, patch: int, stride: int
+    subject: Subject,
+    explained_class: ExplainedClass,
+    covered: Occluded,
+    activity_scale: tuple[float, float] | None,
+    patch: int,
+    stride: int,
 ) -> map_rendering.RgbImage:
     photo = map_rendering.photo(subject.images.pixels[explained_class.position])
     height, width = photo.shape[:2]
@@ -180,11 +202,11 @@ def _drawing(
     axes[0].add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor="yellow", linewidth=1.5))
     axes[0].set_title("the image; a square's size", fontsize=9)
     extent = (-0.5, covered.best.shape[1] * stride - 0.5, covered.best.shape[0] * stride - 0.5, -0.5)
-    shown = [(f"probability of {subject.called(explained_class.number)}", covered.probability)]
-    if covered.activity is not None:
-        shown.append((f"activity of map {covered.channel}", covered.activity))
-    for place, (title, values) in zip(axes[1:], shown, strict=False):
-        painted = place.imshow(values.numpy(), extent=extent, cmap="viridis")
+    shown = [(f"probability of {subject.called(explained_class.number)}", covered.probability, (0.0, 1.0))]
+    if covered.activity is not None and activity_scale is not None:
+        shown.append((f"activity of map {covered.channel}", covered.activity, activity_scale))
+    for place, (title, values, (low, high)) in zip(axes[1:], shown, strict=False):
+        painted = place.imshow(values.numpy(), extent=extent, cmap="viridis", vmin=low, vmax=high)
         place.set_title(title, fontsize=9)
         figure.colorbar(painted, ax=place, location="bottom", shrink=0.9)
     _classes(axes[-1], covered.best, subject.class_names, extent)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, features
 
 from headstart.explain.explained_predictions import ExplainedPrediction
 from headstart.explain.rendering.map_rendering import RgbImage
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 LEAST = 160  # pixels of the longer side that a picture has on the page at least: smaller ones become larger
 PHOTO = 96  # pixels of the longer side of a photo below which it is pixel art, and not compressed with loss
+LARGE = 0.5  # bytes of a PNG a pixel, from which on a picture is no flat map
+QUALITY = 85  # of WebP and JPEG, of 100
+WEBP_MOST = 16383  # pixels of a side that WebP can hold
 WORDS = 224  # pixels that a caption has at least
 
 
@@ -101,19 +104,35 @@ def _places(sections: Sequence[GallerySection]) -> list[str]:
 
 
 def _url(picture: GalleryPicture) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.file.read_bytes()).decode('ascii')}"
+    """A picture as it is, where it is small or plain; with a little loss, where it is full of photos or noise.
+
+    The file beside the page is without loss in both cases.
+    """
+    content = picture.file.read_bytes()
+    if len(content) < LARGE * picture.width * picture.height or max(picture.width, picture.height) < PHOTO:
+        return _data_url("png", content)
+    with Image.open(picture.file) as image:
+        return _with_loss(image.convert("RGB"))
 
 
 def _photo_url(image: RgbImage) -> str:
     """A photo with the little loss that nobody sees, a small image as it is."""
+    if max(image.shape[:2]) >= PHOTO:
+        return _with_loss(Image.fromarray(image))
     stream = io.BytesIO()
-    if max(image.shape[:2]) < PHOTO:
-        Image.fromarray(image).save(stream, "PNG")
-        kind = "png"
-    else:
-        Image.fromarray(image).save(stream, "JPEG", quality=90)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    Image.fromarray(image).save(stream, "PNG")
+    return _data_url("png", stream.getvalue())
+
+
+def _with_loss(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    kind = "webp" if features.check("webp") and max(image.size) <= WEBP_MOST else "jpeg"
+    image.save(stream, kind.upper(), quality=QUALITY)
+    return _data_url(kind, stream.getvalue())
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _box(answered: GalleryPicture | GalleryAnswer) -> _Box:

@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,6 +21,7 @@ RgbImage = NDArray[np.uint8]  # (H, W, 3)
 
 GAP = 2  # pixels between the tiles of a sheet
 PAPER = 255
+BAR_DPI = 100
 SIDE = 224  # pixels of a smaller image's longer side on a sheet
 
 
@@ -88,6 +91,27 @@ def sheet(tiles: Sequence[RgbImage], *, columns: int | None = None, gap: int = G
         top, left = (place // wide) * (height + gap), (place % wide) * (width + gap)
         paper[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return paper
+
+
+def sheet_in_a_row(tiles: Sequence[RgbImage], *, gap: int = GAP) -> RgbImage:
+    """Tiles beside each other on white paper, each as wide as it is."""
+    height = max(tile.shape[0] for tile in tiles)
+    paper = np.full((height, sum(tile.shape[1] + gap for tile in tiles) - gap, 3), PAPER, np.uint8)
+    left = 0
+    for tile in tiles:
+        paper[: tile.shape[0], left : left + tile.shape[1]] = tile
+        left += tile.shape[1] + gap
+    return paper
+
+
+def colour_bar(low: float, high: float, *, height: int, colours: str = "viridis") -> RgbImage:
+    """The scale of a heat map: the colours from low, below, to high, above, with numbers; `height` pixels high."""
+    figure = Figure(figsize=(0.62, height / BAR_DPI), dpi=BAR_DPI)
+    axes = figure.add_axes((0.04, 0.06, 0.16, 0.88))
+    scale = ScalarMappable(Normalize(low, high if high > low else low + 1), colours)
+    bar = figure.colorbar(scale, cax=axes, ticks=[low, (low + high) / 2, high] if high > low else [low])
+    bar.ax.set_yticklabels([f"{tick:.3g}" for tick in bar.get_ticks()], fontsize=7)
+    return drawing(figure)[:height]
 
 
 def drawing(figure: Figure) -> RgbImage:

@@ -37,6 +37,7 @@ OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how mu
 OF_THE_STUDY = ("fixed_seeds", "objective", "study_name")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
+IDLE = {"skipped_steps": 0, "gradient_checkpointing": False}  # later keys, and the values at which they do nothing
 
 
 def register() -> None:
@@ -185,8 +186,9 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
     kept: dict[Any, Any] = {
         key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)
     }
-    if kept.get("skipped_steps") == 0:  # what runs without this key do
-        kept.pop("skipped_steps")
+    for key, idle in IDLE.items():  # what runs without these keys do
+        if key in kept and kept[key] == idle:
+            kept.pop(key)
     if "run_dir" in kept:
         kept["run_dir"] = "."
     if isinstance(cache := kept.get("feature_cache"), dict):

@@ -13,7 +13,7 @@ from torch import Tensor
 from headstart.callbacks.training.first_validation import features_of
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import assembled, drawn
+from headstart.runs.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer
@@ -48,8 +48,8 @@ class MeasuredWeights:
 
     def images_of(self, run: SavedRun) -> Any:
         """A run's own target data at this network's pixels, set up. Raises UserError where they have no val images."""
-        seed = run.cfg.get("images_seed", run.cfg.seed)
-        images = drawn(run.cfg, instantiate(run.cfg.target, pixels=self.parts.backbone.pixels, seed=seed))
+        pixels = self.parts.backbone.pixels
+        images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=images_seed(run.cfg)))
         for stage in ("fit", "test"):
             images.setup(stage)
         if has_no_val(images):

@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.runs.assembly import adaptation_of, assembled
+from headstart.runs.assembly import adaptation_of, assembled, images_seed
 from headstart.runs.backbone_template import template
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer
@@ -26,7 +26,7 @@ def check_first(cfg: DictConfig, *, processes: int) -> None:
     trainer = made_trainer(cfg.trainer, logger=loggers, callbacks=callbacks)  # which says what does not go together
     with torch.random.fork_rng(devices=[]):
         if decides := cfg.get("recipe") or cfg.get("tuning"):  # it sets the other parts and the length
-            seed = cfg.get("images_seed", cfg.seed)
+            seed = images_seed(cfg)
             data = instantiate(cfg.target, pixels=template(cfg.backbone).pixels, seed=seed)
         else:
             data = assembled(cfg).data

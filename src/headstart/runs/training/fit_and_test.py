@@ -15,6 +15,7 @@ from headstart.callbacks.domains.oracle_accuracy import FIGURE as ORACLE
 from headstart.distributed.model_sharding import load_whole, whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.modules.compilation import compile_in_place
+from headstart.modules.gradient_checkpointing import checkpoint_in_place
 from headstart.runs.continuing.run_extension import EXTENDED, told
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.outcome.split_metrics import split_metrics
@@ -25,6 +26,7 @@ from headstart.runs.training.run_plan import log_plan, run_plan
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.system import rank_environment, stop_signals
 from headstart.system.checkpoint_reading import loaded
+from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,10 @@ def run_trainer(
         trainer.limit_val_batches = 0  # Lightning asks for no loader of val then
     if rank_environment.rank() == 0:
         _announce(cfg, run, trainer, loggers)
+    if recomputed := cfg.get("gradient_checkpointing"):  # after the plan, which runs each layer once
+        if cfg.get("compile"):
+            raise UserError("compile=true and gradient_checkpointing do not go together; leave one of them out")
+        checkpoint_in_place(dict(run.assembly.backbone.stages.items()), among=recomputed)
     if cfg.get("compile"):  # after the plan, which counts what each layer does
         compile_in_place(run.assembly.module.stages)
     return trainer
