@@ -15,12 +15,12 @@ TASK = (
 _NEVER = (
     "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "feature_cache", "logger",
     "hydra", "oracle", "compile", "debug", "gradient_checkpointing", "chosen", "tuned", "tuning", "recipe",
-    "start_class_means", "start_images", "fixed_seeds", "objective", "study_name", "skipped_steps", "target.fold", "target.num_workers", "target.cache_gib",
-    "target.leakage", "target.unreadable",
-    "trainer.accelerator", "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps",
-    "trainer.deterministic", "trainer.use_distributed_sampler", "trainer.enable_checkpointing",
-    "trainer.enable_progress_bar", "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source",
-    "extended_lr", "extended.parent",
+    "start_class_means", "start_images", "fixed_seeds", "objective", "study_name", "skipped_steps", "target.fold",
+    "target.num_workers", "target.cache_gib", "target.leakage", "target.unreadable", "trainer.accelerator",
+    "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps", "trainer.deterministic",
+    "trainer.use_distributed_sampler", "trainer.enable_checkpointing", "trainer.enable_progress_bar",
+    "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source", "extended_lr",
+    "extended.parent",
 )  # fmt: skip
 _CALLBACKS = (  # that change results
     "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema", "callbacks.early_stopping",
