@@ -24,6 +24,7 @@ class Backbone(nn.Module):
         keep: The first stages that are used; None means all.
         net: The network that the stages come from, by whose names weight files are read.
         zoo: (library, model) with pretrained weights for `net`, as ("torchvision", "resnet18").
+        model: (library, model) that `net` is, where the library has no weights for it; None means zoo.
 
     Raises:
         UserError: keep is not one of 1..number of stages, or a stage has a reserved name.
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
         keep: int | None,
         net: nn.Module | None = None,
         zoo: tuple[str, str] | None = None,
+        model: tuple[str, str] | None = None,
     ) -> None:
         super().__init__()
         names = list(stages)
@@ -49,7 +51,7 @@ class Backbone(nn.Module):
             raise UserError(f"backbone.keep must be 1 to {len(names)}, got {keep}; the stages are {', '.join(names)}")
         self.original = {} if net is None else _original_names(net, stages)  # before .to() makes buffers anew
         self.stages = nn.ModuleDict({name: stages[name] for name in names[:keep]})
-        self.pixels, self.zoo = pixels, zoo
+        self.pixels, self.zoo, self.model = pixels, zoo, model or zoo
         self._rows: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # see _mean_and_std
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
         self.to(memory_format=torch.channels_last)

@@ -29,6 +29,7 @@ from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.weights.control_weights import measure_statistics
 from headstart.runs.weights.starting_weights import weights_of
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.types import UserError
 
 
@@ -119,6 +120,7 @@ def frozen(
     quieten()
     facts: dict[str, Any]
     if run_dir is None:
+        cfg = with_weights_preprocessing(cfg)
         check_adapters(cfg)
         weights = weights_of(cfg)
         pl.seed_everything(cfg.seed, verbose=False)

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headstart.backbones.stages import Backbone, pooled
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.quiet_logs import quieten
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 
 HEADER = ("keep", "stage", "gives", "parameters", "GFLOPs", "", "width", "parameters", "GFLOPs")
 TEXT = (1, 2)  # its columns of words
@@ -59,7 +60,7 @@ class Description(NamedTuple):
 def describe(*, cfg: DictConfig) -> Description:
     """Print the stages of cfg.backbone, and what keep=n would leave of it, and give them. Nothing is written."""
     quieten()
-    backbone: Backbone = instantiate(cfg.backbone)
+    backbone: Backbone = instantiate(with_weights_preprocessing(cfg, fetch=False).backbone)
     stages = description(backbone)
     print(stages)
     return stages

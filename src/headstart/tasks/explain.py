@@ -40,6 +40,7 @@ from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.weights.control_weights import measure_statistics, measured_statistics
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
 from headstart.system.setting_paths import given_path
@@ -173,6 +174,7 @@ def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:
 
 
 def _of_command(cfg: DictConfig, data: DictConfig | None, device: torch.device) -> _Model:
+    cfg = with_weights_preprocessing(cfg)
     check_adapters(cfg)
     weights = weights_of(cfg)
     pl.seed_everything(cfg.seed, verbose=False)

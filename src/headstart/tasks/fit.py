@@ -33,6 +33,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.training.train_run import train
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.source_model import waits_for_source
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
 from headstart.system.atomic_write import write_whole
 from headstart.types import DivergedError, UserError
@@ -106,7 +107,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
         write_mark(folder, digest, asked=requested)
     check_without_validation(cfg)
     check_first(cfg, processes=processes)
-    if (plain := with_recipes(cfg, processes=processes)) is not cfg:
+    if (plain := with_recipes(with_weights_preprocessing(cfg), processes=processes)) is not cfg:
         cfg, digest = plain, run_hash(hashes(plain), earlier_hashes)
         write_run_config(cfg, folder)
         if trains:

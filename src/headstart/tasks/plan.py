@@ -11,6 +11,7 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.missing_validation import NOTE, check_without_validation, has_no_val
 from headstart.runs.training.run_plan import asked_processes, run_plan
 from headstart.runs.weights.control_weights import check_control
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.unfreeze.unfreezing_plan import Plan
 
 # what a trainer must know to say how long a run is; where and how fast it computes does not matter
@@ -28,7 +29,7 @@ def plan(*, cfg: DictConfig) -> Plan:
     """
     quieten()
     check_without_validation(cfg)
-    cfg = with_recipes(cfg, processes=asked_processes(cfg.trainer))
+    cfg = with_recipes(with_weights_preprocessing(cfg, fetch=False), processes=asked_processes(cfg.trainer))
     check_control(cfg)
     parts = assembled(cfg)
     parts.data.setup("fit")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones.weights.config_beside import FILES as CONFIGS
 from headstart.backbones.weights.weights_address import OnHub
 from headstart.types import UserError
 
@@ -43,6 +44,9 @@ def from_hub(place: OnHub) -> tuple[Path, str]:
         with _quiet(bars):
             name = place.file or the_weights(_files(hub, place), place.repo)
             path = Path(hub.hf_hub_download(place.repo, name, revision=place.revision))
+            for beside in CONFIGS:  # what says the preprocessing, into the same folder
+                with suppress(Exception):  # most repositories have one of them
+                    hub.hf_hub_download(place.repo, beside, revision=place.revision)
     except UserError:
         raise
     except Exception as error:  # each version of the client has another HTTP library with errors of its own

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from headstart.backbones.weights.download import fetched
 from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.zoo.timm_models import built, library, timm_config, timm_pixels
+from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
+from headstart.backbones.zoo.timm_models import built
 from headstart.types import Pixels, UserError
 
+OF_FLEXIVIT = {"interpolation": "bilinear", "antialias": False}  # as timm loads these
 FILES = ("model.safetensors", "pytorch_model.bin")  # what a repository of the hub has, the first one if it can be
 BY_HAND = (".safetensors", ".bin", ".pth")  # of a file <architecture>.<tag> in torch's cache
 
@@ -36,6 +42,32 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     made_for = timm_pixels(tagged, size=None, channels=pixels.channels)
     advice = "" if tag == chosen_tag else f"backbone.name={tagged} takes all that these were evaluated with"
     return Pretrained(tag, url, file, net.state_dict(), made_for, advice)
+
+
+def resampled(model: str, state: Mapping[str, Tensor], pixels: Pixels) -> dict[str, Tensor]:
+    """The tensors of any file as timm's own code makes them fit: older names, other projects' names, another size.
+
+    Position embeddings, tables of relative positions and patch embeddings are resampled. The tensors stay as they are
+    where the model's family has no such code, or it does not know the file.
+
+    Args:
+        model: Of timm.
+        state: Of the file.
+        pixels: Of the backbone.
+    """
+    architecture = model.partition(".")[0]
+    family: Any = import_module(library().models.model_entrypoint(architecture).__module__)
+    converted = getattr(family, "checkpoint_filter_fn", None)
+    if converted is None:
+        return dict(state)
+    if architecture.startswith("flexivit"):
+        converted = partial(converted, **OF_FLEXIVIT)
+    with torch.device("meta"):  # only to see its shapes
+        net = built(model, pixels)
+    try:
+        return dict(converted(dict(state), net))
+    except Exception:  # timm's code on the names of something else
+        return dict(state)
 
 
 def _file(tagged: str, config: Any) -> tuple[str, Path]:

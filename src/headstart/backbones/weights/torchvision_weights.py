@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from headstart.backbones.weights.download import fetched
 from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.tensor_file import tensors_in
+from headstart.backbones.weights.torchvision_preprocessing import torchvision_weights
 from headstart.backbones.zoo.torchvision_models import built
 from headstart.compat.torch_state_dict import with_module_versions
 from headstart.types import Pixels, UserError
 
 # torchvision's DenseNet files are older than the rule that a module's name has no dot; its own loader renames so too
 DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
-
-
-def torchvision_weights(model: str, name: str | None) -> Any:
-    """The weights of a model with this name, None for torchvision's default. Raises UserError where there are none."""
-    there = models.get_model_weights(model)
-    if name is None:
-        return there.DEFAULT
-    names = [weights.name for weights in there]
-    if name not in names:
-        near = get_close_matches(name.upper(), names, n=1)
-        raise UserError(
-            f"weights.name of {model} must be {' or '.join(names)}, or null for the best of them, got {name}"
-            f"{f'; did you mean {near[0]}?' if near else ''}"
-        )
-    return there[name]
 
 
 def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
@@ -70,6 +56,25 @@ def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"the file is not of {model}: {reason}; was the right file put into the cache?") from error
     return {name: tensor for name, tensor in net.state_dict().items() if name not in unmatched.missing_keys}
+
+
+def resampled(model: str, state: Mapping[str, Tensor], pixels: Pixels) -> dict[str, Tensor]:
+    """The tensors of any file under today's names, a vision transformer's position embeddings for such images.
+
+    Args:
+        model: Of torchvision.
+        state: Of the file, by the names of the model or older ones.
+        pixels: Of the backbone.
+    """
+    renamed = {_renamed(name): tensor for name, tensor in state.items()}
+    with torch.device("meta"):  # only to see the sides of its patches
+        net = built(model, pixels.size)
+    if not isinstance(net, VisionTransformer) or "encoder.pos_embedding" not in renamed:
+        return renamed
+    try:
+        return dict(interpolate_embeddings(pixels.size, net.patch_size, OrderedDict(renamed)))
+    except ValueError:  # of no square number of patches: it will be told with both shapes
+        return renamed
 
 
 def summed_over_colours(net_state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import groupby, pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
@@ -16,6 +15,8 @@ from torchvision.ops import Permute
 
 from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled
+from headstart.backbones.weights.preprocessing_values import Preprocessing
+from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
 from headstart.types import Pixels, UserError
 
 OTHERWISE = "try another model of the family, or one of backbone=torchvision"
@@ -30,6 +31,7 @@ def timm(
     size: Annotated[int, Ge(1)] | None,
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
+    preprocessing: Preprocessing = None,
 ) -> Backbone:
     """Any image model of timm that can be divided into stages, with random weights.
 
@@ -42,70 +44,17 @@ def timm(
         size: Pixels of an image's side; None means the size of these weights.
         channels: Of an image.
         keep: The first stages that are used; None means all.
+        preprocessing: The tag of weights whose pixels are taken, or values for these (size, resize, interpolation,
+            mean, std); None means those of the weights that the name says.
 
     Raises:
         UserError: There is no such model, it cannot take such images, or it cannot be divided.
     """
-    pixels = timm_pixels(name, size=size, channels=channels)
+    pixels = timm_pixels(name, size=size, channels=channels, preprocessing=preprocessing)
     net = built(name, pixels)
     stages = _stages(name, net, pixels)
     zoo = ("timm", name) if timm_config(name).has_weights else None
-    return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=zoo)
-
-
-def library() -> Any:
-    """The package timm. Raises UserError where it is not installed."""
-    try:
-        import timm as package
-    except ImportError as error:
-        raise UserError(
-            f"backbone=timm needs the package timm, and it cannot be imported ({error}); "
-            "try: pip install 'headstart[timm]'"
-        ) from error
-    return package
-
-
-def timm_config(name: str) -> Any:
-    """What timm knows of a model's weights (`pretrained_cfg`). Raises UserError where there is no such model or tag."""
-    package = library()
-    architecture, _, tag = name.partition(".")
-    names = package.list_models()
-    if architecture not in names:
-        near = get_close_matches(architecture, names, n=3, cutoff=0.4) or names[:3]
-        raise UserError(
-            f"backbone.name must be an image model of timm, got {name!r}; the closest are {', '.join(near)}; "
-            "timm.list_models() lists them all"
-        )
-    tags = package.models.get_arch_pretrained_cfgs(architecture)
-    if tag and f"{architecture}.{tag}" not in tags:
-        raise UserError(f"timm's {architecture} has no weights {tag!r}; {_offered(tag, list(tags))}")
-    return package.get_pretrained_cfg(name) or package.models.PretrainedCfg()
-
-
-def _offered(tag: str, names: Sequence[str]) -> str:
-    tags = [name.partition(".")[2] for name in names]
-    near = get_close_matches(tag, tags, n=1)
-    return f"there are {', '.join(filter(None, tags)) or 'none'}{f'; did you mean {near[0]}?' if near else ''}"
-
-
-def timm_pixels(name: str, *, size: int | None, channels: int) -> Pixels:
-    """The pixels that a model's weights were evaluated on, by timm's metadata.
-
-    size: of the image; None is that of the metadata. The shorter side before the centre is cut out keeps its ratio to
-    the size. Of grey images mean and deviation are the averages of those of the colours, as their first filters are
-    summed; with other than 1 or 3 channels values lie in [-1, 1].
-    """
-    cfg = library().data.resolve_data_config(pretrained_cfg=timm_config(name).to_dict())
-    made_for = cfg["input_size"][-1]
-    crop = made_for if size is None else size
-    mean, std = tuple(map(float, cfg["mean"])), tuple(map(float, cfg["std"]))
-    if channels == 1:
-        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-    elif channels != len(mean):
-        mean, std = (0.5,) * channels, (0.5,) * channels
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear" if cfg["interpolation"] == "bilinear" else "bicubic"
-    resize = round(crop * int(made_for / cfg["crop_pct"]) / made_for)
-    return Pixels(crop, channels, mean, std, resize=max(crop, resize), interpolation=interpolation)
+    return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=zoo, model=("timm", name))
 
 
 def built(name: str, pixels: Pixels, *, tensors: Mapping[str, Tensor] | None = None) -> nn.Module:

@@ -10,6 +10,7 @@ from torch import nn
 from torchvision import models
 
 from headstart.backbones.stages import Backbone
+from headstart.backbones.weights.preprocessing_values import Preprocessing
 from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
 from headstart.backbones.zoo.torchvision_families import stages_of
 from headstart.types import UserError
@@ -21,6 +22,7 @@ def torchvision(
     size: Annotated[int, Ge(1)] | None,
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
+    preprocessing: Preprocessing = None,
 ) -> Backbone:
     """Any classification model of torchvision, in stages that follow its architecture; with random weights.
 
@@ -33,6 +35,8 @@ def torchvision(
         size: Pixels of an image's side; None means the size of the default weights.
         channels: Of an image. With other than 3 the first convolution is a new one.
         keep: The first stages that are used; None means all.
+        preprocessing: The name of weights whose pixels are taken, or values for these (size, resize, interpolation,
+            mean, std); None means those of the default weights.
 
     Raises:
         UserError: There is no such model, or it cannot take such images.
@@ -44,7 +48,7 @@ def torchvision(
             f"backbone.name must be a classification model of torchvision, got {name!r}; the closest are "
             f"{', '.join(near)}; torchvision.models.list_models(module=torchvision.models) lists them all"
         )
-    pixels = torchvision_pixels(name, size=size, channels=channels)
+    pixels = torchvision_pixels(name, size=size, channels=channels, preprocessing=preprocessing)
     net = built(name, pixels.size)
     if channels != 3:
         _with_channels(net, channels)

@@ -18,8 +18,10 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.download import cached_place, fetched
 from headstart.backbones.weights.hugging_face_hub import from_hub
 from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.tensor_matching import Matching, complete, linear_head, matching
+from headstart.backbones.weights.tensor_fitting import fitted
+from headstart.backbones.weights.tensor_matching import Matching, linear_head
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
+from headstart.backbones.weights.weights_folder import file_in
 from headstart.runs.backbone_template import template
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.saved.finished_run import changed_since
@@ -46,7 +48,7 @@ def file_weights(
     stages, the rest stays fresh. Raises UserError where the file cannot be had, is another one, cannot be read, or
     lacks what those stages need.
     """
-    file, about = _here(path, sha256)
+    file, about = weights_here(path, sha256)
     state = _tensors(file, identity(file)) if file.is_file() else tensors_in(file)
     return weights_in(state, template(cfg.backbone), file=file, prefix=prefix, reset_from=reset_from, about=about)
 
@@ -56,8 +58,16 @@ def _tensors(file: Path, _: tuple[int, ...]) -> Mapping[str, Tensor]:
     return tensors_in(file)
 
 
-def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
-    """The file on this machine, downloaded where it is not, and where it comes from. Raises UserError."""
+def weights_here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
+    """The file on this machine, downloaded where it is not, and where it comes from.
+
+    Args:
+        path: Of the file, of a folder that holds one, or its address.
+        wanted: The SHA-256 that the settings say.
+
+    Raises:
+        UserError: It cannot be had, or has another SHA-256.
+    """
     if wanted is not None and not DIGEST.fullmatch(wanted.lower()):
         raise UserError(f"weights.sha256 must be the 64 hex digits that `sha256sum <file>` prints, got {wanted}")
     place = address_of(path)
@@ -68,9 +78,9 @@ def _here(path: str, wanted: str | None) -> tuple[Path, dict[str, str]]:
     elif isinstance(place, OnHub):
         file, about["url"] = from_hub(place)
     else:
-        file = place
+        file = file_in(place) if place.is_dir() else place
     if wanted is not None and file.is_file() and (digest := sha256_of(file)) != wanted.lower():
-        again = "" if file == place else "; take it away and it is downloaded again"
+        again = "" if isinstance(place, Path) else "; take it away and it is downloaded again"
         raise UserError(f"{file} is not the file that weights.sha256={wanted} says: its SHA-256 is {digest}{again}")
     return file, about
 
@@ -93,14 +103,14 @@ def weights_in(
             f"{file} is of a model with LoRA or adapters ({put_in[0]} and {len(put_in) - 1} more), which a backbone "
             "has no place for; its other weights are its source's: try the weights that it started from"
         )
-    match = matching(state, backbone, prefix=prefix)
-    tensors = complete(match, backbone, reset_from=reset_from)
-    head, class_names = _head(state, match, backbone, file)
+    taken = fitted(state, backbone, prefix=prefix, reset_from=reset_from)
+    match = taken.match
+    head, class_names = _head(taken.state, match, backbone, file)
     digest = sha256_of(file)
     stages = backbone.names[:reset_from]
     unused = [name for name in match.left_over if name.removeprefix("head.") not in head]
     if rank_environment.rank() == 0:
-        log.info("%s", _report(file, stages, match, unused))
+        log.info("%s%s", _report(file, stages, match, unused), taken.changes and f"; {taken.changes}")
     facts = {
         "hash": digest[:8],
         **about,
@@ -111,7 +121,7 @@ def weights_in(
         "missing": _listed(match.missing),
         "left_over": _listed(unused),
     }
-    return Weights(backbone=tensors, head=head, class_names=class_names, reset_from=reset_from, facts=facts)
+    return Weights(backbone=taken.tensors, head=head, class_names=class_names, reset_from=reset_from, facts=facts)
 
 
 def _head(
