@@ -55,8 +55,12 @@ def test_every_file_begins_by_saying_what_it_is(group, option):
     assert said
 
 
-# have slow tests of their own: test_torchvision_sets.py, test_weights_pretrained_task.py
-NEED_DATA = ("mnist_to_usps", "ants_and_bees", "mnist_to_usps_unlabelled", "usps_to_mnist_unlabelled")
+# have tests of their own: test_torchvision_sets.py, test_weights_pretrained_task.py, test_named_sources.py
+NEED_DATA = (
+    "mnist_to_usps", "ants_and_bees", "mnist_to_usps_unlabelled", "usps_to_mnist_unlabelled",
+    "dinov2_small", "dinov3_small", "siglip2_base", "clip_base", "convnextv2_tiny", "efficientnetv2_s", "swinv2_tiny",
+    "mobilenetv4",
+)  # fmt: skip
 SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option not in NEED_DATA]
 
 

@@ -210,3 +210,13 @@ def test_a_layer_without_keys_is_an_error():
 def test_names_of_others_are_no_tower():
     assert tower_prefix(library.create_model("test_vit").state_dict(), None) is None
     assert tower_prefix(as_vit(state_of("test_vit")), "student.") is None
+
+
+@pytest.mark.slow
+def test_biases_that_a_variant_has_no_place_for_are_an_error_unless_they_are_zero():
+    state = as_dinov3(state_of("vit_small_patch16_dinov3_qkvb"))
+    backbone = timm_backbone(name="vit_small_patch16_dinov3", size=64, channels=3, keep=None)
+    with pytest.raises(UserError, match=r"try backbone\.name=vit_small_patch16_dinov3_qkvb"):
+        fitted(state, backbone, prefix=None, reset_from=None)
+    zeros = {name: t * 0 if name.endswith(("q_proj.bias", "v_proj.bias")) else t for name, t in state.items()}
+    assert fitted(zeros, backbone, prefix=None, reset_from=None).tensors

@@ -35,7 +35,7 @@ def same(tensors, backbone, net):
     "test_vit",  # pos_embed with a class token
     "test_vit3",
     pytest.param("vit_tiny_patch16_224", marks=pytest.mark.slow),
-    pytest.param("vit_base_patch16_siglip_224", marks=pytest.mark.slow),  # without a class token, attention pooling
+    pytest.param("vit_base_patch32_siglip_256", marks=pytest.mark.slow),  # without a class token, attention pooling
     pytest.param("vit_small_patch14_reg4_dinov2", marks=pytest.mark.slow),  # registers, 37 x 37 patches
     pytest.param("vit_small_patch16_dinov3", marks=pytest.mark.slow),  # rotary positions, which need none
     pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.slow),  # tables of relative positions

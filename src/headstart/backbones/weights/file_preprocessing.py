@@ -77,7 +77,9 @@ def known_of(name: str, *, file: Path | None, sha256: str | None) -> KnownPrepro
 
     if recognised := recognised_file(name, sha256):
         weights, why = recognised
-        return KnownPreprocessing(weights_values(weights), f"of torchvision's {type(weights).__name__}.{weights.name}, known {why}")
+        return KnownPreprocessing(
+            weights_values(weights), f"of torchvision's {type(weights).__name__}.{weights.name}, known {why}"
+        )
     if file is None:
         return None
     if of_run := _of_run(file.parent.parent):

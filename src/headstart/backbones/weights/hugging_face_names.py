@@ -89,9 +89,7 @@ def _joined(projections: Mapping[tuple[str, str], Mapping[str, Tensor]]) -> dict
         if kind == "bias" and set(parts) == {"q", "v"}:
             joined |= {f"blocks.{layer}.attn.{part}_bias": tensor for part, tensor in parts.items()}
         elif set(parts) == set(ORDER):
-            joined[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat(
-                [parts[part] for part in sorted(parts, key=ORDER.get)]
-            )
+            joined[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat([parts[part] for part in ORDER])
         else:
             raise UserError(
                 f"layer {layer} of the file must have queries, keys and values ({kind}), it has "

@@ -53,6 +53,10 @@ def fitted(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | Non
         for others, changes in _changed(state, backbone, prefix, match):
             try:
                 again = matching(others, backbone, prefix="")
+            except UserError:
+                continue
+            _check_no_bias_is_lost(again, others, backbone)
+            try:
                 return Fitted(others, again, complete(again, backbone, reset_from=reset_from), changes)
             except UserError:
                 continue
@@ -75,3 +79,14 @@ def _changed(
     behind = {name.removeprefix(before): tensor for name, tensor in state.items() if name.startswith(before)}
     changes = f"positions for {backbone.pixels.size} pixels and older names by {library}'s own functions"
     yield module.resampled(model, behind, backbone.pixels), changes
+
+
+def _check_no_bias_is_lost(match: Matching, state: Mapping[str, Tensor], backbone: Backbone) -> None:
+    """Raise UserError where queries of the file have biases, and the backbone is the variant without (DINOv3)."""
+    biases = [name for name in match.left_over if name.endswith(".attn.q_bias")]
+    if any(bool(state[name].any()) for name in biases) and backbone.model is not None:
+        architecture = backbone.model[1].partition(".")[0]
+        raise UserError(
+            f"the file's queries have biases ({biases[0]}) and {architecture} has none; try "
+            f"backbone.name={architecture}_qkvb"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
@@ -16,9 +17,11 @@ from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.tensor_file import tensors_in
 from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
 from headstart.backbones.zoo.timm_models import built
+from headstart.system import rank_environment
 from headstart.types import Pixels, UserError
 
 OF_FLEXIVIT = {"interpolation": "bilinear", "antialias": False}  # as timm loads these
+log = logging.getLogger(__name__)
 FILES = ("model.safetensors", "pytorch_model.bin")  # what a repository of the hub has, the first one if it can be
 BY_HAND = (".safetensors", ".bin", ".pth")  # of a file <architecture>.<tag> in torch's cache
 
@@ -37,6 +40,8 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     config = timm_config(tagged)
     if not config.has_weights:
         raise UserError(f"timm has no weights for {tagged}; weights=file weights.path=... takes a file of them")
+    if rank_environment.rank() == 0:
+        log.info("%s: licence of the weights %s", tagged, config.license or "not known to timm; see their page")
     url, file = _file(tagged, config)
     net = built(tagged, pixels, tensors=tensors_in(file))
     made_for = timm_pixels(tagged, size=None, channels=pixels.channels)
@@ -98,6 +103,11 @@ def _file(tagged: str, config: Any) -> tuple[str, Path]:
                 continue
         raise FileNotFoundError(f"the repository has none of {', '.join(FILES)}")
     except (OSError, errors.HfHubHTTPError) as error:
+        if isinstance(error, errors.GatedRepoError):
+            raise UserError(
+                f"{repository} is for those who have accepted its terms; do so on its page, then log in by "
+                "`hf auth login`, or choose another backbone"
+            ) from error
         reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(
             f"cannot download {url} ({reason}); without network put the file by hand to "
