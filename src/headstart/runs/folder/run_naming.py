@@ -14,18 +14,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.backbones.weights.file_preprocessing import counted_preprocessing
-from headstart.backbones.weights.weights_address import address_of
-from headstart.backbones.weights.weights_folder import file_in
 from headstart.compat.omegaconf_resolvers import register_resolver
+from headstart.runs.folder.counted_weights import by_content, preprocessing_of_weights
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials
-from headstart.system.file_identity import sha256 as sha256_of
 from headstart.system.old_names import as_earlier, override_earlier
 from headstart.system.short_paths import short_override
-from headstart.types import UserError
 
 OUTPUTS = Path("outputs")
 STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too
@@ -201,27 +197,15 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
         kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
     if isinstance(module := kept.get("module"), dict) and not cfg.get("reuse"):  # it is of the source's stages alone
         kept["module"] = {key: value for key, value in module.items() if key != "batch_norm"}
-    if (decided := _preprocessing_of_weights(cfg)) is not None:
+    if (decided := preprocessing_of_weights(cfg)) is not None:
         kept["backbone"] = {**kept["backbone"], "preprocessing": decided}
     if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
-        kept["weights"] = _by_content(kept["weights"])
+        kept["weights"] = by_content(kept["weights"])
     loggers = kept.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):
             logger.pop("save_dir", None)
     return kept
-
-
-def _preprocessing_of_weights(cfg: DictConfig) -> Any:
-    """The backbone's preprocessing that weights=file decides, of a control too; None where that is the default one."""
-    try:
-        weights, backbone = (OmegaConf.to_container(cfg[key], resolve=True) for key in ("weights", "backbone"))
-    except (OmegaConfBaseException, ValueError, KeyError):  # no such node, or none that can be resolved yet
-        return None
-    if not isinstance(weights, dict) or not isinstance(backbone, dict):
-        return None
-    plain = ({str(key): value for key, value in node.items()} for node in (weights, backbone))
-    return counted_preprocessing(*plain)
 
 
 def _hash_of(kept: dict[str, Any]) -> str:
@@ -277,26 +261,6 @@ def _without_machine(text: str) -> str:
         if folder != "/":
             text = re.sub(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])", sign, text)
     return text
-
-
-def _by_content(weights: dict[str, Any]) -> dict[str, Any]:
-    """The settings of weights=file with the file's SHA-256 for its path: what a run depends on, wherever it lies.
-
-    That of a file at a URL is known where the settings say it; else the URL counts, or the path where there is no file.
-    """
-    said = weights.get("sha256")
-    kept = {key: value for key, value in weights.items() if key != "sha256"}
-    return kept | {"path": said.lower() if isinstance(said, str) else _content(weights["path"])}
-
-
-def _content(path: str) -> str:
-    try:
-        file = address_of(path)
-        if isinstance(file, Path) and file.is_dir():
-            file = file_in(file)
-    except UserError:  # it will be told where the file is wanted
-        return path
-    return sha256_of(file) if isinstance(file, Path) and file.is_file() else path
 
 
 def _hex(text: str) -> str:
