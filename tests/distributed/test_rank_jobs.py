@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
+from headstart.compat.torch_rendezvous import meeting_store
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.saved.saved_job import saved_job
 
@@ -54,17 +54,11 @@ def ranks_by_hand(variables, *commands):
     return [(said, process.returncode) for process in started for said in [process.communicate(timeout=200)[0]]]
 
 
-def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
-def elastic(number, master):
-    """What torchrun sets for a rank of two."""
+def elastic(number, meeting):
+    """What torchrun sets for a rank of two, at a store that torchrun holds."""
     return {
         "TORCHELASTIC_RUN_ID": "none", "RANK": str(number), "LOCAL_RANK": str(number), "GROUP_RANK": "0",
-        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": master,
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", **meeting.environment,
     }  # fmt: skip
 
 
@@ -139,7 +133,7 @@ def test_an_adaptive_sweeper_draws_once_for_all_ranks_and_gets_the_value_of_each
 def test_ranks_of_torchrun_start_nothing_and_run_a_sweep_together():
     command = ["-m", *FAST, "trainer=ddp_cpu", "seed=0,1", "mode=fine_tuning"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port(),
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
          "-m", "headstart", *command],
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
@@ -156,9 +150,9 @@ def test_ranks_of_torchrun_start_nothing_and_run_a_sweep_together():
 
 
 def test_ranks_with_different_configs_all_stop_and_say_so_before_they_train():
-    master = port()
+    meeting = meeting_store()
     command = [*FAST, "trainer=ddp_cpu", "mode=scratch"]
-    ended = ranks_by_hand([elastic(0, master), elastic(1, master)], [*command, "seed=0"], [*command, "seed=1"])
+    ended = ranks_by_hand([elastic(0, meeting), elastic(1, meeting)], [*command, "seed=0"], [*command, "seed=1"])
     for said, code in ended:
         assert code == 2, said
         assert "the ranks of this job have different configs" in said
@@ -182,11 +176,11 @@ def test_figures_are_of_every_image_once_though_ranks_have_unequal_numbers_of_ba
 
 @pytest.mark.slow
 def test_ranks_of_slurm_start_nothing():
-    master = port()
+    meeting = meeting_store()
     variables = [
         {"SLURM_JOB_ID": "4242", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
          "SLURM_NNODES": "1", "SLURM_NODELIST": "127.0.0.1", "SLURM_PROCID": str(number), "SLURM_LOCALID": str(number),
-         "SLURM_NODEID": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": master}
+         "SLURM_NODEID": "0", **meeting.environment}
         for number in range(2)
     ]  # fmt: skip
     command = [*FAST, "trainer=ddp_cpu", "mode=fine_tuning"]
@@ -202,7 +196,7 @@ def test_a_rank_of_torchrun_that_fails_ends_the_others_and_leaves_its_trace(monk
     monkeypatch.setenv("BOMB", "here")
     bomb = ["+callbacks.bomb._target_=rank_bomb.Bomb", "+callbacks.bomb.name=here"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port(),
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
          "-m", "headstart", *FAST, *bomb, "trainer=ddp_cpu", "mode=scratch"],
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from headstart.compat.torch_rendezvous import meeting_store
 from headstart.runs.saved.saved_config import digest_of
 from headstart.system import rank_environment
 from headstart.system.stop_signals import Interruption
@@ -32,7 +32,8 @@ LOOK_S = 0.05  # how often the parent looks at its ranks
 # Lightning would take them for the truth
 FOREIGN = (
     "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-    "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
+    "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID",
+    "SLURM_NODEID",
 )  # fmt: skip
 
 
@@ -77,15 +78,14 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
     """
     for old in folder.glob("rank[0-9]*.log"):
         old.unlink()
-    port = str(_free_port())  # a new one for each job: the last job's may not be free yet
+    meeting = meeting_store()  # of this job alone; it lives until its ranks have ended
     threads = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1
     variables = {
         number: {
             "LOCAL_RANK": str(number),
             "NODE_RANK": "0",
             "WORLD_SIZE": str(count),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
+            **meeting.environment,
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),  # or the ranks take turns on the cores
         }
         for number in range(count)
@@ -256,10 +256,3 @@ def _end(ranks: list[_Rank]) -> None:
 def _signal(rank: _Rank, which: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of the dead
         os.killpg(rank.process.pid, which)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
