@@ -49,14 +49,23 @@ class VarianceComponents:
     seeds: int
 
     def variance(self, seeds: int, images: float | None = None) -> float:
-        """Of the mean difference over so many seeds, each on so many images (None: as many as now)."""
+        """The variance of the mean difference.
+
+        Args:
+            seeds: Number of seeds.
+            images: Of each seed; None means as many as now.
+        """
         n = self.images if images is None else images
         alone = self.image * (1 - self.shared) + self.residual
         return self.seed / seeds + self.image * self.shared / n + alone / (seeds * n)
 
 
 def parts_over_seeds(values: Sequence[float]) -> VarianceComponents:
-    """Components of differences of which no images are known: all variance is between seeds."""
+    """Components of differences of which no images are known: all variance is between seeds.
+
+    Args:
+        values: One difference a seed.
+    """
     finite = [value for value in values if math.isfinite(value)]
     variance = float(np.var(finite, ddof=1)) if len(finite) > 1 else math.nan
     return VarianceComponents(variance, 0.0, 0.0, math.inf, 0.0, len(finite))
@@ -67,6 +76,9 @@ def crossed_parts(seeds: Sequence[Contributions]) -> VarianceComponents:
 
     The image part is the mean covariance of two seeds over the images that both have; for seeds that have all images
     in common it is the analysis of variance of the crossed design. Estimates below 0 are 0.
+
+    Args:
+        seeds: What each image contributes to the difference of each seed.
     """
     return _estimate(seeds, 0.0).parts
 
@@ -82,9 +94,12 @@ def crossed_interval(seeds: Sequence[Contributions], *, resolution: float) -> In
     is 0, and Vs counts as Vr at least. At most (S-1)² degrees of freedom are believed: with 3 seeds Satterthwaite's
     formula, on a Vs that came out small by chance, rejects 8 % at nominal 5, and 3 % at nominal 0.9; so 6 and 1.3 %.
     Where no two seeds share an image, it is `t_interval` over the seeds.
-    resolution: the least standard deviation between seeds that is believed, as in `t_interval`.
     Cornfield & Tukey 1956, Average values of mean squares in factorials; Satterthwaite 1946, An approximate
     distribution of estimates of variance components.
+
+    Args:
+        seeds: What each image contributes to the difference of each seed.
+        resolution: The least standard deviation between seeds that is believed, as in `t_interval`.
     """
     known = [seed for seed in seeds if math.isfinite(seed.mean)]
     estimate = _estimate(known, resolution)

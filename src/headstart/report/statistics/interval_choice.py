@@ -23,7 +23,12 @@ from headstart.report.statistics.seed_intervals import Interval, t_interval
 
 
 def paired(base: Sequence[MeasuredRun], arm: Sequence[MeasuredRun]) -> tuple[list[Pair], tuple[Replicate, ...]]:
-    """(baseline, arm) of each seed and fold that both have, and those that only one has."""
+    """(baseline, arm) of each seed and fold that both have, and those that only one has.
+
+    Args:
+        base: The baseline's runs.
+        arm: The arm's runs.
+    """
     by_baseline, by_arm = {m.replicate: m for m in base}, {m.replicate: m for m in arm}
     shared = [replicate for replicate in by_arm if replicate in by_baseline]
     alone = tuple(key for key in (*by_arm, *by_baseline) if (key in by_arm) != (key in by_baseline))
@@ -31,13 +36,25 @@ def paired(base: Sequence[MeasuredRun], arm: Sequence[MeasuredRun]) -> tuple[lis
 
 
 def mean_of(key: str, runs: Sequence[MeasuredRun], metric: str) -> Interval:
-    """An arm's mean and its interval."""
+    """An arm's mean and its interval.
+
+    Args:
+        key: Of the runs' measures.
+        runs: The arm's runs.
+        metric: Name of the metric, without its split.
+    """
     values = [m.values.get(key, math.nan) for m in runs]
     return interval_over(values, [m.by_image.get(key) for m in runs], [m.run for m in runs], metric, _split(key))
 
 
 def difference_of(measure: Measure, pairs: Sequence[Pair], metric: str) -> Interval:
-    """Arm minus baseline over the pairs, over the baseline's for ratios."""
+    """Arm minus baseline over the pairs, over the baseline's for ratios.
+
+    Args:
+        measure: What is compared.
+        pairs: (baseline, arm) of each seed and fold.
+        metric: Name of the metric, without its split.
+    """
     key = measure.key
     if measure.compared == "relative":
         area = key.replace("transfer_ratio", "area")
@@ -67,7 +84,16 @@ def interval_over(
     *,
     scale: float = 1.0,
 ) -> Interval:
-    """Over seeds and images where each value has its images; over folds; else over seeds."""
+    """The interval of a mean: over seeds and images where each value has its images; over folds; else over seeds.
+
+    Args:
+        values: One a run.
+        parts: What each image contributes to each value; None where it is not known.
+        runs: What the values are of.
+        metric: Name of the metric, without its split.
+        split: Whose images they are.
+        scale: What a difference was divided by.
+    """
     resolution = scale * one_image(runs, f"{split}/{metric.partition('/')[2]}", split)
     crossed = None
     if all(part is not None for part in parts) and len(parts) > 1:
@@ -86,7 +112,12 @@ def components(parts: Sequence[ImageShares | None], values: Sequence[float]) -> 
 
 
 def apart(baseline: ImageShares | None, arm: ImageShares | None) -> ImageShares | None:
-    """What each image contributes to a difference; None where the two are not of the same images."""
+    """What each image contributes to a difference; None where the two are not of the same images.
+
+    Args:
+        baseline: What it contributes to the baseline's metric.
+        arm: What it contributes to the arm's.
+    """
     if baseline is None or arm is None or len(baseline.image) != len(arm.image):
         return None
     if not np.array_equal(baseline.image, arm.image):
@@ -105,7 +136,12 @@ def _scaled(part: ImageShares | None, factor: float) -> ImageShares | None:
 
 
 def over_what(pairs: Sequence[Pair], by_test: str) -> str:
-    """What the intervals of a comparison are over."""
+    """What the intervals of a comparison are over, in words.
+
+    Args:
+        pairs: (baseline, arm) of each seed and fold.
+        by_test: Name of the metric on test.
+    """
     key = TEST if by_test else END
     if any(one.replicate.fold is not None for pair in pairs for one in pair):
         return "folds"

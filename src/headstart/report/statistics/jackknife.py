@@ -15,8 +15,11 @@ GROUPS = 40  # 39 degrees of freedom between them: t is 2.02 in place of 1.96
 def image_groups(images: Sequence[NDArray[np.uint64]], groups: int = GROUPS) -> list[NDArray[np.intp]]:
     """The group, 0 .. groups - 1, of each image of each run; an image is in the same group in all runs.
 
-    images: of each run the numbers of its images, (n,). Groups are equal in size, to one image, over all images
-    together; there are fewer where fewer images are.
+    Groups are equal in size, to one image, over all images together; there are fewer where fewer images are.
+
+    Args:
+        images: Of each run the numbers of its images, (n,).
+        groups: How many at most.
     """
     every, place = np.unique(np.concatenate(list(images)), return_inverse=True)
     group = place % max(1, min(groups, len(every)))  # the numbers are digests: their order is random
@@ -26,11 +29,14 @@ def image_groups(images: Sequence[NDArray[np.uint64]], groups: int = GROUPS) -> 
 def pseudo_values(statistic: Callable[[NDArray[np.intp]], float], group: NDArray[np.intp]) -> Contributions:
     """What each group of images contributes to a metric of one seed, to be put into `crossed_interval`.
 
-    statistic: the metric of the images with these indices; of a paired difference: mode minus baseline. group (n,):
-    each image's group (`image_groups`). Returns one value a group, G * all - (G - 1) * all without it, moved
-    so that their mean is the metric of all images (the jackknife's correction of bias is left out: a seed's
-    difference stays what the page shows). For a mean over images and equal groups the values are the groups' means.
+    One value a group, G * all - (G - 1) * all without it, moved so that their mean is the metric of all images (the
+    jackknife's correction of bias is left out: a seed's difference stays what the page shows). For a mean over images
+    and equal groups the values are the groups' means.
     Tukey 1958; Efron & Stein 1981, The jackknife estimate of variance; groups: Shao & Tu 1995, ch. 2.
+
+    Args:
+        statistic: The metric of the images with these indices; of a paired difference: mode minus baseline.
+        group: Each image's group (n,), of `image_groups`.
     """
     groups = np.unique(group)
     whole = statistic(np.arange(len(group)))
@@ -39,7 +45,12 @@ def pseudo_values(statistic: Callable[[NDArray[np.intp]], float], group: NDArray
 
 
 def pseudo_from(whole: float, without: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The pseudo-values (G,) of a metric, from the metrics (G,) without each group; their mean is `whole`."""
+    """The pseudo-values (G,) of a metric; their mean is the metric itself.
+
+    Args:
+        whole: The metric of all images.
+        without: The metrics (G,) without each group.
+    """
     values = -(len(without) - 1) * without
     moved: NDArray[np.float64] = values - values.mean() + whole
     return moved

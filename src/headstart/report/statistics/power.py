@@ -24,7 +24,15 @@ def power_of(
     """The probability that a true difference of this size is decided by a two-sided t test at alpha, 0 .. 1.
 
     Variance as the components say, degrees of freedom by Satterthwaite; noncentral t. The other side's
-    rejections are left out. images: of one seed, None: as many as now. allowance: as in `Interval`.
+    rejections are left out.
+
+    Args:
+        parts: Variance components of the difference.
+        effect: The true difference, in units of the metric.
+        alpha: The level of the test.
+        seeds: Number of seeds.
+        images: Of one seed; None means as many as now.
+        allowance: What the mean may be wrong by apart from random variation, as in `Interval`.
     """
     from scipy.special import nctdtr, stdtrit
 
@@ -47,6 +55,13 @@ def seeds_needed(
 
     None where no number does, or more than 1,000: where all seeds share their images, more seeds leave the variance
     between images as it is.
+
+    Args:
+        parts: Variance components of the difference.
+        effect: The true difference, in units of the metric.
+        alpha: The level of the test.
+        power: The least probability of a decision.
+        allowance: As in `power_of`.
     """
     return _least(
         2, MOST_SEEDS, lambda seeds: power_of(parts, effect, alpha, seeds=seeds, allowance=allowance) >= power
@@ -58,7 +73,14 @@ def images_needed(
 ) -> int | None:
     """The least number of images (of one seed) that decides a true difference of this size, with as many seeds as now.
 
-    seeds: another number of seeds. None where no number of images does: the seeds alone differ too much.
+    None where no number of images does: the seeds alone differ too much.
+
+    Args:
+        parts: Variance components of the difference.
+        effect: The true difference, in units of the metric.
+        alpha: The level of the test.
+        power: The least probability of a decision.
+        seeds: Another number of seeds than now.
     """
     count = parts.seeds if seeds is None else seeds
     if not math.isfinite(parts.images):

@@ -48,12 +48,14 @@ class Interval(NamedTuple):
 def t_interval(values: Sequence[float], *, resolution: float) -> Interval:
     """Student's t interval of the mean; over paired differences it is the paired t interval.
 
-    Values that are nan are left out; below two there is no interval. resolution: the least standard deviation
-    that is believed. Seeds can agree to the last image by chance or because both curves are at the top, and a
-    spread of 0 would then make an interval of no width and a certainty that nobody has. One image of the
-    measured split is the least that such a metric can vary by; 0 means that it is not known, and
-    then values that do not vary have no interval.
-    A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
+    Values that are nan are left out; below two there is no interval. Seeds can agree to the last image by chance or
+    because both curves are at the top, and a spread of 0 would then make an interval of no width and a certainty that
+    nobody has. A percentile bootstrap over 5 seeds covers 84 % at nominal 95 %; this covers 95 %.
+
+    Args:
+        values: One a seed.
+        resolution: The least standard deviation that is believed. One image of the measured split is the least that
+            such a metric can vary by; 0 means that it is not known, and then values that do not vary have no interval.
     """
     finite = [value for value in values if math.isfinite(value)]
     n = len(finite)
@@ -75,7 +77,15 @@ def interval_of(
 ) -> Interval:
     """The t interval of a mean with its standard error, widened on both sides by the allowance.
 
-    error > 0. p is of the null hypothesis that the true mean lies within the allowance around 0.
+    p is of the null hypothesis that the true mean lies within the allowance around 0.
+
+    Args:
+        mean: The middle of the interval.
+        error: Standard error of the mean, above 0.
+        df: Degrees of freedom of the error.
+        n: Values that the mean is made of.
+        allowance: What the mean may be wrong by apart from random variation.
+        floored: Whether the spread was below what the measurement resolves.
     """
     from scipy.special import stdtr, stdtrit  # here: it costs 0.1 s that `import headstart.report` needs not
 
@@ -96,6 +106,10 @@ def equivalence_p(difference: Interval, margin: float) -> float:
 
     nan where the interval is not known. Schuirmann 1987, A comparison of the two one-sided tests procedure and
     the power approach. At p < 0.05 the 90 % interval lies within -margin .. margin.
+
+    Args:
+        difference: The interval of the difference.
+        margin: The least difference that matters, above 0.
     """
     from scipy.special import stdtr
 
@@ -106,7 +120,11 @@ def equivalence_p(difference: Interval, margin: float) -> float:
 
 
 def exp(value: float) -> float:
-    """e to the value; inf where that is more than a float holds, as the end of an interval can be."""
+    """e to the value; inf where that is more than a float holds, as the end of an interval can be.
+
+    Args:
+        value: The exponent.
+    """
     try:
         return math.exp(value)
     except OverflowError:
@@ -118,6 +136,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Holm 1979, A simple sequentially rejective multiple test procedure. It holds the probability of any wrong
     rejection below alpha however the tests depend on each other (they share the baseline).
+
+    Args:
+        p_values: Of each test.
     """
     order = sorted(range(len(p_values)), key=lambda i: math.inf if math.isnan(p_values[i]) else p_values[i])
     corrected = [math.nan] * len(p_values)
