@@ -47,7 +47,7 @@ def page_commands(page):
 
 
 def test_each_kind_of_part_has_a_page():
-    assert PAGES == ["adaptation", "backbone", "data_set", "mode", "picture", "regularizer", "schedule", "task"]
+    assert PAGES == ["adaptation", "backbone", "data_set", "head", "mode", "picture", "regularizer", "schedule", "task"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -156,7 +156,8 @@ def test_a_source_head_comes_along_with_its_rows_in_the_target_s_order():
     [
         ({}, (), "needs source weights with a head whose classes are known"),
         ({"linear.weight": torch.ones(2, 2)}, ("a", "z"), "the source has a, z; the target has a, b"),
-        ({"linear.weight": torch.ones(2, 5)}, ("a", "b"), "reads 5 features, this one 2"),
+        ({"linear.weight": torch.ones(2, 5), "linear.bias": torch.ones(2)}, ("a", "b"), "reads 5 features, this one 2"),
+        ({"weight": torch.ones(2, 2)}, ("a", "b"), "a head of the same kind, got one with weight for linear.weight"),
     ],
 )
 def test_a_source_head_that_does_not_fit_is_an_error(state, names, message):

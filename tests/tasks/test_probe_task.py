@@ -52,7 +52,7 @@ class Clouds:
 
 
 def probed(monkeypatch, clouds, *overrides):
-    monkeypatch.setattr(module, "frozen", lambda *_: clouds)
+    monkeypatch.setattr(module, "probed_model", lambda *_: clouds)
     code = main([*SMALL, "rerun=true", *overrides])
     return code, folders()
 
@@ -89,7 +89,7 @@ def pictures(folder):
 def test_a_finished_probe_is_shown_again_unless_rerun(monkeypatch, capfd):
     main(SMALL)
     first = capfd.readouterr().out
-    monkeypatch.setattr(module, "frozen", None)  # it is not asked
+    monkeypatch.setattr(module, "probed_model", None)  # it is not asked
     assert main(SMALL) == 0
     said = capfd.readouterr()
     assert said.out == first
@@ -172,3 +172,19 @@ def test_neighbours_that_are_not_there_are_left_out(monkeypatch, capfd):
 def test_what_cannot_be_is_said_in_a_line(override, said, capfd):
     assert main([*SMALL, override]) == 2
     assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "stage"), [("mlp", "stage4"), ("cosine", "stage1"), ("attentive", "stage4 tokens")])
+def test_the_head_of_the_command_is_one_more_kind(kind, stage):
+    assert main([*SMALL, f"head={kind}", "probe.weight_decay=[0,0.1]", "probe.epochs=2"]) == 0
+    (folder,) = folders()
+    result = result_of(folder)
+    tried = [head for head in result["heads"] if head["kind"] == kind]
+    assert [head["setting"] for head in tried if head["stage"] == stage] == [
+        {"lr": 0.01, "weight_decay": 0},
+        {"lr": 0.01, "weight_decay": 0.1},
+    ]
+    assert {head["stage"] for head in tried} == ({stage} if kind == "attentive" else set(result["stages"]))
+    best = max(tried, key=lambda head: head["val/accuracy"])
+    assert result["chosen"][kind]["stage"] == best["stage"]
+    assert "linear" in result["chosen"]

@@ -15,8 +15,9 @@ RESERVED_NAMES = ("head", "all", "biases", "norms")  # words that schedules have
 class Backbone(nn.Module):
     """An ordered chain of named stages.
 
-    `width` is the number of features D of an image. `original` maps the names of tensors in the network that the stages
-    come from to their names here, those of stages that are not kept included.
+    `width` is the number of features D of an image, or of a token where it gives these (`gives_tokens`, which
+    backbones/token_output.py sets); the first `class_tokens` of them are no patches. `original` maps the names of
+    tensors in the network that the stages come from to their names here, those of stages that are not kept included.
 
     Args:
         stages: Name -> module, from input to head.
@@ -52,6 +53,7 @@ class Backbone(nn.Module):
         self.original = {} if net is None else _original_names(net, stages)  # before .to() makes buffers anew
         self.stages = nn.ModuleDict({name: stages[name] for name in names[:keep]})
         self.pixels, self.zoo, self.model = pixels, zoo, model or zoo
+        self.gives_tokens, self.class_tokens = False, 0
         self._rows: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # see _mean_and_std
         # convolutions on a CPU take half the time, on a GPU with tensor cores less too; the numbers differ by 1e-7
         self.to(memory_format=torch.channels_last)
@@ -60,12 +62,16 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Images (B, channels, H, W), or what stage start-1 gave -> features (B, width), pooled over space.
 
-        Images are uint8, or float32 and normalised as pixels says.
+        Images are uint8, or float32 and normalised as pixels says. Where it gives tokens, those are not pooled.
         """
         x = self.entering(x) if start == 0 else x
         for stage in list(self.stages.values())[start:]:
             x = stage(x)
-        return pooled(x)
+        return self.to_head(x)
+
+    def to_head(self, x: Tensor) -> Tensor:
+        """What the last stage gives, as the head takes it: pooled, or as it is where the backbone gives tokens."""
+        return x if self.gives_tokens else pooled(x)
 
     def outputs(self, x: Tensor, start: int = 0) -> dict[str, Tensor]:
         """What each stage from `start` on makes of the same, by its name; forward gives the last one, pooled."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Side
 from headstart.backbones.stages import Backbone
 from headstart.compat.lightning_trainer import datamodule_of
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.types import Batch, UserError
 
 
@@ -41,7 +41,9 @@ class AdaptedTraining:
         looked_epoch: The last epoch before which the adaptation has looked at the training images.
     """
 
-    def __init__(self, adaptation: Adaptation, module: LightningModule, backbone: Backbone, head: LinearHead) -> None:
+    def __init__(
+        self, adaptation: Adaptation, module: LightningModule, backbone: Backbone, head: ClassificationHead
+    ) -> None:
         self.adaptation, self.module, self.backbone, self.head = adaptation, module, backbone, head
         self.steps = math.inf
         self.looked_epoch = -1

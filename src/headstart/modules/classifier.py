@@ -12,13 +12,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from headstart.adaptation.adaptation import Adaptation, Side
-from headstart.backbones.stages import Backbone, pooled
+from headstart.backbones.stages import Backbone
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.adapted_training import AdaptedTraining
 from headstart.modules.batch_shares import step_shares
 from headstart.modules.class_weights import class_counts, given_weights
 from headstart.modules.epoch_mean import Mean
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.measured_classifier import MeasuredClassifier
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import lightning_scheduler, run_length, scheduler_of
@@ -70,7 +70,7 @@ class Classifier(MeasuredClassifier):
         self,
         *,
         backbone: Backbone,
-        head: LinearHead,
+        head: ClassificationHead,
         num_classes: int,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
@@ -239,7 +239,7 @@ class Classifier(MeasuredClassifier):
         if self.regularizer is None or not self.regularizer.reads_outputs:
             return self.backbone(batch.image, start=batch.start), {}
         outputs = self.backbone.outputs(batch.image, start=batch.start)
-        return pooled(next(reversed(outputs.values()), batch.image)), outputs
+        return self.backbone.to_head(next(reversed(outputs.values()), batch.image)), outputs
 
     # ------------------------------------------------------------------ Lightning's hooks
 

@@ -3,77 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from headstart.types import UserError
-
-Init = Literal["random", "class_means", "source", "zeros"]
+from headstart.modules.heads.classification_head import ClassificationHead, Init
 
 
-class LinearHead(nn.Module):
+class LinearHead(ClassificationHead):
     """One linear layer.
 
     Args:
         width: Of the features.
         num_classes: The classes.
         init: What its weights are before the first step; `zeros` is set here, the others by whoever trains it.
+        standardise: Whether it reads standardised features, by those of the training images at the start.
     """
 
-    def __init__(self, *, width: int, num_classes: int, init: Init) -> None:
-        super().__init__()
-        self.init = init
-        self.linear = nn.Linear(width, num_classes)
-        if init == "zeros":  # each class is as likely as any other
-            nn.init.zeros_(self.linear.weight)
-            nn.init.zeros_(self.linear.bias)
+    last_layer = ("linear.weight", "linear.bias")
 
-    def forward(self, features: Tensor) -> Tensor:
+    def __init__(self, *, width: int, num_classes: int, init: Init, standardise: bool = False) -> None:
+        super().__init__(init=init, standardise=standardise, summary_width=width)
+        self.linear = nn.Linear(width, num_classes)
+        if init == "zeros":
+            set_zeros(self.linear)
+
+    def summary(self, features: Tensor) -> Tensor:
+        """Features (B, width), as they are."""
+        return features
+
+    def last(self, read: Tensor) -> Tensor:
         """Features (B, width) -> logits (B, num_classes)."""
-        logits: Tensor = self.linear(features)
+        logits: Tensor = self.linear(read)
         return logits
 
-    @torch.no_grad()
-    def set_class_means(self, features: Tensor, labels: Tensor, all_labels: Tensor | None = None) -> None:
-        """Take the closed form of class_means on features (N, width), labels (N,), or label_means on (N, classes).
+    def fit_means(self, read: Tensor, labels: Tensor, all_labels: Tensor | None) -> None:
+        """Take the closed form of class_means on features (N, width), labels (N,), or label_means on (N, classes)."""
+        set_closed_form(self.linear, read, labels, all_labels)
 
-        all_labels: of more images than there are features of, that label_means takes its odds from.
-        """
-        if labels.ndim > 1:
-            weight, bias = label_means(features, labels, all_labels)
-        else:
-            weight, bias = class_means(features, labels, self.linear.out_features)
-        self.linear.weight.copy_(weight)
-        self.linear.bias.copy_(bias)
 
-    @torch.no_grad()
-    def set_source(self, state: Mapping[str, Tensor], names: tuple[str, ...], wanted: tuple[str, ...]) -> None:
-        """Take the rows of a source's head, whose classes are `names`, in the order of the classes `wanted`.
+@torch.no_grad()
+def set_zeros(layer: nn.Linear) -> None:
+    """Make each class as likely as any other."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
 
-        Raises UserError where there is no such head, or its classes or its width are others.
-        """
-        if not state or not names:
-            raise UserError(
-                "head.init=source needs source weights with a head whose classes are known; try weights=source"
-            )
-        if sorted(names) != sorted(wanted):
-            raise UserError(
-                f"head.init=source needs the same classes; the source has {', '.join(names)}; "
-                f"the target has {', '.join(wanted)}; try head.init=class_means, or name the target's classes as the "
-                "source's: 'target.classes={...}'"
-            )
-        if state["linear.weight"].shape != self.linear.weight.shape:
-            raise UserError(
-                f"the source's head reads {state['linear.weight'].shape[1]} features, this one "
-                f"{self.linear.in_features}; head.init=source needs the whole backbone (backbone.keep=null)"
-            )
-        rows = [names.index(name) for name in wanted]
-        self.linear.weight.copy_(state["linear.weight"][rows])
-        self.linear.bias.copy_(state["linear.bias"][rows])
+
+@torch.no_grad()
+def set_closed_form(layer: nn.Linear, features: Tensor, labels: Tensor, all_labels: Tensor | None) -> None:
+    """Give a last layer the weights of class_means, labels (N,), or of label_means, labels (N, classes)."""
+    if labels.ndim > 1:
+        weight, bias = label_means(features, labels, all_labels)
+    else:
+        weight, bias = class_means(features, labels, layer.out_features)
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias)
 
 
 class Linear(NamedTuple):

@@ -10,7 +10,7 @@ from headstart.adaptation.adaptation import Side
 from headstart.backbones.stages import Backbone
 from headstart.compat.lightning_hooks import QuickHookName
 from headstart.modules.epoch_mean import Mean
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.label_kinds import Labels
 from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.single_label import OneLabel
@@ -32,7 +32,7 @@ class MeasuredClassifier(QuickHookName, LightningModule):
         multi_label: Whether an image may have several labels.
     """
 
-    def __init__(self, *, backbone: Backbone, head: LinearHead, num_classes: int, multi_label: bool) -> None:
+    def __init__(self, *, backbone: Backbone, head: ClassificationHead, num_classes: int, multi_label: bool) -> None:
         super().__init__()
         self.backbone, self.head, self.num_classes = backbone, head, num_classes
         self.labels: Labels = (SeveralLabels if multi_label else OneLabel)(num_classes)

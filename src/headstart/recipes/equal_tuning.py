@@ -136,7 +136,7 @@ def _base(cfg: DictConfig, processes: int) -> DictConfig:
         base.logger = LOGGER
         for name in PICTURES:
             base.callbacks.pop(name, None)
-        for key in ("oracle", "start_class_means"):
+        for key in ("oracle", "start_class_means", "forgetting"):
             if key in base:
                 base[key] = False
         if processes > 1:  # the gradients of as many batches are averaged in either case

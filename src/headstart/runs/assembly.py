@@ -22,6 +22,7 @@ from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
 from headstart.runs.backbone_template import resolved, with_weights
+from headstart.runs.run_head import checked_head
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import ALL_FROZEN, WithBatchNorm
 from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
@@ -171,7 +172,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
                 source, data, main=adaptation.main, brings_paired=adaptation.reads_paired,
                 target_labels=target_labels,
             )  # fmt: skip
-    head = instantiate(cfg.head, width=backbone.width, num_classes=data.num_classes)
+    head = checked_head(cfg, backbone, data)
     module: Classifier = instantiate(
         cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
         **({"multi_label": True} if is_multi_label(data) else {}),

@@ -36,7 +36,7 @@ from headstart.types import UserError
 class Stored(NamedTuple):
     """The features of a split's images in its order."""
 
-    features: dict[str, Tensor]  # stage -> (N, D), float32 on the CPU, pooled over space
+    features: dict[str, Tensor]  # stage -> (N, D), float32 on the CPU, pooled over space unless asked otherwise
     label: Tensor  # (N,), int64, or of several labels an image (N, classes), float32
     names: list[str]  # of the images
 
@@ -58,12 +58,13 @@ class Frozen:
         """The stages' names, from the input on."""
         return self.parts.backbone.names
 
-    def features(self, split: str, stages: Sequence[str]) -> Stored:
+    def features(self, split: str, stages: Sequence[str], *, is_pooled: bool = True) -> Stored:
         """The features after each of these stages, in one pass, or from the feature cache.
 
-        Raises UserError where there is no such stage or split, or no image in it.
+        is_pooled: over space; else they are tokens or maps. Raises UserError where there is no such stage or split, or
+        no image in it.
         """
-        places = [Place(self._number(stage), pooled=True) for stage in stages]
+        places = [Place(self._number(stage), pooled=is_pooled) for stage in stages]
         data = self.parts.data
         loader = data.plain_dataloader(split)  # the data say whether there is such a split
         check_split(data, split, "this task")

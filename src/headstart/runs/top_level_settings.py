@@ -36,6 +36,7 @@ class Settings:
     compile: bool
     gradient_checkpointing: bool | list[str]
     oracle: bool
+    forgetting: bool
     fixed_seeds: bool
     study_name: str | None
     objective: Literal["best_trained", "last", "best"]

@@ -189,7 +189,8 @@ def _of_command(cfg: DictConfig, data: DictConfig | None, device: torch.device) 
     else:
         log.info("the head is set in closed form on the training images: no training has made one")
         train = parts.data.plain_dataloader("train")
-        parts.head.set_class_means(*features_of(parts.module, train, lambda batch: batch))
+        features = features_of(parts.module, train, lambda batch: batch, read=parts.head.summary)
+        parts.head.set_class_means(*features)
     of = f"{_backbone_name(cfg)}, {'random weights' if weights.control or not cfg.reuse else 'source weights'}"
     return _Model(cfg, parts, names, lambda: parts.data, lambda: None, of)
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from headstart.backbones.denormalise import eight_bit
 from headstart.backbones.injected.lora import merge
-from headstart.backbones.stages import pooled
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs.assembly import images_seed
 from headstart.runs.folder.run_folder import write_json
@@ -124,6 +123,7 @@ class Deployed(nn.Module):
 
     def __init__(self, finished: Finished) -> None:
         super().__init__()
+        self.to_head = finished.backbone.to_head
         self.stages, self.head = nn.Sequential(*finished.backbone.stages.values()).float(), finished.head.float()
         pixels = finished.backbone.pixels
         self.register_buffer("mean", torch.tensor(pixels.mean).view(1, -1, 1, 1))
@@ -131,7 +131,7 @@ class Deployed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         normalised = (image.to(torch.float32) / 255 - self.mean) / self.std
-        logits: Tensor = self.head(pooled(self.stages(normalised)))
+        logits: Tensor = self.head(self.to_head(self.stages(normalised)))
         return logits
 
 

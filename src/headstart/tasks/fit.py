@@ -30,6 +30,7 @@ from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.runs.training.early_checks import check_first
 from headstart.runs.training.missing_validation import check_without_validation
 from headstart.runs.training.run_trainer import needed_processes
+from headstart.runs.training.source_forgetting import measures_forgetting
 from headstart.runs.training.train_run import train
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.source_model import waits_for_source
@@ -116,6 +117,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
     check_selection(cfg)
     check_adaptation(cfg)
     check_control(cfg)
+    measures_forgetting(cfg)
     if processes > 1 and rank_environment.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:

@@ -168,7 +168,7 @@ def _start(run: SavedRun, measured: MeasuredWeights, images: Any) -> dict[str, T
     else:
         measured.load(began.module.state_dict())
         features, label = measured.features("train", images)
-        began.head.set_class_means(features.cpu(), label.cpu())
+        began.head.set_class_means(began.head.eval().summary(features.cpu()).detach(), label.cpu())
     return {name: tensor.clone() for name, tensor in began.module.state_dict().items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ from headstart.features.probing.probes import (
     LabelledFeatures,
     Probe,
     ProbeData,
+    ProbeKind,
     best_by,
     candidates,
     first_empty,
@@ -33,8 +35,9 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
-from headstart.runs.frozen_features import Frozen, Stored, frozen
+from headstart.runs.frozen_features import Frozen, Stored
 from headstart.runs.outcome.library_versions import versions
+from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.result_format import FORMAT
@@ -98,7 +101,7 @@ def probe(
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",
             seed=int(cfg.seed),
         )  # fmt: skip
-        result = _probed(cfg, folder, frozen(cfg, run_dir, data), stages, kinds)
+        result = _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
     else:
         log.info("%s is finished (rerun=true probes again)", folder.name)
     print(table(result))
@@ -121,10 +124,12 @@ def _probed(
             "try mode=feature_extraction, which trains a head for them on the same features"
         )
     names = list(dict.fromkeys(stages or model.stages))
+    names += [name for name in model.stages if name.endswith(TOKENS) and name not in names]
     train, val = (model.features(split, names) for split in ("train", "val"))
     _check(train.label, len(val.label), kinds, data)
     extracted = time.monotonic()
-    heads = _heads(names, train, val, data.num_classes, kinds, _device(model))
+    own = {stage: own_kinds(cfg, model, kinds, stage) for stage in names}
+    heads = _heads(own, train, val, data.num_classes, kinds, _device(model))
     best = best_by(lambda head: head.kind, heads)
     fitted = time.monotonic()
     # the first look at test: the choice is made
@@ -145,7 +150,7 @@ def _probed(
         "best": winner,
         "chosen": chosen,
         "heads": [{"kind": head.kind, **_on_val(head, len(val.label))} for head in heads],
-        "stages": {stage: train.features[stage].shape[1] for stage in names},
+        "stages": {stage: _width(train.features[stage]) for stage in names},
         "sizes": {"train": len(train.label), "val": len(val.label), "test": len(test.label)},
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
@@ -155,6 +160,10 @@ def _probed(
     _draw(cfg, result, kinds)
     write_json(folder / RESULT, result)
     return result
+
+
+def _width(features: Tensor) -> int:
+    return features.shape[1 if features.ndim == 4 else -1]
 
 
 def _device(model: Frozen) -> torch.device:
@@ -167,12 +176,17 @@ def _labelled(stored: Stored, stage: str, device: torch.device) -> LabelledFeatu
 
 
 def _heads(
-    stages: list[str], train: Stored, val: Stored, num_classes: int, kinds: ProbeSettings, device: torch.device
+    own: dict[str, dict[str, ProbeKind]],
+    train: Stored,
+    val: Stored,
+    num_classes: int,
+    kinds: ProbeSettings,
+    device: torch.device,
 ) -> list[Candidate]:
-    """Heads of all kinds and settings on each stage."""
-    learners = {"class_means": _class_means, **kinds.named()}
+    """Heads of all kinds and settings on each stage; own: those of the config's head, alone on tokens."""
     heads: list[Candidate] = []
-    for stage in stages:
+    for stage, more in own.items():
+        learners = more if stage.endswith(TOKENS) else {"class_means": _class_means, **kinds.named(), **more}
         material = ProbeData(_labelled(train, stage, device), _labelled(val, stage, device), num_classes)
         heads += candidates(learners, stage, material)
     return heads
@@ -238,8 +252,8 @@ def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:
     """Kind -> its best val accuracy at each stage of a probe's result, in the order of the stages."""
     best: dict[str, dict[str, float]] = {}
     for head in result["heads"]:
-        of_kind = best.setdefault(head["kind"], dict.fromkeys(result["stages"], 0.0))
-        of_kind[head["stage"]] = max(of_kind[head["stage"]], head["val/accuracy"])
+        of_kind = best.setdefault(head["kind"], dict.fromkeys(result["stages"], math.nan))
+        of_kind[head["stage"]] = max(head["val/accuracy"], of_kind[head["stage"]])  # nan is not above anything
     return {kind: list(values.values()) for kind, values in best.items()}
 
 
@@ -254,7 +268,7 @@ def table(result: dict[str, Any]) -> str:
         rows.append([mark, kind, head["stage"], _setting(head["setting"]), *accuracies, f"{low:.3f} to {high:.3f}"])
     depth = [["stage", "width", *by_kind]]
     for number, (stage, width) in enumerate(result["stages"].items()):
-        depth.append([stage, str(width), *(f"{values[number]:.3f}" for values in by_kind.values())])
+        depth.append([stage, str(width), *(_share(values[number]) for values in by_kind.values())])
     return "\n".join(
         [
             f"{len(result['heads'])} heads on {len(depth) - 1} frozen stages, {result['num_classes']} classes; "
@@ -265,6 +279,10 @@ def table(result: dict[str, Any]) -> str:
             *_aligned(depth),
         ]
     )
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _setting(setting: dict[str, Any]) -> str:

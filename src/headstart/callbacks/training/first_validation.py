@@ -22,7 +22,7 @@ from headstart.distributed.model_sharding import load_whole
 from headstart.features.cache.cached_activations import Engine
 from headstart.features.cache.stratified_subset import stratified
 from headstart.modules.classifier import Classifier
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.types import Batch
 
 OF_EACH = 8  # images of a class that are taken, however few are asked for
@@ -35,7 +35,8 @@ class Start(Callback):
     training images, whatever head the run itself starts with: so that starts can be compared that a random head would
     leave at chance level. It is the same for all ranks, and so are its predictions, of the images that all of them
     have validated, in the order of the split. A head of init=class_means is set on all training images; where `images`
-    allows as many, both heads are one, and what is measured is what step 0 of the run gives.
+    allows as many and the run's head does not standardise, both heads are one, and what is measured is what step 0 of
+    the run gives.
 
     Args:
         data: The run's LightningDataModule. Of training images, nothing but the labels and the features is read.
@@ -59,7 +60,7 @@ class Start(Callback):
         self,
         *,
         data: Any,
-        head: LinearHead,
+        head: ClassificationHead,
         images: int | None,
         measures: bool,
         begins: bool,
@@ -67,7 +68,7 @@ class Start(Callback):
         cache: FeatureCaching | None = None,
         answers: ImagePredictions | None = None,
     ) -> None:
-        self.data, self.head, self.images, self.cache, self.answers = data, head, images, cache, answers
+        self.data, self.head, self.images, self.cache, self.answers = data, head.eval(), images, cache, answers
         self.measures, self.begins, self.validates = measures and validates, begins, validates
         self.class_means_score = float("nan")
         self.closed_form_logits: Tensor | None = None
@@ -80,7 +81,7 @@ class Start(Callback):
         assert isinstance(pl_module, Classifier)
         if trainer.global_step > 0:  # a resumed run has had its start
             return
-        if self.measures or self.begins:
+        if self.measures or self.begins or self.head.standardise:
             self._set_heads(trainer, pl_module)
         _look(pl_module, self.data)
         self._validated = [] if self.measures else None
@@ -119,32 +120,38 @@ class Start(Callback):
         labels = _labels_of(self.data)
         some = None if labels is None else stratified(labels.numpy(), self.images, OF_EACH)
         whole = None if labels is None else np.arange(len(labels))
-        read = whole if self.begins else some
-        features, label = self._features(module, engine, read)
+        sets = self.begins or self.head.standardise
+        read = whole if sets else some
         self.head.to(module.device)
-        if self.begins:
-            self.head.set_class_means(features, label)
+        summary, label = self._summaries(module, engine, read)
+        if sets:
+            if self.begins:
+                self.head.set_class_means(summary, label)
+            else:
+                self.head.set_scale(summary)
             load_whole(module.head, _of_rank_zero(self.head, trainer))
         if self.measures:
-            if self.begins and some is not None and len(some) < len(label):
+            self.head.stop_standardising()  # alike in all arms, whether their own heads standardise or not
+            if sets and some is not None and len(some) < len(label):
                 at = torch.from_numpy(some).to(label.device)
-                features, label = features[at], label[at]
-            self.head.set_class_means(features, label, None if labels is None else labels.to(label.device))
+                summary, label = summary[at], label[at]
+            self.head.set_class_means(summary, label, None if labels is None else labels.to(label.device))
             self.head.load_state_dict(_of_rank_zero(self.head, trainer))
             self.used_images = {"used": len(label), "of": len(label) if labels is None else len(labels)}
 
-    def _features(
+    @torch.no_grad()
+    def _summaries(
         self, module: Classifier, engine: Engine, positions: NDArray[np.int64] | None
     ) -> tuple[Tensor, Tensor]:
-        """Features (n, D) and labels of training images at these positions, of all where None."""
+        """What the last layer reads (n, d) and labels of training images at these positions, of all where None."""
         if positions is None:
             loader = self.data.plain_dataloader("train", stored=True)
         else:
             loader = self.data.plain_dataloader("train", positions, stored=True)
             stored = None if self.cache is None else self.cache.features("train", positions)
             if stored is not None:
-                return stored.to(engine.device), loader.labels.to(engine.device)
-        return features_of(module, loader, engine.convert, engine.context)
+                return self.head.summary(stored.to(engine.device)), loader.labels.to(engine.device)
+        return features_of(module, loader, engine.convert, engine.context, self.head.summary)
 
     def _measure(
         self, trainer: Trainer, module: Classifier, validated: list[tuple[Tensor, Tensor, Tensor | None]]
@@ -171,11 +178,12 @@ def features_of(
     loader: Iterable[Batch],
     convert: Callable[[Batch], Batch],
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    read: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Features (N, D), float32 as the head is that is measured, and labels (N,) of all images of a loader, in eval().
 
     convert: makes batches what the weights compute with, which are bfloat16 with trainer.precision=bf16-true.
-    context: of a forward pass, as for autocast.
+    context: of a forward pass, as for autocast. read: what is kept of the features of a batch; None is all.
     """
     training = module.training
     module.eval()
@@ -183,7 +191,8 @@ def features_of(
     for batch in loader:
         image = convert(batch).image.to(module.device)
         with context():
-            features.append(module.backbone(image, start=batch.start).float())
+            given = module.backbone(image, start=batch.start).float()
+        features.append(given if read is None else read(given))
         labels.append(batch.label.to(module.device))
     module.train(training)
     return torch.cat(features), torch.cat(labels)
@@ -195,7 +204,7 @@ def _labels_of(data: Any) -> Tensor | None:
     return loader.labels if isinstance(loader, KnownLabels) else None
 
 
-def _of_rank_zero(head: LinearHead, trainer: Trainer) -> dict[str, Tensor]:
+def _of_rank_zero(head: ClassificationHead, trainer: Trainer) -> dict[str, Tensor]:
     """Its numbers on rank 0, on the CPU of each: two GPUs may round differently."""
     on_cpu = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
     state: dict[str, Tensor] = trainer.strategy.broadcast(on_cpu)

@@ -102,10 +102,11 @@ class FeatureCaching(Callback):
         return self._served.get(ImageGroup(split, self.cache.views if augmented else 0))
 
     def features(self, split: str, positions: NDArray[np.int64]) -> Tensor | None:
-        """The pooled features (n, D), float32, of images at these positions with the weights of this moment.
+        """What the head reads, float32, of images at these positions with the weights of this moment: features (n, D).
 
-        They are kept for whoever begins with the same weights, also where stages learn later, so that a phase is served
-        nothing of them. All ranks must ask, and share the work. None where nothing is cached, or they do not fit.
+        Of a backbone that gives tokens it is tokens or maps. They are kept for whoever begins with the same weights,
+        also where stages learn later, so that a phase is served nothing of them. All ranks must ask, and share the
+        work. None where nothing is cached, or they do not fit.
         """
         trainer, backbone = self._trainer, self._backbone
         assert trainer is not None
@@ -113,7 +114,7 @@ class FeatureCaching(Callback):
         if self.cache is None or not self._serves(data):
             return None
         rows = self.served(split, augmented=False)
-        whole = Place(len(backbone.names), pooled=True)
+        whole = Place(len(backbone.names), pooled=not backbone.gives_tokens)
         if rows is not None and rows.start == whole.after:
             return rows.at(0, positions)
         engine = Engine.of(trainer)
@@ -186,7 +187,8 @@ class FeatureCaching(Callback):
                 lowest = min(lowest, border)
         if borders[0] == 0:
             return []
-        return [Place(border, border == whole) for border in dict.fromkeys(borders) if border]
+        whole_pooled = not self._backbone.gives_tokens
+        return [Place(border, border == whole and whole_pooled) for border in dict.fromkeys(borders) if border]
 
     def _border(self, phase: int) -> int:
         """How many leading stages have parameters, and none of them trainable in a phase."""

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from headstart.backbones.stages import pooled
 from headstart.explain.chosen_class import ExplainedClass, Of, explained
 from headstart.explain.explained_network import Network, maps
 from headstart.explain.picture_protocol import Shown, Subject
@@ -146,7 +145,7 @@ def _answers(network: Network, x: Tensor, stage: str | None) -> tuple[Tensor, Te
             stage_maps = maps(out)
             given = None if stage_maps is None else stage_maps.float().sum(dim=(2, 3))
         if name == last:
-            chances = network.chances(network.head(pooled(out)))
+            chances = network.chances(network.head(network.backbone.to_head(out)))
     return chances, given
 
 

@@ -35,7 +35,8 @@ OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how mu
 OF_THE_STUDY = ("fixed_seeds", "objective", "study_name")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
-IDLE = {"skipped_steps": 0, "gradient_checkpointing": False}  # later keys, and the values at which they do nothing
+# later keys, and the values at which they do nothing
+IDLE = {"skipped_steps": 0, "gradient_checkpointing": False, "forgetting": False}
 
 
 def register() -> None:

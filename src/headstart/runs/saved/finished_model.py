@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.stages import Backbone
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.decoding.image_decoding import Decoder, decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import built
+from headstart.runs.run_head import head_of
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.types import Batch
@@ -73,7 +73,7 @@ def finished_model(
     run = saved_run(run_dir, checkpoint)
     own, state = run.cfg, run.state()
     backbone = built(own).backbone
-    head = instantiate(own.head, width=backbone.width, num_classes=run.result["num_classes"])
+    head = head_of(own, backbone, run.result["num_classes"])
     for name, part in (("backbone.", backbone), ("head.", head)):
         part.load_state_dict({key.removeprefix(name): t for key, t in state.items() if key.startswith(name)})
     trainer = lone_trainer(cfg.trainer, "precision")

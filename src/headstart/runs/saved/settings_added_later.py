@@ -25,6 +25,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
     "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_CLASSES, **_DECODING},
     "headstart.data.datasets.image_table.ImageTable": {"group_column": None, "group_pattern": None, **_FILES},
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
+    "headstart.modules.head.LinearHead": {"standardise": False},
     "headstart.modules.classifier.Classifier": {"batch_norm": "learning"},
     "headstart.backbones.zoo.torchvision_models.torchvision": {"preprocessing": None},
     "headstart.backbones.zoo.timm_models.timm": {"preprocessing": None},

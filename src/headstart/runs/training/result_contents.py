@@ -41,6 +41,7 @@ def run_result(
     trainer: pl.Trainer,
     tested: FinalMetrics,
     setup_s: float,
+    forgetting: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The content of a run's result.json, but for the checksums of its files.
 
@@ -52,6 +53,7 @@ def run_result(
         trainer: The run's trainer.
         tested: Metrics of the tested weights.
         setup_s: Seconds from the beginning of the job to that of fitting.
+        forgetting: The source's own test accuracy before and after; None where it was not measured.
     """
     return {
         "format": FORMAT,
@@ -75,6 +77,7 @@ def run_result(
         **_data_and_model(run, adapts=callbacks.adapts),
         **_cost(callbacks, trainer, setup_s),
         "source": dict(run.weights.facts) or None,
+        "forgetting": forgetting,
         **({CHOSEN: OmegaConf.to_container(cfg[CHOSEN])} if cfg.get(CHOSEN) else {}),
         TUNED: OmegaConf.to_container(cfg[TUNED]) if cfg.get(TUNED) else None,
         "weights_hash": weights_hash(whole_state(run.assembly.module)),

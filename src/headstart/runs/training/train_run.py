@@ -15,6 +15,7 @@ from headstart.callbacks.checkpoints.best_and_last import PREVIOUS
 from headstart.callbacks.timing.bottleneck_advice import line
 from headstart.callbacks.training.memory_reuse import return_freed_memory
 from headstart.compat.hydra_instantiation import instantiate
+from headstart.distributed.model_sharding import whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.quiet_logs import quieten
@@ -23,6 +24,7 @@ from headstart.runs.training.logger_closing import ended_with_run
 from headstart.runs.training.prepared_run import prepared_run
 from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
+from headstart.runs.training.source_forgetting import AFTER, BEFORE, measures_forgetting, source_forgetting
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +57,16 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     begun += loggers
     tested = fit_and_test(folder, run, callbacks, trainer)
 
+    forgetting = None
+    if measures_forgetting(cfg):
+        forgetting = source_forgetting(cfg, run, whole_state(run.assembly.module), trainer)
+        source_metrics = {BEFORE: forgetting["before"], AFTER: forgetting["after"]}
+        tested.final.update(source_metrics)
+        for logger in loggers:
+            logger.log_metrics(source_metrics, step=trainer.global_step)
     result = run_result(
-        cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s
+        cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s,
+        forgetting=forgetting,
     )  # fmt: skip
     log_hyperparameters(loggers, cfg, tested.final)
     for logger in loggers:

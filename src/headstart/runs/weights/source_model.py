@@ -25,6 +25,7 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 SOURCES = Path("outputs/source")  # shared by all studies
+LINEAR = {"_target_": "headstart.modules.head.LinearHead"}
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
@@ -180,7 +181,8 @@ def _scratch(
             "seed": seed,
             "target": plain[data] | {"batch_size": batch_size},
             "backbone": plain["backbone"] | {"keep": None},
-            "head": plain["head"] | {"init": "random"},
+            # linear, whatever the target's head is, unless that begins as the source's: arms share one source model
+            "head": (plain["head"] if plain["head"].get("init") == "source" else LINEAR) | {"init": "random"},
             "module": plain["module"] | OWN_MODULE,
             "optimizer": optimizer,
             "scheduler": scheduler,

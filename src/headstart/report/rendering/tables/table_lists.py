@@ -9,6 +9,7 @@ from headstart.report.analysis.study_records import Study, StudySection
 from headstart.report.rendering.tables.adaptation_tables import class_table, method_table, oracle_table
 from headstart.report.rendering.tables.axis_tables import level_table
 from headstart.report.rendering.tables.cost_tables import cost_table, speedup_table, throughput_table
+from headstart.report.rendering.tables.forgetting_table import forgetting_table
 from headstart.report.rendering.tables.measure_tables import label_table, measure_table, test_table
 from headstart.report.rendering.tables.run_tables import (
     adaptation_run_table,
@@ -29,6 +30,7 @@ def section_tables(section: StudySection, study: Study) -> list[ReportTable]:
         tuning_table(section),
         label_table(section),
         test_table(section),
+        forgetting_table(section),
         cost_table(section, study),
         throughput_table(section),
     )
