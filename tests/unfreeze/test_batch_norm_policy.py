@@ -130,6 +130,8 @@ def test_the_plan_counts_the_frozen_norms_of_each_phase():
     schedule = Explicit(phases=[{"trainable": ["head"], "epochs": 1}, {"trainable": "all", "batch_norm": "all_frozen"}])
     plan = planned(small(schedule))
     assert "batch_norm: frozen running statistics of 0, 2 norms, phase by phase" in str(plan)
+    whole_run = planned(small(Explicit(phases=[{"trainable": "all", "batch_norm": "all_frozen"}])))
+    assert "batch_norm: frozen running statistics of 2 norms\n" in str(whole_run)
     assert [plan.rows[1].trainable[part] for part in STAGES] == ["partly", "partly", "whole"]
     whole = sum(p.numel() for p in small(None).parameters())
     assert plan.rows[1].trainable_parameters == plan.share.learning == whole - 4 * 8  # two norms of 8 channels

@@ -72,6 +72,13 @@ def test_a_plateau_after_some_epochs_lasts_as_many_as_its_patience(before, patie
     assert found[2] == ((want, 10 * want), (before + 4, 10 * (before + 4)))
 
 
+def test_a_validation_before_a_phase_begins_is_none_of_the_phase():
+    """Two an epoch, after steps 5 and 10; the phase begins at step 7, so its second one is that after step 15."""
+    run = RunLength(steps_per_epoch=10, epochs=20, validations=2, validates_first=True)
+    assert begins([of(steps=7), stall(patience=2, max_epochs=9), END], run)[2].earliest == (2, 20)
+    assert begins([of(steps=4), stall(patience=2, max_epochs=9), END], run)[2].earliest == (1, 10)
+
+
 def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
     assert RunLength(steps_per_epoch=10, epochs=3).end == (3, 30)
     assert RunLength(steps_per_epoch=10, epochs=3, max_steps=14).end == (1, 14)

@@ -105,7 +105,8 @@ def test_an_improvement_is_more_than_min_delta_in_the_right_direction(mode, min_
     ("length", "text"),
     [
         ({"epochs": 0}, "0 epochs"), ({"epochs": 1}, "1 epoch"), ({"epochs": 2}, "2 epochs"),
-        ({"steps": 0}, "0 steps"), ({"steps": 1}, "1 step"), ({"fraction": 0.25}, "0.25 of the run"),
+        ({"steps": 0}, "0 steps"), ({"steps": 1}, "1 step"), ({"steps": 2}, "2 steps"),
+        ({"fraction": 0.25}, "0.25 of the run"),
         ({"until": STALL}, "until val/loss stalls"), ({}, "to the end"),
         ({"until": Plateau(monitor="x", mode="max", max_epochs=9)}, "until x stalls, 9 epochs at most"),
     ],
@@ -135,6 +136,7 @@ def test_a_length_as_text(length, text):
         (lambda: Explicit(phases=[{"trainable": "all", "epochs": 1.5}]), "epochs of a phase is a whole number, got"),
         (lambda: Explicit(phases=[{"trainable": "all", "fraction": "half"}]), "this is no phase"),
         (lambda: Explicit(phases=[{"trainable": "all", "lr": 0}]), "a learning rate is more than 0"),
+        (lambda: Explicit(phases=[{"trainable": "all", "lr": {"s4": -0.1}}]), "a learning rate is more than 0"),
         (lambda: Explicit(phases=[{"trainable": "all", "epochs": -1}]), "a length is 0 or more"),
         (lambda: LpFt(until=Plateau(monitor="x", mode="most")), "max or min, got 'most'"),
         (lambda: LpFt(until=Plateau(monitor="x", mode="max", min_epochs=3, max_epochs=2)), "not less than min_epochs"),

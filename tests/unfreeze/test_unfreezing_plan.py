@@ -145,6 +145,7 @@ def test_a_plan_leaves_the_model_and_the_random_numbers_as_they_were(fails):
     before, buffers = copy.deepcopy(module.state_dict()), dict(module.named_buffers())
     learns = {name: p.requires_grad for name, p in module.named_parameters()}
     modes = {name: inner.training for name, inner in module.named_modules()}
+    attributes = {name: set(vars(inner)) for name, inner in module.named_modules()}
     chance = torch.get_rng_state()
     try:
         planned(module, [of(epochs=1), END])
@@ -158,6 +159,7 @@ def test_a_plan_leaves_the_model_and_the_random_numbers_as_they_were(fails):
         assert torch.equal(parameter.grad, values[name])
     assert {name: p.requires_grad for name, p in module.named_parameters()} == learns
     assert {name: inner.training for name, inner in module.named_modules()} == modes
+    assert {name: set(vars(inner)) for name, inner in module.named_modules()} == attributes
 
 
 # ---------------------------------------------------------------------- how fast

@@ -77,12 +77,11 @@ def _layers(module: nn.Module, parts: ModelParts, part: str) -> list[tuple[str, 
     stage = module.get_submodule(path)
     shapes = {name: parameter.ndim for name, parameter in stage.named_parameters()}
     layers: list[tuple[str, list[str]]] = []
-    for name in shapes:
-        child = name.partition(".")[0]
-        whole = [other for other in shapes if other == child or other.startswith(f"{child}.")]
-        if not layers or (child not in layers[-1][1] and any(shapes[other] > 1 for other in whole)):
+    for child in dict.fromkeys(name.partition(".")[0] for name in shapes):
+        dimensions = [shape for name, shape in shapes.items() if name == child or name.startswith(f"{child}.")]
+        if not layers or max(dimensions) > 1:
             layers.append((child, [child]))
-        elif child not in layers[-1][1]:
+        else:
             layers[-1][1].append(child)
     if len(layers) == 1:
         return [("", list(parts.of(part)))]

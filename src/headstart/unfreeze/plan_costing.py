@@ -109,7 +109,7 @@ def _costs(
             for learns in unknown:
                 freezing.train_only(learns.parameters, learns.frozen_norms)
                 known[learns] = step_cost(module, loss)
-                module.zero_grad(set_to_none=True)
+                module.zero_grad()
             freezing.end()
     return known[everything], [(learns, known[learns]) for learns in learning]
 

@@ -82,7 +82,7 @@ def _phase_lines(plan: Plan) -> list[str]:
                 *(_moment(row.ends) if reached else ("", "")),
                 *([_reason(row.phase)] * waits),
                 f"{row.trainable_parameters:,}",
-                _percent(row.trainable_parameters / (plan.share.of or 1)),
+                _percent(row.trainable_parameters / plan.share.of),
                 _percent(row.forward) if plan.flops else "?",
                 _percent(row.backward) if plan.flops else "?",
                 f"{row.saved_mib:,.2f}",

@@ -35,6 +35,11 @@ def moments(schedule, epochs):
     return [begin.latest.step if begin.latest else math.inf for begin in begins(schedule.phases(PARTS), run)]
 
 
+def test_a_phase_that_is_longer_than_the_run_is_all_of_the_short_run():
+    long = Shortened(schedule=Gradual(first_epoch=40, every_epochs=0), share=0.5, epochs=EPOCHS, validations=0.5)
+    assert long.phases(PARTS)[0].fraction == 1
+
+
 @pytest.mark.parametrize("share", [0.25, 0.5])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_each_phase_begins_at_the_same_share_of_the_short_run(name, share):
