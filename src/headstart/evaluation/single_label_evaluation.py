@@ -13,6 +13,14 @@ from torch import Tensor
 
 from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
 from headstart.evaluation.class_scores import ClassScore, class_scores, confusion_matrix
+from headstart.evaluation.risk_coverage import (
+    SHARES,
+    CoveragePoint,
+    accuracy_at,
+    area_under_risk,
+    coverage_curve,
+    least_area,
+)
 
 LISTED = 30  # classes in the terminal
 WORST = 5  # images there
@@ -77,6 +85,16 @@ class SingleLabelEvaluation:
         """The expected one."""
         return expected_calibration_error(self.probability, self.right)
 
+    @cached_property
+    def coverage(self) -> list[CoveragePoint]:
+        """What is right where only the surest answers are given, by the probability of the predicted class."""
+        return coverage_curve(self.probability, self.right)
+
+    @cached_property
+    def risk_area(self) -> float:
+        """The area under risk and coverage."""
+        return area_under_risk(self.probability, self.right)
+
     def worst(self, count: int) -> list[int]:
         """Positions of the surest wrong answers, the surest first."""
         wrong = np.flatnonzero(~self.right)
@@ -89,6 +107,11 @@ class SingleLabelEvaluation:
             "class_names": list(self.class_names),
             "classes": {name: {"accuracy": score.recall, **score._asdict()} for name, score in self.classes.items()},
             "calibration": {"error": self.calibration_error, "bins": [part._asdict() for part in self.bins]},
+            "abstention": {
+                "aurc": self.risk_area,
+                "least_aurc": least_area(self.right),
+                "points": [accuracy_at(self.coverage, share)._asdict() for share in SHARES],
+            },
             "confusion": self.confusion.tolist(),
             "worst": [
                 {
@@ -103,7 +126,8 @@ class SingleLabelEvaluation:
 
     def lines(self) -> list[str]:
         """The same in words, for a terminal of 120 characters."""
-        return [*self._class_lines(), "", *self._calibration_lines(), *self._worst_lines()]
+        sections = self._class_lines(), self._calibration_lines(), self._abstention_lines()
+        return [line for section in sections for line in (*section, "")][:-1] + self._worst_lines()
 
     def _class_lines(self) -> list[str]:
         shown = list(self.asked)
@@ -148,6 +172,16 @@ class SingleLabelEvaluation:
             if part.images
         ]
         return lines
+
+    def _abstention_lines(self) -> list[str]:
+        points = {share: accuracy_at(self.coverage, share) for share in SHARES}
+        return [
+            "answers given, the surest ones  " + "".join(f"{f'{point.coverage:.1%}':>9}" for point in points.values()),
+            "accuracy on them                " + "".join(f"{point.accuracy:>9.3f}" for point in points.values()),
+            "least probability of them       " + "".join(f"{point.threshold:>9.3f}" for point in points.values()),
+            f"Area under risk and coverage (AURC) {self.risk_area:.4f}; with wrong answers the least sure it would be "
+            f"{least_area(self.right):.4f}.",
+        ]
 
     def _worst_lines(self) -> list[str]:
         positions = self.worst(WORST)

@@ -1,0 +1,90 @@
+"""The temperature of a finished run's model, fitted on its own val images."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Gt
+from omegaconf import DictConfig
+
+from headstart.compat.hydra_instantiation import instantiate
+from headstart.evaluation.temperature import CalibrationScore, FittedTemperature, fitted_temperature
+from headstart.runs.assembly import adaptation_of, drawn
+from headstart.runs.folder.run_folder import write_json
+from headstart.runs.saved.finished_run import SavedRun
+from headstart.runs.saved.weights_measurement import MeasuredWeights
+from headstart.runs.training.missing_validation import has_no_val
+from headstart.system.file_identity import sha256
+from headstart.types import UserError
+
+Temperature = Annotated[float, Gt(0)] | Literal["val"] | None
+
+
+def chosen_temperature(setting: Temperature, run: SavedRun, trainer: DictConfig) -> float:
+    """The number by which logits are divided.
+
+    Args:
+        setting: The number, `val` for the one that is fitted on the run's val images, None for 1.
+        run: A finished run.
+        trainer: The node that says where to compute.
+
+    Raises:
+        UserError: It is to be fitted, and there are no val images that it could be fitted on.
+    """
+    if setting == "val":
+        return run_temperature(run, trainer).temperature
+    return 1.0 if setting is None else float(setting)
+
+
+def run_temperature(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
+    """The temperature that suits the run's val images, from its file where there is one, else fitted and written there.
+
+    The file is temperature-<checkpoint>.json in the run's folder; it counts for these weights alone. Test images have
+    no part in it.
+
+    Args:
+        run: A finished run.
+        trainer: The node that says where to compute.
+
+    Raises:
+        UserError: The run has no val images with labels of its target, or they cannot be read.
+    """
+    path = run.folder / f"temperature-{run.checkpoint.stem}.json"
+    weights = sha256(run.checkpoint)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["weights_sha256"] == weights:
+            return _read(stored)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # there is none, or it is damaged
+    fitted = _fitted(run, trainer)
+    metadata = {"run": run.folder.name, "checkpoint": run.checkpoint.stem, "split": "val", "weights_sha256": weights}
+    write_json(path, metadata | fitted.content())
+    return fitted
+
+
+def _read(stored: dict[str, Any]) -> FittedTemperature:
+    before, after = (CalibrationScore(**stored[name]) for name in ("before", "after"))
+    return FittedTemperature(float(stored["temperature"]), int(stored["images"]), before, after)
+
+
+def _fitted(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
+    method = adaptation_of(run.cfg)
+    if method is not None and method.main != "target":
+        raise UserError(
+            f"a temperature is fitted on labelled val images of the target, and {run.folder.name} adapts without them; "
+            "give a number in the place of val"
+        )
+    model = MeasuredWeights(run, trainer)
+    model.load(run.state())
+    seed = run.cfg.get("images_seed", run.cfg.seed)
+    images = drawn(run.cfg, instantiate(run.cfg.target, pixels=model.parts.backbone.pixels, seed=seed))
+    images.setup("fit")
+    if has_no_val(images):
+        raise UserError(f"a temperature is fitted on val images, and {run.folder.name} has none; give a number")
+    features, label = model.features("val", images)
+    with torch.no_grad():
+        logits = model.parts.head(features)
+    return fitted_temperature(logits.float().cpu(), label.cpu())
