@@ -21,7 +21,7 @@ ALLOWED = {
     "selection": {"adaptation", "features"},
     "evaluation": {"modules"},
     "callbacks": {
-        *("adaptation", "backbones", "data", "distributed", "explain", "features"),
+        *("adaptation", "backbones", "data", "distributed", "evaluation", "explain", "features"),
         *("modules", "selection", "unfreeze"),
     },
     "runs": {"api", "cli", "tasks"},

@@ -208,3 +208,30 @@ def test_pages_name_data_by_the_last_parts_of_their_paths_which_tell_two_folders
         assert text.count("/home/somebody") <= 2
     looks = json.loads((tmp_path / "study" / "report.json").read_text())["looks"]
     assert any("/home/somebody/a/photos" in key for key in looks)  # a third folder of that name changes no key
+
+
+def test_named_test_sets_have_a_table_of_means_over_seeds_and_no_verdict(tmp_path: Path, save_run, curve):
+    for mode, level in (("scratch", 0.6), ("fine_tuning", 0.8)):
+        for seed, off in enumerate((-0.02, 0.0, 0.02)):
+            metrics = {
+                "val/accuracy": 0.9, "test/accuracy": 0.9, "test/site_b/accuracy": level + off, "test/site_b/loss": 1.0,
+                "test/worn/accuracy": 0.5, "test/worn/fog/accuracy": 0.4 + off, "test/worn/snow/accuracy": 0.6 - off,
+            }  # fmt: skip
+            tests = {
+                "site_b": {"images": 100, "passes": 1, "settings": {"root": "b"}, "kinds": {}},
+                "worn": {"images": 100, "passes": 2, "settings": {}, "kinds": {"fog": 0.4, "snow": 0.6}},
+            }
+            save_run(tmp_path / "s", mode, seed, curve(0.4, 0.9, 0.3), metrics=metrics, tests=tests)
+    write_report(tmp_path / "s")
+    lines = (tmp_path / "s" / "report.md").read_text().splitlines()
+    begin = next(at for at, line in enumerate(lines) if "accuracy on named test sets" in line)
+    table = [line for line in lines[begin:] if line.startswith("|")][:7]
+    rows = {row[1].strip(): [cell.strip() for cell in row[2:-1]] for row in (line.split("|") for line in table)}
+    half = 4.303 * 0.02 / 3**0.5  # Student's t of 2 degrees of freedom, standard deviation 0.02, 3 seeds
+    assert sorted(rows["site\\_b"]) == [f"0.600 ± {half:.3f}", f"0.800 ± {half:.3f}"]
+    assert rows["worn, snow"][0] == f"0.600 ± {half:.3f}"
+    final = next(line for line in lines if line.startswith("| mode") and "best step" in line)
+    assert "site" not in final  # the test images' own table
+    assert "site_b" not in json.dumps(
+        json.loads((tmp_path / "s" / "report.json").read_text())["settings"][0]["comparisons"]
+    )

@@ -46,6 +46,7 @@ CHOICES = {
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
 FOLDERS = ("--config-dir", "--config-path")
+NAMED = ("tests.", "tests=")  # keys below which names are the user's own: Hydra wants them added
 COMMANDS = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # one at a time
 OURS = ("--help", "--version", "--trace", "--trust", "--pipe")  # the others are Hydra's
 
@@ -88,7 +89,7 @@ def arguments(argv: list[str]) -> Arguments:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            overrides.append(word)
+            overrides.append(f"++{word}" if word.startswith(NAMED) else word)
             continue
         name, equals, value = word.partition("=")
         name = SHORT.get(name, name)

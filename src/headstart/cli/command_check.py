@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart.cli.checking.closest_name import hint, listed
 from headstart.cli.checking.config_keys import MisfitError, check_nodes
+from headstart.cli.checking.named_test_keys import check_named_tests
 from headstart.cli.checking.override_errors import check_additions, check_deletions, explanation, override_keys
 from headstart.cli.checking.renamed_names import renamed_in_files
 from headstart.cli.checking.value_types import fits
@@ -190,6 +191,7 @@ def _check_config(composer: Composer, composed: Composed, fixed: list[str], runs
         raise UserError(renaming)
     try:
         check_nodes(config, composed.mounts, override_keys(composer, composed))
+        check_named_tests(config.values)
     except MisfitError as misfit:
         raise UserError(f"{misfit}{_default(composer, misfit, fixed)}") from misfit
     if runs and config.missing:

@@ -110,7 +110,7 @@ def calibration_lines(name: str, before: CalibrationScore, after: CalibrationSco
         temperature: By which logits are divided.
     """
     return [
-        f"{'':<26}{'as it is':>10}{f'T = {temperature:.3f}':>12}",
-        f"{name + ' nll':<26}{before.nll:>10.4f}{after.nll:>12.4f}",
-        f"{name + ' calibration error':<26}{before.ece:>10.4f}{after.ece:>12.4f}",
+        f"{'':<32}{'as it is':>10}{f'T = {temperature:.3f}':>12}",
+        f"{name + ' nll':<32}{before.nll:>10.4f}{after.nll:>12.4f}",
+        f"{name + ' calibration error':<32}{before.ece:>10.4f}{after.ece:>12.4f}",
     ]

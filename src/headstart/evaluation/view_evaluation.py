@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headstart.evaluation.answer_metrics import answer_metrics
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.views.view import Views, enlarged, views_of
@@ -70,10 +71,7 @@ def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
 
 def metrics_of(labels: Labels, answers: SingleLabelEvaluation | MultiLabelEvaluation, split: str) -> dict[str, float]:
     """The figures that the classifier logs of such labels, of these answers."""
-    metrics = labels.training_metrics() | labels.evaluation_metrics()
-    values = {name: metric(answers.logits, answers.label) for name, metric in metrics.items()}
-    values["loss"] = labels.loss(answers.logits, answers.label)
-    return {f"{split}/{name}": float(value) for name, value in values.items()}
+    return answer_metrics(labels, answers.logits, answers.label, split)
 
 
 def gain(

@@ -18,7 +18,7 @@ from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_folder import finished
-from headstart.runs.folder.run_naming import OF_THE_COMMAND, hashes, safe
+from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_TESTS, hashes, safe
 from headstart.runs.folder.training_lock import made_once
 from headstart.runs.saved.config_writing import unwritten, write_config
 from headstart.runs.training.train_run import train
@@ -56,7 +56,7 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
     with open_dict(plain):
         for key, value in ALONE.items():
             plain.trainer[key] = value
-        for key in OF_THE_COMMAND:
+        for key in (*OF_THE_COMMAND, OF_THE_TESTS):
             plain.pop(key, None)
         if plain.task == "plan":  # whose trials are those of the run
             plain.pop(plain.task, None)

@@ -1,7 +1,7 @@
 """Schema of the keys at the top of the config, the groups left out."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 
@@ -44,4 +44,5 @@ class Settings:
     rerun: bool
     resume: Literal["auto"] | None
     extended_lr: Literal["new_length", "held"]
+    tests: dict[str, dict[str, Any] | None]
     run_dir: str

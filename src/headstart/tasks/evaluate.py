@@ -20,6 +20,7 @@ from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.predictions.prediction_pictures import confusion_figure, labels_figure, wrong_figure
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names, is_multi_label
+from headstart.evaluation.abstention_picture import abstention_figure, write_coverage
 from headstart.evaluation.calibration_picture import calibration_figure, saved
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
@@ -30,9 +31,12 @@ from headstart.runs.assembly import Assembly, assembled, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.evaluated_test_sets import evaluated_test_sets, named_sets_of
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
 from headstart.runs.saved.other_data import EvaluatedData, check_no_target, data_stem, other_data
+from headstart.runs.saved.run_temperature import Temperature, evaluated_temperature
 from headstart.runs.training.missing_validation import check_split
+from headstart.runs.training.run_test_sets import TESTS
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
@@ -50,20 +54,23 @@ def evaluate(
     data: DictConfig | None,
     worst: Annotated[int, Ge(0)],
     tta: DictConfig | None,
+    temperature: Temperature,
 ) -> dict[str, float]:
     """Measure a run's model on a split, print the metrics, and write <run_dir>/evaluate-<split>.json -> the metrics.
 
-    The file also has each class's scores, the confusion matrix (of one label an image), the calibration and the most
-    confident wrong predictions; pictures of the last three lie beside it. Only the first of several ranks computes.
+    The file also has each class's scores, confusion matrix and abstention (of one label an image), calibration, and the
+    most confident wrong predictions; pictures lie beside it. Only the first of several ranks computes.
 
     Args:
-        cfg: The composed config, of which only the trainer's accelerator counts; the rest is the run's own.
+        cfg: The composed config, of which only the trainer's accelerator and `tests` count; the rest is the run's own.
         run_dir: The folder of a finished run.
         split: The split; None for test, or for all images of other data.
         checkpoint: The weights that are measured.
         data: Data in the place of the run's target, whose classes are matched by name; some of them may be missing.
         worst: How many wrong predictions are listed and drawn.
         tta: Views of each image, whose probabilities are averaged; the file's name then ends in -tta.
+        temperature: What logits are divided by for a second look at the calibration: a number, `val` for the one that
+            suits the run's val images, None for no such look. It goes without tta.
 
     Raises:
         UserError: The run is not finished, or its classes, its kind of labels or the split do not fit the data.
@@ -71,8 +78,7 @@ def evaluate(
     quieten()
     if rank_environment.rank() > 0:
         return {}
-    if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
-        log.info("evaluating on one device: each image counts once")
+    _tell_devices(cfg)
     run = saved_run(run_dir, checkpoint)
     check_no_target("evaluate")
     parts = assembled(run.cfg, run.known)
@@ -81,26 +87,40 @@ def evaluate(
     count = 1 if views is None else view_count(views, pixels)  # an error of the views comes before the data
     images, within, called = _images(run, data, split, partial(instantiate, pixels=pixels, seed=images_seed(run.cfg)))
     places = _set_up(images, within, run)
+    named = named_sets_of(cfg.get(TESTS), run, parts)
     parts.module.load_state_dict(run.state())
     evaluation = _Evaluation(cfg, run, parts, places, within, "test" if called == "all" else called)
     outcome = evaluation.of(images)
     if views is not None and tta is not None:
-        larger = images
-        if views.larger != 1:
-            enlarge = partial(enlarged_data, views=views, pixels=pixels, seed=images_seed(run.cfg))
-            larger = set_up_again(_images(run, data, split, enlarge).data)
+        enlarge = partial(enlarged_data, views=views, pixels=pixels, seed=images_seed(run.cfg))
+        larger = images if views.larger == 1 else set_up_again(_images(run, data, split, enlarge).data)
         outcome = evaluation.of_views(larger, views, outcome, {"kind": tta._target_, "views": count})
-    answers = outcome.answers
-    metadata = {"run": run.folder.name, "checkpoint": checkpoint, "split": called, "images": len(answers.label)}
-    if data is not None:
-        metadata["data"] = OmegaConf.to_container(data, resolve=False)
-    name = called if data is None else data_stem(data, called, len(answers.label))
-    stem = run.folder / f"evaluate-{name}{'' if tta is None else '-tta'}"
-    write_json(Path(f"{stem}.json"), metadata | outcome.content | answers.content(worst))
+    answers, sets = outcome.answers, evaluated_test_sets(named, run, parts, cfg.trainer)
+    outcome.metrics.update(sets.metrics)
+    scaled = evaluated_temperature(None if tta else temperature, run, cfg.trainer, answers.logits, answers.label)
+    stem, metadata = _file_of(run, data, called, len(answers.label), is_tta=tta is not None)
+    content = outcome.content | answers.content(worst) | scaled.content | sets.content
+    write_json(Path(f"{stem}.json"), metadata | content)
     _draw(stem, answers, images, pixels, within, worst)
-    print(*outcome.lines, "", *answers.lines(), sep="\n")
+    print(*outcome.lines, "", *answers.lines(), *scaled.lines, *sets.lines, sep="\n")
     log.info("%s.json: %d images; pictures beside it", stem, len(answers.label))
     return outcome.metrics
+
+
+def _tell_devices(cfg: DictConfig) -> None:
+    if cfg.trainer.devices != 1 or cfg.trainer.get("num_nodes", 1) != 1:
+        log.info("evaluating on one device: each image counts once")
+
+
+def _file_of(
+    run: SavedRun, data: DictConfig | None, called: str, images: int, *, is_tta: bool
+) -> tuple[Path, dict[str, Any]]:
+    """The evaluation's file without .json, and what it says of the images."""
+    metadata = {"run": run.folder.name, "checkpoint": run.checkpoint.stem, "split": called, "images": images}
+    if data is not None:
+        metadata["data"] = OmegaConf.to_container(data, resolve=False)
+    name = called if data is None else data_stem(data, called, images)
+    return run.folder / f"evaluate-{name}{'-tta' if is_tta else ''}", metadata
 
 
 def _images(
@@ -252,9 +272,12 @@ def _draw(
     split: str,
     worst: int,
 ) -> None:
-    """<stem>-confusion.png (or -labels.png), -calibration.png and, where an answer is wrong, -worst.png."""
+    """<stem>-confusion.png and -abstention.png and .csv (or -labels.png), -calibration.png and, if any, -worst.png."""
     arrays = answers.logits, answers.label, answers.class_names
     of_labels = isinstance(answers, MultiLabelEvaluation)
+    if isinstance(answers, SingleLabelEvaluation):
+        saved(abstention_figure(answers.coverage, answers.risk_area), stem.with_name(f"{stem.name}-abstention.png"))
+        write_coverage(stem.with_name(f"{stem.name}-abstention.csv"), answers.coverage)
     figure = labels_figure(*arrays) if of_labels else confusion_figure(*arrays)
     saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
     calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)

@@ -24,6 +24,7 @@ from headstart.runs.outcome.library_versions import versions
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName, run_config
+from headstart.runs.saved.run_temperature import Temperature
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
 from headstart.types import Pixels, UserError
@@ -45,6 +46,7 @@ def export(
     format: Literal["torch_export", "onnx", "torchscript"],  # noqa: A002 - it is the word on the command line
     checkpoint: CheckpointName,
     out_dir: str | None,
+    temperature: Temperature,
 ) -> Path | None:
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
 
@@ -57,6 +59,8 @@ def export(
         format: Of the model's file.
         checkpoint: The weights that are exported.
         out_dir: The folder to write to; None for <run_dir>/export.
+        temperature: What the file's logits are divided by, so that probabilities are calibrated: a number, `val` for
+            the one that suits the run's val images, None for nothing.
 
     Raises:
         UserError: The run is not finished, packages are missing, or the outputs differ by more than 1e-4.
@@ -64,18 +68,14 @@ def export(
     quieten()
     if rank_environment.rank() > 0:
         return None
-    if format == "onnx" and (missing := [name for name in ONNX if find_spec(name) is None]):
-        raise UserError(
-            f"export.format=onnx needs {', '.join(ONNX)}, and {', '.join(missing)} cannot be found; "
-            "try: pip install 'headstart[onnx]'"
-        )
+    _check_packages(format)
     folder = given_path(run_dir, "export.run_dir")
     on_cpu = {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
-    finished = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint)
+    finished = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint, None, temperature)
     images = _some_images(run_config(folder), finished.backbone.pixels)
     with torch.no_grad():
         # not of the exported model: its normalisation is checked, too
-        expected = finished.head(finished.backbone(images))
+        expected = finished.head(finished.backbone(images)) / finished.temperature
     merge(finished.backbone)
     model = Deployed(finished).eval()
     target = given_path(out_dir, "export.out_dir") if out_dir is not None else folder / "export"
@@ -98,6 +98,14 @@ def export(
         "it takes", file, difference, len(images),
     )  # fmt: skip
     return file
+
+
+def _check_packages(format: str) -> None:  # noqa: A002
+    if format == "onnx" and (missing := [name for name in ONNX if find_spec(name) is None]):
+        raise UserError(
+            f"export.format=onnx needs {', '.join(ONNX)}, and {', '.join(missing)} cannot be found; "
+            "try: pip install 'headstart[onnx]'"
+        )
 
 
 def _check_own(file: Path) -> None:
@@ -128,11 +136,12 @@ class Deployed(nn.Module):
         pixels = finished.backbone.pixels
         self.register_buffer("mean", torch.tensor(pixels.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(pixels.std).view(1, -1, 1, 1))
+        self.temperature = finished.temperature
 
     def forward(self, image: Tensor) -> Tensor:
         normalised = (image.to(torch.float32) / 255 - self.mean) / self.std
         logits: Tensor = self.head(self.to_head(self.stages(normalised)))
-        return logits
+        return logits if self.temperature == 1 else logits / self.temperature
 
 
 def _some_images(run_cfg: DictConfig, pixels: Pixels) -> Tensor:
@@ -234,6 +243,7 @@ def _preprocessing(finished: Finished) -> dict[str, Any]:
         "normalised_in_the_model": True,  # (image / 255 - mean) / std
         "mean": list(pixels.mean),
         "std": list(pixels.std),
+        "temperature": finished.temperature,  # what logits are divided by in the model
         "output": {"name": "logits", "shape": ["batch", len(finished.class_names)], "probabilities": probabilities},
         "class_names": list(finished.class_names),
     }  # fmt: skip

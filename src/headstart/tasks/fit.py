@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.callbacks.training.divergence import divergence_message
@@ -29,6 +30,7 @@ from headstart.runs.saved.config_writing import unwritten
 from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.runs.training.early_checks import check_first
 from headstart.runs.training.missing_validation import check_without_validation
+from headstart.runs.training.run_test_sets import TESTS, differing_tests
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.training.source_forgetting import measures_forgetting
 from headstart.runs.training.train_run import train
@@ -94,10 +96,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
         agree(cfg)
     result = of_first(finished_run(cfg, folder, config_hashes) if rank_environment.rank() == 0 else None)
     if result is not None:
-        if result.get("state") != "diverged":
-            log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
-        if other := _other_files(cfg, folder):
-            log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)
+        _tell_finished(cfg, folder, result)
         return _outcome(cfg, folder, result)
     trains = rank_environment.launcher() != "headstart" and rank_environment.rank() == 0
     if trains and (damage := result_damage(folder)):
@@ -154,6 +153,26 @@ def _other_files(cfg: DictConfig, folder: Path) -> str:
     ran, requested = config_in(folder), OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(requested, dict)  # a DictConfig gives a dict; mypy cannot know
     return "; ".join(uncounted_differences({str(key): node for key, node in requested.items()}, ran)) if ran else ""
+
+
+def _tell_finished(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
+    """Log that a run is finished, and what it has not that is asked for now."""
+    if result.get("state") != "diverged":
+        log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
+    if other := _other_files(cfg, folder):
+        log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)
+    if untested := differing_tests(cfg.get(TESTS), result):
+        log.info("%s was not tested on %s; %s", folder.name, ", ".join(untested), _how_to_test(folder, untested))
+
+
+def _how_to_test(folder: Path, names: Sequence[str]) -> str:
+    """The command that tests a finished run on test sets, with their settings as they were given."""
+    given = [text.lstrip("+") for text in job_overrides()] if HydraConfig.initialized() else []
+    prefixes = tuple(f"{prefix}{name}{end}" for prefix in ("tests.", "data@tests.") for name in names for end in ".=")
+    settings = [text for text in given if text.startswith((*prefixes, "tests="))] or [
+        f"tests.{name}..." for name in names
+    ]
+    return f"that needs no training: headstart task=evaluate evaluate.run_dir={folder} {' '.join(settings)}"
 
 
 def _with(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:

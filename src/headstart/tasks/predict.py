@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob, has_magic
 from pathlib import Path
@@ -28,6 +28,7 @@ from headstart.evaluation.view_evaluation import view_count
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName
+from headstart.runs.saved.run_temperature import Temperature
 from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
 from headstart.system.setting_paths import given_path
@@ -66,6 +67,7 @@ def predict(
     batch_size: Annotated[int, Ge(1)],
     unreadable: Literal["error", "skip"],
     tta: DictConfig | None,
+    temperature: Temperature,
 ) -> Path | None:
     """Write each image's class, or its labels, and the probabilities of all classes to a file -> its path.
 
@@ -82,12 +84,16 @@ def predict(
         batch_size: Images of a forward pass.
         unreadable: Whether a file that cannot be read is an error, or left out.
         tta: Views of each image, whose probabilities are averaged.
+        temperature: What logits are divided by, so that probabilities are calibrated: a number, `val` for the one that
+            suits the run's val images, None for nothing. The file then has it in a column. It goes without tta.
     """
     quieten()
     if rank_environment.rank() > 0:
         return None
+    _check_one(tta, temperature)
     views = None if tta is None else views_of(tta)
-    model = finished_model(cfg, run_dir, checkpoint, views)
+    model = finished_model(cfg, run_dir, checkpoint, views, temperature)
+    shown = None if temperature is None else model.temperature
     count = 1 if views is None else view_count(views, model.backbone.pixels)
     files = files_of(images, setting="predict.images")
     path = given_path(out, "predict.out") if out is not None else Path(run_dir).expanduser() / f"predictions.{format}"
@@ -95,26 +101,42 @@ def predict(
     if out:
         _check_own(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # of two commands at once, each has its own
-    failed: list[Prediction] = []
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
-            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator)
+            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator, shown)
             predictions = _predicted(model, files, batch_size)
-            for prediction in tqdm(predictions, total=len(files), unit="image", disable=not sys.stderr.isatty()):
-                if prediction.error:
-                    if unreadable == "error":
-                        raise UserError(f"{prediction.error}; predict.unreadable=skip leaves such files out")
-                    failed.append(prediction)
-                lines.write(prediction)
-            lines.end()
+            progress = tqdm(predictions, total=len(files), unit="image", disable=not sys.stderr.isatty())
+            failed = _written(lines, progress, skips=unreadable == "skip")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     for prediction in failed[:LOGGED]:
         log.warning("%s", prediction.error)
     unread = f", {len(failed)} of them could not be read" if failed else ""
-    log.info("%s: %d images%s%s", path, len(files), "" if views is None else f", the mean of {count} views", unread)
+    how = f", the mean of {count} views" if views else f", at temperature {shown:.3f}" if shown else ""
+    log.info("%s: %d images%s%s", path, len(files), how, unread)
     return path
+
+
+def _check_one(tta: DictConfig | None, temperature: Temperature) -> None:
+    """Raise UserError where views and a temperature are wanted, which was fitted on images as they are."""
+    if tta is not None and temperature is not None:
+        raise UserError(
+            "predict.temperature is of the image as it is, got predict.tta beside it; leave one of them null"
+        )
+
+
+def _written(lines: _Csv | _Json, predictions: Iterable[Prediction], *, skips: bool) -> list[Prediction]:
+    """Write all predictions -> those of files that cannot be read. Raises UserError at the first, unless it skips."""
+    failed = []
+    for prediction in predictions:
+        if prediction.error:
+            if not skips:
+                raise UserError(f"{prediction.error}; predict.unreadable=skip leaves such files out")
+            failed.append(prediction)
+        lines.write(prediction)
+    lines.end()
+    return failed
 
 
 def _check_own(path: Path) -> None:
@@ -197,13 +219,19 @@ def _readable(decoder: Decoder) -> Callable[[str], NDArray[np.uint8] | str]:
 class _Csv:
     """A line for each prediction; separator: between several labels of an image, None = it is of one class.
 
+    temperature: of the probabilities; None for no such column.
+
     Files and classes whose names a spreadsheet would compute have an apostrophe before them.
     """
 
-    def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
+    def __init__(
+        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None
+    ) -> None:
         self._lines, self._names, self._separator = csv.writer(stream), class_names, separator
+        self._temperature = [] if temperature is None else [f"{temperature:.6f}"]
         columns = ["predicted", "probability"] if separator is None else ["predicted"]
-        self._lines.writerow(["file", *columns, "error", *(f"p({name})" for name in class_names)])
+        beside = ["temperature"] if self._temperature else []
+        self._lines.writerow(["file", *columns, "error", *beside, *(f"p({name})" for name in class_names)])
 
     def _said(self, prediction: Prediction) -> list[str]:
         if self._separator is not None:
@@ -213,7 +241,8 @@ class _Csv:
 
     def write(self, prediction: Prediction) -> None:
         numbers = (f"{p:.6f}" for p in prediction.probabilities)
-        self._lines.writerow([cell(prediction.file), *self._said(prediction), cell(prediction.error), *numbers])
+        texts = [cell(prediction.file), *self._said(prediction), cell(prediction.error)]
+        self._lines.writerow([*texts, *self._temperature, *numbers])
 
     def end(self) -> None:
         pass
@@ -222,8 +251,11 @@ class _Csv:
 class _Json:
     """A list with an object for each prediction; separator: None = an image is of one class."""
 
-    def __init__(self, stream: TextIO, class_names: tuple[str, ...], separator: str | None) -> None:
+    def __init__(
+        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None
+    ) -> None:
         self._stream, self._names, self._before = stream, class_names, "[\n"
+        self._temperature = {} if temperature is None else {"temperature": round(temperature, 6)}
         self._several = separator is not None
 
     def write(self, prediction: Prediction) -> None:
@@ -236,6 +268,7 @@ class _Json:
                 entry["predicted"] = prediction.labels(self._names)
             else:
                 entry |= {"predicted": self._names[prediction.best], "probability": rounded[prediction.best]}
+            entry |= self._temperature
             entry["probabilities"] = dict(zip(self._names, rounded, strict=True))
         self._stream.write(self._before + json.dumps(entry, ensure_ascii=False))
         self._before = ",\n"

@@ -169,7 +169,7 @@ def test_tensorboard_has_curves_rates_open_stages_pictures_and_hparams(runs, pla
         "test/accuracy",
     }
     assert curves <= set(tags["scalars"])
-    assert {"test/confusion", "test/wrong"} <= set(tags["images"])
+    assert {"test/confusion", "test/abstention", "test/wrong"} <= set(tags["images"])
     assert [event.step for event in seen.Scalars("val/accuracy")] == [0, 4, 8, 12, 16]
     open_at = {event.step: event.value for event in seen.Scalars("stages/trainable")}
     assert [open_at[step] for step in (0, 4, 8, 12)] == [0, 1, 1, 2]

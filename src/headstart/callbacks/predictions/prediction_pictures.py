@@ -16,6 +16,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
 from headstart.compat.lightning_trainer import datamodule_of
+from headstart.evaluation.abstention_picture import abstention_figure
+from headstart.evaluation.risk_coverage import area_under_risk, coverage_curve
 from headstart.modules.classifier import Classifier
 from headstart.modules.label_kinds import Labels
 from headstart.modules.multi_label import SeveralLabels
@@ -48,9 +50,10 @@ class _Wrong(NamedTuple):
 
 
 class Figures(Callback):
-    """At the end of the test: test/confusion and test/wrong (the surest wrong predictions) as TensorBoard images.
+    """At the end of the test: test/confusion, test/abstention and test/wrong (the surest wrong) as TensorBoard images.
 
-    Where an image may have several labels, test/labels (each class's scores) stands for the confusion. Of the images
+    The abstention is the accuracy on the surest answers against their share. Where an image may have several labels,
+    test/labels (each class's scores) stands for the first two. Of the images
     of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
     validation; called by DomainPredictions. The datamodule's class_names stand beside the images.
 
@@ -107,7 +110,7 @@ class Figures(Callback):
         wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
         names: tuple[str, ...] = datamodule_of(trainer).class_names
         figures = (
-            {"test/confusion": confusion_figure(logits, labels, names)}
+            {"test/confusion": confusion_figure(logits, labels, names), "test/abstention": _abstention(logits, labels)}
             if labels.ndim == 1
             else {"test/labels": labels_figure(logits, labels, names)}
         )
@@ -115,6 +118,12 @@ class Figures(Callback):
             images = denormalised(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
         _show(figures, boards, trainer)
+
+
+def _abstention(logits: Tensor, labels: Tensor) -> Figure:
+    probability, said = logits.softmax(dim=1).max(dim=1)
+    sure, right = probability.numpy(), (said == labels).numpy()
+    return abstention_figure(coverage_curve(sure, right), area_under_risk(sure, right))
 
 
 def _show(figures: dict[str, Figure], boards: list[TensorBoardLogger], trainer: Trainer) -> None:

@@ -20,6 +20,7 @@ from headstart.callbacks.predictions.split_predictions import (
     numbers,
     predicted_answer,
     stacked_predictions,
+    write_arrays,
 )
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import has_contents, is_multi_label
@@ -260,8 +261,4 @@ class ImagePredictions(Callback):
             arrays["closed_form"] = closed_form if len(closed_form) == len(position) else closed_form[position]
         if split == "val" and self._of_trials is not None:
             arrays["seen_by_trials"] = np.isin(image, self._of_trials)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{split}.npz.partial"
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's types take each key for a flag
-        partial.replace(self.folder / f"{split}.npz")
+        write_arrays(self.folder / f"{split}.npz", arrays)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,3 +52,17 @@ def stacked_predictions(predictions: Sequence[SplitPredictions]) -> dict[str, ND
         "answer": np.stack([entry.answer for entry in predictions]),
         "loss": np.stack([entry.loss for entry in predictions]),
     }
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as .npz; the file is whole or not there.
+
+    Args:
+        path: Of the file, whose folder is made.
+        arrays: Name -> array.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's types take each key for a flag
+    partial.replace(path)

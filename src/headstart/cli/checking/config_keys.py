@@ -75,7 +75,7 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
     known = mounts | ({task} if isinstance(task, str) else set())
     for key, value in config.values.items():
         if key in parameters:
-            _check_value(key, value, parameters[key].kind, "")
+            check_value(key, value, parameters[key].kind, "")
         elif key in known:
             _check_mount(key, value)
         elif key in config.referred:  # a user's own value that other keys take by ${key}
@@ -121,7 +121,7 @@ def _check_mount(path: str, node: Any) -> None:
             )
         return
     if "_target_" in node:
-        _check_call(path, node)
+        check_call(path, node)
         return
     targets = [key for key, value in node.items() if isinstance(value, dict) and "_target_" in value]
     for key, value in node.items():
@@ -147,13 +147,19 @@ def _check_inner_mount(values: dict[str, Any], group: str) -> None:
 
 def _check_inside(path: str, value: Any) -> None:
     if isinstance(value, dict) and "_target_" in value:
-        _check_call(path, value)
+        check_call(path, value)
     elif isinstance(value, dict | list):
         for name, child in _children(path, value):
             _check_inside(name, child)
 
 
-def _check_call(path: str, node: dict[str, Any]) -> None:
+def check_call(path: str, node: dict[str, Any]) -> None:
+    """Raise UserError where a node has a key that its target does not take, or a value that does not fit.
+
+    Args:
+        path: Of the node.
+        node: With `_target_`.
+    """
     target = node["_target_"]
     if not isinstance(target, str):
         if target is not UNKNOWN:
@@ -171,7 +177,7 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
     for key, value in node.items():
         name = f"{path}.{key}"
         if key in HYDRAS_KEYS:
-            _check_value(name, value, HYDRAS_KEYS[key], "")
+            check_value(name, value, HYDRAS_KEYS[key], "")
             continue
         if known is not None and key not in known.parameters and not known.takes_others:
             raise UserError(unknown_key(name, target, names_of(node, known)))
@@ -180,7 +186,7 @@ def _check_call(path: str, node: dict[str, Any]) -> None:
         for schema in (known, *within):
             kind = schema.parameters[key].kind if schema is not None and key in schema.parameters else None
             if kind is not None and not (node.get("_partial_") is True and _is_completed(value, kind)):
-                _check_value(name, value, kind, target)
+                check_value(name, value, kind, target)
         _check_inside(name, value)
 
 
@@ -209,7 +215,15 @@ def _is_completed(value: Any, kind: ValueType) -> bool:
     return value is None or (whole != values and fits(whole if isinstance(value, list) else whole[0], kind))
 
 
-def _check_value(path: str, value: Any, kind: ValueType, target: str) -> None:
+def check_value(path: str, value: Any, kind: ValueType, target: str) -> None:
+    """Raise MisfitError where a value is not of a type.
+
+    Args:
+        path: Of the value.
+        value: What is given.
+        kind: The type.
+        target: Whose parameter it is, for the message; may be empty.
+    """
     if is_plain(kind) and (made := _object_of(value)):
         raise MisfitError(f"{path} must be {expected(kind)}, got an object of {made}", path, kind)
     if fits(value, kind):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from headstart.report.analysis import run_measures
 from headstart.report.analysis.arms import Arm
@@ -29,8 +30,7 @@ def arm_summary(
         runs=runs,
         means={measure.key: _mean(measure, runs, metric) for measure in MEASURES},
         tests={
-            tag: _level(t_interval(values, resolution=one_image(finished, tag, tag.split("/")[0])), tag)
-            for tag, values in tests.items()
+            tag: _level(t_interval(values, resolution=_resolution(finished, tag)), tag) for tag, values in tests.items()
         },
         reach=tuple(run_measures.reached(m, threshold) for m in runs) if math.isfinite(threshold) else (),
         source=_source_cost(finished),
@@ -52,6 +52,22 @@ def _mean(measure: Measure, runs: tuple[MeasuredRun, ...], metric: str) -> Inter
 
 def _level(interval: Interval, metric: str) -> Interval:
     return of_share(interval) if is_share(metric) else interval
+
+
+def _resolution(runs: Sequence[FinishedRun], tag: str) -> float:
+    """What one image is worth in a test metric, of a named test set by the number of its images."""
+    _, name, *rest = tag.split("/")
+    if not rest:
+        return one_image(runs, tag, "test")
+    counts = [facts["images"] for run in runs if (facts := named_tests(run).get(name)) and facts.get("images")]
+    return 1 / min(counts) if counts and is_share(tag) else 0.0
+
+
+def named_tests(run: FinishedRun) -> dict[str, dict[str, Any]]:
+    """What a run's result says of its named test sets: name -> {images, passes, settings, kinds}."""
+    entry = run.result.get("tests")
+    items = entry.items() if isinstance(entry, dict) else ()
+    return {str(name): facts for name, facts in items if isinstance(facts, dict)}
 
 
 def _own_start(measured: MeasuredRun) -> tuple[str, float]:

@@ -22,7 +22,7 @@ REPLACED = (
     "metrics.csv", RESULT, "error.txt", "events.out.tfevents.*",
     "profile-*.txt", "profile.*.pt.trace.json", "profile-rank*.pt.trace.json",
     *(f"{CHECKPOINTS}/{name}.ckpt{end}" for name in WEIGHTS for end in ("", ".partial")),
-    *(f"{ANSWERS}/{split}.npz{end}" for split in ("val", "test") for end in ("", ".partial")),
+    *(f"{ANSWERS}/{split}.npz{end}" for split in ("val", "test", "test-*") for end in ("", ".partial")),
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
 OF_THE_COMMAND = ("rerun", "resume", "extended_lr")  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
+OF_THE_TESTS = "tests"  # what the finished model is tested on besides; nothing of its training depends on it
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how much of it there may be
 # how its report judges, what its sweeper is told; no figure of a run depends on it
 OF_THE_STUDY = ("fixed_seeds", "objective", "study_name")
@@ -183,7 +184,9 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
     kept: dict[Any, Any] = {
-        key: value for key, value in raw.items() if key not in ("hydra", OF_THE_TRIALS, *OF_THE_COMMAND, *OF_THE_STUDY)
+        key: value
+        for key, value in raw.items()
+        if key not in ("hydra", OF_THE_TRIALS, OF_THE_TESTS, *OF_THE_COMMAND, *OF_THE_STUDY)
     }
     for key, idle in IDLE.items():  # what runs without these keys do
         if key in kept and kept[key] == idle:

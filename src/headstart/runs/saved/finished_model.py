@@ -20,6 +20,7 @@ from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import built
 from headstart.runs.run_head import head_of
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
+from headstart.runs.saved.run_temperature import Temperature, chosen_temperature
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.types import Batch
 
@@ -30,7 +31,7 @@ class Finished:
 
     decoder: makes of a file what the run's own images were made into, as large as views want it. views: of each
     image, whose probabilities are averaged; None: the image as it is. separator: where an image may have several
-    labels, what stands between them; None = it is of one class.
+    labels, what stands between them; None = it is of one class. temperature: what logits are divided by.
     """
 
     backbone: Backbone
@@ -40,6 +41,7 @@ class Finished:
     engine: Engine
     views: Views | None = None
     separator: str | None = None
+    temperature: float = 1.0
 
     @torch.inference_mode()
     def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
@@ -56,7 +58,7 @@ class Finished:
         batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
         with self.engine.context():
             logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
-        said = logits.float()
+        said = logits.float() / self.temperature
         return (said.softmax(dim=1) if self.separator is None else said.sigmoid()).cpu()
 
 
@@ -65,8 +67,16 @@ def finished_model(
     run_dir: str | Path,
     checkpoint: CheckpointName,
     views: Views | None = None,
+    temperature: Temperature = None,
 ) -> Finished:
-    """The model of a finished run, its data untouched; it computes as cfg.trainer says, on one device.
+    """The model of a finished run, its data untouched but for temperature=val; it computes on one device.
+
+    Args:
+        cfg: Of which the trainer's accelerator and precision count.
+        run_dir: The folder of the run.
+        checkpoint: Its weights.
+        views: Of each image, whose probabilities are averaged.
+        temperature: What logits are divided by: a number, `val` for what suits the run's val images, None for 1.
 
     Raises UserError where the run is not finished, or has no such checkpoint, or reads no image files.
     """
@@ -89,4 +99,5 @@ def finished_model(
         engine=Engine.of(trainer),
         views=views,
         separator=separator,
+        temperature=chosen_temperature(temperature, run, cfg.trainer),
     )

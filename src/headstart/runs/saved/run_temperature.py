@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from annotated_types import Gt
 from omegaconf import DictConfig
+from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.evaluation.temperature import CalibrationScore, FittedTemperature, fitted_temperature
-from headstart.runs.assembly import adaptation_of, drawn
+from headstart.evaluation.temperature import (
+    CalibrationScore,
+    FittedTemperature,
+    calibration_lines,
+    calibration_score,
+    fitted_temperature,
+)
+from headstart.runs.assembly import adaptation_of, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.saved.weights_measurement import MeasuredWeights
@@ -36,6 +43,45 @@ def chosen_temperature(setting: Temperature, run: SavedRun, trainer: DictConfig)
     if setting == "val":
         return run_temperature(run, trainer).temperature
     return 1.0 if setting is None else float(setting)
+
+
+class EvaluatedTemperature(NamedTuple):
+    """Calibration of a split without and with a temperature: for the evaluation's file, and for a terminal."""
+
+    content: dict[str, Any]
+    lines: list[str]
+
+
+def evaluated_temperature(
+    setting: Temperature, run: SavedRun, trainer: DictConfig, logits: Tensor, label: Tensor
+) -> EvaluatedTemperature:
+    """What a temperature does to the calibration of some images; where none can be fitted, a line says why.
+
+    Args:
+        setting: As of chosen_temperature; None for nothing at all.
+        run: A finished run.
+        trainer: The node that says where to compute.
+        logits: (N, classes) of the images.
+        label: (N,), or of several labels an image (N, classes).
+    """
+    if setting is None:
+        return EvaluatedTemperature({}, [])
+    try:
+        fitted = run_temperature(run, trainer) if setting == "val" else None
+    except UserError as error:
+        return EvaluatedTemperature({}, ["", f"No temperature: {error}"])
+    temperature = float(setting) if fitted is None else fitted.temperature
+    before, after = (calibration_score(logits, label, each) for each in (1.0, temperature))
+    content: dict[str, Any] = {"value": temperature, "fitted": None if fitted is None else fitted.content()}
+    content |= {"before": before._asdict(), "after": after._asdict()}
+    lines = ["", *calibration_lines("these images", before, after, temperature)]
+    if fitted is not None:
+        lines += calibration_lines("val", fitted.before, fitted.after, temperature)[1:]
+        lines.append(
+            f"T was fitted on the run's {fitted.images} val images; it changes no predicted class."
+            + (" It is at the end of its range." if fitted.is_at_bound else "")
+        )
+    return EvaluatedTemperature({"temperature": content}, lines)
 
 
 def run_temperature(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
@@ -79,8 +125,8 @@ def _fitted(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
         )
     model = MeasuredWeights(run, trainer)
     model.load(run.state())
-    seed = run.cfg.get("images_seed", run.cfg.seed)
-    images = drawn(run.cfg, instantiate(run.cfg.target, pixels=model.parts.backbone.pixels, seed=seed))
+    pixels = model.parts.backbone.pixels
+    images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=images_seed(run.cfg)))
     images.setup("fit")
     if has_no_val(images):
         raise UserError(f"a temperature is fitted on val images, and {run.folder.name} has none; give a number")

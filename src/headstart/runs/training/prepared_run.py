@@ -12,10 +12,11 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
+from headstart.callbacks.predictions.named_test_sets import NamedTestSet
 from headstart.compat.lightning_hooks import leave_out_idle_hooks
-from headstart.data.data_protocols import ComparedImages, KnownLabels
+from headstart.data.data_protocols import ComparedImages, KnownLabels, is_multi_label
 from headstart.distributed.rank_agreement import of_first, wait_for_all
-from headstart.runs.assembly import Assembly, assembled
+from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.folder.duplicate_table import FILE as DUPLICATES
 from headstart.runs.folder.duplicate_table import write_duplicates
@@ -23,6 +24,7 @@ from headstart.runs.folder.run_folder import cleared
 from headstart.runs.training.checkpoint_selection import selection_of
 from headstart.runs.training.missing_validation import check_needs_no_val, has_no_val
 from headstart.runs.training.run_plan import share_of_run
+from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets, warn_of_training_images
 from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Selection
@@ -45,6 +47,7 @@ class PreparedRun:
         knows_labels: Whether the training images have labels.
         monitor: The monitored metric.
         selection: What the best checkpoint follows in place of the monitored metric; None of most runs.
+        test_sets: What is tested beside the target's test images.
     """
 
     assembly: Assembly
@@ -56,6 +59,7 @@ class PreparedRun:
     knows_labels: bool
     monitor: str
     selection: Selection | None
+    test_sets: list[NamedTestSet]
 
 
 def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun:
@@ -79,6 +83,11 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
         validates = _set_up_data(cfg, assembly)
     except UserError as error:
         raise _with_duplicates(error, assembly.data, folder) from None
+    data = assembly.data
+    facts = (cfg.target, tuple(data.class_names), is_multi_label(data), assembly.backbone.pixels, images_seed(cfg))
+    test_sets = run_test_sets(cfg.get(TESTS), TargetFacts(*facts), own=lambda: data)
+    if rank_environment.rank() == 0:
+        warn_of_training_images(test_sets, data)
     _prepare_folder(folder, assembly.data, is_resumed=resumed is not None)
     return PreparedRun(
         assembly=assembly,
@@ -90,6 +99,7 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
         knows_labels=assembly.module.knows_labels,
         monitor=assembly.module.monitor,
         selection=selection,
+        test_sets=test_sets,
     )
 
 

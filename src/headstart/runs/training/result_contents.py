@@ -27,6 +27,7 @@ from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
+from headstart.runs.training.run_test_sets import TESTS
 from headstart.selection.selection import Selection
 from headstart.system.credential_masking import masked_in
 from headstart.system.result_format import FORMAT
@@ -68,6 +69,7 @@ def run_result(
         "selection": _selection(run.selection, callbacks.checkpoint),
         "metrics": tested.final,
         "test_recall_per_class": callbacks.recalls.by_class,
+        **({TESTS: callbacks.test_sets.results} if callbacks.test_sets.results else {}),
         "best": tested.best,
         "best_before_training": tested.is_before_training,
         "evaluations": callbacks.timeline.evaluations,

@@ -19,6 +19,7 @@ from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.oracle_accuracy import Oracle
 from headstart.callbacks.domains.selection_scores import SelectionScores
 from headstart.callbacks.predictions.class_recalls import ClassRecalls
+from headstart.callbacks.predictions.named_test_sets import NamedTestSets
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.throughput import Throughput
@@ -56,6 +57,7 @@ class RunCallbacks:
         divergence: Whether training diverged.
         start: The model before its first step.
         recalls: The test recall of each class.
+        test_sets: What named test sets say.
         oracle: Accuracy by the target's test labels; None where nobody asks.
         checkpoint: What keeps best.ckpt and last.ckpt; None where the config leaves it out.
         adapts: Whether the run learns for a target without labels.
@@ -70,6 +72,7 @@ class RunCallbacks:
     divergence: Divergence
     start: Start
     recalls: ClassRecalls
+    test_sets: NamedTestSets
     oracle: Oracle | None
     checkpoint: BestAndLast | None
     adapts: bool
@@ -109,7 +112,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         if adapts
         else []
     )
-    recalls = ClassRecalls()
+    recalls, test_sets = ClassRecalls(), NamedTestSets(sets=run.test_sets, folder=folder / ANSWERS)
     oracle = Oracle() if cfg.get("oracle") else None
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
@@ -120,7 +123,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         RankSeed(seed=cfg.seed),
         RngStates(),
     ]  # the last of all: see there
-    last = [FinalValidation(), divergence, *configured, finalize, recalls, answers, *states]
+    last = [FinalValidation(), divergence, *configured, finalize, recalls, answers, test_sets, *states]
     return RunCallbacks(
         profiler=profiler,
         timeline=timeline,
@@ -130,6 +133,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         divergence=divergence,
         start=start,
         recalls=recalls,
+        test_sets=test_sets,
         oracle=oracle,
         checkpoint=checkpoint,
         adapts=adapts,

@@ -21,6 +21,7 @@ from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
 from headstart.runs.training.logger_closing import ended_with_run
+from headstart.runs.training.named_test_table import named_test_lines
 from headstart.runs.training.prepared_run import prepared_run
 from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
@@ -73,6 +74,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         logger.finalize("success")
     if trainer.is_global_zero:
         log.info("%s: %s", folder.name, _summary(result, callbacks, trainer))
+        for row in named_test_lines(result):
+            log.info("%s", row)
         write_result(folder, result)
         (folder / CHECKPOINTS / PREVIOUS).unlink(missing_ok=True)  # only a run that continues may need it
     wait_for_all()  # or another rank would look for the result too early

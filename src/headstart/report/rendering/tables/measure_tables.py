@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+from headstart.report.analysis.arm_summaries import named_tests
 from headstart.report.analysis.run_measures import MEASURES, START, Measure
 from headstart.report.analysis.study_records import ArmSummary, Question, Study, StudySection
 from headstart.report.curves.learning_curve import lower_is_better
@@ -61,7 +62,7 @@ def _head_images(section: StudySection) -> str:
 
 def test_table(section: StudySection) -> ReportTable | None:
     """Final values on the test split by arm; None where there are none."""
-    tags = sorted({tag for arm in section.all_arms for tag in arm.tests})
+    tags = sorted({tag for arm in section.all_arms for tag in arm.tests if tag.count("/") == 1})
     if not tags:
         return None
     rows = []
@@ -80,6 +81,31 @@ def test_table(section: StudySection) -> ReportTable | None:
         "about test only where it cannot be about val: without val images, or where trials saw too many of them."
     )
     return ReportTable("Final metrics on the test images", ["mode", *tags, "best step", "runs"], rows, note)
+
+
+def named_test_table(section: StudySection, study: Study) -> ReportTable | None:
+    """The monitored metric on each named test set by arm, below that on the test images; None where there are none."""
+    rows_by_tag = {}
+    for run in (measured.run for arm in section.all_arms for measured in arm.runs):
+        for name, facts in named_tests(run).items():
+            kinds = facts.get("kinds") or {}
+            rows_by_tag |= {name: name, **{f"{name}/{kind}": f"{name}, {kind}" for kind in kinds}}
+    if not rows_by_tag:
+        return None
+    metric = study.metric.partition("/")[2]
+    rows = [
+        [TableCell(title), *(TableCell(plus_minus(arm.tests.get(tag, _NO_INTERVAL))) for arm in section.all_arms)]
+        for tag, title in {
+            f"test/{metric}": "test, the target's own",
+            **{f"test/{name}/{metric}": title for name, title in rows_by_tag.items()},
+        }.items()
+    ]
+    note = (
+        "Mean ± half of the 95 % interval over seeds, of the same checkpoints. They describe the models: no "
+        "checkpoint was chosen by them, and no verdict is about them."
+    )
+    head = ["test set", *(arm.label for arm in section.all_arms)]
+    return ReportTable(f"{metric} on named test sets", head, rows, note)
 
 
 def _best_step(arm: ArmSummary) -> str:

@@ -10,7 +10,12 @@ from headstart.report.rendering.tables.adaptation_tables import class_table, met
 from headstart.report.rendering.tables.axis_tables import level_table
 from headstart.report.rendering.tables.cost_tables import cost_table, speedup_table, throughput_table
 from headstart.report.rendering.tables.forgetting_table import forgetting_table
-from headstart.report.rendering.tables.measure_tables import label_table, measure_table, test_table
+from headstart.report.rendering.tables.measure_tables import (
+    label_table,
+    measure_table,
+    named_test_table,
+    test_table,
+)
 from headstart.report.rendering.tables.run_tables import (
     adaptation_run_table,
     left_out_table,
@@ -31,6 +36,7 @@ def section_tables(section: StudySection, study: Study) -> list[ReportTable]:
         label_table(section),
         test_table(section),
         forgetting_table(section),
+        named_test_table(section, study),
         cost_table(section, study),
         throughput_table(section),
     )
