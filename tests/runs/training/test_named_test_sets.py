@@ -1,5 +1,6 @@
 """Named test sets are measured once, of the tested weights, and nothing of the training depends on them."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from composed import composed, figures, trained
+from composed import TINY, composed, figures, trained
 from headstart.callbacks.predictions import named_test_sets
 from headstart.callbacks.predictions.named_test_sets import ImagePass, NamedTestSet, measured_test_set
+from headstart.cli import main
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.pixel_conversion import prepared
 from headstart.data.transforms.corruptions.corruption_kinds import corrupted
@@ -177,3 +179,28 @@ def test_training_images_in_a_test_set_are_counted(model, caplog):
     warn_of_training_images(made({"again": node, "noisy": {"corruption": "fog"}}, model), model.data)
     (message,) = [record.getMessage() for record in caplog.records if "training images" in record.getMessage()]
     assert message.startswith("tests.again: 30 of its ")  # three shots of ten digits
+
+
+@pytest.mark.slow
+def test_two_ranks_say_of_test_sets_what_one_device_says_of_their_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tests = ["tests.worn.corruption=[fog,contrast]", "tests.worn.severity=2"]
+    assert main([*TINY, *RUN, *tests, "trainer=ddp_cpu", "trainer.devices=2", "logger=csv", "hydra.run.dir=mine"]) == 0
+    of_ranks = json.loads((tmp_path / "mine" / "result.json").read_text())["metrics"]
+    answers = np.load(tmp_path / "mine" / "answers" / "test-worn.npz")
+    assert main(["task=evaluate", "evaluate.run_dir=mine", "evaluate.temperature=null", *tests]) == 0
+    alone = json.loads((tmp_path / "mine" / "evaluate-test.json").read_text())["metrics"]
+    named = {tag: value for tag, value in of_ranks.items() if tag.startswith("test/worn/")}
+    assert named == pytest.approx({tag: alone[tag] for tag in named}, abs=1e-5)
+    assert answers["predicted"].shape == (2, 720)
+
+
+@pytest.mark.slow
+def test_a_finished_run_that_is_asked_for_with_another_test_set_trains_nothing(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    command = [*TINY, *RUN, "logger=csv", "callbacks.figures=null"]
+    assert main(command) == 0
+    assert main([*command, "tests.worn.corruption=fog"]) == 0
+    (run,) = (tmp_path / "outputs" / "runs").iterdir()
+    assert "was not tested on worn" in caplog.text or "was not tested on worn" in (run / "headstart.log").read_text()
+    assert not list((run / "answers").glob("test-*.npz"))

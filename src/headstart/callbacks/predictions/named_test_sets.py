@@ -200,7 +200,8 @@ def _answers(one: ImagePass, run: _Run, shares: tuple[int, int], limit: float) -
     if shared:
         images = len(one.data.splits[one.split].label)
         loader = one.data.plain_dataloader(one.split, np.arange(images)[rank::world_size])
-    own = _of_batches(limited(loader, limit), run)
+    is_whole = isinstance(limit, float) and limit == 1.0  # a loader need not know its length then
+    own = _of_batches(loader if is_whole else limited(loader, limit), run)
     if not shared:
         return own
     parts = [part for part in of_each_rank(own) if len(part.label)]

@@ -69,7 +69,7 @@ def evaluated_temperature(
     try:
         fitted = run_temperature(run, trainer) if setting == "val" else None
     except UserError as error:
-        return EvaluatedTemperature({}, ["", f"No temperature: {error}"])
+        return EvaluatedTemperature({}, ["", f"no temperature was fitted: {error}"])
     temperature = float(setting) if fitted is None else fitted.temperature
     before, after = (calibration_score(logits, label, each) for each in (1.0, temperature))
     content: dict[str, Any] = {"value": temperature, "fitted": None if fitted is None else fitted.content()}
