@@ -27,7 +27,7 @@ from headstart.types import Pixels, UserError
 log = logging.getLogger(__name__)
 TESTS = "tests"  # the key of the config
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-OWN = {field.name: field.default for field in fields(NamedTestSettings)}
+OWN: dict[str, Any] = {field.name: field.default for field in fields(NamedTestSettings)}
 DRAWING = ("shots", "val_shots", "fraction", "fold")  # settings of the target that leave images out
 
 

@@ -24,13 +24,14 @@ GAUSSIAN_BLUR = (1, 2, 3, 4, 6)  # standard deviation
 
 def scale_of(image: Image) -> float:
     """The shorter side over 224."""
-    return min(image.shape[:2]) / SIDE
+    return float(min(image.shape[:2]) / SIDE)
 
 
 def gaussian_blur(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG001 - as others, which draw numbers
     """A Gaussian blur; image (H, W, channels) in [0, 1] -> the same."""
     sigma = GAUSSIAN_BLUR[severity - 1] * scale_of(image)
-    return np.clip(gaussian_filter(image, (sigma, sigma, 0), mode="nearest"), 0, 1)
+    blurred: Image = gaussian_filter(image, (sigma, sigma, 0), mode="nearest")
+    return np.clip(blurred, 0, 1)
 
 
 def defocus_blur(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG001
@@ -56,8 +57,9 @@ def disk(radius: float, edge: float, *, taps: int) -> NDArray[np.float64]:
     reach = math.ceil(radius) + taps
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     inside = (rows**2 + columns**2 <= radius**2).astype(np.float64)
-    blurred: NDArray[np.float64] = gaussian_filter(inside, edge, mode="constant", radius=taps)
-    return blurred / blurred.sum()
+    blurred = gaussian_filter(inside, edge, mode="constant", radius=taps)
+    weights: NDArray[np.float64] = blurred / blurred.sum()
+    return weights
 
 
 def motion_blur(image: Image, severity: int, rng: Generator) -> Image:

@@ -28,7 +28,8 @@ ELASTIC_UNIT = 244
 def contrast(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG001 - as others, which draw numbers
     """Each channel nearer to its mean over the image; image (H, W, channels) in [0, 1] -> the same."""
     mean = image.mean(axis=(0, 1), keepdims=True)
-    return np.clip((image - mean) * CONTRAST[severity - 1] + mean, 0, 1)
+    nearer: Image = np.clip((image - mean) * CONTRAST[severity - 1] + mean, 0, 1)
+    return nearer
 
 
 def saturate(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG001
@@ -40,7 +41,8 @@ def saturate(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG
     distance = value - least
     wanted = np.clip(distance / np.where(value > 0, value, 1) * factor + more, 0, 1) * value  # value less least
     away = np.where(distance > 0, (value - image) / np.where(distance > 0, distance, 1), np.array([0.0, 1.0, 1.0]))
-    return value - away * wanted
+    saturated: Image = value - away * wanted
+    return saturated
 
 
 def jpeg_compression(image: Image, severity: int, rng: Generator) -> Image:  # noqa: ARG001

@@ -35,7 +35,8 @@ def brightness(image: Image, severity: int, rng: Generator) -> Image:  # noqa: A
     """The value of HSV raised, hue and saturation kept; image (H, W, channels) in [0, 1] -> the same."""
     value = image.max(axis=2, keepdims=True)
     raised = np.minimum(value + BRIGHTNESS[severity - 1], 1)
-    return np.where(value > 0, image * (raised / np.where(value > 0, value, 1)), raised)
+    brighter: Image = np.where(value > 0, image * (raised / np.where(value > 0, value, 1)), raised)
+    return brighter
 
 
 def fog(image: Image, severity: int, rng: Generator) -> Image:
@@ -43,7 +44,8 @@ def fog(image: Image, severity: int, rng: Generator) -> Image:
     strength, decay = FOG[severity - 1]
     layer = resized_layer(plasma(PLASMA, decay, rng)[:SIDE, :SIDE], image.shape[:2])[:, :, None]
     most = image.max()
-    return np.clip((image + strength * layer) * most / (most + strength), 0, 1)
+    foggy: Image = np.clip((image + strength * layer) * most / (most + strength), 0, 1)
+    return foggy
 
 
 def snow(image: Image, severity: int, rng: Generator) -> Image:
@@ -82,4 +84,5 @@ def plasma(side: int, decay: float, rng: Generator) -> NDArray[np.float64]:
         heights[half::step, ::step] = mean(centre + np.roll(centre, 1, axis=1) + corner + np.roll(corner, -1, axis=0))
         step, wibble = half, wibble / decay
     heights -= heights.min()
-    return heights / heights.max()
+    shares: NDArray[np.float64] = heights / heights.max()
+    return shares

@@ -85,7 +85,7 @@ def test_table(section: StudySection) -> ReportTable | None:
 
 def named_test_table(section: StudySection, study: Study) -> ReportTable | None:
     """The monitored metric on each named test set by arm, below that on the test images; None where there are none."""
-    rows_by_tag = {}
+    rows_by_tag: dict[str, str] = {}
     for run in (measured.run for arm in section.all_arms for measured in arm.runs):
         for name, facts in named_tests(run).items():
             kinds = facts.get("kinds") or {}
