@@ -55,7 +55,7 @@ def test_of_one_label_the_kind_gives_the_weights_of_its_counts():
 
 def test_a_list_is_in_the_order_of_the_classes_and_a_mapping_may_leave_some_out():
     assert given_weights([1, 2, 3, 4], NAMES).tolist() == [1, 2, 3, 4]
-    assert given_weights({"cats": 5}, NAMES).tolist() == [1, 1, 5, 1]
+    assert given_weights({"cats": 5, "bees": 0.5}, NAMES).tolist() == [1, 0.5, 5, 1]
     assert given_weights({8: 5}, ("7", "8")).tolist() == [1, 5]  # YAML reads the name of a digit as a number
 
 
@@ -64,6 +64,7 @@ def test_a_list_is_in_the_order_of_the_classes_and_a_mapping_may_leave_some_out(
     [
         ([1, 2], r"for each of the 4 classes \(ants, bees, cats, dogs\), got 2"),
         ({"cat": 5}, "names classes of the target, ants, bees, cats, dogs, got cat; did you mean cats"),
+        ({"cat": 5, "wolf": 1}, "got cat, wolf; did you mean cats"),
         ([1, 2, 3, 0], "above 0, got 1, 2, 3, 0"),
         ([1, 2, 3, float("nan")], "above 0, got 1, 2, 3, nan"),
     ],

@@ -55,6 +55,13 @@ def test_figures_of_several_labels_are_those_of_scikit_learn_whatever_the_batche
     )
 
 
+def test_without_images_shares_are_0():
+    figures = SeveralLabels(3).evaluation_metrics() | SeveralLabels(3).training_metrics()
+    assert {name: figures[name].compute().item() for name in ("f1", "f1_micro", "subset_accuracy")} == {
+        "f1": 0, "f1_micro": 0, "subset_accuracy": 0,
+    }  # fmt: skip
+
+
 def test_logits_between_0_and_1_are_no_probabilities():
     label = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     found = measured(SeveralLabels(2), [(torch.tensor([[0.2, 0.4], [0.3, 0.1]]), label)])

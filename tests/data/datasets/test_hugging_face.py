@@ -161,7 +161,9 @@ def test_a_class_of_which_there_is_no_image_is_left_out():
 def test_a_class_that_one_split_alone_has_is_named(tmp_path):
     held = {"train": rows().select(range(10)), "test": rows(2, first=10)}
     datasets.DatasetDict(held).save_to_disk(tmp_path / "two")
-    with pytest.raises(UserError, match=r"train and test of .*two must have the same classes; .* has bees; .*classes=\[ants\]"):
+    with pytest.raises(
+        UserError, match=r"train and test of .*two must have the same classes; .* has bees; .*classes=\[ants\]"
+    ):
         hugging_face(tmp_path / "two").setup("fit")
 
 

@@ -10,49 +10,10 @@ import torch
 
 from headstart.features.cache import activation_cache as cache_module
 from headstart.features.cache import cache_shards
-from headstart.features.cache.activation_cache import CacheRanks, FeatureCache, ImagesToCache
+from headstart.features.cache.activation_cache import CacheRanks, ImagesToCache
 from headstart.features.cache.activation_key import Cut, Place
-from headstart.features.cache.cache_shards import DIGEST
 from headstart.types import UserError
-
-SHAPE = (2, 3)
-
-
-def cut(name="a", fingerprint=(1.0, 2.0)):
-    facts = {"stages": {"stem": ["code", name]}, "pooled": False, "dtype": "float32"}
-    return Cut(Place(1, False), f"{name:0>16}", SHAPE, facts, fingerprint)
-
-
-def row(number):
-    return torch.full(SHAPE, float(number)) + torch.arange(6).view(SHAPE) / 7
-
-
-class Images:
-    """Images that are numbers; what is computed of them is counted."""
-
-    def __init__(self, *numbers):
-        self.numbers = numbers
-        self.computed = Counter()
-
-    def part(self, batch=4):
-        digests = np.array([f"{number:016d}".encode() for number in self.numbers], DIGEST)
-
-        def compute(positions):
-            for begin in range(0, len(positions), batch):
-                here = positions[begin : begin + batch]
-                self.computed.update(self.numbers[at] for at in here)
-                yield here, {one: torch.stack([row(self.numbers[at]) for at in here]) for one in self.cuts}
-
-        return ImagesToCache(digests, compute)
-
-    def of(self, store, *cuts, ranks=None):
-        self.cuts = cuts or (cut(),)
-        rows, _ = store.rows(list(self.cuts), {"images": self.part()}, ranks)
-        return rows["images", self.cuts[0]]
-
-
-def made_cache(folder, **settings):
-    return FeatureCache(**{"folder": folder / "store", "max_gib": 1, "dtype": "float32", "views": 0} | settings)
+from numbered_images import SHAPE, Images, cut, made_cache, row
 
 
 def test_each_image_has_its_own_row_in_any_order(tmp_path):
@@ -149,8 +110,11 @@ def test_a_fill_that_was_killed_leaves_nothing_that_counts(tmp_path, monkeypatch
 def test_code_that_answers_otherwise_with_the_same_weights_is_no_reason_to_be_stale(tmp_path, caplog):
     Images(1, 2).of(made_cache(tmp_path))
     changed = Images(1, 2)
-    changed.of(made_cache(tmp_path), cut(fingerprint=(1.0, 3.0)))
+    answers_otherwise = cut(fingerprint=(1.0, 3.0))
+    answers_otherwise.facts["stages"]["body"] = ["code", "a"]
+    changed.of(made_cache(tmp_path), answers_otherwise)
     assert changed.computed == Counter([1, 2])
+    assert "stages up to body have" in caplog.text
     assert "code has changed" in caplog.text.replace("\n", " ")
     same = Images(1, 2)
     same.of(made_cache(tmp_path), cut(fingerprint=(1.0, 3.001)))  # rounding
@@ -216,6 +180,16 @@ def test_ranks_share_the_work_and_see_all_rows(tmp_path):
         assert torch.equal(got[number].at(np.arange(9)), torch.stack([row(n) for n in range(9)]))
 
 
+def test_what_another_rank_wrote_to_a_disk_of_its_own_is_computed_here(tmp_path):
+    images = Images(*range(9))
+    images.cuts = (cut(),)
+    found, computed = made_cache(tmp_path).rows(
+        [cut()], {"images": images.part()}, CacheRanks(0, 2, lambda own: [own, own])
+    )
+    assert (computed, images.computed) == (9, Counter(range(9)))
+    assert torch.equal(found["images", cut()].at(np.arange(9)), torch.stack([row(n) for n in range(9)]))
+
+
 def _fill(folder, connection):
     images = Images(*range(50))
     images.of(made_cache(folder))
@@ -232,12 +206,29 @@ def test_two_jobs_at_once_compute_each_image_once(tmp_path):
     assert sum(counts) == 50
 
 
-def test_many_shards_are_as_good_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache_module, "SHARD_BYTES", 1)
+@pytest.mark.parametrize("limit", [1, 4 * 24])  # bytes; a batch has four rows of 24
+def test_many_shards_are_as_good_as_one(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(cache_module, "SHARD_BYTES", limit)
     rows = Images(*range(23)).of(made_cache(tmp_path))
     assert len(list((tmp_path / "store").glob("*/*.safetensors"))) == 6
     order = np.random.default_rng(0).permutation(23)
     assert torch.equal(rows.at(order), torch.stack([row(n) for n in order]))
+
+
+def test_the_images_that_were_computed_are_counted(tmp_path):
+    images = Images(*range(6))
+    images.cuts = (cut(),)
+    counts = [made_cache(tmp_path / "new" / "disk").rows([cut()], {"images": images.part()})[1] for _ in range(2)]
+    assert counts == [6, 0]
+
+
+def test_rows_take_the_bytes_of_their_type_and_what_fits_exactly_stays(tmp_path):
+    assert [made_cache(tmp_path, dtype=dtype).needed_bytes(cut(), 10) for dtype in ("float32", "float16")] == [240, 120]
+    Images(*range(40)).of(made_cache(tmp_path))
+    (shard,) = (tmp_path / "store").glob("*/*.safetensors")
+    room = (shard.stat().st_size + 40 * 24) / 2**30
+    Images(*range(40)).of(made_cache(tmp_path, max_gib=room), cut("b"))
+    assert {entry.key[-1] for entry in made_cache(tmp_path).entries()} == {"a", "b"}
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
@@ -256,6 +247,7 @@ def test_entries_say_what_is_there(tmp_path):
     (entry,) = made_cache(tmp_path).entries()
     assert (entry.key, entry.stages, entry.shape, entry.images) == ("a".rjust(16, "0"), ("stem",), SHAPE, 6)
     made_cache(tmp_path).remove(entry.key)
+    made_cache(tmp_path).remove(entry.key)  # as by two at once
     assert made_cache(tmp_path).entries() == []
     assert list((tmp_path / "store").iterdir()) == []
 
