@@ -15,6 +15,7 @@ from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation_chain import Chain, augmentation_of
 from headstart.data.transforms.library_transform import LibraryTransform
 from headstart.data.transforms.random_flip import RandomFlip
+from headstart.runs.saved.allowed_objects import is_allowed
 from headstart.types import UserError
 
 TRANSFORMS = {
@@ -110,6 +111,13 @@ def test_a_list_from_a_config_is_made_and_can_be_sent_to_workers(image):
 def test_what_gives_back_something_else_is_named(image, transform, said):
     with pytest.raises(UserError, match=said):
         augmentation_of(transform)(image, rng(1, 2, 3, 4))
+
+
+def test_another_persons_config_may_name_transforms_but_none_that_calls_what_it_is_given():
+    assert is_allowed("torchvision.transforms.v2.GaussianBlur")
+    assert is_allowed("torchvision.transforms.v2.GaussianBlur".replace("v2.", "v2._misc."))
+    assert not is_allowed("torchvision.transforms.v2.Lambda")
+    assert not is_allowed("torchvision.transforms.v2.functional.to_pil_image")
 
 
 def test_what_cannot_be_called_is_an_error():
