@@ -37,7 +37,7 @@ def test_a_frozen_layer_in_the_middle_costs_the_gradient_of_its_input_alone():
     assert cost_of(net).backward_flops == of_first + of_second
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnext50_32x4d", "convnext_tiny", "resnet18"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0", "resnext50_32x4d", "convnext_tiny", "resnet18"])
 def test_the_flops_of_a_family_are_those_of_its_layers(name):
     net = get_model(name, weights=None).eval()
     counted, first = [], []
@@ -55,3 +55,17 @@ def test_the_flops_of_a_family_are_those_of_its_layers(name):
     cost = cost_of(net, size=32)
     assert cost.forward_flops == sum(counted)
     assert cost.backward_flops == 2 * sum(counted) - counted[0]
+
+
+@pytest.mark.parametrize(("tokens", "width", "heads"), [(17, 32, 4), (5, 24, 2)])
+def test_attention_costs_two_products_of_all_pairs_of_tokens_and_twice_as_many_backwards(tokens, width, heads):
+    """Products of queries and keys, and of weights and values; in the gradient, of each of the four once.
+
+    torch's count of fused attention computes the products of queries and keys once more in the backward pass.
+    """
+    attention = nn.MultiheadAttention(width, heads, batch_first=True)
+    x = torch.rand(2, tokens, width, requires_grad=True)
+    cost = step_cost(attention, lambda: attention(x, x, x, need_weights=False)[0].sum())
+    layers, product = 2 * 2 * tokens * 4 * width * width, 2 * 2 * tokens * tokens * width
+    assert cost.forward_flops == layers + 2 * product
+    assert cost.backward_flops == 2 * layers + 5 * product

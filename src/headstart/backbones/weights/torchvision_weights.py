@@ -37,7 +37,8 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     evaluated = pixels._replace(  # mean and deviation are the same for all of a model's weights
         size=made_for.crop_size[0], resize=made_for.resize_size[0], interpolation=made_for.interpolation.value
     )
-    return Pretrained(weights.name, weights.url, file, tensors, evaluated)
+    advice = f"backbone.preprocessing={weights.name} takes all that these were evaluated with"
+    return Pretrained(weights.name, weights.url, file, tensors, evaluated, advice)
 
 
 def as_named_now(model: str, state: Mapping[str, Tensor], *, size: int) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from annotated_types import Ge
 from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
+from headstart.backbones.weights.preprocessing_values import shown
 from headstart.backbones.weights.pretrained_weights import differences, pretrained
 from headstart.runs.backbone_template import template
 from headstart.runs.weights.weights_from_file import weights_in
@@ -38,5 +39,7 @@ def pretrained_weights(*, cfg: DictConfig, name: str | None, reset_from: Annotat
     if rank_environment.rank() == 0 and (told := differences(backbone.pixels, found.made_for)):
         told += [found.advice] if found.advice else []
         log.warning("%s of %s were evaluated otherwise: %s", found.name, model, "; ".join(told))
+    elif rank_environment.rank() == 0:
+        log.info("preprocessing: %s, as %s of %s were evaluated", shown(backbone.pixels), found.name, model)
     about = {"model": model, "name": found.name, "url": found.url}
     return weights_in(found.tensors, backbone, file=found.file, prefix="", reset_from=reset_from, about=about)
