@@ -15,11 +15,11 @@ library = pytest.importorskip("timm")
 SOURCES = {
     "dinov2_small": ("apache-2.0", "Apache-2.0", 12.2, 5),
     "dinov3_small": ("dinov3-license", "DINOv3 License", 9.4, 5),
-    "siglip2_base": ("apache-2.0", "Apache-2.0", 35.1, 6),
+    "siglip2_base": ("apache-2.0", "Apache-2.0", 35.4, 6),
     "clip_base": ("apache-2.0", "Apache-2.0", 35.1, 5),
     "convnextv2_tiny": ("cc-by-nc-4.0", "CC-BY-NC-4.0", 8.9, 5),
-    "efficientnetv2_s": ("apache-2.0", "Apache-2.0", 5.8, 5),
-    "swinv2_tiny": ("mit", "MIT", 9.2, 5),
+    "efficientnetv2_s": ("apache-2.0", "Apache-2.0", 5.7, 6),
+    "swinv2_tiny": ("mit", "MIT", 9.7, 5),
     "mobilenetv4": ("apache-2.0", "Apache-2.0", 1.66, 6),
 }
 
