@@ -53,12 +53,12 @@ def _checked(arguments: Arguments) -> Checked:
     _check_empty(arguments.overrides)
     composer = Composer(arguments.flags)
     multirun = "--multirun" in arguments.flags
-    overrides = shell_like(arguments.overrides, multirun)
+    overrides = shell_like(_with_auto_batch(arguments.overrides), multirun)
     parsed = [_parsed(composer, override) for override in overrides]
     base = _composed(composer, _first_values(composer, parsed))
     if base.cfg.hydra.mode == RunMode.MULTIRUN and not multirun:  # a study says so itself
         multirun = True
-        overrides = shell_like(arguments.overrides, multirun)
+        overrides = shell_like(_with_auto_batch(arguments.overrides), multirun)
         parsed = [_parsed(composer, override) for override in overrides]
     check_additions(composer, base, parsed)
     check_deletions(base, parsed)
@@ -75,6 +75,11 @@ def _checked(arguments: Arguments) -> Checked:
             _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
     swept = [one.key for one in axes]
     return Checked(overrides, multirun, _study_folder(base, swept, fixed), base.cfg, composer, _repeated(parsed))
+
+
+def _with_auto_batch(overrides: list[str]) -> list[str]:
+    """The overrides with target.batch_size=auto as what it means: the config's own batch, halved until it fits."""
+    return ["halve_batch=true" if one == "target.batch_size=auto" else one for one in overrides]
 
 
 def _study_folder(base: Composed, swept: list[str], fixed: list[str]) -> str:

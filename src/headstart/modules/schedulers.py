@@ -10,9 +10,11 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Timer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, SequentialLR
 
+from headstart.compat.lightning_trainer import callbacks_of
 from headstart.types import UserError
 
 # what torch's schedulers call a length, and how much of the run it is where it is null
@@ -20,6 +22,7 @@ LENGTHS = {
     "T_0": 1.0, "T_max": 1.0, "anneal_epochs": 1.0, "step_size": 1.0, "step_size_up": 0.5, "total_iters": 1.0,
     "total_steps": 1.0,
 }  # fmt: skip
+ENDLESS = 10_000
 RATES = ("max_lr", "base_lr", "swa_lr", "min_lr")  # what they call a rate that is a group's own
 Make = Callable[..., LRScheduler]
 
@@ -43,11 +46,15 @@ def scheduler_of(make: Make, optimizer: Optimizer, *, length: float) -> LRSchedu
 
 
 def run_length(trainer: Trainer, interval: Literal["step", "epoch"]) -> float:
-    """The run's length in a scheduler's steps; math.inf where it has no end."""
-    if interval == "epoch":
-        epochs = trainer.max_epochs
-        return math.inf if epochs is None or epochs < 0 else max(1, epochs)
-    return max(1, trainer.estimated_stepping_batches)
+    """The run's length in a scheduler's steps; math.inf where it has no end.
+
+    Of a run that a time alone ends, ENDLESS: a schedule is gone through in as many steps, by the time that is over.
+    """
+    epochs = trainer.max_epochs
+    by_epoch = math.inf if epochs is None or epochs < 0 else max(1, epochs)
+    length = by_epoch if interval == "epoch" else max(1, trainer.estimated_stepping_batches)
+    is_timed = any(isinstance(one, Timer) and one.time_remaining() is not None for one in callbacks_of(trainer))
+    return ENDLESS if math.isinf(length) and is_timed else length
 
 
 def lightning_scheduler(

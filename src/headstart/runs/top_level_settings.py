@@ -34,6 +34,7 @@ class Settings:
     start_class_means: bool
     start_images: Annotated[int, Ge(1)] | None
     compile: bool
+    halve_batch: bool
     gradient_checkpointing: bool | list[str]
     oracle: bool
     forgetting: bool

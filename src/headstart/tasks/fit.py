@@ -29,6 +29,7 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.config_writing import unwritten
 from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.runs.training.early_checks import check_first
+from headstart.runs.training.fitting_batch import HALVE, where_it_fits
 from headstart.runs.training.missing_validation import check_without_validation
 from headstart.runs.training.run_test_sets import TESTS, differing_tests
 from headstart.runs.training.run_trainer import needed_processes
@@ -120,7 +121,7 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
     if processes > 1 and rank_environment.launcher() != "headstart":
         _prepare_source(cfg, folder)
     if starts_ranks:
-        run_ranks(folder, processes, changes=unwritten(cfg))
+        where_it_fits(cfg, folder, lambda: run_ranks(folder, processes, changes=unwritten(cfg)))
         result = finished(folder)
         if result is None:
             raise UserError(f"all ranks ended well, but there is no result in {folder}; is the folder on this machine?")
@@ -131,7 +132,11 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
         "hash": digest,
         "overrides": own_overrides(cfg, job_overrides()),
     }
-    result = train(cfg, folder, about=about)
+    # ranks that others have started cannot begin again together: their parent, or nobody, halves the batch
+    halves = processes == 1 and rank_environment.launcher() is None
+    result = where_it_fits(
+        cfg if halves else _with(cfg, {HALVE: False}), folder, lambda: train(cfg, folder, about=about)
+    )
     if rank_environment.launcher() == "headstart":  # the process that has started this one reads the result
         return math.nan
     return _outcome(cfg, folder, of_first(result))

@@ -17,6 +17,7 @@ from headstart.callbacks.timing.peak_memory import PeakMemory
 from headstart.callbacks.timing.phase_accounts import PhaseAccount, Totals, largest_of, merged
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.stage_caching import FeatureCaching
+from headstart.callbacks.training.time_budget import budget_of
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_trainer import callbacks_of
 
@@ -103,7 +104,8 @@ class Throughput(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         phases = self._unfreeze.phases if self._unfreeze is not None else ()
-        self._ends_within_epochs = any(phase.steps is not None or phase.fraction is not None for phase in phases)
+        within = any(phase.steps is not None or phase.fraction is not None for phase in phases)
+        self._ends_within_epochs = within or budget_of(trainer) is not None
         self._phase = self._unfreeze.phase if self._unfreeze is not None else 0
         self._last = self._totals()._replace(now=self._last.now)  # what a checkpoint holds is in the accounts
         self._is_counting = self._starts = True

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from headstart.callbacks.training.phase_rates import PhaseRates, WarmUp
 from headstart.callbacks.training.plateau_watch import PlateauWatch
+from headstart.callbacks.training.time_budget import TimeBudget, budget_of
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import WhatLearns, what_learns
 from headstart.unfreeze.freezing import Freezing
@@ -21,6 +22,7 @@ from headstart.unfreeze.part_names import ModelParts, Stages
 from headstart.unfreeze.schedules.schedule_phases import Phase, Schedule, checked
 
 log = logging.getLogger(__name__)
+SAME = 1e-9  # of the run, by which two moments may differ and are one
 
 
 class Unfreeze(Callback):
@@ -47,7 +49,8 @@ class Unfreeze(Callback):
         self.schedule, self.stages = schedule, stages
         self.phases: tuple[Phase, ...] = ()
         self.phase = 0
-        self._began = {"epoch": 0, "step": 0}  # of the phase
+        self._began: dict[str, float] = {"epoch": 0, "step": 0}  # of the phase; with a time budget "progress", too
+        self._budget: TimeBudget | None = None
         self._warm_ups: dict[str, WarmUp] = {}  # of the parameters that became trainable after the start
         self._plateau = PlateauWatch()
         self._parts: ModelParts | None = None
@@ -76,9 +79,9 @@ class Unfreeze(Callback):
 
     def upcoming(self, trainer: Trainer) -> int:
         """The phase that the next batch is trained in, asked between two batches of an epoch."""
-        phase, began = self.phase, self._began["step"]
+        phase, began = self.phase, self._began
         while phase < len(self.phases) - 1 and self._is_over(phase, began, trainer, epoch_starts=False):
-            phase, began = phase + 1, trainer.global_step
+            phase, began = phase + 1, self._moment(trainer)
         return phase
 
     @property
@@ -106,6 +109,7 @@ class Unfreeze(Callback):
         if stage != "fit":
             return
         _check_strategy(trainer)
+        self._budget = budget_of(trainer)
         self.phase, self._began, self._warm_ups = 0, {"epoch": 0, "step": 0}, {}
         self._plateau = PlateauWatch()
         parts = self._parts = ModelParts(pl_module, self.stages)
@@ -155,7 +159,8 @@ class Unfreeze(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._steps_of_run = trainer.estimated_stepping_batches
-        if not math.isfinite(self._steps_of_run) and any(phase.fraction is not None for phase in self.phases):
+        endless = self._budget is None and not math.isfinite(self._steps_of_run)
+        if endless and any(phase.fraction is not None for phase in self.phases):
             raise UserError("a phase by fraction needs a run of known length; set trainer.max_epochs or max_steps")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -191,7 +196,7 @@ class Unfreeze(Callback):
     def _advance(self, trainer: Trainer, *, epoch_starts: bool) -> None:
         before = self.phase
         while self.phase < len(self.phases) - 1 and self._is_over(
-            self.phase, self._began["step"], trainer, epoch_starts=epoch_starts
+            self.phase, self._began, trainer, epoch_starts=epoch_starts
         ):
             self._next(trainer)
         if self.phase == before:
@@ -206,9 +211,17 @@ class Unfreeze(Callback):
         learns = self._learns[self.phase]
         self._freezing.train_only(learns.parameters, learns.frozen_norms)
 
-    def _is_over(self, number: int, began: int, trainer: Trainer, *, epoch_starts: bool) -> bool:
-        """Whether a phase that began at a step is over; at an epoch's start it is the one that runs now."""
-        phase, steps = self.phases[number], trainer.global_step - began
+    def _moment(self, trainer: Trainer) -> dict[str, float]:
+        progress = {} if self._budget is None else {"progress": self._budget.progress}
+        return {"epoch": trainer.current_epoch, "step": trainer.global_step, **progress}
+
+    def _is_over(self, number: int, began: dict[str, float], trainer: Trainer, *, epoch_starts: bool) -> bool:
+        """Whether a phase that began then is over; at an epoch's start it is the one that runs now."""
+        phase, steps = self.phases[number], trainer.global_step - began["step"]
+        if self._budget is not None:
+            share = self._budget.share_of(trainer, phase)
+            if share is not None:
+                return self._budget.progress - began.get("progress", 0.0) >= share - SAME
         if phase.steps is not None:
             return steps >= phase.steps
         if phase.fraction is not None:
@@ -226,7 +239,7 @@ class Unfreeze(Callback):
     def _next(self, trainer: Trainer) -> None:
         self._plateau.leave(self.phases[self.phase].until, trainer)
         self.phase += 1
-        self._began = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        self._began = self._moment(trainer)
         before, now = self._learns[self.phase - 1].parameters, self._learns[self.phase].parameters
         warm_up = WarmUp(trainer.global_step, self.phases[self.phase].warmup_steps)
         earlier = {name: steps for name, steps in self._warm_ups.items() if name in now}

@@ -20,7 +20,7 @@ _NEVER = (
     "trainer.log_every_n_steps", "trainer.profiler", "trainer.num_sanity_val_steps", "trainer.deterministic",
     "trainer.use_distributed_sampler", "trainer.enable_checkpointing", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "unfreeze", "lora", "adapters", "weights", "source", "extended_lr",
-    "extended.parent", "forgetting", "tests",
+    "extended.parent", "forgetting", "tests", "halve_batch",
 )  # fmt: skip
 _CALLBACKS = (  # that change results
     "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode", "callbacks.ema", "callbacks.early_stopping",

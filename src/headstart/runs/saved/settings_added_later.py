@@ -12,6 +12,7 @@ _DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS}
 _DIGITS = {"fraction": None, "val_shots": None, "fold": None, "folds": 5, **_CLASSES}
 _FILES = {"val_shots": None, "conflicting_labels": "keep", **_CLASSES, **_DECODING}
 LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has them
+    "pytorch_lightning.Trainer": {"max_time": None},
     "headstart.data.datasets.digits.Digits": {
         "fraction": None,
         "val_shots": None,

@@ -30,6 +30,7 @@ from headstart.callbacks.training.final_validation import FinalValidation
 from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.first_validation import Start
 from headstart.callbacks.training.stage_caching import FeatureCaching
+from headstart.callbacks.training.time_budget import TimeBudget
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.compat.lightning_hooks import without_idle_hooks
@@ -114,9 +115,11 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
     recalls, test_sets = ClassRecalls(), NamedTestSets(sets=run.test_sets, folder=folder / ANSWERS)
     oracle = Oracle() if cfg.get("oracle") else None
+    max_time = cfg.trainer.get("max_time")
+    budget = [] if max_time is None else [TimeBudget(max_time)]  # it says how far the run is, which others ask
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
-    first = [*longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
+    first = [*budget, *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
     states = [
         EpochMetricState(),
         LogPositions(folder=folder),

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import get_class
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart.callbacks.training.memory_reuse import keep_freed_memory
+from headstart.callbacks.training.time_budget import TimeBudget
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.distributed.model_sharding import Sharded
@@ -90,8 +91,11 @@ def _instantiated(node: DictConfig, more: dict[str, Any]) -> pl.Trainer:
     for key, instead in OF_THE_RUN.items():
         if node.get(key) is not None:
             raise UserError(f"trainer.{key} is what the run itself sets, got {node[key]}; try {instead}")
+    if node.get("max_time") is not None:
+        TimeBudget(node.max_time)  # an error of it comes before anything is made
+    plain = OmegaConf.masked_copy(node, [key for key in node if key != "max_time"])  # the run's own callback ends it
     try:
-        trainer: pl.Trainer = instantiate(node, **more)
+        trainer: pl.Trainer = instantiate(plain, **more)
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     on_cpu = isinstance(trainer.accelerator, CPUAccelerator)

@@ -20,6 +20,7 @@ from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
+from headstart.runs.training.fitting_batch import with_fitting_batch
 from headstart.runs.training.logger_closing import ended_with_run
 from headstart.runs.training.named_test_table import named_test_lines
 from headstart.runs.training.prepared_run import prepared_run
@@ -40,6 +41,7 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
         folder: The run's folder.
         about: What the result says of the run besides: study, name, hash and overrides.
     """
+    cfg = with_fitting_batch(cfg, folder)
     begun: list[Logger] = []
     with ended_with_run(begun):
         return _trained(cfg, folder, about, begun)
