@@ -1,7 +1,6 @@
 """A run that is out of memory begins again with half the batch, and ends as one that was asked for with that."""
 
 import json
-import logging
 
 import pytest
 import torch
@@ -31,7 +30,7 @@ def test_auto_is_the_batch_of_the_config_halved_where_memory_runs_out():
 
 
 @pytest.mark.slow
-def test_a_run_that_fits_with_a_quarter_is_the_run_of_a_quarter_with_four_accumulated(tmp_path, monkeypatch, caplog):
+def test_a_run_that_fits_with_a_quarter_is_the_run_of_a_quarter_with_four_accumulated(tmp_path, monkeypatch, capsys):
     (tmp_path / "auto").mkdir()
     (tmp_path / "asked").mkdir()
     step = Classifier.training_step
@@ -42,12 +41,11 @@ def test_a_run_that_fits_with_a_quarter_is_the_run_of_a_quarter_with_four_accumu
         return step(self, batch, number)
 
     monkeypatch.setattr(Classifier, "training_step", small_memory)
-    caplog.set_level(logging.WARNING)
     auto = run_by_command([*RUN, "target.batch_size=auto"], tmp_path / "auto")
     asked = run_by_command([*RUN, "target.batch_size=4", "trainer.accumulate_grad_batches=4"], tmp_path / "asked")
     assert figures(auto) == figures(asked)
     assert json.loads((auto / FILE).read_text()) == {"halved": 2}
-    said = [one.getMessage() for one in caplog.records if "out of memory" in one.getMessage()]
+    said = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
     assert [text.partition(":")[0] for text in said] == [
         "out of memory with target.batch_size=16", "out of memory with target.batch_size=8",
     ]  # fmt: skip

@@ -115,11 +115,9 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
     recalls, test_sets = ClassRecalls(), NamedTestSets(sets=run.test_sets, folder=folder / ANSWERS)
     oracle = Oracle() if cfg.get("oracle") else None
-    max_time = cfg.trainer.get("max_time")
-    budget = [] if max_time is None else [TimeBudget(max_time)]  # it says how far the run is, which others ask
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
-    first = [*budget, *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
+    first = [*_time_budget(cfg), *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
     states = [
         EpochMetricState(),
         LogPositions(folder=folder),
@@ -142,6 +140,12 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         adapts=adapts,
         ordered=without_idle_hooks([*first, *domains, *([oracle] if oracle else []), *last]),
     )
+
+
+def _time_budget(cfg: DictConfig) -> list[TimeBudget]:
+    """What says how far the run is, by the time that it has; none without trainer.max_time."""
+    max_time = cfg.trainer.get("max_time")  # a source model's trainer has no such key
+    return [] if max_time is None else [TimeBudget(max_time)]
 
 
 def _start(cfg: DictConfig, run: PreparedRun, features: FeatureCaching, answers: ImagePredictions) -> Start:
