@@ -35,7 +35,7 @@ def checkpoint_in_place(stages: Mapping[str, nn.Module], *, among: Collection[st
             f"got {', '.join(unknown)}"
         )
     for name in chosen:
-        stages[name].forward = Recomputed(stages[name], stages[name].forward)  # type: ignore[method-assign]
+        stages[name].forward = Recomputed(stages[name], stages[name].forward)
 
 
 class Recomputed:

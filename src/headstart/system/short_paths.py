@@ -54,7 +54,8 @@ def with_short_paths(text: str, names: Mapping[str, str]) -> str:
     """A text in which whole paths are replaced by their names."""
     for path in sorted(names, key=len, reverse=True):
         if path in text:
-            text = re.sub(rf"(?<![\w./~-]){re.escape(path)}/?(?![\w/-]|\.\w)", lambda _, name=names[path]: name, text)
+            whole = rf"(?<![\w./~-]){re.escape(path)}/?(?![\w/-]|\.\w)"
+            text = re.sub(whole, names[path].replace("\\", r"\\"), text)
     return text
 
 

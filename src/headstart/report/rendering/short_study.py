@@ -27,7 +27,8 @@ def short_study(study: Study, found: RunsBelow) -> Study:
         found: The runs that it was made of, whose settings say what is a path.
     """
     settings: list[dict[str, Any]] = []
-    for run in (*found.finished, *found.levels):
+    runs: list[FinishedRun | LevelsResult] = [*found.finished, *found.levels]
+    for run in runs:
         known = run.settings if isinstance(run, FinishedRun) else leaves(run.config())
         settings += [known, of_overrides(run.overrides)]
     counted = [{key: one[key] for key in one if key.partition(".")[0] not in _NOT_DATA} for one in settings]
