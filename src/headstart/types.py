@@ -24,8 +24,8 @@ class Batch(NamedTuple):
     # what enters the backbone's stage `start`; at 0 (B, channels, H, W), uint8 as they are or float32 normalised as
     # the backbone's pixels say, else what the stage before gave
     image: Tensor
-    # (B,), int64; of several labels an image (B, classes), float32, 0 or 1; once images are mixed
-    # (modules/classifier.py) shares (B, classes), float32
+    # (B,), int64; of several labels an image (B, classes), float32, 0 or 1; of numbers (B, columns), float32; once
+    # images are mixed (modules/classifier.py) shares (B, classes), float32
     label: Tensor
     start: int = 0
     position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known

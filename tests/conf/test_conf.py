@@ -15,6 +15,7 @@ MOUNTED = {
     "data": ["data@source", "data@target"],
     "augment": ["augment@source.augment", "augment@target.augment"],
     "mix": ["mix@module.mix"],
+    "loss": ["loss@module.loss"],
     "tta": ["tta@evaluate.tta", "tta@predict.tta"],
 }
 

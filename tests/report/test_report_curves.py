@@ -10,6 +10,7 @@ from headstart.report.analysis import run_measures
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.curves import learning_curve
+from headstart.system.metric_direction import lower_is_better
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
     for row in run.rows.values():
         row["val/loss"] = 2.0
     assert learning_curve.curve_of(run, "val/loss").level.tolist() == [-2.0, -2.0]
-    assert not learning_curve.lower_is_better("val/accuracy")
+    assert not lower_is_better("val/accuracy")
 
 
 def test_the_kind_of_a_metric_is_told_by_its_name_and_not_by_its_split():

@@ -27,12 +27,13 @@ class ImagePrediction:
 
     Attributes:
         image: The file, or the number of the image in an array.
-        predicted: The most probable class; where an image may have several labels, all with a probability above 1/2.
+        predicted: The most probable class; where an image may have several labels, all with a probability above 1/2;
+            where targets are numbers, each by its column.
         probabilities: The probability of each class, by its name.
     """
 
     image: str | int
-    predicted: str | tuple[str, ...]
+    predicted: str | tuple[str, ...] | dict[str, float]
     probabilities: dict[str, float]
 
 
@@ -75,6 +76,8 @@ class LoadedModel:
     def probabilities(self, images: NDArray[np.uint8]) -> Tensor:
         """Images (B, size, size) grey or (B, size, size, 3) RGB, uint8 -> (B, classes), float32, on the CPU.
 
+        Of a model whose targets are numbers these, (B, columns), in the units of the table.
+
         Args:
             images: As large as `pixels.size`.
         """
@@ -111,6 +114,8 @@ class LoadedModel:
         return self._model.probabilities(np.stack([self._model.decoder(Path(file)) for file in files]))
 
     def _prediction(self, image: str | int, row: list[float]) -> ImagePrediction:
+        if self._model.numbers:
+            return ImagePrediction(image, dict(zip(self.class_names, row, strict=True)), {})
         probabilities = dict(zip(self.class_names, row, strict=True))
         predicted: str | tuple[str, ...] = max(probabilities, key=probabilities.__getitem__)
         if self._model.separator is not None:  # an image may have several labels

@@ -79,6 +79,13 @@ class MultiLabelImages(Protocol):
 
 
 @runtime_checkable
+class NumberImages(Protocol):
+    """Data that say whether their labels are numbers (N, columns), and their class_names the columns."""
+
+    regression: bool
+
+
+@runtime_checkable
 class PairedImages(Protocol):
     """Data whose training batches may come with a paired batch of other data."""
 
@@ -139,6 +146,11 @@ def has_contents(data: object) -> TypeGuard[ImageContents]:
 def is_multi_label(data: object) -> bool:
     """Whether an image of these data may have any number of the classes."""
     return isinstance(data, MultiLabelImages) and bool(data.multi_label)
+
+
+def is_regression(data: object) -> bool:
+    """Whether the labels of these data are numbers."""
+    return isinstance(data, NumberImages) and bool(data.regression)
 
 
 def image_names(data: object, split: str, images: int) -> list[str]:

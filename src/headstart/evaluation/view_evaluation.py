@@ -11,10 +11,13 @@ from torch import Tensor
 
 from headstart.evaluation.answer_metrics import answer_metrics
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from headstart.evaluation.number_evaluation import NumberEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.modules.label_kinds import Labels
 from headstart.types import Batch, Pixels
+
+Evaluation = SingleLabelEvaluation | MultiLabelEvaluation | NumberEvaluation
 
 
 def set_up_again(images: Any) -> Any:
@@ -69,21 +72,32 @@ def averaged(logits: Sequence[Tensor], count: int, *, several: bool) -> Tensor:
     return torch.cat([views.softmax(dim=-1).mean(dim=0).clamp(min=tiny).log() for views in batches]).float()
 
 
-def metrics_of(labels: Labels, answers: SingleLabelEvaluation | MultiLabelEvaluation, split: str) -> dict[str, float]:
+def averaged_numbers(numbers: Sequence[Tensor], count: int) -> Tensor:
+    """The numbers (N, T) of each batch's views, one after the other -> their means over views."""
+    batches = [torch.stack(list(numbers[at : at + count])).double() for at in range(0, len(numbers), count)]
+    return torch.cat([views.mean(dim=0) for views in batches]).float()
+
+
+def metrics_of(labels: Labels, answers: Evaluation, split: str) -> dict[str, float]:
     """The figures that the classifier logs of such labels, of these answers."""
     return answer_metrics(labels, answers.logits, answers.label, split)
 
 
-def gain(
-    one: SingleLabelEvaluation | MultiLabelEvaluation, several: SingleLabelEvaluation | MultiLabelEvaluation
-) -> dict[str, int]:
-    """How many images only the views, and how many only the image as it is, got right."""
+def gain(one: Evaluation, several: Evaluation) -> dict[str, int]:
+    """How many images only the views, and how many only the image as it is, got right; of numbers, came nearer to."""
+    if isinstance(one, NumberEvaluation) and isinstance(several, NumberEvaluation):
+        errors = [(each.logits - each.label).abs().mean(dim=1) for each in (one, several)]
+        return {"gained": int((errors[1] < errors[0]).sum()), "lost": int((errors[1] > errors[0]).sum())}
+    assert not isinstance(one, NumberEvaluation)
+    assert not isinstance(several, NumberEvaluation)
     gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
     return {"gained": gained, "lost": lost}
 
 
-def lines(one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int]) -> list[str]:
-    """Both columns of figures side by side, for a terminal."""
+def lines(
+    one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int], *, nearer: bool = False
+) -> list[str]:
+    """Both columns of figures side by side, for a terminal; nearer: gain counts numbers that come nearer."""
     views = f"{count} view{'' if count == 1 else 's'}"
     table = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
     table += [
@@ -91,6 +105,8 @@ def lines(one: Mapping[str, float], several: Mapping[str, float], count: int, ga
         for name in sorted(several)
         if name in one
     ]
+    if nearer:
+        return [*table, f"{gain['gained']} numbers are nearer with {views}, {gain['lost']} with one."]
     return [
         *table,
         f"{gain['gained']} images are right with {views} and wrong with one, {gain['lost']} the other way round.",

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from pytorch_lightning import Trainer
+from torch import Tensor
 
 from headstart.data.data_protocols import KnownBatchSizes
 
+Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field
 
-def step_shares(trainer: Trainer, number: int, images: int) -> Mapping[str, float] | None:
+
+def step_shares(trainer: Trainer, number: int, images: int) -> Shares:
     """What the means over a batch's images are multiplied by, by the batch's field; None where all are 1.
 
     Lightning divides each loss by trainer.accumulate_grad_batches, however many batches the step really has, and DDP
@@ -42,3 +45,14 @@ def _share_of_devices(trainer: Trainer, images: int) -> float:
     total = torch.tensor([images], dtype=torch.int64, device=trainer.strategy.root_device)
     dist.all_reduce(total)
     return images * trainer.world_size / int(total)
+
+
+def in_step(term: Tensor, shares: Shares, field: str) -> Tensor:
+    """A term of the loss as it counts in its optimizer step.
+
+    Args:
+        term: The mean over a field's images.
+        shares: Of the batch in its optimizer step, by field; None where all batches are alike.
+        field: Of the batch.
+    """
+    return term if shares is None else term * shares.get(field, shares["image"])

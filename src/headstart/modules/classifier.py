@@ -15,19 +15,19 @@ from headstart.adaptation.adaptation import Adaptation, Side
 from headstart.backbones.stages import Backbone
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.adapted_training import AdaptedTraining
-from headstart.modules.batch_shares import step_shares
+from headstart.modules.batch_shares import Shares, in_step, step_shares
 from headstart.modules.class_weights import class_counts, given_weights
 from headstart.modules.epoch_mean import Mean
 from headstart.modules.heads.classification_head import ClassificationHead
+from headstart.modules.label_choice import labels_of
 from headstart.modules.measured_classifier import MeasuredClassifier
 from headstart.modules.optimizers import learning_rate, optimizer_of
 from headstart.modules.schedulers import lightning_scheduler, run_length, scheduler_of
 from headstart.regularizers.regularizer import Regularizer
+from headstart.system.metric_direction import best_mode
 from headstart.types import Batch
 from headstart.unfreeze.parameter_groups import parameter_groups
 from headstart.unfreeze.schedules.schedule_phases import BatchNormPolicy, Schedule
-
-Shares = Mapping[str, float] | None  # of a batch in its optimizer step, by field: modules/batch_shares.py
 
 
 class Classifier(MeasuredClassifier):
@@ -57,7 +57,11 @@ class Classifier(MeasuredClassifier):
         scheduler_interval: How often the scheduler advances.
         scheduler_monitor: The logged metric that ReduceLROnPlateau waits for, after each validation, whatever
             scheduler_interval says.
+        metric: What best checkpoint, plateaus and report follow of val; None: accuracy, of several labels map, of a
+            number mae, of several r2.
+        loss: Stands in the place of the cross-entropy in training (modules/losses/), of numbers in that of Huber's.
         multi_label: Whether an image may have several labels.
+        regression: Whether the targets are numbers, num_classes of them, and the head a NumberHead.
         regularizer: A term that is added to the loss.
         mix: Mixes training images as they enter the backbone, each device within its own batches.
         adaptation: A term of each batch with its paired batch.
@@ -84,14 +88,21 @@ class Classifier(MeasuredClassifier):
         scheduler_interval: Literal["step", "epoch"],
         scheduler_monitor: str,
         batch_norm: BatchNormPolicy = "learning",
+        metric: str | None = None,
+        loss: Callable[..., Any] | None = None,
         multi_label: bool = False,
+        regression: bool = False,
         regularizer: Regularizer | None = None,
         mix: Mixing | None = None,
         adaptation: Adaptation | None = None,
         source_classes: int = 0,
         target_labels_share: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     ) -> None:
-        super().__init__(backbone=backbone, head=head, num_classes=num_classes, multi_label=multi_label)
+        labels = labels_of(
+            num_classes, multi_label=multi_label, regression=regression, metric=metric, loss=loss,
+            is_weighted=bool(class_weights) or label_smoothing > 0,
+        )  # fmt: skip
+        super().__init__(backbone=backbone, head=head, num_classes=num_classes, labels=labels)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
@@ -118,13 +129,12 @@ class Classifier(MeasuredClassifier):
         networks = {} if self.regularizer is None else self.regularizer.beside(self.stages)
         return (*networks.items(), *([] if self.adaptation is None else [("head", self.adaptation)]))
 
-    # ------------------------------------------------------------------ before and after training
-
     def weigh(self, label: Tensor, class_names: Sequence[str]) -> None:
-        """Take note of the training images' labels, where classes count by them, before fit.
+        """Take note of the training images' labels, where classes count by them or numbers are scaled, before fit.
 
-        Raises UserError where class_weights does not fit the classes, or a class has no image.
+        Raises UserError where class_weights does not fit the classes, a class has no image, or numbers do not differ.
         """
+        self.scale_numbers(label, class_names)
         if self.class_weights is None:
             return
         if isinstance(self.class_weights, str):
@@ -167,8 +177,6 @@ class Classifier(MeasuredClassifier):
         """Let the adaptation change the model that is to be tested -> whether it does (AdaptedTraining.finalize)."""
         return self.adapted is not None and self.adapted.finalize(data, self.stages)
 
-    # ------------------------------------------------------------------ a step
-
     def loss(self, logits: Tensor, label: Tensor) -> Tensor:
         """That of training: label as in a Batch, or shares of the classes (B, classes), float."""
         return self.labels.training_loss(logits, label, smoothing=self.label_smoothing)
@@ -190,7 +198,7 @@ class Classifier(MeasuredClassifier):
             return loss
         term: Tensor = self.regularizer(stages=self.stages, batch=batch, features=features, outputs=outputs)
         self.train_regularizer.update(term.detach())
-        return loss + _in_step(term, shares, "image")
+        return loss + in_step(term, shares, "image")
 
     def _label_loss(self, batch: Batch, logits: Tensor, shares: Shares) -> Tensor:
         """The loss on the batch's labels, where there are any, and on those of few target images that come along."""
@@ -198,21 +206,21 @@ class Classifier(MeasuredClassifier):
         if self.knows_labels:
             loss = self.loss(logits, batch.label)
             self._measure("train", logits, batch.label, loss)
-            loss = _in_step(loss, shares, "image")
+            loss = in_step(loss, shares, "image")
         few = batch.labelled
         if few is None:
             return loss
         of_target = self.loss(self(few.image, start=few.start), few.label)
         self.train_target_labels.update(of_target.detach())
         share = self.target_labels_share
-        return (1 - share) * loss + share * _in_step(of_target, shares, "labelled")
+        return (1 - share) * loss + share * in_step(of_target, shares, "labelled")
 
     def _adapted_loss(self, adapted: AdaptedTraining, loss: Tensor, batch: Batch, main: Side, shares: Shares) -> Tensor:
         """The loss with the term of a batch and its paired batch."""
         term, metrics = adapted.term(batch, main)
         for name, mean in self._adaptation_means():
             mean.update(metrics[name])
-        term = _in_step(term, shares, "image" if batch.paired is None else "paired")
+        term = in_step(term, shares, "image" if batch.paired is None else "paired")
         return loss + term if adapted.adaptation.learns_labels else term
 
     def _mixed(self, batch: Batch, number: int) -> Batch:
@@ -278,7 +286,9 @@ class Classifier(MeasuredClassifier):
             groups = [group | {"weight_decay": 0.0} for group in groups]
         optimizer = optimizer_of(self.make_optimizer, groups)
         length = run_length(self.trainer, self.scheduler_interval)
-        scheduler = scheduler_of(self.make_scheduler, optimizer, length=length)
+        scheduler = scheduler_of(
+            self.make_scheduler, optimizer, length=length, plateau_mode=best_mode(self.scheduler_monitor)
+        )
         of_training = ("train/loss", *self.train_metrics.keys()) if self.knows_labels else ()
         settings = lightning_scheduler(
             scheduler,
@@ -288,8 +298,3 @@ class Classifier(MeasuredClassifier):
             validates_every=self.trainer.check_val_every_n_epoch or 1,
         )
         return {"optimizer": optimizer, "lr_scheduler": settings}
-
-
-def _in_step(term: Tensor, shares: Shares, field: str) -> Tensor:
-    """A term of the loss as it counts in its optimizer step; field: of the batch, whose images it is the mean of."""
-    return term if shares is None else term * shares.get(field, shares["image"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -12,8 +15,8 @@ from headstart.compat.lightning_hooks import QuickHookName
 from headstart.modules.epoch_mean import Mean
 from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.label_kinds import Labels
-from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.single_label import OneLabel
+from headstart.modules.number_head import NumberHead
+from headstart.modules.number_targets import NumberTargets, units_of
 from headstart.types import Batch
 
 
@@ -23,19 +26,22 @@ class MeasuredClassifier(QuickHookName, LightningModule):
     Logs <split>/loss; val and test without class weights and label smoothing. Of one label an image <split>/accuracy,
     and for val and test f1 (macro), balanced_accuracy and calibration_error (15 bins, L1). Of several labels
     <split>/f1_micro, and for val and test map (the mean of the classes' average precisions), f1 (macro) and
-    subset_accuracy.
+    subset_accuracy. Of numbers <split>/mae, and for val and test rmse and r2. Besides these the metric that is followed
+    (module.metric).
 
     Args:
         backbone: Images to features, in stages.
         head: Features to logits.
         num_classes: The classes of the labels.
-        multi_label: Whether an image may have several labels.
+        labels: The kind of the labels: their loss, their metrics and the one that is followed.
     """
 
-    def __init__(self, *, backbone: Backbone, head: ClassificationHead, num_classes: int, multi_label: bool) -> None:
+    def __init__(
+        self, *, backbone: Backbone, head: ClassificationHead | NumberHead, num_classes: int, labels: Labels
+    ) -> None:
         super().__init__()
         self.backbone, self.head, self.num_classes = backbone, head, num_classes
-        self.labels: Labels = (SeveralLabels if multi_label else OneLabel)(num_classes)
+        self.labels = labels
         # nn.Module attributes, so that they follow the model to its device
         fuller = self.labels.training_metrics() | self.labels.evaluation_metrics()
         self.train_metrics = MetricCollection(dict(self.labels.training_metrics()), prefix="train/")
@@ -52,6 +58,17 @@ class MeasuredClassifier(QuickHookName, LightningModule):
     def monitor(self) -> str:
         """The metric that the best checkpoint, the report and plateaus follow."""
         return f"val/{self.labels.monitor}"
+
+    @torch.no_grad()
+    def scale_numbers(self, label: Tensor, columns: Sequence[str]) -> None:
+        """Take the units of the training images' numbers (N, T); of classes there are none.
+
+        Raises UserError where the numbers of a column do not differ.
+        """
+        if isinstance(self.labels, NumberTargets) and isinstance(self.head, NumberHead):
+            mean, std = units_of(label, columns)
+            self.labels.std.copy_(std)
+            self.head.set_units(mean, std)
 
     def forward(self, image: Tensor, start: int = 0) -> Tensor:
         """Images (B, channels, H, W), or what enters stage `start` -> logits (B, num_classes)."""

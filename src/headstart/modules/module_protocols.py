@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.measured_classifier import MeasuredClassifier
 from headstart.modules.multi_label import SeveralLabels
+from headstart.modules.number_targets import NumberTargets
 from headstart.regularizers.regularizer import Regularizer
 
 
@@ -47,3 +48,9 @@ def regularizer_of(module: nn.Module) -> Regularizer | None:
 def has_several_labels(module: nn.Module) -> bool:
     """Whether a module learns from images that may have several labels."""
     return isinstance(module, MeasuredClassifier) and isinstance(module.labels, SeveralLabels)
+
+
+def number_units(module: nn.Module) -> Tensor | None:
+    """The standard deviations of the numbers that a module learns (T,); None where it learns classes."""
+    labels = module.labels if isinstance(module, MeasuredClassifier) else None
+    return labels.std if isinstance(labels, NumberTargets) else None

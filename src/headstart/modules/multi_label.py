@@ -10,7 +10,9 @@ from torchmetrics import Metric
 
 from headstart.modules.class_weights import effective_number
 from headstart.modules.label_kinds import Labels
-from headstart.modules.multi_label_metrics import LabelF1, MeanAveragePrecision, SubsetAccuracy, average_precisions
+from headstart.modules.losses.training_loss import TrainingLoss
+from headstart.modules.multi_label_metrics import LabelF1, MeanAveragePrecision, SubsetAccuracy
+from headstart.modules.ranking_metrics import AreaUnderRoc
 
 
 class SeveralLabels(Labels):
@@ -19,12 +21,22 @@ class SeveralLabels(Labels):
     What a class's logit above 0 says is that the image is of it.
     """
 
-    monitor = "map"
+    kind = "several_labels"
+    own_metric = "map"
+    metric_names = ("map", "f1", "f1_micro", "subset_accuracy", "auroc")
+
+    def metric_of(self, name: str) -> Metric | None:
+        if name == "auroc":
+            return AreaUnderRoc(self.num_classes, softmax=False)
+        return (self.training_metrics() | self._evaluation_metrics()).get(name)
 
     def training_metrics(self) -> dict[str, Metric]:
         return {"f1_micro": LabelF1(self.num_classes, average="micro")}
 
     def evaluation_metrics(self) -> dict[str, Metric]:
+        return self.followed(self._evaluation_metrics())
+
+    def _evaluation_metrics(self) -> dict[str, Metric]:
         return {
             "map": MeanAveragePrecision(self.num_classes),
             "f1": LabelF1(self.num_classes, average="macro"),
@@ -34,6 +46,12 @@ class SeveralLabels(Labels):
     def training_loss(self, logits: Tensor, label: Tensor, *, smoothing: float) -> Tensor:
         """The mean over images and classes, positive terms times the class's weight; smoothing draws labels to 1/2."""
         wanted = (1 - smoothing) * label.to(logits.dtype) + smoothing / 2
+        if isinstance(self.chosen_loss, TrainingLoss):
+            having, lacking = self.chosen_loss.of_labels(logits, wanted)
+            return ((having if self.weight is None else self.weight * having) + lacking).mean()
+        if self.chosen_loss is not None:
+            value: Tensor = self.chosen_loss(logits, wanted)
+            return value
         return binary_cross_entropy_with_logits(logits, wanted, pos_weight=self.weight)
 
     def loss(self, logits: Tensor, label: Tensor) -> Tensor:
@@ -42,9 +60,6 @@ class SeveralLabels(Labels):
     @staticmethod
     def decided(label: Tensor) -> Tensor:
         return (label > 0.5).to(label.dtype)
-
-    def score(self, logits: Tensor, label: Tensor) -> Tensor:
-        return average_precisions(logits, label).nanmean()
 
     @staticmethod
     def sureness(logits: Tensor, label: Tensor) -> Tensor:

@@ -27,11 +27,14 @@ RATES = ("max_lr", "base_lr", "swa_lr", "min_lr")  # what they call a rate that 
 Make = Callable[..., LRScheduler]
 
 
-def scheduler_of(make: Make, optimizer: Optimizer, *, length: float) -> LRScheduler:
+def scheduler_of(
+    make: Make, optimizer: Optimizer, *, length: float, plateau_mode: Literal["max", "min"] = "min"
+) -> LRScheduler:
     """The scheduler of all groups of an optimizer, which keep the ratios of their rates.
 
     make: a partial of any torch scheduler (or of one's own); its `schedulers`, where it has them, are partials too.
     length: of the run, in the scheduler's own steps, math.inf where nobody knows.
+    plateau_mode: the direction of the metric that ReduceLROnPlateau waits for, where its mode is null.
 
     A length that is null is that of the run (`step_size_up`: half of it), or between 0 and 1 that share of it, also
     in a list of milestones; within SequentialLR both are of the part between two milestones. A rate (`max_lr`,
@@ -42,7 +45,7 @@ def scheduler_of(make: Make, optimizer: Optimizer, *, length: float) -> LRSchedu
     is shorter than the run, or is one of several schedulers.
     """
     rates = [float(group["lr"]) for group in optimizer.param_groups]
-    return _Maker(optimizer, rates).made(make, length, "scheduler", nested=False)
+    return _Maker(optimizer, rates, plateau_mode).made(make, length, "scheduler", nested=False)
 
 
 def run_length(trainer: Trainer, interval: Literal["step", "epoch"]) -> float:
@@ -89,6 +92,7 @@ class _Maker:
 
     optimizer: Optimizer
     rates: Sequence[float]
+    plateau_mode: Literal["max", "min"]
 
     def made(self, make: Make, length: float, path: str, *, nested: bool) -> LRScheduler:
         if not callable(make):
@@ -103,6 +107,8 @@ class _Maker:
             )
         self._fill_lengths(given, known, length, path)
         self._fill_rates(given, known, path, cycles=target is CyclicLR)
+        if target is ReduceLROnPlateau and given.get("mode", "") is None:
+            given["mode"] = self.plateau_mode
         if "schedulers" in given:
             for group in self.optimizer.param_groups:  # or CyclicLR, as the first, would leave its lowest rate here
                 group.setdefault("initial_lr", group["lr"])

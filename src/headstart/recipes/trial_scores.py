@@ -9,7 +9,7 @@ from typing import Any
 
 from headstart.recipes.trial_runs import Trial
 from headstart.report.analysis.study_runs import FinishedRun, run_in
-from headstart.report.curves.learning_curve import lower_is_better
+from headstart.system.metric_direction import lower_is_better
 from headstart.types import UserError
 
 LAST_SHARE, LEAST_LAST = 0.1, 3  # of a trial's evaluations, whose mean is its value; at most half of them

@@ -15,14 +15,16 @@ from headstart.backbones.injected.chosen_layers import InjectedLayers
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.data.data_protocols import is_multi_label
+from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.paired_domains import paired_data
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
 from headstart.runs.backbone_template import resolved, with_weights
+from headstart.runs.number_heads import check_numbers
 from headstart.runs.run_head import checked_head
+from headstart.system.metric_direction import best_mode
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import ALL_FROZEN, WithBatchNorm
 from headstart.unfreeze.reserved_names import ADAPTERS, KINDS
@@ -44,7 +46,7 @@ class Assembly:
 
     backbone: Backbone
     # a LightningDataModule with class_names, num_classes, sizes, plain_dataloader, where images may have several labels
-    # multi_label=True
+    # multi_label=True, where labels are numbers regression=True
     data: Any
     head: Any
     module: Classifier
@@ -121,7 +123,7 @@ def check_adaptation(cfg: DictConfig) -> None:
             f"adaptation {name} goes on from the source's whole model and its head, got mode={cfg.mode} "
             f"head.init={cfg.head.get('init')}; try mode=fine_tuning head.init=source weights.reset_from=null"
         )
-    for setting in ("mix", "class_weights"):
+    for setting in ("mix", "class_weights", "loss"):
         if cfg.module.get(setting) is not None:
             raise UserError(f"adaptation {name} trains on images without labels, which module.{setting} needs")
     regularizer = regularizer_of(cfg)
@@ -150,6 +152,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     data = instantiate(data_node or cfg.target, pixels=backbone.pixels, seed=images_seed(cfg))
     if isinstance(data, ImageDataModule):
         data.check_trainable()
+    check_numbers(cfg, data)
     if data_node is None:
         data = drawn(cfg, data)
     adaptation = adaptation_of(cfg)
@@ -174,8 +177,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
             )  # fmt: skip
     head = checked_head(cfg, backbone, data)
     module: Classifier = instantiate(
-        cfg.module, backbone=backbone, head=head, num_classes=data.num_classes,
-        **({"multi_label": True} if is_multi_label(data) else {}),
+        cfg.module, backbone=backbone, head=head, num_classes=data.num_classes, **_label_kind(data),
         # plain lists: what a scheduler keeps of OmegaConf's own would stand in checkpoints
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler, _convert_="all"),
@@ -193,8 +195,14 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     chosen = [
         cfg.get(key) for key in ("backbone", cfg.get("peft") or "", "head", "module", "regularizer", "adaptation")
     ]
-    network = resolved(*chosen, data.num_classes, source_classes, is_multi_label(data))
+    network = resolved(*chosen, data.num_classes, source_classes, is_multi_label(data), is_regression(data))
     return Assembly(backbone, data, head, module, schedule, from_source, adapted, network)
+
+
+def _label_kind(data: Any) -> dict[str, bool]:
+    """What a module is told of labels that are not one class an image; a module of one's own need not know of it."""
+    kinds = {"multi_label": is_multi_label(data), "regression": is_regression(data)}
+    return {name: True for name, holds in kinds.items() if holds}
 
 
 def drawn(cfg: DictConfig, data: Any) -> Any:
@@ -209,13 +217,15 @@ def mixing_of(cfg: DictConfig) -> dict[str, Mixing]:
 
 
 def with_monitor(node: Any, metric: str) -> Any:
-    """A node of the config with this metric wherever it leaves `monitor` null."""
+    """A node of the config with this metric wherever it leaves `monitor` null, and a metric's direction for `mode`."""
     copied = copy.deepcopy(node)  # it keeps its place in the config, and so what it refers to
     waiting = [copied]
     while waiting:
         part = waiting.pop()
         if isinstance(part, DictConfig) and "monitor" in part and part["monitor"] is None:
             part["monitor"] = metric
+        if isinstance(part, DictConfig) and "monitor" in part and "mode" in part and part["mode"] is None:
+            part["mode"] = best_mode(str(part["monitor"]))
         waiting += _set_children(part)
     return copied
 

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from headstart.backbones.stages import Backbone
 from headstart.backbones.token_output import give_tokens
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.data.data_protocols import is_multi_label
+from headstart.data.data_protocols import is_multi_label, is_regression
+from headstart.runs.number_heads import with_units
 from headstart.types import UserError
 
 
@@ -32,15 +33,13 @@ def head_of(cfg: DictConfig, backbone: Backbone, num_classes: int) -> Any:
 def checked_head(cfg: DictConfig, backbone: Backbone, data: Any) -> Any:
     """The head of a run. Raises UserError where it cannot do what the data or another part of the run need."""
     head = head_of(cfg, backbone, data.num_classes)
-    if is_multi_label(data) and not getattr(head, "several_labels", True):
-        raise UserError(
-            f"{type(head).__name__} tells one class an image, and these data may have several labels an image; "
-            "try head=linear"
-        )
+    if (is_multi_label(data) or is_regression(data)) and not getattr(head, "several_labels", True):
+        what = "have numbers" if is_regression(data) else "may have several labels an image"
+        raise UserError(f"{type(head).__name__} tells one class an image, and these data {what}; try head=linear")
     for group in ("adaptation", "regularizer"):
         if backbone.gives_tokens and cfg.get(group):
             raise UserError(
                 f"{group}={str(cfg[group]['_target_']).rpartition('.')[2]} reads pooled features, and "
                 f"{type(head).__name__} takes tokens; try head=linear or head=mlp"
             )
-    return head
+    return with_units(head, data.num_classes, is_regression(data))

@@ -13,6 +13,7 @@ from annotated_types import Ge
 from omegaconf import DictConfig
 from torch import Tensor
 
+from headstart.data.data_protocols import is_regression
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.features.embedding_file import Embedding, Format, is_embedding, write
 from headstart.features.pca import PrincipalComponents, directions
@@ -148,8 +149,10 @@ def _embedding(
     )
 
 
-def _called(label: Tensor, names: tuple[str, ...]) -> str:
-    """The class of an image, or its labels."""
+def _called(label: Tensor, names: tuple[str, ...], *, numbers: bool) -> str:
+    """The class of an image, its labels or its numbers."""
+    if numbers:
+        return "|".join(f"{number:g}" for number in label.tolist())
     if not label.ndim:
         return names[int(label)]
     return "|".join(names[at] for at in label.nonzero()[:, 0].tolist())
@@ -179,7 +182,9 @@ def _project(folder: Path, embedding: Embedding, model: Frozen, split: str, most
     write_projector(
         folder,
         {stage: tensor[:count] for stage, tensor in embedding.features.items()},
-        classes=[_called(label, embedding.class_names) for label in embedding.label[:count]],
+        classes=[
+            _called(label, embedding.class_names, numbers=is_regression(data)) for label in embedding.label[:count]
+        ],
         names=embedding.names[:count],
         thumbnails=torch.cat(images),
     )

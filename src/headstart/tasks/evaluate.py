@@ -17,15 +17,32 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.backbones.denormalise import denormalised
-from headstart.callbacks.predictions.prediction_pictures import confusion_figure, labels_figure, wrong_figure
+from headstart.callbacks.predictions.number_pictures import numbers_figure
+from headstart.callbacks.predictions.prediction_pictures import (
+    confusion_figure,
+    kind_of,
+    labels_figure,
+    wrong_figure,
+)
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.data.data_protocols import image_names, is_multi_label
+from headstart.data.data_protocols import image_names
 from headstart.evaluation.abstention_picture import abstention_figure, write_coverage
 from headstart.evaluation.calibration_picture import calibration_figure, saved
-from headstart.evaluation.class_indices import class_indices, relabelled
+from headstart.evaluation.class_indices import relabelled
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from headstart.evaluation.number_evaluation import NumberEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
-from headstart.evaluation.view_evaluation import ViewLoader, averaged, gain, lines, metrics_of, set_up_again, view_count
+from headstart.evaluation.view_evaluation import (
+    Evaluation,
+    ViewLoader,
+    averaged,
+    averaged_numbers,
+    gain,
+    lines,
+    metrics_of,
+    set_up_again,
+    view_count,
+)
 from headstart.evaluation.views.view import Views
 from headstart.runs.assembly import Assembly, assembled, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
@@ -33,6 +50,7 @@ from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluated_test_sets import evaluated_test_sets, named_sets_of
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
+from headstart.runs.saved.label_matching import class_places
 from headstart.runs.saved.other_data import EvaluatedData, check_no_target, data_stem, other_data
 from headstart.runs.saved.run_temperature import Temperature, evaluated_temperature
 from headstart.runs.training.missing_validation import check_split
@@ -58,8 +76,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure a run's model on a split, print the metrics, and write <run_dir>/evaluate-<split>.json -> the metrics.
 
-    The file also has each class's scores, confusion matrix and abstention (of one label an image), calibration, and the
-    most confident wrong predictions; pictures lie beside it. Only the first of several ranks computes.
+    The file also has each class's or column's scores, confusion matrix and abstention (of one label an image) and
+    calibration, and the most confident wrong predictions; pictures lie beside it. Only the first rank computes.
 
     Args:
         cfg: The composed config, of which only the trainer's accelerator and `tests` count; the rest is the run's own.
@@ -134,8 +152,7 @@ def _images(
 
 def _set_up(images: Any, split: str, run: SavedRun) -> Tensor:
     """Set the data up -> the numbers of their classes among the run's. Raise UserError where they do not fit."""
-    places = _places(tuple(images.class_names), run.class_names)
-    _check_kind(images, run.several, places, run.class_names)
+    places = class_places(images, run)
     images.setup("test")
     check_split(images, split, f"evaluate.split={split}")
     return places
@@ -144,7 +161,7 @@ def _set_up(images: Any, split: str, run: SavedRun) -> Tensor:
 class _Outcome(NamedTuple):
     """What an evaluation says."""
 
-    answers: SingleLabelEvaluation | MultiLabelEvaluation
+    answers: Evaluation
     metrics: dict[str, float]
     lines: list[str]  # for the terminal
     content: dict[str, Any]  # of the file
@@ -167,8 +184,10 @@ class _Evaluation:
         logits, label = torch.cat(gathered.logits), torch.cat(gathered.labels)
         names = image_names(images, self.split, len(label))
         class_names = self.run.class_names
-        answers: SingleLabelEvaluation | MultiLabelEvaluation = (
-            MultiLabelEvaluation(logits, label, names, class_names)
+        answers: Evaluation = (
+            NumberEvaluation(logits, label, names, class_names)
+            if self.run.regression
+            else MultiLabelEvaluation(logits, label, names, class_names)
             if self.run.several
             else SingleLabelEvaluation(logits, label, names, class_names, tuple(sorted(self.places.tolist())))
         )
@@ -182,14 +201,20 @@ class _Evaluation:
         """The outcome with the mean probabilities over views; single: that of the images as they are."""
         count = metadata["views"]
         gathered, _ = self._tested(ViewLoader(self._loader(images), views, self.parts.backbone.pixels))
-        answers = replace(single.answers, logits=averaged(gathered.logits, count, several=self.run.several))
+        mean = averaged_numbers(gathered.logits, count) if self.run.regression else None
+        if mean is None:
+            mean = averaged(gathered.logits, count, several=self.run.several)
+        answers = replace(single.answers, logits=mean)
         metrics, changes = metrics_of(self.parts.module.labels, answers, self.tag), gain(single.answers, answers)
         content = {"tta": metadata | changes, "metrics_without_tta": single.metrics, "metrics": metrics}
-        return _Outcome(answers, metrics, lines(single.metrics, metrics, count, changes), content)
+        return _Outcome(
+            answers, metrics, lines(single.metrics, metrics, count, changes, nearer=self.run.regression), content
+        )
 
     def _loader(self, images: Any) -> _Relabelled:
         loader = images.plain_dataloader(self.split)
-        return _Relabelled(loader, self.places, len(self.run.class_names), several=self.run.several)
+        several = self.run.several or self.run.regression
+        return _Relabelled(loader, self.places, len(self.run.class_names), several=several)
 
     def _tested(self, loader: _Relabelled | ViewLoader) -> tuple[_GatheredLogits, Any]:
         """Logits (B, classes) and labels (B,) of each batch, and what the module logged."""
@@ -200,7 +225,7 @@ class _Evaluation:
 
 
 class _Relabelled:
-    """Batches whose labels are numbers of the run's classes, not of the data's; several: 0 or 1 of each class."""
+    """Batches whose labels are in the order of the run's classes; several: a value of each class or column."""
 
     def __init__(self, loader: Any, places: Tensor, classes: int, *, several: bool) -> None:
         self._loader, self._places, self._classes, self._several = loader, places, classes, several
@@ -239,53 +264,32 @@ class _GatheredLogits(pl.Callback):
         self.labels.append(batch.label.cpu())
 
 
-def _places(data_classes: tuple[str, ...], run_classes: tuple[str, ...]) -> Tensor:
-    """Where each class of the data is among those of the run. Raises UserError where one is not there."""
-    return class_indices(
-        data_classes,
-        run_classes,
-        lambda unknown: UserError(
-            f"the run's classes are {', '.join(run_classes)}; those of evaluate.data are {', '.join(data_classes)}; "
-            f"the run does not know {', '.join(unknown)}: rename them, or leave them out, as "
-            f"'evaluate.data.classes={{{unknown[0]}: {run_classes[0]}}}' or {{{unknown[0]}: null}}"
-        ),
-    )
-
-
-def _check_kind(images: Any, several: bool, places: Tensor, run_classes: tuple[str, ...]) -> None:
-    """Raise UserError where the run's metrics would mean something else on these data."""
-    if not several and is_multi_label(images):
-        raise UserError("the run tells one class an image, and evaluate.data may have several labels an image")
-    if several and is_multi_label(images) and len(places) < len(run_classes):
-        lacking = [name for at, name in enumerate(run_classes) if at not in set(places.tolist())]
-        raise UserError(
-            "evaluate.data must say of each of the run's classes whether an image has it, not among them: "
-            f"{', '.join(lacking)}"
-        )
-
-
 def _draw(
     stem: Path,
-    answers: SingleLabelEvaluation | MultiLabelEvaluation,
+    answers: Evaluation,
     images: Any,
     pixels: Pixels,
     split: str,
     worst: int,
 ) -> None:
-    """<stem>-confusion.png and -abstention.png and .csv (or -labels.png), -calibration.png and, if any, -worst.png."""
+    """<stem>-confusion.png, -abstention.png and .csv (or -labels, -numbers), -calibration.png and, if any, -worst."""
     arrays = answers.logits, answers.label, answers.class_names
     of_labels = isinstance(answers, MultiLabelEvaluation)
     if isinstance(answers, SingleLabelEvaluation):
         saved(abstention_figure(answers.coverage, answers.risk_area), stem.with_name(f"{stem.name}-abstention.png"))
         write_coverage(stem.with_name(f"{stem.name}-abstention.csv"), answers.coverage)
-    figure = labels_figure(*arrays) if of_labels else confusion_figure(*arrays)
-    saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
-    calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)
-    saved(calibration, stem.with_name(f"{stem.name}-calibration.png"))
+    if isinstance(answers, NumberEvaluation):
+        saved(numbers_figure(*arrays), stem.with_name(f"{stem.name}-numbers.png"))
+    else:
+        figure = labels_figure(*arrays) if of_labels else confusion_figure(*arrays)
+        saved(figure, stem.with_name(f"{stem.name}-{'labels' if of_labels else 'confusion'}.png"))
+        calibration = calibration_figure(answers.bins, answers.calibration_error, of_labels=of_labels)
+        saved(calibration, stem.with_name(f"{stem.name}-calibration.png"))
     path, chosen = stem.with_name(f"{stem.name}-worst.png"), answers.worst(worst)
     path.unlink(missing_ok=True)  # an earlier one may have shown other images
     if chosen:
         batches = images.plain_dataloader(split, positions=np.array(chosen))
         pictures = torch.cat([denormalised(batch.image, pixels) for batch in batches])
-        wrong = wrong_figure(pictures, answers.logits[chosen], answers.label[chosen], answers.class_names, worst)
+        kind = kind_of(answers.label, numbers=isinstance(answers, NumberEvaluation))
+        wrong = wrong_figure(pictures, answers.logits[chosen], answers.label[chosen], answers.class_names, worst, kind)
         saved(wrong, path)

@@ -30,6 +30,7 @@ from headstart.explain.picture_protocol import ExplainedImages, Picture, Subject
 from headstart.explain.rendering.gallery_files import GalleryKind, write_gallery
 from headstart.explain.rendering.gallery_page import GalleryAnswer
 from headstart.explain.rendering.map_rendering import photo
+from headstart.modules.module_protocols import has_several_labels, number_units
 from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn, images_seed
 from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.quiet_logs import quieten
@@ -203,8 +204,10 @@ def _subject(
     model: _Model, images: str | None, count: int, split: str, batch_size: int, device: torch.device
 ) -> Subject:
     parts = model.parts
+    if number_units(parts.module) is not None:
+        raise UserError("task=explain shows what speaks for a class, and this model's targets are numbers")
     parts.module.to(device)
-    network = Network(parts.backbone, parts.head, bool(getattr(parts.module, "multi_label", False)))
+    network = Network(parts.backbone, parts.head, has_several_labels(parts.module))
 
     @cache
     def names() -> tuple[str, ...]:

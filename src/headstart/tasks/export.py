@@ -22,7 +22,7 @@ from headstart.runs.assembly import images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.quiet_logs import quieten
-from headstart.runs.saved.finished_model import Finished, finished_model
+from headstart.runs.saved.finished_model import NUMBERS, Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName, run_config
 from headstart.runs.saved.run_temperature import Temperature
 from headstart.system import rank_environment
@@ -34,7 +34,7 @@ FILES = {"torch_export": "model.pt2", "onnx": "model.onnx", "torchscript": "mode
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 ABOUT = "preprocessing.json"  # beside the model; by it an export is known for one
 CHECKED = 8  # images
-TOLERANCE = 1e-4  # of logits
+TOLERANCE = 1e-4  # of logits; of numbers as a share of the largest, where that is above 1
 LARGEST = 2**31 - 2**20  # bytes of weights in one ONNX file; protobuf takes no more
 Run = Callable[[Tensor], Tensor]  # images (B, channels, size, size), uint8 -> logits (B, classes)
 
@@ -51,7 +51,7 @@ def export(
     """Write model.pt2, model.onnx or model.ts, and preprocessing.json, to out_dir -> the model's file.
 
     LoRA is merged into its layers. The model takes uint8 images (B, channels, size, size), normalises them, computes in
-    float32 and gives logits. The file is loaded again and compared with the run's model on some test images.
+    float32 and gives logits, or numbers. The file is loaded again and compared with the run's model on test images.
 
     Args:
         cfg: The composed config, of which nothing is read.
@@ -124,7 +124,7 @@ def _check_own(file: Path) -> None:
 
 
 class Deployed(nn.Module):
-    """uint8 images (B, channels, size, size) -> logits (B, classes), in float32."""
+    """uint8 images (B, channels, size, size) -> logits (B, classes), or numbers (B, columns), in float32."""
 
     mean: Tensor
     std: Tensor
@@ -133,6 +133,7 @@ class Deployed(nn.Module):
         super().__init__()
         self.to_head = finished.backbone.to_head
         self.stages, self.head = nn.Sequential(*finished.backbone.stages.values()).float(), finished.head.float()
+        self.output = finished.output
         pixels = finished.backbone.pixels
         self.register_buffer("mean", torch.tensor(pixels.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(pixels.std).view(1, -1, 1, 1))
@@ -167,7 +168,8 @@ def _checked(model: Deployed, images: Tensor, want: Tensor, file: Path, format: 
             f"export.format, one of {', '.join(FILES)}"
         ) from error
     alone = torch.cat([run(images[at : at + 1]) for at in range(len(images))])
-    gap = max(float((got - want).abs().max()) for got in (run(images), alone))
+    size = want.abs().amax(dim=0).clamp(min=1) if model.output == NUMBERS else torch.ones(())
+    gap = max(float(((got - want).abs() / size).max()) for got in (run(images), alone))
     if not gap <= TOLERANCE:  # nan, too
         raise UserError(
             f"the exported model gives other logits than the run's: they differ by up to {gap:.1e}, more than "
@@ -203,13 +205,13 @@ def _onnx(model: Deployed, images: Tensor, file: Path) -> Run:
         logging.getLogger(name).setLevel(logging.WARNING)
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
     torch.onnx.export(
-        _program(model, images), (), file, dynamo=True, input_names=["image"], output_names=["logits"],
+        _program(model, images), (), file, dynamo=True, input_names=["image"], output_names=[model.output],
         external_data=size > LARGEST, verbose=False,
     )  # fmt: skip
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def run(image: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["logits"], {"image": image.numpy()})[0])
+        return torch.from_numpy(session.run([model.output], {"image": image.numpy()})[0])
 
     return run
 
@@ -223,9 +225,9 @@ def _preprocessing(finished: Finished) -> dict[str, Any]:
     """What to do to an image before the model, and what comes out of it."""
     pixels, decoder = finished.backbone.pixels, finished.decoder
     shape = ["batch", pixels.channels, pixels.size, pixels.size]
-    probabilities = (
-        "softmax(logits)" if finished.separator is None else "sigmoid(logits)"
-    )  # of several labels, each by itself
+    # of several labels, each by itself
+    probabilities = "softmax(logits)" if finished.separator is None else "sigmoid(logits)"
+    output = {"name": finished.output, "shape": ["batch", len(finished.class_names)]}
     return {
         "input": {
             "name": "image", "dtype": "uint8", "layout": "NCHW", "range": [0, 255], "shape": shape,
@@ -244,6 +246,6 @@ def _preprocessing(finished: Finished) -> dict[str, Any]:
         "mean": list(pixels.mean),
         "std": list(pixels.std),
         "temperature": finished.temperature,  # what logits are divided by in the model
-        "output": {"name": "logits", "shape": ["batch", len(finished.class_names)], "probabilities": probabilities},
-        "class_names": list(finished.class_names),
+        "output": output if finished.numbers else output | {"probabilities": probabilities},
+        "columns" if finished.numbers else "class_names": list(finished.class_names),
     }  # fmt: skip

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from headstart.data.data_protocols import is_regression
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.pca import PrincipalComponents, directions
 from headstart.features.probing.logistic_probe import logistic
@@ -102,6 +103,11 @@ def _compared(
     start = time.monotonic()
     model = frozen(cfg, None)
     data = model.parts.data
+    if is_regression(data):
+        raise UserError(
+            "task=few_images compares classifiers, and the target has numbers; try headstart -m mode=scratch,"
+            "feature_extraction target.fraction=0.1,0.5"
+        )
     readers: dict[str, Reader] = {"pixels": _pixels(model), "features": _features(model, stage)}
     if "random_features" in names:
         untrained = OmegaConf.merge(cfg, {"reuse": False})

@@ -25,6 +25,7 @@ from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.decoding.utf8_names import escaped, utf8
 from headstart.evaluation.view_evaluation import view_count
+from headstart.runs.predicted_numbers import NumbersCsv, NumbersJson
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName
@@ -35,12 +36,12 @@ from headstart.system.setting_paths import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
-BEGINNINGS = ("file,predicted,", '[\n{"file": ', "\n]")  # of what this task writes, CSV and JSON
+BEGINNINGS = ("file,predicted,", "file,predicted(", '[\n{"file": ', "\n]")  # of what this task writes, CSV and JSON
 LOGGED = 5  # unreadable files in the log
 
 
 class Prediction(NamedTuple):
-    """Of one file; probabilities of the classes in their order, empty where error says why the file cannot be read."""
+    """Of one file; probabilities of the classes in their order, or its numbers; none where there is an error."""
 
     file: str
     probabilities: tuple[float, ...]
@@ -69,7 +70,7 @@ def predict(
     tta: DictConfig | None,
     temperature: Temperature,
 ) -> Path | None:
-    """Write each image's class, or its labels, and the probabilities of all classes to a file -> its path.
+    """Write each image's class, its labels or its numbers, and the probabilities of all classes to a file -> its path.
 
     Images are decoded as those that the run was trained on. The file is there whole or not at all. Only the first of
     several ranks computes.
@@ -103,7 +104,7 @@ def predict(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # of two commands at once, each has its own
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
-            lines = (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator, shown)
+            lines = _writer(format, stream, model, shown)
             predictions = _predicted(model, files, batch_size)
             progress = tqdm(predictions, total=len(files), unit="image", disable=not sys.stderr.isatty())
             failed = _written(lines, progress, skips=unreadable == "skip")
@@ -126,7 +127,7 @@ def _check_one(tta: DictConfig | None, temperature: Temperature) -> None:
         )
 
 
-def _written(lines: _Csv | _Json, predictions: Iterable[Prediction], *, skips: bool) -> list[Prediction]:
+def _written(lines: Any, predictions: Iterable[Prediction], *, skips: bool) -> list[Prediction]:
     """Write all predictions -> those of files that cannot be read. Raises UserError at the first, unless it skips."""
     failed = []
     for prediction in predictions:
@@ -214,6 +215,13 @@ def _readable(decoder: Decoder) -> Callable[[str], NDArray[np.uint8] | str]:
             return str(error)
 
     return decoded
+
+
+def _writer(format: str, stream: TextIO, model: Finished, shown: float | None) -> Any:  # noqa: A002 - it is the word on the command line
+    """What writes predictions to a stream; shown: their temperature, None for no column of it."""
+    if model.numbers:
+        return (NumbersCsv if format == "csv" else NumbersJson)(stream, model.class_names)
+    return (_Csv if format == "csv" else _Json)(stream, model.class_names, model.separator, shown)
 
 
 class _Csv:

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.data.data_protocols import is_multi_label
+from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.probing.neighbour_probe import NeighbourMeasure
 from headstart.features.probing.probe_kinds import LINEAR, ProbeSettings
@@ -36,6 +36,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
 from headstart.runs.frozen_features import Frozen, Stored
+from headstart.runs.number_probing import number_result, told_numbers
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
@@ -104,6 +105,8 @@ def probe(
         result = _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
     else:
         log.info("%s is finished (rerun=true probes again)", folder.name)
+    if "monitor" in result:
+        return told_numbers(result)
     print(table(result))
     return float(result["metrics"]["val/accuracy"])
 
@@ -120,10 +123,11 @@ def _probed(
     data, start = model.parts.data, time.monotonic()
     if is_multi_label(data):
         raise UserError(
-            "task=probe tells one class an image, and these data may have several labels an image; "
-            "try mode=feature_extraction, which trains a head for them on the same features"
+            "task=probe tells one class, and these data may have several labels an image; try mode=feature_extraction"
         )
     names = list(dict.fromkeys(stages or model.stages))
+    if is_regression(data):
+        return number_result(cfg, folder, model, names, kinds)
     names += [name for name in model.stages if name.endswith(TOKENS) and name not in names]
     train, val = (model.features(split, names) for split in ("train", "val"))
     _check(train.label, len(val.label), kinds, data)

@@ -27,6 +27,7 @@ from headstart.compat import lightning_loops
 from headstart.compat.lightning_trainer import callbacks_of, checkpoint_of
 from headstart.system import stop_signals
 from headstart.system.checkpoint_reading import loaded
+from headstart.system.metric_direction import best_mode
 from headstart.types import UserError
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -50,7 +51,7 @@ class BestAndLast(Callback):
         folder: The folder of the checkpoints.
         monitor: A logged metric; None, in a config, is the module's own.
         mode: Whether a larger or a smaller value is better; `last`: the newest state is the best one, whatever the
-            value is.
+            value is; None is the direction of the metric.
         every_steps: last.ckpt is written after each epoch, and after so many optimizer steps inside of one; None
             means after epochs only.
         min_interval_s: Seconds after which last.ckpt may be written again, unless the run ends; so much work a crash
@@ -69,11 +70,11 @@ class BestAndLast(Callback):
         *,
         folder: str | Path,
         monitor: str | None,
-        mode: Literal["max", "min", "last"],
+        mode: Literal["max", "min", "last"] | None,
         every_steps: Annotated[int, Ge(1)] | None,
         min_interval_s: Annotated[float, Ge(0)],
     ) -> None:
-        self.folder, self.monitor, self.mode = Path(folder), monitor, mode
+        self.folder, self.monitor, self.mode = Path(folder), monitor, mode or best_mode(monitor)
         self.every_steps, self.min_interval_s = every_steps, min_interval_s
         self.best: dict[str, float] = {}
         self.run_hash = ""  # of the config whose checkpoints these are; runs/training/train_run.py sets it

@@ -15,13 +15,16 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
+from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.compat.lightning_trainer import datamodule_of
+from headstart.data.data_protocols import is_regression
 from headstart.evaluation.abstention_picture import abstention_figure
 from headstart.evaluation.risk_coverage import area_under_risk, coverage_curve
 from headstart.modules.classifier import Classifier
 from headstart.modules.label_kinds import Labels
 from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.multi_label_metrics import label_scores
+from headstart.modules.number_targets import NumberTargets
 from headstart.modules.single_label import OneLabel
 from headstart.selection.score_inputs import Sides
 from headstart.types import Batch
@@ -53,7 +56,8 @@ class Figures(Callback):
     """At the end of the test: test/confusion, test/abstention and test/wrong (the surest wrong) as TensorBoard images.
 
     The abstention is the accuracy on the surest answers against their share. Where an image may have several labels,
-    test/labels (each class's scores) stands for the first two. Of the images
+    test/labels (each class's scores) stands for the first two, and where targets are numbers test/numbers (predicted
+    against true), with the largest errors in test/wrong. Of the images
     of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
     validation; called by DomainPredictions. The datamodule's class_names stand beside the images.
 
@@ -66,6 +70,7 @@ class Figures(Callback):
         self._seen: list[_Predictions] = []
         self._wrong = _Wrong.none()
         self._source_val: _Predictions | None = None
+        self._kind: type[Labels] = OneLabel
 
     def on_both_sides(self, trainer: Trainer, pl_module: LightningModule, sides: Sides) -> None:
         assert sides.source_val.label is not None
@@ -92,10 +97,13 @@ class Figures(Callback):
     ) -> None:
         logits, labels = outputs.float().cpu(), batch.label.cpu()
         self._seen.append(_Predictions(logits, labels))
-        missed = KINDS[labels.ndim].sureness(logits, labels) > 0
+        self._kind = kind_of(labels, numbers=is_regression(datamodule_of(trainer)))
+        missed = self._kind.sureness(logits, labels) > 0
         shown = batch.image if batch.position is None else batch.position
         wrong_images = shown[missed.to(shown.device)].cpu()
-        self._wrong = _surest([self._wrong, _Wrong(logits[missed], labels[missed], wrong_images)], self.wrong)
+        self._wrong = _surest(
+            [self._wrong, _Wrong(logits[missed], labels[missed], wrong_images)], self.wrong, self._kind
+        )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
@@ -107,16 +115,20 @@ class Figures(Callback):
         if not trainer.is_global_zero or not batches:
             return
         logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
-        wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong)
+        numbers = is_regression(datamodule_of(trainer))
+        kind = kind_of(labels, numbers=numbers)
+        wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong, kind)
         names: tuple[str, ...] = datamodule_of(trainer).class_names
         figures = (
             {"test/confusion": confusion_figure(logits, labels, names), "test/abstention": _abstention(logits, labels)}
             if labels.ndim == 1
+            else {"test/numbers": numbers_figure(logits, labels, names)}
+            if numbers
             else {"test/labels": labels_figure(logits, labels, names)}
         )
         if len(wrong.images):
             images = denormalised(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
-            figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong)
+            figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong, kind)
         _show(figures, boards, trainer)
 
 
@@ -139,13 +151,18 @@ def _images(found: Tensor, data: Any) -> Tensor:
     return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=found.numpy())])
 
 
-def _surest(parts: list[_Wrong], count: int) -> _Wrong:
+def kind_of(labels: Tensor, *, numbers: bool) -> type[Labels]:
+    """The kind of labels (N,), (N, classes) or, of numbers, (N, columns)."""
+    return NumberTargets if numbers else KINDS[labels.ndim]
+
+
+def _surest(parts: list[_Wrong], count: int, kind: type[Labels]) -> _Wrong:
     """The `count` surest wrong predictions of several lists, the surest first."""
     filled = [part for part in parts if len(part.labels)]
     if not filled:
         return _Wrong.none()
     logits, labels, images = (torch.cat(part) for part in zip(*filled, strict=True))
-    order = KINDS[labels.ndim].sureness(logits, labels).argsort(descending=True, stable=True)[:count]
+    order = kind.sureness(logits, labels).argsort(descending=True, stable=True)[:count]
     return _Wrong(logits[order], labels[order], images[order])
 
 
@@ -204,13 +221,20 @@ def labels_figure(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> Fig
     return figure
 
 
-def wrong_figure(images: Tensor, logits: Tensor, labels: Tensor, names: tuple[str, ...], count: int) -> Figure:
+def wrong_figure(
+    images: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    names: tuple[str, ...],
+    count: int,
+    kind: type[Labels] | None = None,
+) -> Figure:
     """The surest wrong predictions, the surest first.
 
     images (M, channels, H, W) in [0, 1]: those of the wrong ones among logits (N, C) and labels (N,) or (N, C), in
-    their order.
+    their order. kind: of the labels; None: of classes, by their dimensions.
     """
-    kind = KINDS[labels.ndim]
+    kind = kind or KINDS[labels.ndim]
     sureness = kind.sureness(logits, labels)
     wrong = sureness > 0
     logits, labels = logits[wrong], labels[wrong]

@@ -23,7 +23,8 @@ from headstart.callbacks.predictions.split_predictions import (
     write_arrays,
 )
 from headstart.compat.lightning_trainer import datamodule_of
-from headstart.data.data_protocols import has_contents, is_multi_label
+from headstart.data.data_protocols import has_contents, is_multi_label, is_regression
+from headstart.modules.module_protocols import number_units
 from headstart.types import Batch
 
 KEY = "answers"  # in a checkpoint
@@ -37,13 +38,14 @@ class ImagePredictions(Callback):
     Arrays of val.npz (N images that were measured, E evaluations, C classes):
 
     - `image` uint64 (N,): the first 8 bytes, big endian, of the image's digest, in the split's order.
-    - `label`: (N,) int64, or of several labels (N, C) uint8.
+    - `label`: (N,) int64, or of several labels (N, C) uint8, or of T columns of numbers (N, T) float32.
     - `step` int64 (E,): optimizer steps done at each evaluation.
     - of one label an image: `predicted` (E, N), uint8, or uint16 of more than 256 classes.
     - of several labels: `logits` (E, N, C) float16, clipped to its range, of the evaluation before the first step and
       the last ones (3, or one in 10 of all where that is more), and `step` lists these.
-    - `loss` (E, N) float16: the cross-entropy of each image, of several labels the mean over classes; as `<split>/loss`
-      measures it, clipped to the range of float16.
+    - of numbers: `predicted` (E, N, T) float32, in the units of the table.
+    - `loss` (E, N) float16: the cross-entropy of each image, of several labels the mean over classes, of numbers the
+      squared error; as `<split>/loss` measures it, clipped to the range of float16.
     - where it was measured, `closed_form`: predicted (N,), or logits (N, C), of the model before the first step with
       its head in closed form.
     - where trials have used val images, `seen_by_trials` bool (N,).
@@ -67,7 +69,8 @@ class ImagePredictions(Callback):
         self._positions: list[Tensor] = []  # of all its batches
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []  # labels, answers and losses of those before the last
         self._is_fit = True  # whether the data and what the module gives allow answers
-        self._has_contents = self._several = False
+        self._has_contents = self._several = self._numbers = False
+        self._std: Tensor | None = None  # of numbers
         self._classes = 0
         self._of_trials: NDArray[np.uint64] | None = None
         self._forget()
@@ -85,7 +88,7 @@ class ImagePredictions(Callback):
 
         To be called before training, on every rank.
         """
-        self._closed_form = self._narrow(predicted_answer(logits.detach(), several=self._several).cpu().numpy())
+        self._closed_form = self._narrow(self._answer(logits.detach()).cpu().numpy())
 
     def set_seen_by_trials(self, images: NDArray[np.uint64]) -> None:
         """Take the numbers, as `image` has them, of the images that trials have been validated on; before fit."""
@@ -96,7 +99,8 @@ class ImagePredictions(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data = datamodule_of(trainer)
         self._has_contents = has_contents(data)
-        self._several = is_multi_label(data)
+        self._several, self._numbers = is_multi_label(data), is_regression(data)
+        self._std = number_units(pl_module)
         self._classes = getattr(data, "num_classes", 0)
         self._is_fit = self._has_contents
         self._begin()
@@ -199,8 +203,11 @@ class ImagePredictions(Callback):
         if self._logits:
             logits = torch.cat(self._logits)
             label = torch.cat(self._labels).to(logits.device)
-            self._parts.append((label, predicted_answer(logits, several=self._several), image_losses(logits, label)))
+            self._parts.append((label, self._answer(logits), image_losses(logits, label, self._std)))
             self._logits, self._labels = [], []
+
+    def _answer(self, logits: Tensor) -> Tensor:
+        return predicted_answer(logits, several=self._several, numbers=self._numbers)
 
     def _begin(self) -> None:
         self._logits, self._labels, self._positions, self._parts = [], [], [], []
@@ -231,7 +238,7 @@ class ImagePredictions(Callback):
 
     def _narrow(self, answer: NDArray[Any]) -> NDArray[Any]:
         """Predicted classes in the smallest type that has them all; logits as they are."""
-        return answer if self._several else answer.astype(np.min_scalar_type(self._classes - 1))
+        return answer if self._several or self._numbers else answer.astype(np.min_scalar_type(self._classes - 1))
 
     def _thin_out(self) -> None:
         """Forget what cannot be among the evaluations that are kept, however many come."""

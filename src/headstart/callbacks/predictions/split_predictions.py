@@ -18,8 +18,8 @@ class SplitPredictions(NamedTuple):
     """Predictions on some images, in the order of their positions: arrays on the CPU."""
 
     position: NDArray[np.int64]  # (N,) in the split
-    label: NDArray[Any]  # (N,), or of several labels (N, C) uint8
-    answer: NDArray[Any]  # predicted classes (N,), or of several labels logits (N, C) float16
+    label: NDArray[Any]  # (N,), or of several labels (N, C) uint8, or of numbers (N, T) float32
+    answer: NDArray[Any]  # classes (N,); of several labels logits (N, C) float16; numbers (N, T) float32
     loss: NDArray[np.float16]  # (N,)
 
 
@@ -28,14 +28,21 @@ def numbers(contents: Sequence[str]) -> NDArray[np.uint64]:
     return np.array([int(digest[:16], 16) for digest in contents], np.uint64)
 
 
-def predicted_answer(logits: Tensor, *, several: bool) -> Tensor:
-    """Logits (B, C) -> predicted classes (B,), of several labels the logits in float16."""
+def predicted_answer(logits: Tensor, *, several: bool, numbers: bool = False) -> Tensor:
+    """Logits (B, C) -> predicted classes (B,), of several labels the logits in float16, of numbers in float32."""
+    if numbers:
+        return logits.float()
     return _halved(logits) if several else logits.argmax(dim=1)
 
 
-def image_losses(logits: Tensor, label: Tensor) -> Tensor:
-    """The cross-entropy of each image (B,), float16, of several labels the mean over classes."""
+def image_losses(logits: Tensor, label: Tensor, std: Tensor | None = None) -> Tensor:
+    """The cross-entropy of each image (B,), float16, of several labels the mean over classes.
+
+    std: of the columns of numbers (T,), of which the loss is the mean squared error in their variances.
+    """
     logits = logits.float()
+    if std is not None:
+        return _halved(((logits - label) / std.to(logits)).square().mean(dim=1))
     if label.ndim > 1:
         return _halved(binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(dim=1))
     return _halved(cross_entropy(logits, label, reduction="none"))

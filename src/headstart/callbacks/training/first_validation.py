@@ -17,12 +17,15 @@ from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.compat.lightning_loops import validate
-from headstart.data.data_protocols import KnownLabels
+from headstart.data.data_protocols import KnownLabels, is_regression
+from headstart.data.datasets.labelled_split import Labels
+from headstart.data.splits.number_division import quantile_bins
 from headstart.distributed.model_sharding import load_whole
 from headstart.features.cache.cached_activations import Engine
 from headstart.features.cache.stratified_subset import stratified
 from headstart.modules.classifier import Classifier
 from headstart.modules.heads.classification_head import ClassificationHead
+from headstart.modules.number_head import NumberHead
 from headstart.types import Batch
 
 OF_EACH = 8  # images of a class that are taken, however few are asked for
@@ -60,7 +63,7 @@ class Start(Callback):
         self,
         *,
         data: Any,
-        head: ClassificationHead,
+        head: ClassificationHead | NumberHead,
         images: int | None,
         measures: bool,
         begins: bool,
@@ -118,7 +121,9 @@ class Start(Callback):
     def _set_heads(self, trainer: Trainer, module: Classifier) -> None:
         engine = Engine.of(trainer)
         labels = _labels_of(self.data)
-        some = None if labels is None else stratified(labels.numpy(), self.images, OF_EACH)
+        # of numbers as many of each quantile as of each class
+        numbers = is_regression(self.data)
+        some = None if labels is None else stratified(_classes(labels, numbers=numbers), self.images, OF_EACH)
         whole = None if labels is None else np.arange(len(labels))
         sets = self.begins or self.head.standardise
         read = whole if sets else some
@@ -204,7 +209,13 @@ def _labels_of(data: Any) -> Tensor | None:
     return loader.labels if isinstance(loader, KnownLabels) else None
 
 
-def _of_rank_zero(head: ClassificationHead, trainer: Trainer) -> dict[str, Tensor]:
+def _classes(labels: Tensor, *, numbers: bool) -> Labels:
+    """The labels, or the quantiles of the first column of numbers."""
+    label: Labels = labels.numpy()
+    return quantile_bins(label[:, 0].astype(np.float32)) if numbers else label
+
+
+def _of_rank_zero(head: ClassificationHead | NumberHead, trainer: Trainer) -> dict[str, Tensor]:
     """Its numbers on rank 0, on the CPU of each: two GPUs may round differently."""
     on_cpu = {name: tensor.cpu() for name, tensor in head.state_dict().items()}  # or it arrives on rank 0's GPU
     state: dict[str, Tensor] = trainer.strategy.broadcast(on_cpu)

@@ -51,6 +51,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     Attributes:
         multi_label: Whether an image may have any number of the classes.
+        regression: Whether labels are numbers, (N, columns), and class_names the columns.
         in_any_order: Whether images can be read in any order; those of a stream cannot.
         shots: Training images of each class that the labels choose; None where they choose none.
         val_shots: The same of val.
@@ -63,6 +64,7 @@ class ImageDataModule(LightningDataModule, ABC):
     """
 
     multi_label = False
+    regression = False
     in_any_order = True
     shots: int | None = None
     val_shots: int | None = None
@@ -96,7 +98,8 @@ class ImageDataModule(LightningDataModule, ABC):
     @cached_property
     def splits(self) -> dict[str, Split]:
         """The images of train, val and test, the classes taking turns; made at the first look."""
-        return {name: split.taken(by_turns(split.label)) for name, split in self.load().items()}
+        numbers = self.regression
+        return {name: split.taken(by_turns(split.label, numbers=numbers)) for name, split in self.load().items()}
 
     @property
     def sizes(self) -> dict[str, int]:

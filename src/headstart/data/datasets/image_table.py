@@ -9,9 +9,10 @@ from annotated_types import MinLen
 from headstart.data.dataset_settings import FileSettings
 from headstart.data.files.listed_images import ClassFiles, ListedImages
 from headstart.data.files.table_file import table_rows
-from headstart.data.files.table_rows import TableRows, several_labels, single_labels
+from headstart.data.files.table_rows import TableRows, number_targets, several_labels, single_labels
 from headstart.data.splits.image_groups import groups_by_pattern
 from headstart.data.splits.multi_label_division import MultiLabelFiles
+from headstart.data.splits.number_division import NumberFiles
 from headstart.system.setting_paths import given_path
 from headstart.types import UserError
 
@@ -31,14 +32,15 @@ class ImageTable(ListedImages):
         label_column: Column of its class.
         label_separator: What stands between the class names in label_column, which may be empty.
         label_columns: Columns of 0 and 1, each a class that is called as it.
+        target_column: Column of a number, or several, that are learnt in the place of classes.
         split_column: Column of its split, train, val or test; None means that there is none.
         group_column: Column of what the image belongs to, say a patient, all of which stays in one split.
         group_pattern: The same by the path, as in ImageFolder.
         settings: As FileSettings says.
 
     Raises UserError where there is no such table or column, and with the first rows where files are missing, labels
-    are empty or neither 0 nor 1, split words unknown or files listed twice, however their paths are written; as
-    ListedImages.
+    are empty, neither 0 nor 1 or no numbers, split words unknown or files listed twice, however their paths are
+    written; as ListedImages.
     """
 
     def __init__(
@@ -50,17 +52,21 @@ class ImageTable(ListedImages):
         label_column: str,
         label_separator: str | None,
         label_columns: Annotated[list[str], MinLen(2)] | None,
+        target_column: str | Annotated[list[str], MinLen(1)] | None,
         split_column: str | None,
         group_column: str | None,
         group_pattern: str | None,
         **settings: Unpack[FileSettings],
     ) -> None:
         _check_columns(label_separator, label_columns, group_column, group_pattern)
+        targets = [target_column] if isinstance(target_column, str) else list(target_column or ())
+        _check_targets(targets, label_separator, label_columns)
         file = given_path(table, "table")
         folder = file.parent if root is None else given_path(root, "root")
-        columns = list(label_columns or [label_column])
+        columns = targets or list(label_columns or [label_column])
         if repeated := sorted({name for name in columns if columns.count(name) > 1}):
-            raise UserError(f"label_columns must name each column once, got {', '.join(repeated)} more than once")
+            key = "target_column" if targets else "label_columns"
+            raise UserError(f"{key} must name each column once, got {', '.join(repeated)} more than once")
         more = [name for name in (group_column, split_column) if name is not None]
         rows = TableRows(
             table_rows(file, [path_column, *columns, *more]),
@@ -69,8 +75,10 @@ class ImageTable(ListedImages):
             has_group=group_column is not None,
             has_split=split_column is not None,
         )
-        listed: dict[str, ClassFiles] | MultiLabelFiles
-        if label_separator is None and label_columns is None:
+        listed: dict[str, ClassFiles] | MultiLabelFiles | NumberFiles
+        if targets:
+            listed, groups = number_targets(rows, columns=columns)
+        elif label_separator is None and label_columns is None:
             listed, groups = single_labels(rows)
         else:
             listed, groups = several_labels(rows, separator=label_separator, columns=columns)
@@ -78,6 +86,16 @@ class ImageTable(ListedImages):
             groups = groups_by_pattern(groups, group_pattern)
         has_groups = group_column is not None or group_pattern is not None
         super().__init__(root=folder, listed=listed, groups=groups if has_groups else None, source=file, **settings)
+
+
+def _check_targets(targets: list[str], label_separator: str | None, label_columns: list[str] | None) -> None:
+    """Raise UserError where columns of numbers stand beside what says classes."""
+    given = {"label_separator": label_separator, "label_columns": label_columns}
+    if targets and (others := [name for name, value in given.items() if value is not None]):
+        raise UserError(
+            f"target_column is of numbers, {others[0]} of classes, got {', '.join(targets)} and {given[others[0]]}; "
+            "leave one of them null"
+        )
 
 
 def _check_columns(

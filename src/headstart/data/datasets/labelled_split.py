@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Labels = NDArray[np.int64] | NDArray[np.float32]  # (N,), or of several labels an image (N, classes), 0 or 1
+# (N,); of several labels an image (N, classes), 0 or 1; of numbers (N, columns)
+Labels = NDArray[np.int64] | NDArray[np.float32]
 
 
 class Split(Protocol):

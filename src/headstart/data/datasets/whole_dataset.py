@@ -30,7 +30,7 @@ class Whole(ImageDataModule):
         if not data.in_any_order:
             loading["num_workers"] = 0
         super().__init__(class_names=data.class_names, **loading)
-        self.multi_label = data.multi_label
+        self.multi_label, self.regression = data.multi_label, data.regression
         if not data.in_any_order:  # a stream has no contents
             self.contents = None  # type: ignore[assignment, method-assign]
         self._data, self._chosen = data, splits
@@ -44,7 +44,7 @@ class Whole(ImageDataModule):
         split, names = self._data.all_images(self._chosen)
         if not names:
             raise UserError(f"images are needed to evaluate on, got none in {type(self._data).__name__}")
-        order = by_turns(split.label) if self._data.in_any_order else np.arange(len(names))
+        order = by_turns(split.label, numbers=self.regression) if self._data.in_any_order else np.arange(len(names))
         self._names = [names[place] for place in order.tolist()]
         return {ALL: split.taken(order)}
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from io import SEEK_END
 from pathlib import Path
 from statistics import median
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from headstart.data.decoding.eight_bit import samples_of
 from headstart.data.decoding.file_opening import BEGIN, HEIC_MISSING, MAX_PIXELS, opened, regular
@@ -79,7 +79,7 @@ def readable(reasons: Mapping[str, str | None], *, root: Path, unreadable: Liter
 
 
 def table(
-    counts: Mapping[str, Mapping[str, int]],
+    counts: Mapping[str, Mapping[str, Any]],
     headers: Iterable[Header],
     *,
     repeated: int,
@@ -90,7 +90,7 @@ def table(
     """A few lines to read before training.
 
     Args:
-        counts: Split -> class -> images.
+        counts: Split -> class -> images, or column of numbers -> its range as text.
         headers: Of all images.
         repeated: Images that their own split holds already.
         left_out: Unreadable files.

@@ -28,6 +28,7 @@ from headstart.data.splits.class_division import check_split_settings, divided_c
 from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
+from headstart.data.splits.number_division import NumberFiles
 from headstart.system.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
@@ -43,7 +44,7 @@ class ListedImages(ImageDataModule):
     Args:
         root: The folder of the files.
         listed: Split -> class -> files, relative to root, or as `storage` names them; `train` alone where no splits are
-            given. Or files with several labels each.
+            given. Or files with several labels or with numbers each.
         groups: File -> its group, no two of whose files may lie in two splits; None means that there are none.
         source: What the listing is called in messages.
         settings: As FileSettings says.
@@ -56,21 +57,23 @@ class ListedImages(ImageDataModule):
         self,
         *,
         root: Path,
-        listed: dict[str, ClassFiles] | MultiLabelFiles,
+        listed: dict[str, ClassFiles] | MultiLabelFiles | NumberFiles,
         groups: Groups | None,
         source: Path | str,
         **settings: Unpack[FileSettings],
     ) -> None:
         check_names(settings, FileSettings, self)
         check_split_settings(settings)
-        self.multi_label = isinstance(listed, MultiLabelFiles)
+        self.multi_label, self.regression = isinstance(listed, MultiLabelFiles), isinstance(listed, NumberFiles)
         own = (
             listed.class_names
-            if isinstance(listed, MultiLabelFiles)
+            if isinstance(listed, MultiLabelFiles | NumberFiles)
             else tuple(dict.fromkeys(name for classes in listed.values() for name in classes))
         )
         chosen = chosen_classes(settings["classes"], own)
         if settings["classes"] is not None:
+            if isinstance(listed, NumberFiles):
+                raise UserError("classes takes classes by name, and the targets are numbers; leave it null")
             listed = (
                 listed.chosen(chosen)
                 if isinstance(listed, MultiLabelFiles)
@@ -94,11 +97,16 @@ class ListedImages(ImageDataModule):
     @property
     def given_splits(self) -> tuple[str, ...]:
         """The splits of the listing; the others are drawn from them."""
-        return tuple(self._listed.labels if isinstance(self._listed, MultiLabelFiles) else self._listed)
+        listed = self._listed
+        return tuple(listed.labels if isinstance(listed, MultiLabelFiles | NumberFiles) else listed)
 
     def check_trainable(self) -> None:
         """Raise UserError where the listing has no training images, one class only, or splits with other classes."""
-        if len(self.class_names) < 2:
+        if isinstance(self._listed, NumberFiles):
+            self._listed.check(self._settings)
+            if self.sampler is not None:
+                raise UserError("sampler=balanced draws classes equally often, and the targets are numbers; try null")
+        elif len(self.class_names) < 2:
             there = f"one with images, {self.class_names[0]}" if self.class_names else "none"
             raise UserError(f"two classes are needed at least, got {there}, in {self.root}{self._deeper()}")
         if "train" not in self.given_splits:
@@ -106,6 +114,8 @@ class ListedImages(ImageDataModule):
                 f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "
                 "to evaluate a finished run on them, give them as evaluate.data"
             )
+        if isinstance(self._listed, NumberFiles):
+            return
         if isinstance(self._listed, MultiLabelFiles):
             present = set().union(*self._listed.labels["train"].values())
             if absent := [name for number, name in enumerate(self.class_names) if number not in present]:
@@ -160,7 +170,7 @@ class ListedImages(ImageDataModule):
         }
         names = list(class_of)
         label: Labels
-        if isinstance(self._listed, MultiLabelFiles):
+        if isinstance(self._listed, MultiLabelFiles | NumberFiles):
             label = self._listed.rows(names)
         else:
             label = np.array([self.class_names.index(name) for name in class_of.values()], np.int64)
@@ -172,15 +182,15 @@ class ListedImages(ImageDataModule):
         return whole, names
 
     def _by_class(self) -> Mapping[str, ClassFiles]:
-        """Split -> class -> files; those of several labels an image are all of one class here, called nothing."""
-        if isinstance(self._listed, MultiLabelFiles):
+        """Split -> class -> files; those of several labels or of numbers are all of one class here, called nothing."""
+        if isinstance(self._listed, MultiLabelFiles | NumberFiles):
             return {split: {"": files} for split, files in self._listed.files().items()}
         return self._listed
 
     def _divided(self, headers: Collection[str], copies: Copies) -> dict[str, tuple[list[str], Labels]]:
         """Split -> its files and their labels."""
         groups = None if self._groups is None else with_copies(self._groups, copies)
-        if isinstance(self._listed, MultiLabelFiles):
+        if isinstance(self._listed, MultiLabelFiles | NumberFiles):
             parts = self._listed.divided(headers, self._settings, groups=groups, copies=copies)
             return {split: (names, self._listed.rows(names)) for split, names in parts.items()}
         readable = {
@@ -194,7 +204,10 @@ class ListedImages(ImageDataModule):
     def _copies(self, headers: Mapping[str, Header]) -> ListingCopies:
         """The files of the same bytes among those that can be read."""
         listed = {split: [file for files in of.values() for file in files] for split, of in self._by_class().items()}
-        if isinstance(self._listed, MultiLabelFiles):
+        label: Mapping[str, str]
+        if isinstance(self._listed, NumberFiles):
+            label = self._listed.texts()
+        elif isinstance(self._listed, MultiLabelFiles):
             label = dict(label_texts(names := list(headers), self._listed.rows(names), self.class_names))
         else:
             label = {file: name for of in self._listed.values() for name, files in of.items() for file in files}
@@ -231,7 +244,7 @@ class ListedImages(ImageDataModule):
     ) -> None:
         """Log what there is. Raises UserError where an image, or a group of images, lies in two splits."""
         copies = self.duplicates = found.records({split: files.names for split, files in splits.items()})
-        facts = ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out)
+        facts = ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out, self.regression)
         near = check_listing(splits, headers, facts, found, leakage=self._settings["leakage"])
         self.duplicates = [*copies, *near]
 

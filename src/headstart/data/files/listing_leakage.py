@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headstart.data.dataset_settings import Leakage
 from headstart.data.datasets.labelled_split import Labels
 from headstart.data.decoding.decoding_threads import by_threads
-from headstart.data.decoding.file_checks import Header, table
+from headstart.data.decoding.file_checks import COLUMNS, Header, table
 from headstart.data.decoding.file_listing import LeftOut
 from headstart.data.files.duplicate_files import Duplicate, checked_leakage, tell_left_out, tell_near, tell_repeated
 from headstart.data.files.file_split import FileSplit
@@ -38,6 +38,7 @@ class ListingFacts:
         groups: File -> its group; None where there are none.
         outside: What lies in the folder and is not read.
         left_out: Number of unreadable files that are left out.
+        regression: Whether labels are numbers, and class_names their columns.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class ListingFacts:
     groups: Groups | None
     outside: LeftOut
     left_out: int
+    regression: bool = False
 
 
 def check_listing(
@@ -99,7 +101,9 @@ def _log_table(
     inside = [Counter(split for split, _ in group) for group in same]
     classes = facts.class_names
     counts = {
-        split: dict(zip(classes, class_counts(files.label, len(classes)).tolist(), strict=True))
+        split: _number_ranges(files.label, classes)
+        if facts.regression
+        else dict(zip(classes, class_counts(files.label, len(classes)).tolist(), strict=True))
         for split, files in splits.items()
     }
     text = table(
@@ -125,6 +129,15 @@ def label_texts(names: Sequence[str], label: Labels, class_names: tuple[str, ...
     for name, of_file in zip(names, label, strict=True):
         numbers = np.flatnonzero(of_file).tolist() if of_file.ndim else [int(of_file)]
         yield name, "|".join(class_names[number] for number in numbers)
+
+
+def _number_ranges(label: Labels, columns: tuple[str, ...]) -> dict[str, str]:
+    """Of the first columns of numbers the least, the mean and the largest, as text."""
+    first = columns[:COLUMNS]
+    if not len(label):
+        return dict.fromkeys(first, "-")
+    parts = zip(first, label.min(axis=0), label.mean(axis=0, dtype=np.float64), label.max(axis=0), strict=False)
+    return {name: f"{low:.4g} to {high:.4g}, mean {mean:.4g}" for name, low, mean, high in parts}
 
 
 def _near_pairs(

@@ -27,8 +27,8 @@ def table_rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     if absent := [name for name in columns if name not in names]:
         raise UserError(
             f"{file} must have the columns {', '.join(columns)}, got {', '.join(names) or 'none'} without "
-            f"{', '.join(absent)}; name yours by target.path_column, target.label_column (or label_columns), "
-            "target.split_column, target.group_column"
+            f"{', '.join(absent)}; name yours by target.path_column, target.label_column (or label_columns, "
+            "target_column), target.split_column, target.group_column"
         )
     return [tuple("" if row[name] is None else str(row[name]).strip() for name in columns) for row in rows]
 

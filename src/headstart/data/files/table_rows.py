@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import TypeVar
 from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.files.listed_images import ClassFiles
 from headstart.data.splits.multi_label_division import MultiLabelFiles
+from headstart.data.splits.number_division import NumberFiles
 from headstart.data.splits.split_names import ALSO_CALLED
 from headstart.types import SPLITS, UserError
 
@@ -91,6 +93,36 @@ def several_labels(
         for split, files in labels_of.items()
     }
     return MultiLabelFiles(names, numbers), groups
+
+
+def number_targets(table: TableRows, *, columns: Sequence[str]) -> tuple[NumberFiles, dict[str, str]]:
+    """The numbers of each file and its group, where each column has a number.
+
+    Args:
+        table: The rows.
+        columns: Names of the columns.
+
+    Raises UserError, as ImageTable says.
+    """
+
+    def read(cells: Sequence[str]) -> tuple[float, ...]:
+        return tuple(_number(column, cell) for column, cell in zip(columns, cells, strict=True))
+
+    numbers, groups = _read(table, read)
+    ordered = {split: {path: files[path] for path in sorted(files)} for split, files in numbers.items()}
+    return NumberFiles(tuple(columns), ordered), groups
+
+
+def _number(column: str, cell: str) -> float:
+    """The number in a cell. Raises _FaultError where there is none, or none that can be computed with."""
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        comma = ", with a point for the comma" if "," in cell else ""
+        raise _FaultError(f"has {cell!r} for {column}, where a number is needed{comma}")
+    return number
 
 
 class _FaultError(Exception):

@@ -44,12 +44,12 @@ class ImageBudget(ImageDataModule):
                 f"that is no stream, got "
                 f"{type(data).__name__}; try data@target=image_folder"
             )
-        if not data.multi_label and train < data.num_classes:
+        if not (data.multi_label or data.regression) and train < data.num_classes:
             raise UserError(
                 f"each of {data.num_classes} classes needs a training image, got {train} images; draw more of them"
             )
         super().__init__(class_names=data.class_names, sampler=data.sampler, **data.loading_settings())
-        self.multi_label = data.multi_label
+        self.multi_label, self.regression = data.multi_label, data.regression
         self._data, self._counts, self._merged = data, {"train": train, "val": val}, merged
         self._names: dict[str, list[str]] = {}
 

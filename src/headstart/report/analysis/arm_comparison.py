@@ -13,13 +13,13 @@ from headstart.report.analysis.run_measures import END, MEASURES, START, TEST
 from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Benefit, Question, StudySection
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.arm_speed import Pair, slope_of, sooner_of
-from headstart.report.curves.learning_curve import is_share
 from headstart.report.curves.slope import Slope
 from headstart.report.rendering.wording.number_format import difference_text
 from headstart.report.statistics.crossed_intervals import VarianceComponents
 from headstart.report.statistics.interval_choice import apart, components, difference_of, over_what, paired
 from headstart.report.statistics.power import images_needed, seeds_needed
 from headstart.report.statistics.seed_intervals import ALPHA, MATTERS, MATTERS_RATE, Interval, Verdict
+from headstart.system.metric_direction import is_unit_free
 
 BENEFITS = (("start", START), ("slope", "slope"), ("asymptote", END))  # and what decides each
 
@@ -154,7 +154,7 @@ def tests_of(c: ArmComparison, section: StudySection, metric: str) -> list[Teste
 def _margin(name: str, metric: str) -> float | None:
     if name == "slope":
         return math.log(MATTERS_RATE)
-    return MATTERS if is_share(metric) else None
+    return MATTERS if is_unit_free(metric) else None
 
 
 def _digest(c: ArmComparison, metric: str) -> str:

@@ -10,8 +10,8 @@ from hashlib import sha256
 from headstart.report.analysis.arms import finished_at, setting_of
 from headstart.report.analysis.study_runs import LeftOutRun, LevelsResult
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
-from headstart.report.curves.learning_curve import is_share, lower_is_better
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, of_share, t_interval
+from headstart.system.metric_direction import is_share, is_unit_free, lower_is_better
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def level_tests(arms: Sequence[LevelArm], metric: str) -> list[TestedDifference]
             family="level",
             key=f"level: {' '.join([arm.label, *sorted(arm.setting)])}, {metric}",
             difference=arm.difference,
-            margin=MATTERS if is_share(metric) else None,
+            margin=MATTERS if is_unit_free(metric) else None,
             seeds=arm.seeds,
             digest=sha256(repr((metric, arm.seeds, arm.difference[:2])).encode()).hexdigest()[:16],
         )

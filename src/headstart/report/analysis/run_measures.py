@@ -15,6 +15,7 @@ from headstart.report.analysis.stored_predictions import ImageContributions, Sto
 from headstart.report.analysis.study_runs import FinishedRun, Replicate
 from headstart.report.curves import learning_curve
 from headstart.report.curves.learning_curve import Floats, LearningCurve
+from headstart.system.metric_direction import is_share, lower_is_better
 
 FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little of a curve
 LEAST_UNSEEN = 0.5  # of the val images: below, the level at the end is judged by test
@@ -157,7 +158,7 @@ def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[st
                 value = sum(w[i] * rows.value[at[int(curve.step[i])]] for i in used)
                 by_image[key] = ImageShares(rows.image, np.asarray(value))
     name, sign = metric.partition("/")[2], _sign(metric)
-    values[START] = _closed_form(run, metric)
+    values[START] = sign * _closed_form(run, metric)
     start = None if answers is None else answers.closed_form_rows(name)
     if start is not None and math.isfinite(values[START]):
         by_image[START] = ImageShares(start.image, sign * start.value[0])
@@ -202,7 +203,7 @@ def _closed_form(run: FinishedRun, metric: str) -> float:
 
 def _diverged_level(run: FinishedRun, metric: str, worst: float) -> float:
     """The level that a diverged run counts with."""
-    if not learning_curve.is_share(metric):
+    if not is_share(metric):
         return worst
     classes = run.result.get("num_classes")
     accuracy = metric.rpartition("/")[2] in ("accuracy", "balanced_accuracy")
@@ -210,7 +211,7 @@ def _diverged_level(run: FinishedRun, metric: str, worst: float) -> float:
 
 
 def _sign(metric: str) -> float:
-    return -1.0 if learning_curve.lower_is_better(metric) else 1.0
+    return -1.0 if lower_is_better(metric) else 1.0
 
 
 def reached(measured: MeasuredRun, threshold: float) -> Reach:

@@ -31,11 +31,12 @@ class StoredPredictions:
     """The images of one split (N) and what a run said of them at its evaluations (E)."""
 
     image: NDArray[np.uint64]  # (N,) what each is: equal images have equal numbers in all runs
-    label: NDArray[np.int64]  # (N,), or of several labels an image (N, C)
+    label: NDArray[Any]  # (N,), or of several labels an image (N, C), int64; or numbers (N, T), float64
     step: NDArray[np.int64]  # (E,) optimizer steps done
     predicted: NDArray[np.int64] | None  # (E, N) classes, where an image has one label
     loss: Floats | None  # (E, N)
     logits: Floats | None  # (E, N, C), where an image may have several labels
+    numbers: Floats | None = None  # (E, N, T), where the targets are numbers
     closed_form: NDArray[Any] | None = None  # (N,) classes, or (N, C) logits: before training, head in closed form
     seen_by_trials: NDArray[np.bool_] | None = None  # (N,)
 
@@ -54,6 +55,7 @@ class StoredPredictions:
             predicted=None if self.predicted is None else self.predicted[:, positions],
             loss=None if self.loss is None else self.loss[:, positions],
             logits=None if self.logits is None else self.logits[:, positions],
+            numbers=None if self.numbers is None else self.numbers[:, positions],
             closed_form=None if self.closed_form is None else self.closed_form[positions],
             seen_by_trials=None if self.seen_by_trials is None else self.seen_by_trials[positions],
         )
@@ -66,6 +68,10 @@ class StoredPredictions:
         """
         if metric == "loss":
             return None if self.loss is None else ImageContributions(self.image, self.loss)
+        if self.numbers is not None:
+            if metric == "mae":
+                return ImageContributions(self.image, np.abs(self.numbers - self.label).mean(axis=2))
+            return self._jackknifed(_NUMBER_METRICS.get(metric), self.numbers)
         if self.predicted is not None and self.label.ndim == 1:
             if metric == "accuracy":
                 return ImageContributions(self.image, (self.predicted == self.label).astype(np.float64))
@@ -83,7 +89,8 @@ class StoredPredictions:
             self,
             step=np.zeros(1, dtype=np.int64),
             predicted=self.closed_form[None].astype(np.int64) if is_class else None,
-            logits=None if is_class else self.closed_form[None].astype(np.float64),
+            logits=None if is_class or self.numbers is not None else self.closed_form[None].astype(np.float64),
+            numbers=None if self.numbers is None else self.closed_form[None].astype(np.float64),
             loss=None,
         )
         return start.rows(metric)
@@ -114,13 +121,16 @@ def answers_in(folder: Path, split: str) -> StoredPredictions | None:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        is_number = arrays["label"].dtype.kind == "f"
+        said = arrays.get("predicted")
         return StoredPredictions(
             image=arrays["image"].astype(np.uint64),
-            label=arrays["label"].astype(np.int64),
+            label=arrays["label"].astype(np.float64 if is_number else np.int64),
             step=arrays["step"].astype(np.int64),
-            predicted=arrays["predicted"].astype(np.int64) if "predicted" in arrays else None,
+            predicted=None if said is None or is_number else said.astype(np.int64),
             loss=arrays["loss"].astype(np.float64) if "loss" in arrays else None,
             logits=arrays["logits"].astype(np.float64) if "logits" in arrays else None,
+            numbers=said.astype(np.float64) if said is not None and is_number else None,
             closed_form=arrays.get("closed_form"),
             seen_by_trials=arrays["seen_by_trials"].astype(bool) if "seen_by_trials" in arrays else None,
         )
@@ -169,7 +179,45 @@ def _subset_accuracy(logits: Floats, label: NDArray[np.int64]) -> float:
     return float(np.mean(((logits > 0) == (label > 0)).all(axis=1)))
 
 
-_CLASS_METRICS: dict[str, Callable[[Any, Any], float]] = {"balanced_accuracy": _balanced_accuracy, "f1": _f1}
+def _r2(predicted: Floats, label: Floats) -> float:
+    """The mean over columns of 1 - squared errors / squares around the mean."""
+    around = np.square(label - label.mean(axis=0)).sum(axis=0)
+    return float(np.mean(1 - np.square(predicted - label).sum(axis=0) / np.maximum(around, 1e-300)))
+
+
+def _rmse(predicted: Floats, label: Floats) -> float:
+    """The mean over columns of the root of the mean squared error."""
+    return float(np.sqrt(np.square(predicted - label).mean(axis=0)).mean())
+
+
+def _confusion(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> Floats:
+    """How often each class (rows) is predicted as each (columns)."""
+    classes = int(max(predicted.max(initial=0), label.max(initial=0))) + 1
+    return np.bincount(label * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(np.float64)
+
+
+def _cohen_kappa(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
+    """Agreement above that of chance, over the largest possible (Cohen 1960)."""
+    shares = _confusion(predicted, label) / len(label)
+    by_chance = float(shares.sum(axis=0) @ shares.sum(axis=1))
+    return float((np.trace(shares) - by_chance) / (1 - by_chance)) if by_chance < 1 else float("nan")
+
+
+def _matthews(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
+    """Correlation of predicted and true classes (Gorodkin 2004); 0 where one of them does not vary."""
+    shares = _confusion(predicted, label) / len(label)
+    said, true = shares.sum(axis=0), shares.sum(axis=1)
+    spread = (1 - said @ said) * (1 - true @ true)
+    return float((np.trace(shares) - said @ true) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+_NUMBER_METRICS: dict[str, Callable[[Any, Any], float]] = {"r2": _r2, "rmse": _rmse}
+_CLASS_METRICS: dict[str, Callable[[Any, Any], float]] = {
+    "balanced_accuracy": _balanced_accuracy,
+    "f1": _f1,
+    "cohen_kappa": _cohen_kappa,
+    "matthews": _matthews,
+}
 _LABEL_METRICS: dict[str, Callable[[Any, Any], float]] = {
     "map": _mean_average_precision,
     "subset_accuracy": _subset_accuracy,

@@ -32,9 +32,10 @@ from headstart.report.analysis.study_records import (
 from headstart.report.analysis.study_runs import LevelsResult, RunsBelow
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
 from headstart.report.analysis.verdicts import History, PlannedSeeds, judged
-from headstart.report.curves.learning_curve import lower_is_better, one_image
+from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.interval_choice import difference_of, mean, paired
 from headstart.report.statistics.seed_intervals import ALPHA, Verdict, holm
+from headstart.system.metric_direction import lower_is_better
 
 _MODES = (
     "scratch",

@@ -136,7 +136,7 @@ class StudySection:
 
 @dataclass(frozen=True)
 class Study:
-    """All of it. Levels are turned so that higher is better (`curves.lower_is_better`)."""
+    """All of it. Levels are turned so that higher is better (`system/metric_direction.py`)."""
 
     baseline: str  # the mode
     metric: str

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headstart.report.analysis.run_measures import MeasuredRun
-from headstart.report.curves.learning_curve import is_share
 from headstart.report.curves.level_passage import Speedup, sooner
 from headstart.report.curves.slope import Slope, TimedCurve, slope, without_groups
 from headstart.report.statistics.jackknife import image_groups
+from headstart.system.metric_direction import is_share
 
 Pair = tuple[MeasuredRun, MeasuredRun]  # the baseline's run and the arm's, of one seed and fold
 

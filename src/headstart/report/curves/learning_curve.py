@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.curves.level_passage import last_window
+from headstart.system.metric_direction import is_share, lower_is_better
 
 Floats = NDArray[np.float64]
 
@@ -32,18 +33,6 @@ class LearningCurve:
             part[positions] for part in (self.step, self.examples, self.epoch, self.wall_s, self.time)
         )
         return LearningCurve(step, examples, epoch, wall_s, time, level)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a metric is a loss or an error by its name: val/loss, val/calibration_error."""
-    return any(word in metric.rsplit("/", 1)[-1] for word in ("loss", "error", "perplexity"))
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of the images (accuracy, F1, ...), so that one image is worth about 1/n."""
-    return metric.rsplit("/", 1)[-1] == "map" or any(
-        word in metric.rsplit("/", 1)[-1] for word in ("accuracy", "f1", "precision", "recall")
-    )
 
 
 def one_image(runs: Iterable[FinishedRun | LevelsResult], metric: str, split: str) -> float:

@@ -10,7 +10,6 @@ from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
 from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Study, StudySection
 from headstart.report.analysis.swept_keys import ReachedLevel, SweptAxis
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.section_summary import section_summary
@@ -19,6 +18,7 @@ from headstart.report.rendering.wording.verdict_words import GAINS, verdict_word
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
 from headstart.system.atomic_write import plain
+from headstart.system.metric_direction import lower_is_better
 
 FORMAT = 2  # 1 had figures, figure, keeps_answers, kept_before_training and said in the place of some keys
 

@@ -20,6 +20,7 @@ from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounte
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials
+from headstart.system.metric_direction import with_modes
 from headstart.system.old_names import as_earlier, override_earlier
 from headstart.system.short_paths import short_override
 
@@ -214,7 +215,10 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
 
 def _hash_of(kept: dict[str, Any]) -> str:
     resolved = OmegaConf.to_container(OmegaConf.create(_without_run(kept)), resolve=True)
-    return _hex(json.dumps(_canonical(as_earlier(without_later(resolved))), sort_keys=True, default=str))
+    assert isinstance(resolved, dict)  # a DictConfig gives a dict; mypy cannot know
+    monitor = (resolved.get("module") or {}).get("scheduler_monitor") or "val/loss"
+    plain = without_later(with_modes(resolved, str(monitor)))  # null modes are those that earlier configs named
+    return _hex(json.dumps(_canonical(as_earlier(plain)), sort_keys=True, default=str))
 
 
 def safe(text: str) -> str:

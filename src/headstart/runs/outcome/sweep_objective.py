@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headstart.report.analysis.study_runs import rows_in
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.runs.assembly import USUAL
+from headstart.system.metric_direction import best_mode, lower_is_better
 
 
 def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trained", "last", "best"]) -> float:
@@ -25,7 +25,7 @@ def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trai
         return math.nan
     selection = result.get("selection")  # an older result has no such key
     figure = monitored_metric_of(result) if selection is None else selection["metric"]
-    mode = "max" if selection is None else selection["mode"]
+    mode = best_mode(figure) if selection is None else selection["mode"]
     sign = -1 if mode == "min" or (mode == "last" and lower_is_better(figure)) else 1
     try:
         rows = {} if objective == "best" else rows_in(folder / "metrics.csv")

@@ -13,6 +13,7 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import Assembly, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
+from headstart.types import UserError
 from headstart.runs.training.named_test_table import table_of
 from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets
 from headstart.runs.training.run_trainer import lone_trainer
@@ -37,6 +38,8 @@ def named_sets_of(nodes: Mapping[Any, Any] | None, run: SavedRun, parts: Assembl
     Raises:
         UserError: A setting, a folder or a class does not fit.
     """
+    if nodes and run.regression:
+        raise UserError("tests= names test sets with classes, and this run's targets are numbers; try evaluate.data")
     pixels, seed = parts.backbone.pixels, images_seed(run.cfg)
 
     def own() -> Any:

@@ -18,11 +18,14 @@ from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import built
+from headstart.runs.number_heads import with_units
 from headstart.runs.run_head import head_of
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
 from headstart.runs.saved.run_temperature import Temperature, chosen_temperature
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.types import Batch
+
+NUMBERS = "numbers"  # what the outputs of a model are called whose targets are numbers
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Finished:
 
     decoder: makes of a file what the run's own images were made into, as large as views want it. views: of each
     image, whose probabilities are averaged; None: the image as it is. separator: where an image may have several
-    labels, what stands between them; None = it is of one class. temperature: what logits are divided by.
+    labels, what stands between them; None = it is of one class. temperature: what logits are divided by. numbers:
+    whether class_names are columns of numbers, which are given in the place of probabilities.
     """
 
     backbone: Backbone
@@ -42,12 +46,18 @@ class Finished:
     views: Views | None = None
     separator: str | None = None
     temperature: float = 1.0
+    numbers: bool = False
+
+    @property
+    def output(self) -> str:
+        """What the head gives: logits, or numbers in the units of the table."""
+        return NUMBERS if self.numbers else "logits"
 
     @torch.inference_mode()
     def probabilities(self, image: NDArray[np.uint8]) -> Tensor:
         """Images (B, size, size) grey or (B, size, size, 3) RGB -> the classes' probabilities (B, classes), float32.
 
-        They sum to 1, where an image may not have several labels.
+        Of numbers these. Probabilities sum to 1, where an image may not have several labels.
         """
         planes = channels_first(torch.from_numpy(image))
         views = [planes] if self.views is None else views_of(self.views, planes, self.backbone.pixels.size)
@@ -58,6 +68,8 @@ class Finished:
         batch = self.engine.convert(Batch(planes.contiguous(memory_format=torch.channels_last), label))
         with self.engine.context():
             logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
+        if self.numbers:
+            return logits.float().cpu()
         said = logits.float() / self.temperature
         return (said.softmax(dim=1) if self.separator is None else said.sigmoid()).cpu()
 
@@ -83,7 +95,7 @@ def finished_model(
     run = saved_run(run_dir, checkpoint)
     own, state = run.cfg, run.state()
     backbone = built(own).backbone
-    head = head_of(own, backbone, run.result["num_classes"])
+    head = with_units(head_of(own, backbone, run.result["num_classes"]), run.result["num_classes"], run.regression)
     for name, part in (("backbone.", backbone), ("head.", head)):
         part.load_state_dict({key.removeprefix(name): t for key, t in state.items() if key.startswith(name)})
     trainer = lone_trainer(cfg.trainer, "precision")
@@ -100,4 +112,5 @@ def finished_model(
         views=views,
         separator=separator,
         temperature=chosen_temperature(temperature, run, cfg.trainer),
+        numbers=run.regression,
     )

@@ -40,11 +40,15 @@ class SavedRun(NamedTuple):
         return bool(self.result.get("multi_label", False))
 
     @property
+    def regression(self) -> bool:
+        """Whether the targets are numbers."""
+        return bool(self.result.get("regression", False))
+
+    @property
     def known(self) -> DictConfig:
         """A node of data that know the run's classes and nothing more."""
-        return OmegaConf.create(
-            {"_target_": f"{__name__}.Known", "class_names": list(self.class_names), "multi_label": self.several}
-        )
+        kind = {"multi_label": self.several, "regression": self.regression}
+        return OmegaConf.create({"_target_": f"{__name__}.Known", "class_names": list(self.class_names), **kind})
 
     def state(self) -> dict[str, Tensor]:
         """The module's weights, on the CPU."""
@@ -55,9 +59,11 @@ class SavedRun(NamedTuple):
 class Known:
     """The classes of a run, in the place of data that need not be there."""
 
-    def __init__(self, *, class_names: list[str], multi_label: bool, pixels: Pixels, seed: int) -> None:
+    def __init__(
+        self, *, class_names: list[str], multi_label: bool, pixels: Pixels, seed: int, regression: bool = False
+    ) -> None:
         self.class_names, self.num_classes = tuple(class_names), len(class_names)
-        self.multi_label = multi_label
+        self.multi_label, self.regression = multi_label, regression
         self.pixels, self.seed = pixels, seed
 
 

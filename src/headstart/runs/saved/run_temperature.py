@@ -40,6 +40,8 @@ def chosen_temperature(setting: Temperature, run: SavedRun, trainer: DictConfig)
     Raises:
         UserError: It is to be fitted, and there are no val images that it could be fitted on.
     """
+    if setting is not None and run.regression:
+        raise UserError("a temperature calibrates probabilities, and this run's targets are numbers; leave it null")
     if setting == "val":
         return run_temperature(run, trainer).temperature
     return 1.0 if setting is None else float(setting)
@@ -64,7 +66,7 @@ def evaluated_temperature(
         logits: (N, classes) of the images.
         label: (N,), or of several labels an image (N, classes).
     """
-    if setting is None:
+    if setting is None or run.regression:  # numbers have no probabilities
         return EvaluatedTemperature({}, [])
     try:
         fitted = run_temperature(run, trainer) if setting == "val" else None

@@ -24,10 +24,15 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
     "headstart.data.datasets.image_folder.ImageFolder": {"group_pattern": None, **_FILES},
     "headstart.data.datasets.hugging_face.HuggingFace": {"group_column": None, **_FILES},
     "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_CLASSES, **_DECODING},
-    "headstart.data.datasets.image_table.ImageTable": {"group_column": None, "group_pattern": None, **_FILES},
+    "headstart.data.datasets.image_table.ImageTable": {
+        "group_column": None,
+        "group_pattern": None,
+        "target_column": None,
+        **_FILES,
+    },
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
     "headstart.modules.head.LinearHead": {"standardise": False},
-    "headstart.modules.classifier.Classifier": {"batch_norm": "learning"},
+    "headstart.modules.classifier.Classifier": {"batch_norm": "learning", "metric": None, "loss": None},
     "headstart.backbones.zoo.torchvision_models.torchvision": {"preprocessing": None},
     "headstart.backbones.zoo.timm_models.timm": {"preprocessing": None},
 }

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
-from headstart.runs.assembly import adaptation_of, assembled, images_seed
+from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
 from headstart.runs.backbone_template import template
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets
@@ -25,7 +25,7 @@ def check_first(cfg: DictConfig, *, processes: int) -> None:
     if not waits_for_source(cfg) and not (decides and cfg.get(TESTS)):
         return
     loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    callbacks = [instantiate(node) for node in cfg.callbacks.values() if node]
+    callbacks = [instantiate(with_monitor(node, USUAL)) for node in cfg.callbacks.values() if node]
     trainer = made_trainer(cfg.trainer, logger=loggers, callbacks=callbacks)  # which says what does not go together
     with torch.random.fork_rng(devices=[]):
         pixels, seed = template(cfg.backbone).pixels, images_seed(cfg)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.predictions.named_test_sets import NamedTestSet
 from headstart.compat.lightning_hooks import leave_out_idle_hooks
-from headstart.data.data_protocols import ComparedImages, KnownLabels, is_multi_label
+from headstart.data.data_protocols import ComparedImages, KnownLabels, is_multi_label, is_regression
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.continuing.resume_point import resume_point
@@ -125,12 +125,12 @@ def _begin(
 
 
 def _set_up_data(cfg: DictConfig, assembly: Assembly) -> bool:
-    """Set the data up and give the loss its class weights -> whether there are val images."""
+    """Set the data up and give the loss its class weights, or numbers their units -> whether there are val images."""
     assembly.data.setup("fit")
     validates = not has_no_val(assembly.data)
     if not validates:
         check_needs_no_val(cfg)
-    if cfg.module.get("class_weights") is not None:
+    if cfg.module.get("class_weights") is not None or is_regression(assembly.data):
         assembly.module.weigh(_labels(assembly.data), assembly.data.class_names)
     return validates
 

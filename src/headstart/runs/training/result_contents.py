@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from headstart.backbones.weights.backbone_weights import weights_hash
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
-from headstart.data.data_protocols import is_multi_label
+from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.distributed.model_sharding import whole_state
 from headstart.modules.classifier import Classifier
 from headstart.recipes.recipe_values import CHOSEN, TUNED
@@ -97,6 +97,7 @@ def _data_and_model(run: PreparedRun, *, adapts: bool) -> dict[str, Any]:
         "class_names": list(data.class_names),
         "adaptation": _adaptation(run.assembly.module),
         "multi_label": is_multi_label(data),
+        **({"regression": True} if is_regression(data) else {}),
     }
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.training.divergence import divergence_message
-from headstart.data.data_protocols import is_multi_label
+from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.naive_models import naive_accuracies, wilson_interval
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.folder_mark import write_mark
@@ -29,7 +29,7 @@ LINEAR = {"_target_": "headstart.modules.head.LinearHead"}
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
-    "mix": None, "class_weights": None, "batch_norm": "learning",
+    "mix": None, "class_weights": None, "batch_norm": "learning", "metric": None, "loss": None,
 }  # fmt: skip
 
 
@@ -231,7 +231,7 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
         "_target_": "headstart.callbacks.checkpoints.best_and_last.BestAndLast",
         "folder": "${run_dir}/checkpoints",
         "monitor": None,
-        "mode": "max",
+        "mode": None,
         **{key: own[key] for key in ("every_steps", "min_interval_s")},
     }
     others = {key: plain["callbacks"][key] for key in ("rates", "figures", "progress") if key in plain["callbacks"]}
@@ -250,6 +250,11 @@ def _runnable(recipe: DictConfig, folder: Path, cfg: DictConfig) -> DictConfig:
 def _naive(runnable: DictConfig) -> dict[str, float]:
     """The accuracies of the naive models on the source's test images, trained on its training images."""
     parts = assembled(runnable)
+    if is_regression(parts.data):
+        raise UserError(
+            "weights=source trains on source data of one class an image, and these have numbers; take the weights of a "
+            "run on them by weights=file weights.path=<run>/checkpoints/best.ckpt"
+        )
     if is_multi_label(parts.data):
         raise UserError(
             "weights=source trains on source data of one class an image, to compare with naive models, and these may "

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 from annotated_types import Ge, Gt, Interval
 
+from headstart.system.metric_direction import best_mode
 from headstart.types import UserError
 
 BatchNormPolicy = Literal["learning", "statistics_frozen", "all_frozen"]  # unfreeze/batch_norm_policy.py
@@ -19,7 +20,7 @@ class Plateau:
 
     Args:
         monitor: A logged metric; None, in a config, is the module's own.
-        mode: Whether a larger or a smaller value is better.
+        mode: Whether a larger or a smaller value is better; None is the direction of the metric.
         patience: Validations in a row without an improvement by more than `min_delta`.
         min_delta: The smallest change that counts as an improvement.
         min_epochs: The shortest phase.
@@ -29,7 +30,7 @@ class Plateau:
     """
 
     monitor: str | None
-    mode: Literal["max", "min"]
+    mode: Literal["max", "min"] | None
     patience: Annotated[int, Ge(1)] = 2
     min_delta: Annotated[float, Ge(0)] = 0.0
     min_epochs: Annotated[int, Ge(0)] = 0
@@ -37,7 +38,7 @@ class Plateau:
     return_to_best: bool = False
 
     def __post_init__(self) -> None:
-        if self.mode not in ("max", "min"):
+        if self.mode not in ("max", "min", None):
             raise UserError(f"the mode of a plateau is max or min, got {self.mode!r}")
         if self.patience < 1 or self.min_delta < 0 or self.min_epochs < 0:
             raise UserError(f"a plateau needs patience >= 1, min_delta >= 0 and min_epochs >= 0, got {self}")
@@ -48,7 +49,8 @@ class Plateau:
         """Whether a value improves on the best one so far; `best` None means that there is none."""
         if best is None:
             return value == value  # NaN is no improvement on anything
-        return value > best + self.min_delta if self.mode == "max" else value < best - self.min_delta
+        mode = self.mode or best_mode(self.monitor)
+        return value > best + self.min_delta if mode == "max" else value < best - self.min_delta
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from headstart.report.analysis.swept_keys import AxisLine, SweptAxis
-from headstart.report.curves.learning_curve import is_share
 from headstart.report.rendering.charts.chart_layout import Chart, ChartScale, ChartSeries, Position, Tick, chart_of
+from headstart.system.metric_direction import is_share
 
 LOGARITHMIC = 10  # the largest value over the smallest, from which on equal ratios are equally wide
 TICK_GAP = 5.0  # per cent of the width between two ticks that can be read

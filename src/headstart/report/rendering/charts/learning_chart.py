@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.report.analysis.study_records import ArmSummary, Study, StudySection
-from headstart.report.curves.learning_curve import Floats, lower_is_better
+from headstart.report.curves.learning_curve import Floats
 from headstart.report.rendering.charts.axis_ticks import ticks
 from headstart.report.rendering.charts.chart_layout import Chart, ChartScale, ChartSeries, ChartThreshold, chart_of
 from headstart.report.statistics.seed_intervals import of_share, t_interval
+from headstart.system.metric_direction import lower_is_better
 
 _TITLES = {"step": "optimizer steps", "examples": "training images seen"}
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import median_reached
 from headstart.report.analysis.study_records import ArmSummary, Question, Study, StudySection
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.curves.level_passage import Speedup
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import MISSING, number, optional_number
 from headstart.report.rendering.wording.verdict_words import reach_text, speedup_text
+from headstart.system.metric_direction import lower_is_better
 
 
 def speedup_table(section: StudySection) -> ReportTable | None:

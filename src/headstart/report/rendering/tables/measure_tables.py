@@ -8,7 +8,6 @@ import statistics
 from headstart.report.analysis.arm_summaries import named_tests
 from headstart.report.analysis.run_measures import MEASURES, START, Measure
 from headstart.report.analysis.study_records import ArmSummary, Question, Study, StudySection
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import (
     MISSING,
@@ -18,6 +17,7 @@ from headstart.report.rendering.wording.number_format import (
     plus_minus,
 )
 from headstart.report.statistics.seed_intervals import Interval
+from headstart.system.metric_direction import lower_is_better
 
 _AXES = {"step": "steps", "examples": "images"}
 _NO_INTERVAL = Interval(math.nan, math.nan, math.nan, 0, math.nan, False)

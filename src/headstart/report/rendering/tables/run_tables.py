@@ -9,10 +9,10 @@ from headstart.report.analysis.adaptation_comparison import SOURCE_METRIC, TEST_
 from headstart.report.analysis.run_measures import END, START, MeasuredRun
 from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.study_runs import FinishedRun
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.tables.settings_tables import test_tag
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import number, optional_number
+from headstart.system.metric_direction import lower_is_better
 
 
 def run_table(study: Study, base: Path | None = None) -> ReportTable | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headstart.report.analysis.swept_keys import AxisLine, SweptAxis
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.wording.number_format import number
 from headstart.report.statistics.seed_intervals import Verdict
+from headstart.system.metric_direction import lower_is_better
 
 NEAR = 0.02  # of two levels that count as the same
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from headstart.report.analysis.run_measures import END, TEST
 from headstart.report.analysis.study_records import ArmComparison, Benefit, BestArm, Question, Study, StudySection
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.rendering.wording.number_format import difference_text, number
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title
 from headstart.report.statistics.seed_intervals import Interval, Verdict
+from headstart.system.metric_direction import lower_is_better
 
 LabelledBenefits = Sequence[tuple[str, Benefit]]  # the arm's label, and one of its benefits
 

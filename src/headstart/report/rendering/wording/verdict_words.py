@@ -7,10 +7,10 @@ import math
 from headstart.report.analysis.adaptation_comparison import AdaptationMethod
 from headstart.report.analysis.study_records import ArmSummary, Benefit, Question
 from headstart.report.analysis.swept_keys import ReachedLevel
-from headstart.report.curves.learning_curve import lower_is_better
 from headstart.report.curves.level_passage import Speedup
 from headstart.report.rendering.wording.number_format import MISSING, difference_text, p_text
 from headstart.report.statistics.seed_intervals import Verdict
+from headstart.system.metric_direction import lower_is_better
 
 GAINS = {  # of an adaptation, whose only question is whether it is better than the source alone
     Verdict.YES: "gain",
