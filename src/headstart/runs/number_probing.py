@@ -156,11 +156,11 @@ def _learned(material: ProbeData, kinds: ProbeSettings) -> list[tuple[str, dict[
     return learned
 
 
-def told_numbers(result: dict[str, Any]) -> float:
-    """Print a probe's result -> the val metric of its best head, an error with its sign turned."""
-    print(*number_lines(result), sep="\n")
-    value = float(result["metrics"][result["monitor"]])
-    return -value if lower_is_better(result["monitor"]) else value
+def probe_value(result: dict[str, Any]) -> float:
+    """The val metric of a probe's best head, larger is better: an error with its sign turned."""
+    metric = str(result.get("monitor", "val/accuracy"))  # of classes none is named
+    value = float(result["metrics"][metric])
+    return -value if lower_is_better(metric) else value
 
 
 def number_lines(result: dict[str, Any]) -> list[str]:

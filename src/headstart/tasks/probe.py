@@ -36,7 +36,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
 from headstart.runs.frozen_features import Frozen, Stored
-from headstart.runs.number_probing import number_result, told_numbers
+from headstart.runs.number_probing import number_lines, number_result, probe_value
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
@@ -105,10 +105,8 @@ def probe(
         result = _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
     else:
         log.info("%s is finished (rerun=true probes again)", folder.name)
-    if "monitor" in result:
-        return told_numbers(result)
     print(table(result))
-    return float(result["metrics"]["val/accuracy"])
+    return probe_value(result)
 
 
 def _class_means(material: ProbeData) -> Probe:
@@ -263,6 +261,8 @@ def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:
 
 def table(result: dict[str, Any]) -> str:
     """A probe's result as lines: each kind's chosen head with its test accuracy, and the best of each stage on val."""
+    if "monitor" in result:  # of numbers
+        return "\n".join(number_lines(result))
     sizes, by_kind = result["sizes"], by_stage(result)
     rows = [["", "kind", "stage", "setting", "val", "test", "95 % interval"]]
     for kind, head in result["chosen"].items():
