@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from torch import nn
 from torch.nn.functional import huber_loss
@@ -69,14 +69,23 @@ def test_losses_are_in_standard_deviations_of_the_training_images():
 
 
 @pytest.mark.parametrize(("images", "width"), [(40, 6), (12, 30)])
-def test_the_closed_form_is_ridge_regression_with_its_strength_by_leaving_one_out(images, width):
+def test_the_closed_form_is_ridge_regression_of_the_largest_strength_within_a_standard_error(images, width):
     x = CHANCE.normal(3, 1, (images, width)) * np.linspace(0.1, 4, width)
     y = x[:, :2] @ [[1.0, 0.3], [0.2, -1.0]] + CHANCE.normal(0, 1, (images, 2)) + [2, -7]
     weight, bias, strength = ridge_layer(torch.from_numpy(x), torch.from_numpy(y))
     squared = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2
     squared = squared[squared > 1e-10 * squared.max()]
-    theirs = RidgeCV(alphas=[squared.mean() * 10**exponent for exponent in EXPONENTS]).fit(x, y)
-    assert strength == pytest.approx(theirs.alpha_)
+    alphas = [squared.mean() * 10**exponent for exponent in EXPONENTS]
+
+    def left_out(alpha, image):
+        others = np.arange(images) != image
+        return np.mean((Ridge(alpha=alpha).fit(x[others], y[others]).predict(x[[image]]) - y[image]) ** 2)
+
+    errors = np.array([[left_out(alpha, image) for alpha in alphas] for image in range(images)])
+    least = errors[:, errors.mean(axis=0).argmin()]
+    well = errors.mean(axis=0) <= least.mean() + least.std(ddof=1) / np.sqrt(images)
+    assert strength == pytest.approx(alphas[np.flatnonzero(well).max()])
+    theirs = Ridge(alpha=strength).fit(x, y)
     np.testing.assert_allclose(weight.numpy(), theirs.coef_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(bias.numpy(), theirs.intercept_, rtol=1e-6)
 

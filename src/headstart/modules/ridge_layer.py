@@ -19,12 +19,14 @@ class RidgeLayer(NamedTuple):
 
 
 def ridge_layer(features: Tensor, targets: Tensor) -> RidgeLayer:
-    """The linear layer with the least |Y - X W^T - b|^2 + strength |W|^2, of the strength that predicts best.
+    """The linear layer with the least |Y - X W^T - b|^2 + strength |W|^2, of the largest strength that predicts well.
 
-    features (N, D), targets (N, T), all columns of one scale; b is not penalised. Best is the least mean squared error
-    over images, each predicted by a fit without it: the residual over 1 - h, h the image's leverage (Allen 1974,
-    Technometrics 16; scikit-learn's RidgeCV). Strengths: 10^-4 to 10^4 times the mean square of the features along
-    their axes. Hoerl & Kennard 1970, Technometrics 12.
+    features (N, D), targets (N, T), all columns of one scale; b is not penalised. Each image's squared error is that of
+    a fit without it: the residual over 1 - h, h the image's leverage (Allen 1974, Technometrics 16; scikit-learn's
+    RidgeCV). Well is within one standard error of the least mean over images (Breiman et al. 1984, Classification and
+    Regression Trees, section 3.4.3): weights as small as the images allow, as features change once stages learn.
+    Strengths: 10^-4 to 10^4 times the mean square of the features along their axes. Hoerl & Kennard 1970, Technometrics
+    12.
     """
     x, y = features.cpu().double(), targets.cpu().double()
     centre, middle = x.mean(dim=0), y.mean(dim=0)
@@ -44,8 +46,10 @@ def ridge_layer(features: Tensor, targets: Tensor) -> RidgeLayer:
         shrunk = (squared / (squared + strength))[:, None]
         leverage = 1 / len(x) + (along.square() @ shrunk)[:, 0]
         left_out = (y - along @ (shrunk * projected)) / (1 - leverage).clamp(min=1e-12)[:, None]
-        errors.append((float(left_out.square().mean()), strength))
-    strength = min(errors)[1]
+        errors.append((left_out.square().mean(dim=1), strength))
+    least = min((error for error, _ in errors), key=lambda error: float(error.mean()))
+    enough = float(least.mean() + least.std() / len(x) ** 0.5)
+    strength = max(strength for error, strength in errors if float(error.mean()) <= enough)
     weight = axes @ ((squared.sqrt() / (squared + strength))[:, None] * projected)  # (D, T)
     return _of(weight, centre, middle, strength, features)
 
