@@ -156,13 +156,13 @@ def kind_of(labels: Tensor, *, numbers: bool) -> type[Labels]:
     return NumberTargets if numbers else KINDS[labels.ndim]
 
 
-def _surest(parts: list[_Wrong], count: int, kind: type[Labels]) -> _Wrong:
-    """The `count` surest wrong predictions of several lists, the surest first."""
+def _surest(parts: list[_Wrong], count: int, kind: type[Labels] | None = None) -> _Wrong:
+    """The `count` surest wrong predictions of several lists, the surest first; kind: None is of classes."""
     filled = [part for part in parts if len(part.labels)]
     if not filled:
         return _Wrong.none()
     logits, labels, images = (torch.cat(part) for part in zip(*filled, strict=True))
-    order = kind.sureness(logits, labels).argsort(descending=True, stable=True)[:count]
+    order = (kind or KINDS[labels.ndim]).sureness(logits, labels).argsort(descending=True, stable=True)[:count]
     return _Wrong(logits[order], labels[order], images[order])
 
 
