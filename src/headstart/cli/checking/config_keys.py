@@ -30,6 +30,7 @@ from headstart.types import UserError
 
 SETTINGS = "headstart.runs.top_level_settings.Settings"  # the schema of the top level
 RANGES = "headstart.cli.checking.setting_ranges"
+FILLED = ("monitor", "mode")  # of a callback of any package: null is the run's own metric, and its direction
 HYDRAS_KEYS: dict[str, ValueType] = {  # what instantiating reads of a node itself
     "_target_": Scalar("str"),
     "_partial_": Scalar("bool"),
@@ -182,10 +183,11 @@ def check_call(path: str, node: dict[str, Any]) -> None:
         if known is not None and key not in known.parameters and not known.takes_others:
             raise UserError(unknown_key(name, target, names_of(node, known)))
         # what is no number is for the class to judge, but for the trainer's
+        filled = value is None and key in FILLED and path.startswith("callbacks.")
         within = ranges if isinstance(value, int | float | list) or target.endswith(".Trainer") else []
         for schema in (known, *within):
             kind = schema.parameters[key].kind if schema is not None and key in schema.parameters else None
-            if kind is not None and not (node.get("_partial_") is True and _is_completed(value, kind)):
+            if kind is not None and not filled and not (node.get("_partial_") is True and _is_completed(value, kind)):
                 check_value(name, value, kind, target)
         _check_inside(name, value)
 
