@@ -233,7 +233,7 @@ class _Csv:
     """
 
     def __init__(
-        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None
+        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None = None
     ) -> None:
         self._lines, self._names, self._separator = csv.writer(stream), class_names, separator
         self._temperature = [] if temperature is None else [f"{temperature:.6f}"]
@@ -260,7 +260,7 @@ class _Json:
     """A list with an object for each prediction; separator: None = an image is of one class."""
 
     def __init__(
-        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None
+        self, stream: TextIO, class_names: tuple[str, ...], separator: str | None, temperature: float | None = None
     ) -> None:
         self._stream, self._names, self._before = stream, class_names, "[\n"
         self._temperature = {} if temperature is None else {"temperature": round(temperature, 6)}
