@@ -170,3 +170,27 @@ def test_a_file_of_somebody_else_s_is_not_replaced(run, capsys, name):
     assert [path.read_text() for path in Path("theirs").iterdir()] == ["{}"]
     Path("theirs", name).unlink()
     assert [main(export) for _ in range(2)] == [0, 0]
+
+
+@needs_onnx
+def test_the_axis_of_images_is_called_batch_in_what_enters_and_what_leaves(tmp_path):
+    import onnx
+
+    class Small(torch.nn.Module):
+        output = "logits"
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+
+        def forward(self, image):
+            return self.layer(image.float().mean(dim=(2, 3)))
+
+    run = task._onnx(Small().eval(), torch.zeros(4, 3, 8, 8, dtype=torch.uint8), tmp_path / "model.onnx")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    axes = {
+        one.name: [axis.dim_param or axis.dim_value for axis in one.type.tensor_type.shape.dim]
+        for one in (*graph.input, *graph.output)
+    }
+    assert axes == {"image": ["batch", 3, 8, 8], "logits": ["batch", 2]}
+    assert run(torch.zeros(7, 3, 8, 8, dtype=torch.uint8)).shape == (7, 2)

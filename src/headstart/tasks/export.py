@@ -30,6 +30,7 @@ from headstart.system.setting_paths import given_path
 from headstart.types import Pixels, UserError
 
 log = logging.getLogger(__name__)
+BATCH = "batch"  # the axis of images, in any number
 FILES = {"torch_export": "model.pt2", "onnx": "model.onnx", "torchscript": "model.ts"}
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 ABOUT = "preprocessing.json"  # beside the model; by it an export is known for one
@@ -204,10 +205,12 @@ def _onnx(model: Deployed, images: Tensor, file: Path) -> Run:
     for name in ("onnxscript", "onnx_ir"):  # they tell of each node that they remove
         logging.getLogger(name).setLevel(logging.WARNING)
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    torch.onnx.export(
-        _program(model, images), (), file, dynamo=True, input_names=["image"], output_names=[model.output],
-        external_data=size > LARGEST, verbose=False,
-    )  # fmt: skip
+    program: Any = torch.onnx.export(
+        _program(model, images), (), dynamo=True, input_names=["image"], output_names=[model.output], verbose=False
+    )
+    for value in (*program.model.graph.inputs, *program.model.graph.outputs):
+        value.shape = type(value.shape)([BATCH, *list(value.shape)[1:]])  # torch calls it s40 or the like
+    program.save(file, external_data=size > LARGEST)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def run(image: Tensor) -> Tensor:
@@ -224,10 +227,10 @@ WRITERS: dict[str, Callable[[Deployed, Tensor, Path], Run]] = {
 def _preprocessing(finished: Finished) -> dict[str, Any]:
     """What to do to an image before the model, and what comes out of it."""
     pixels, decoder = finished.backbone.pixels, finished.decoder
-    shape = ["batch", pixels.channels, pixels.size, pixels.size]
+    shape = [BATCH, pixels.channels, pixels.size, pixels.size]
     # of several labels, each by itself
     probabilities = "softmax(logits)" if finished.separator is None else "sigmoid(logits)"
-    output = {"name": finished.output, "shape": ["batch", len(finished.class_names)]}
+    output = {"name": finished.output, "shape": [BATCH, len(finished.class_names)]}
     return {
         "input": {
             "name": "image", "dtype": "uint8", "layout": "NCHW", "range": [0, 255], "shape": shape,
