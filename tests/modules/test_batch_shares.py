@@ -1,5 +1,7 @@
 """An optimizer step that several batches share equals the step of one large batch."""
 
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -47,6 +49,11 @@ def test_a_pull_on_the_weights_counts_once_in_a_step(tmp_path):
     want = stepped(tmp_path, *pulled, f"target.batch_size={IMAGES}")
     found = stepped(tmp_path, *pulled, "target.batch_size=12", accumulate_grad_batches=6)
     torch.testing.assert_close(found, want, rtol=0, atol=1e-6)
+
+
+def test_batches_of_unknown_size_count_alike_and_the_last_of_an_epoch_as_a_whole_step():
+    trainer = SimpleNamespace(accumulate_grad_batches=2, train_dataloader=[], world_size=1, num_training_batches=3)
+    assert [step_shares(trainer, number, 8) for number in range(3)] == [{"image": 1}, {"image": 1}, {"image": 2}]
 
 
 def test_without_accumulation_the_last_batch_of_an_epoch_is_a_step_of_its_own_and_nothing_is_weighted(tmp_path):

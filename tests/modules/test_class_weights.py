@@ -1,5 +1,7 @@
 """Classes count in the loss as the formulas say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from composed import composed
 from headstart.modules.class_weights import balanced, effective, effective_number, given_weights
+from headstart.modules.classifier import Classifier
 from headstart.modules.multi_label import SeveralLabels
 from headstart.modules.single_label import OneLabel
 from headstart.runs.assembly import assembled
@@ -45,6 +48,13 @@ def test_of_several_labels_the_images_with_a_class_weigh_as_much_as_those_withou
     assert 1 < nearly[0] < 3
     assert 1 < nearly[1] < 99
     assert nearly[2] == 1
+
+
+def test_the_training_images_labels_give_the_weights_of_several_labels():
+    """Of 10 images 3 have the first class and 5 the second: 7 / 3 and 5 / 5."""
+    module = SimpleNamespace(class_weights="balanced", labels=SeveralLabels(2))
+    Classifier.weigh(module, torch.tensor([[1.0, 1]] * 3 + [[0, 1]] * 2 + [[0, 0]] * 5), ("ants", "bees"))
+    assert module.labels.weight.tolist() == pytest.approx([7 / 3, 1])
 
 
 def test_of_one_label_the_kind_gives_the_weights_of_its_counts():

@@ -8,6 +8,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from composed import CONF, composed, trained
+from headstart.modules.classifier import Classifier
 from headstart.runs.assembly import assembled
 from headstart.types import UserError
 
@@ -86,3 +87,15 @@ def test_a_compiled_run_ends_where_the_plain_one_does(tmp_path, monkeypatch):
     assert lasts[0].keys() == lasts[1].keys()
     for name, tensor in lasts[0].items():
         torch.testing.assert_close(lasts[1][name], tensor, rtol=1e-2, atol=1e-3)
+
+
+def test_a_checkpoint_says_in_which_epoch_an_adaptation_last_looked():
+    adapted, plain = SimpleNamespace(adapted=SimpleNamespace(looked_epoch=3)), SimpleNamespace(adapted=None)
+    for module, looked in ((adapted, 3), (plain, -1)):
+        checkpoint = {}
+        Classifier.on_save_checkpoint(module, checkpoint)
+        assert checkpoint == {"looked_epoch": looked}
+        Classifier.on_load_checkpoint(module, {"looked_epoch": 5})
+    assert adapted.adapted.looked_epoch == 5
+    Classifier.on_load_checkpoint(adapted, {})
+    assert adapted.adapted.looked_epoch == -1

@@ -106,6 +106,14 @@ def test_best_scale_is_scipys_of_one_label_and_of_several():
     assert found.item() == pytest.approx(want, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_a_unit_of_the_logits_changes_nothing_but_the_scale(factor):
+    labels = torch.arange(12) % 3
+    logits = torch.eye(3, dtype=torch.float64)[labels] + torch.linspace(0, 2, 36, dtype=torch.float64).view(12, 3).sin()
+    want = best_scale(logits, labels).item() / factor
+    assert best_scale(factor * logits, labels).item() == pytest.approx(want, rel=1e-6)
+
+
 def test_logits_that_are_all_equal_have_a_finite_scale_and_a_head_of_equal_images_too():
     labels = torch.tensor([0, 1, 2, 0])
     assert best_scale(torch.zeros(4, 3), labels).isfinite()

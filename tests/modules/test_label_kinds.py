@@ -101,6 +101,12 @@ def test_scores_by_class_are_those_of_scikit_learn():
         assert tuple(score) == pytest.approx(want, nan_ok=True)
 
 
+def test_a_class_that_no_image_has_and_none_is_said_to_have_scores_0():
+    (score,) = label_scores(torch.tensor([[-1.0], [-2.0]]), torch.zeros(2, 1))
+    assert score[1:] == (0, 0, 0, 0)
+    assert math.isnan(score.average_precision)
+
+
 def test_figures_of_one_label_are_those_of_scikit_learn():
     logits, label = torch.randn(50, 3), torch.randint(0, 3, (50,))
     found, said = measured(OneLabel(3), [(logits, label)]), logits.argmax(dim=1)

@@ -189,6 +189,11 @@ def test_a_highest_rate_is_the_heads_of_which_each_group_gets_its_share(given, w
     assert cyclic.base_lrs == pytest.approx([rate / 10 for rate in want])
 
 
+def test_a_cycle_whose_length_is_left_to_the_run_is_as_long_as_the_run():
+    made = scheduler_of(functools.partial(CyclicLR, step_size_up=None), sgd(), length=10)
+    assert (made.total_size, made.step_ratio) == (10, 0.5)  # type: ignore[attr-defined]
+
+
 def test_a_plateaus_lowest_rate_keeps_the_ratios_too():
     made = scheduler_of(functools.partial(ReduceLROnPlateau, min_lr=0.08), sgd(), length=10)
     assert made.min_lrs == pytest.approx([0.02, 0.04, 0.08])  # type: ignore[attr-defined]

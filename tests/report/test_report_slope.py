@@ -89,7 +89,10 @@ def test_a_level_never_reached_counts_as_the_last_evaluation():
     assert got.scratch[0] > got.scratch[1]
     weights = np.linspace(-1, 1, 9)
     passed = np.minimum((np.linspace(*got.levels, 9) - 0.2) / 0.01, 40)  # evaluation 40 is the last
-    assert got.scratch[0] == pytest.approx(weights @ passed / (weights @ np.linspace(0, 1, 9)))
+    slow = weights @ passed / (weights @ np.linspace(0, 1, 9))
+    assert got.scratch[0] == pytest.approx(slow)
+    quick = (got.levels[1] - got.levels[0]) / 0.05
+    assert found(short, short).evaluations == pytest.approx((slow + 2 * quick) / 3)
     assert math.isfinite(got.difference.mean)
 
 
