@@ -79,3 +79,10 @@ def test_any_torch_optimizer_takes_them():
     groups = parameter_groups(Net(), lr=0.1, stages=STAGES, layer_decay=0.9)
     optimizer = torch.optim.RMSprop(groups, weight_decay=0.1)
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.1}
+
+
+def test_the_ratio_is_of_all_stages_and_not_of_the_head():
+    plain, slow = rates(stage_decay=0.5), rates(stage_decay=0.5, backbone_lr_ratio=0.1)
+    assert {name: slow[name] / plain[name] for name in plain} == pytest.approx(
+        {name: 1.0 if name.startswith("head") else 0.1 for name in plain}
+    )

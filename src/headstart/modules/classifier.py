@@ -42,8 +42,7 @@ class Classifier(MeasuredClassifier):
         backbone: Images to features, in stages.
         head: Features to logits.
         num_classes: The classes of the labels.
-        optimizer: Called with parameter groups (unfreeze/parameter_groups.py, which explains both decays); its `lr` is
-            the head's.
+        optimizer: Called with parameter groups (unfreeze/parameter_groups.py explains decays); its `lr` is the head's.
         scheduler: Called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in units
             of scheduler_interval.
         stage_decay: The learning rate of a stage, as a share of that of the stage above it.
@@ -52,8 +51,8 @@ class Classifier(MeasuredClassifier):
         class_weights: How much each class counts in the loss of training: by its training images (`balanced`,
             `effective`), or a list or a mapping of weights (modules/class_weights.py). Of several labels, how much more
             an image that has the class counts than one that has not.
-        batch_norm: What norms with running statistics learn in trainable stages that have the source's weights
-            (unfreeze/batch_norm_policy.py).
+        batch_norm: What BatchNorm learns in trainable stages with the source's weights (unfreeze/batch_norm_policy.py).
+        backbone_lr_ratio: The learning rate of all stages over that of the head, before the decays.
         scheduler_interval: How often the scheduler advances.
         scheduler_monitor: The logged metric that ReduceLROnPlateau waits for, after each validation, whatever
             scheduler_interval says.
@@ -66,8 +65,7 @@ class Classifier(MeasuredClassifier):
         mix: Mixes training images as they enter the backbone, each device within its own batches.
         adaptation: A term of each batch with its paired batch.
         source_classes: The classes of the source, for an adaptation.
-        target_labels_share: The share of the few labelled target images, which come with each batch, in the loss on
-            labels.
+        target_labels_share: The share of the few labelled target images, which come with each batch, in the loss.
     """
 
     def __init__(
@@ -90,6 +88,7 @@ class Classifier(MeasuredClassifier):
         batch_norm: BatchNormPolicy = "learning",
         metric: str | None = None,
         loss: Callable[..., Any] | None = None,
+        backbone_lr_ratio: Annotated[float, Interval(gt=0, le=1)] = 1.0,
         multi_label: bool = False,
         regression: bool = False,
         regularizer: Regularizer | None = None,
@@ -106,7 +105,7 @@ class Classifier(MeasuredClassifier):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
-        self.batch_norm = batch_norm  # the schedule of the run has it in its phases
+        self.batch_norm, self.backbone_lr_ratio = batch_norm, backbone_lr_ratio
         self.schedule: Schedule | None = None  # of the run: where it trains less than a stage, groups must be as fine
         self.class_weights, self.mix, self.regularizer = class_weights, mix, regularizer
         if regularizer is not None:
@@ -280,6 +279,7 @@ class Classifier(MeasuredClassifier):
             lr=learning_rate(self.make_optimizer),
             stage_decay=self.stage_decay,
             layer_decay=self.layer_decay,
+            backbone_lr_ratio=self.backbone_lr_ratio,
             schedule=self.schedule,
         )
         if self.regularizer is not None and self.regularizer.replaces_weight_decay:

@@ -189,7 +189,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
     schedule = schedule_of(cfg, adapted.stages if adapted else (), module.monitor)
     if adaptation is not None and adaptation.main == "unlabelled":
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if list(adaptation.parameters()) else ())
-    if policy := cfg.module.get("batch_norm"):  # a module of one's own need not have it, nor has an older run's config
+    if policy := getattr(module, "batch_norm", None):  # a module of one's own need not have it
         schedule = WithBatchNorm(schedule=schedule, batch_norm=policy, stages=from_source)
     module.schedule = schedule  # its parameter groups are as fine as what the schedule opens
     chosen = [

@@ -21,6 +21,7 @@ def parameter_groups(
     lr: Annotated[float, Gt(0)],
     stage_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0,
     layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0,
+    backbone_lr_ratio: Annotated[float, Interval(gt=0, le=1)] = 1.0,
     schedule: Schedule | None = None,
     stages: Stages | None = None,
 ) -> list[dict[str, Any]]:
@@ -36,6 +37,7 @@ def parameter_groups(
         stage_decay: Learning rate of a stage over that of the stage above it (Howard & Ruder 2018 take 1/2.6).
         layer_decay: The same from layer to layer, within and across stages (usually 0.75). The layers of a stage are
             its children with a weight matrix or kernel; a norm belongs to the layer before it.
+        backbone_lr_ratio: Learning rate of all stages over that of the head, before the decays.
         schedule: Where a phase trains less than a part, the groups are as fine as that.
         stages: As for `Unfreeze`.
     """
@@ -47,7 +49,7 @@ def parameter_groups(
     for depth, part in enumerate(reversed(parts.names)):
         layers = _layers(module, parts, part) if layer_decay != 1 else [("", list(parts.of(part)))]
         for path, names in reversed(layers):
-            rate = lr * stage_decay**depth * layer_decay**layers_above
+            rate = lr * stage_decay**depth * layer_decay**layers_above * (backbone_lr_ratio if depth else 1)
             layers_above += 1
             for suffix, chosen in reversed(_split(names, selectors)):
                 title = ".".join([part, *filter(None, [path])]) + suffix

@@ -17,6 +17,7 @@ from headstart.backbones.splitting import NetworkPiece, chained, gathered, piece
 from headstart.backbones.stages import Backbone, pooled
 from headstart.backbones.weights.preprocessing_values import Preprocessing
 from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
+from headstart.backbones.zoo.dropout_rates import DropRate, check_rates, given_rates, require_rates
 from headstart.types import Pixels, UserError
 
 OTHERWISE = "try another model of the family, or one of backbone=torchvision"
@@ -32,6 +33,8 @@ def timm(
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
     preprocessing: Preprocessing = None,
+    drop_rate: DropRate | None = None,
+    drop_path_rate: DropRate | None = None,
 ) -> Backbone:
     """Any image model of timm that can be divided into stages, with random weights.
 
@@ -46,18 +49,26 @@ def timm(
         keep: The first stages that are used; None means all.
         preprocessing: The tag of weights whose pixels are taken, or values for these (size, resize, interpolation,
             mean, std); None means those of the weights that the name says.
+        drop_rate: timm's rate of dropout; None means timm's default.
+        drop_path_rate: Rate of stochastic depth (drop path) at the last block, from 0 at the first one; None means
+            timm's default, mostly 0.
 
     Raises:
-        UserError: There is no such model, it cannot take such images, or it cannot be divided.
+        UserError: There is no such model, it cannot take such images, has no such rate, or cannot be divided.
     """
     pixels = timm_pixels(name, size=size, channels=channels, preprocessing=preprocessing)
-    net = built(name, pixels)
+    rates = given_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
+    net = built(name, pixels, rates=rates)
     stages = _stages(name, net, pixels)
     zoo = ("timm", name) if timm_config(name).has_weights else None
-    return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=zoo, model=("timm", name))
+    backbone = Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=zoo, model=("timm", name))
+    check_rates(name, backbone, rates)
+    return backbone
 
 
-def built(name: str, pixels: Pixels, *, tensors: Mapping[str, Tensor] | None = None) -> nn.Module:
+def built(
+    name: str, pixels: Pixels, *, tensors: Mapping[str, Tensor] | None = None, rates: Mapping[str, float] | None = None
+) -> nn.Module:
     """timm's model for such images, without a classifier and with random weights.
 
     tensors: of a file of the weights that the name means; the model then has them, converted by timm's own code
@@ -67,6 +78,8 @@ def built(name: str, pixels: Pixels, *, tensors: Mapping[str, Tensor] | None = N
     settings: dict[str, Any] = {"num_classes": 0} if tensors is None else {}
     with torch.device("meta"):  # only to see what it takes
         takes = inspect.signature(type(package.create_model(name))).parameters
+    require_rates(name, takes, rates or {})
+    settings |= rates or {}
     if "img_size" in takes:
         settings["img_size"] = pixels.size
     if "dynamic_img_size" in takes:  # all images are of one size; the code for several cannot be followed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any
 
 from annotated_types import Ge
@@ -12,6 +14,7 @@ from torchvision import models
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.preprocessing_values import Preprocessing
 from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
+from headstart.backbones.zoo.dropout_rates import DropRate, check_rates, given_rates, with_rates
 from headstart.backbones.zoo.torchvision_families import stages_of
 from headstart.types import UserError
 
@@ -23,6 +26,8 @@ def torchvision(
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
     preprocessing: Preprocessing = None,
+    dropout: DropRate | None = None,
+    stochastic_depth_prob: DropRate | None = None,
 ) -> Backbone:
     """Any classification model of torchvision, in stages that follow its architecture; with random weights.
 
@@ -37,9 +42,12 @@ def torchvision(
         keep: The first stages that are used; None means all.
         preprocessing: The name of weights whose pixels are taken, or values for these (size, resize, interpolation,
             mean, std); None means those of the default weights.
+        dropout: Rate of dropout in the stages, DenseNet's `drop_rate` too; None means torchvision's default.
+        stochastic_depth_prob: Rate of stochastic depth at the last block, from 0 at the first one; None means
+            torchvision's default.
 
     Raises:
-        UserError: There is no such model, or it cannot take such images.
+        UserError: There is no such model, it cannot take such images, or has no such rate.
     """
     names = models.list_models(module=models)
     if name not in names:
@@ -49,21 +57,32 @@ def torchvision(
             f"{', '.join(near)}; torchvision.models.list_models(module=torchvision.models) lists them all"
         )
     pixels = torchvision_pixels(name, size=size, channels=channels, preprocessing=preprocessing)
-    net = built(name, pixels.size)
+    rates = given_rates(dropout=dropout, stochastic_depth_prob=stochastic_depth_prob)
+    net = built(name, pixels.size, rates)
     if channels != 3:
         _with_channels(net, channels)
     try:
-        stages = stages_of(name, net)
-        return Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=("torchvision", name))
+        backbone = Backbone(stages_of(name, net), pixels=pixels, keep=keep, net=net, zoo=("torchvision", name))
     except RuntimeError as error:
         raise UserError(
             f"{name} cannot take images of {pixels.size} pixels ({str(error).splitlines()[0]}); "
             f"try backbone.size={torchvision_pixels(name, size=None, channels=channels).size}"
         ) from error
+    check_rates(name, backbone, rates)
+    return backbone
 
 
-def built(name: str, size: int) -> nn.Module:
-    """A model of torchvision with random weights, for images of `size` pixels. Raises UserError where it takes none."""
+def built(name: str, size: int, rates: Mapping[str, float] | None = None) -> nn.Module:
+    """A model of torchvision with random weights, for images of `size` pixels.
+
+    Args:
+        name: Of the model.
+        size: Pixels of an image's side.
+        rates: Of dropout and stochastic depth; what is left out has torchvision's default.
+
+    Raises:
+        UserError: It takes no such images, or has no such rate.
+    """
     settings: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         settings = {"aux_logits": False, "init_weights": True}
@@ -72,7 +91,7 @@ def built(name: str, size: int) -> nn.Module:
     elif name.startswith("maxvit"):
         settings = {"input_size": (size, size)}
     try:
-        net: nn.Module = models.get_model(name, weights=None, **settings)
+        net = with_rates(name, partial(models.get_model, name, weights=None, **settings), rates or {})
     except (AssertionError, ValueError) as error:
         default = torchvision_pixels(name, size=None, channels=3).size
         reason = next(iter(str(error).splitlines()), "they do not fall into whole patches")

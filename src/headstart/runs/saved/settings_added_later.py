@@ -32,9 +32,18 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
     },
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
     "headstart.modules.head.LinearHead": {"standardise": False},
-    "headstart.modules.classifier.Classifier": {"batch_norm": "learning", "metric": None, "loss": None},
-    "headstart.backbones.zoo.torchvision_models.torchvision": {"preprocessing": None},
-    "headstart.backbones.zoo.timm_models.timm": {"preprocessing": None},
+    "headstart.modules.classifier.Classifier": {
+        "batch_norm": "learning",
+        "backbone_lr_ratio": 1.0,
+        "metric": None,
+        "loss": None,
+    },
+    "headstart.backbones.zoo.torchvision_models.torchvision": {
+        "preprocessing": None,
+        "dropout": None,
+        "stochastic_depth_prob": None,
+    },
+    "headstart.backbones.zoo.timm_models.timm": {"preprocessing": None, "drop_rate": None, "drop_path_rate": None},
 }
 
 

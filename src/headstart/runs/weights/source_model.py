@@ -29,7 +29,8 @@ LINEAR = {"_target_": "headstart.modules.head.LinearHead"}
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
-    "mix": None, "class_weights": None, "batch_norm": "learning", "metric": None, "loss": None,
+    "mix": None, "class_weights": None, "batch_norm": "learning", "backbone_lr_ratio": 1.0,
+    "metric": None, "loss": None,
 }  # fmt: skip
 
 
