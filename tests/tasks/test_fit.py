@@ -55,10 +55,10 @@ def test_a_multirun_gives_a_folder_a_job_one_source_model_and_one_report(capfd):
     assert main(sweep) == 2  # a key that does not exist, found before anything is made
     assert not Path("outputs").exists()
     for number in (1, 2):  # the second time all runs are there already
-        assert main(["-m", *FAST, "mode=scratch,fine_tuning", "seed=0,1", "target.shots=2,4"]) == 0
+        assert main(["-m", *FAST, "mode=scratch,fine_tuning", "seed=0,1"]) == 0
         (study,) = [path for path in Path("outputs").iterdir() if path.name not in ("source", "store")]
-        assert study.name.startswith("sweep-mode,seed,target.shots-")
-        assert len(folders(study.name)) == 8, number
+        assert study.name.startswith("sweep-mode,seed-")
+        assert len(folders(study.name)) == 4, number
     assert len(folders("source")) == 1
     report = json.loads((study / "report.json").read_text())
     assert report["format"]
