@@ -3,6 +3,7 @@
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ class Noisy:
         yield Shown("noise", np.zeros((2, 2, 3), np.uint8), "noise", "noise")
 
 
-def convolutions():
+def convolutions(several=False):
     """A classifier that draws random numbers in each step, and whose BatchNorm moves in each."""
     torch.manual_seed(0)
     stages = {
@@ -75,7 +76,7 @@ def convolutions():
         optimizer=lambda groups, lr=0.1: torch.optim.SGD(groups, lr=lr),
         scheduler=lambda optimizer: ConstantLR(optimizer, factor=1.0, total_iters=1),
         stage_decay=1.0, layer_decay=1.0, label_smoothing=0.0, class_weights=None, scheduler_interval="step",
-        scheduler_monitor="val/loss",
+        scheduler_monitor="val/loss", multi_label=several,
     )  # fmt: skip
 
 
@@ -118,6 +119,17 @@ def test_no_number_of_the_run_changes_whatever_a_kind_draws(tmp_path):
     assert len(noisy.subjects) == 4
     assert same(alone.state_dict(), with_it.state_dict())
     assert same(after, random_states(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_of_several_labels_each_class_has_a_probability_of_its_own_else_they_sum_to_1(several, tmp_path):
+    data = two_domains.noise(0, 8)
+    data.setup("fit")
+    subject = watcher(tmp_path)._subject(SimpleNamespace(datamodule=data, global_step=0), convolutions(several))
+    with subject.network.at_rest(), torch.no_grad():
+        x = subject.network.entering(subject.images.pixels)
+        logits, found = subject.network.logits(x), subject.network.probabilities(x)
+    torch.testing.assert_close(found, logits.sigmoid() if several else logits.softmax(dim=1))
 
 
 class Watched(Explain):
