@@ -11,7 +11,6 @@ from torch import Tensor
 
 from headstart.evaluation.single_label_evaluation import LINE, WORST
 from headstart.modules.number_metrics import mean_absolute_errors, r2_scores, root_mean_squared_errors
-from headstart.modules.number_targets import NumberTargets
 
 
 class ColumnScore(NamedTuple):
@@ -52,10 +51,14 @@ class NumberEvaluation:
         rows = zip(*(part.tolist() for part in parts), strict=True)
         return {name: ColumnScore(*row) for name, row in zip(self.class_names, rows, strict=True)}
 
+    @cached_property
+    def _scaled_errors(self) -> Tensor:
+        """The size of each error over the standard deviation of its column (N, columns)."""
+        return (self.logits - self.label).abs() / self.label.std(dim=0, correction=0).clamp(min=1e-12)
+
     def worst(self, count: int) -> list[int]:
         """Positions of the images with the largest errors, in standard deviations of the column; the largest first."""
-        spread = self.label.std(dim=0, correction=0).clamp(min=1e-12)
-        error = ((self.logits - self.label).abs() / spread).amax(dim=1)
+        error = self._scaled_errors.amax(dim=1)
         order = error.argsort(descending=True, stable=True)[:count].tolist()
         return [position for position in order if error[position] > 0]
 
@@ -87,7 +90,9 @@ class NumberEvaluation:
         positions = self.worst(WORST)
         lines += ["", "Largest errors:"] if positions else ["", "Every number was predicted exactly."]
         for position in positions:
-            mistake = NumberTargets.mistake(self.logits[position], self.label[position], self.class_names)
+            at = int(self._scaled_errors[position].argmax())
+            true, predicted = float(self.label[position, at]), float(self.logits[position, at])
+            mistake = f"{self.class_names[at]} {true:.4g} as {predicted:.4g}"
             name, room = self.names[position], LINE - len(mistake) - 2
             lines.append(f"{name if len(name) <= room else '...' + name[3 - room :]}  {mistake}")
         return lines
