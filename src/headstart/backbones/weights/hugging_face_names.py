@@ -84,7 +84,7 @@ def in_names_of_timm(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tens
 
 def _joined(projections: Mapping[tuple[str, str], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Queries, keys and values as one; where keys have no bias, the two others by themselves."""
-    joined = {}
+    joined: dict[str, Tensor] = {}
     for (layer, kind), parts in projections.items():
         if kind == "bias" and set(parts) == {"q", "v"}:
             joined |= {f"blocks.{layer}.attn.{part}_bias": tensor for part, tensor in parts.items()}
@@ -100,7 +100,7 @@ def _joined(projections: Mapping[tuple[str, str], Mapping[str, Tensor]]) -> dict
 
 def _pooling(names: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """SigLIP's attention pooling: timm has the query's projection apart from those of keys and values."""
-    pooling = {}
+    pooling: dict[str, Tensor] = {}
     for kind in ("weight", "bias"):
         if (tensor := names.get(f"head.attention.in_proj_{kind}")) is not None:
             query, *others = tensor.chunk(3)
