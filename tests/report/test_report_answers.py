@@ -88,6 +88,13 @@ def test_a_run_has_rows_where_each_evaluation_of_its_curve_has_answers(tmp_path:
     assert cut.rows is None
 
 
+def test_the_curve_of_a_tuned_run_is_that_of_the_images_that_no_trial_saw(tmp_path: Path, save_answers):
+    right, seen = curves(np.random.default_rng(7), 80, 0.7), np.arange(80) < 30
+    save_answers(tmp_path, 0, False, right, seen=seen, tuned={"trials": 8, "chosen": {}})
+    (run,) = measured(runs_below(tmp_path).finished, "val/accuracy")
+    assert run.curve.level == pytest.approx(right[:, ~seen].mean(axis=1))
+
+
 def test_what_is_no_file_of_answers_counts_as_none(tmp_path: Path):
     assert answers_in(tmp_path, "val") is None
     (tmp_path / "answers").mkdir()
