@@ -183,13 +183,19 @@ def _scratch(
             "target": plain[data] | {"batch_size": batch_size},
             "backbone": plain["backbone"] | {"keep": None},
             # linear, whatever the target's head is, unless that begins as the source's: arms share one source model
-            "head": (plain["head"] if plain["head"].get("init") == "source" else LINEAR) | {"init": "random"},
+            "head": _head(plain["head"]),
             "module": plain["module"] | OWN_MODULE,
             "optimizer": optimizer,
             "scheduler": scheduler,
             "trainer": trainer | {"max_epochs": max_epochs},
         }
     )
+
+
+def _head(node: dict[str, Any]) -> dict[str, Any]:
+    """The head of the source's own run; how the target's head scales its features is the target's alone."""
+    own = {key: value for key, value in node.items() if key != "standardise"}
+    return (own if node.get("init") == "source" else LINEAR) | {"init": "random"}
 
 
 def _place(recipe: DictConfig) -> tuple[Path, str]:
