@@ -90,7 +90,7 @@ def test_killed_and_resumed_it_is_the_uninterrupted_run(tmp_path):
     run = [*TINY, "mode=gradual", "control=true", FROZEN, "unfreeze.every_epochs=1", "callbacks.figures=null"]
     run += ["callbacks.checkpoint.every_steps=3", "callbacks.checkpoint.min_interval_s=0", *SHORT]
     run += ["trainer.max_epochs=3", "+callbacks.stop._target_=resume_plugins.Stop"]
-    places = [tmp_path / name for name in ("whole", "killed")]
+    places = [tmp_path / name for name in ("uninterrupted", "interrupted")]
     for place in places:
         place.mkdir()
     assert command(places[0], *run) == 0, said(places[0])
