@@ -16,4 +16,4 @@ def data_classes_of(package: str) -> list[type]:
 
 def is_frozen(cls: type) -> bool:
     """Whether assigning to a field is an error."""
-    return cls.__dataclass_params__.frozen
+    return bool(vars(cls)["__dataclass_params__"].frozen)

@@ -10,7 +10,7 @@ from headstart.report.analysis import run_measures
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.curves import learning_curve
-from headstart.system.metric_direction import lower_is_better
+from headstart.system.metric_direction import is_share, lower_is_better
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_lower_is_better_for_losses_and_their_curves_are_turned(make_run):
 
 
 def test_the_kind_of_a_metric_is_told_by_its_name_and_not_by_its_split():
-    assert learning_curve.is_share("val/f1")
-    assert learning_curve.is_share("val/map")
-    assert not learning_curve.is_share("recall/loss")
-    assert not learning_curve.lower_is_better("loss/accuracy")
+    assert is_share("val/f1")
+    assert is_share("val/map")
+    assert not is_share("recall/loss")
+    assert not lower_is_better("loss/accuracy")
 
 
 def test_report_recovers_planted_start_speed_and_level_at_the_end(make_run, curve):

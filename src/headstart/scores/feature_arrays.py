@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Features = ArrayLike | Sequence[ArrayLike]  # (N, D), or its shards, each (n, D), in order
+Features = Any  # an array-like (N, D), or its shards, each (n, D), in order
 BLOCK_ROWS = 4096
 NOT_FINITE = "features must be finite, got NaN or infinity; did the source model diverge?"
 

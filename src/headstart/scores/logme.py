@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
@@ -88,13 +90,14 @@ def _evidence(squares: Floats, explained: Floats, rest: float, images: int) -> f
     if whole == 0:  # the target is 0 everywhere
         raise ValueError("targets must not be 0 for all images")
     if not len(squares):
-        return images / 2 * (np.log(images / whole) - 1 - np.log(2 * np.pi))
+        return images / 2 * (math.log(images / whole) - 1 - math.log(2 * math.pi))
     unit = squares[-1]
 
     def loss(logarithm: float) -> float:
         share = 1 / (1 + squares / (unit * np.exp(logarithm)))  # r / (r + s)
-        error = max(rest + float(explained @ share), np.finfo(float).eps * whole)
-        return -(float(np.log(share).sum()) / 2 + images / 2 * (np.log(images / error) - 1 - np.log(2 * np.pi)))
+        error = max(rest + float(explained @ share), float(np.finfo(float).eps) * whole)
+        fit = images / 2 * (math.log(images / error) - 1 - math.log(2 * math.pi))
+        return -(float(np.log(share).sum()) / 2 + fit)
 
     grid = np.linspace(-BOUND, BOUND, GRID)
     values = [loss(point) for point in grid]

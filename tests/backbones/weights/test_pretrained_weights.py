@@ -10,12 +10,11 @@ from torchvision import models
 
 from headstart.backbones.weights.pretrained_weights import differences
 from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
+from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels, torchvision_weights
 from headstart.backbones.weights.torchvision_weights import (
     as_named_now,
     pretrained,
     summed_over_colours,
-    torchvision_weights,
 )
 from headstart.types import UserError
 

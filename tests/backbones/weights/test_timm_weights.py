@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from headstart.backbones.weights.pretrained_weights import differences, pretrained
-from headstart.backbones.zoo.timm_models import timm_pixels
+from headstart.backbones.weights.timm_preprocessing import timm_pixels
 from headstart.types import UserError
 
 library = pytest.importorskip("timm")

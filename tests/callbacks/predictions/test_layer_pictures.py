@@ -1,7 +1,6 @@
 """Pictures are drawn while a run goes on, and the run is the same without them."""
 
 import random
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,14 +12,12 @@ from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
 import two_domains
-from composed import TINY, trained
 from explained import untouched
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.checkpoints.rng_states import random_states
 from headstart.callbacks.predictions import layer_pictures as module_of_explain
 from headstart.callbacks.predictions.layer_pictures import BEFORE, Explain
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.cli import main
 from headstart.data.datasets.paired_domains import Domains
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import Shown
@@ -273,37 +270,3 @@ def test_compiled_stages_are_drawn_uncompiled_and_train_as_before(tmp_path):
 def test_without_a_kind_the_error_shows_how_one_is_chosen(tmp_path):
     with pytest.raises(UserError, match=r"picture@callbacks\.explain\.pictures=\[filters\]"):
         watcher(tmp_path, {"filters": None})
-
-
-@pytest.mark.slow
-def test_the_command_line_takes_kinds_and_the_runs_figures_are_the_same(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    chosen = "picture@callbacks.explain.pictures=[changes,before_after]"
-    assert main(["--cfg", "job", "callbacks=explain", chosen]) == 0, capsys.readouterr().err
-    assert main(["callbacks=explain", "picture@callbacks.explain.pictures=[nothing]"]) == 2
-    assert "filters" in capsys.readouterr().err
-    common = [*TINY, "mode=gradual", "logger=csv", "trainer.max_epochs=2"]
-    plain = trained(*common, folder=tmp_path / "plain")
-    seen = trained(*common, "callbacks=explain", chosen, "callbacks.explain.every_epochs=1", folder=tmp_path / "seen")
-    assert (tmp_path / "plain" / "metrics.csv").read_bytes() == (tmp_path / "seen" / "metrics.csv").read_bytes()
-    assert plain["weights_hash"] == seen["weights_hash"]
-    assert plain["metrics"] == seen["metrics"]
-    drawn = pictures(tmp_path / "seen" / "explain-steps")
-    assert len(drawn) == 3 * (1 + 4)
-    shutil.rmtree(tmp_path / "seen")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("options", "count"),
-    [(["trainer=ddp_cpu"], 3), (["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"], 0)],
-)
-def test_of_two_processes_the_first_draws_and_the_other_does_not_wait_for_ever(options, count, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    common = [setting for setting in TINY if not setting.startswith("trainer.accelerator")]
-    common += ["mode=scratch", "logger=csv", "trainer.max_epochs=2", *options]
-    explaining = ["callbacks=explain", "callbacks.explain.every_epochs=1"]
-    assert main([*common, "run_dir=plain", "hydra.run.dir=plain"]) == 0
-    assert main([*common, *explaining, "run_dir=seen", "hydra.run.dir=seen"]) == 0
-    assert Path("plain/metrics.csv").read_bytes() == Path("seen/metrics.csv").read_bytes()
-    assert len(list(Path("seen").glob("explain-steps/filters/filters-step*.png"))) == count

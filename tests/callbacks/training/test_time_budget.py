@@ -27,7 +27,7 @@ class Seconds(Callback):
 
     def __init__(self, clock, stops_after=None):
         self.clock, self.stops_after = clock, stops_after
-        self.rates, self.trainable = [], []
+        self.rates, self.trainable, self.path = [], [], None
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.rates.append(trainer.optimizers[0].param_groups[-1]["lr"])

@@ -70,10 +70,10 @@ class TimeBudget(Timer):
         if len(self._positions) != len(advancing):  # a resumed run has them
             self._positions = [0] * len(advancing)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         spent = float(trainer.strategy.broadcast(min(1.0, self.time_elapsed() / self.seconds)))
         self.progress = max(self.progress, spent, min(1.0, trainer.global_step / self._steps))
-        advancing = [config for config in trainer.lr_scheduler_configs if not config.reduce_on_plateau]
+        advancing: list[Any] = [config for config in trainer.lr_scheduler_configs if not config.reduce_on_plateau]
         for at, (config, length) in enumerate(zip(advancing, self._lengths, strict=True)):
             reached = math.floor(self.progress * length + 1e-6)
             for _ in range(self._positions[at], reached):

@@ -93,7 +93,9 @@ def _instantiated(node: DictConfig, more: dict[str, Any]) -> pl.Trainer:
             raise UserError(f"trainer.{key} is what the run itself sets, got {node[key]}; try {instead}")
     if node.get("max_time") is not None:
         TimeBudget(node.max_time)  # an error of it comes before anything is made
-    plain = OmegaConf.masked_copy(node, [key for key in node if key != "max_time"])  # the run's own callback ends it
+    plain = OmegaConf.masked_copy(
+        node, [str(key) for key in node if key != "max_time"]
+    )  # the run's own callback ends it
     try:
         trainer: pl.Trainer = instantiate(plain, **more)
     except (MisconfigurationException, ValueError, TypeError) as error:
