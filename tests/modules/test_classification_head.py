@@ -77,3 +77,15 @@ def test_a_feature_that_does_not_vary_is_no_infinity():
     head.set_scale(features)
     assert torch.isfinite(head(features)).all()
     assert labels.max() == 2
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "attentive"])
+def test_a_source_head_that_standardises_has_the_same_logits_in_a_head_that_does_not(kind):
+    features, labels = images()
+    features = features[:, None] if kind == "attentive" else features  # (B, tokens, width)
+    source = HEADS[kind](init="class_means", standardise=True).eval()
+    source.set_class_means(source.summary(features), labels)
+    target = HEADS[kind](init="source", standardise=True).eval()
+    target.set_source(source.state_dict(), ("ant", "bee", "cow"), ("cow", "ant", "bee"))
+    assert "mean" not in target.state_dict()
+    torch.testing.assert_close(target(features), source(features)[:, [2, 0, 1]], rtol=1e-4, atol=1e-5)

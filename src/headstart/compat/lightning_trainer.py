@@ -25,7 +25,7 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
 
     Relies on: the attribute `callbacks`, which the trainer sets outside of its class, so that no type says it.
     """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])  # none yet while it is being made
     return callbacks
 
 

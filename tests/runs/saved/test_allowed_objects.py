@@ -77,6 +77,6 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
     assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensor_file.py"}
     # plain values that nothing instantiates: conf folders, reports, a file of phases
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
-        "runs/saved/allowed_objects.py", "report/analysis/study_runs.py",
+        "runs/saved/allowed_objects.py", "backbones/weights/file_preprocessing.py", "report/analysis/study_runs.py",
         "report/rendering/reproduction_command.py", "unfreeze/schedules/explicit_phases.py",
     }  # fmt: skip

@@ -93,6 +93,16 @@ class ClassificationHead(nn.Module, ABC):
     def _scaled(self, summary: Tensor) -> Tensor:
         return (summary - self.get_buffer("mean")) / self.get_buffer("std") if self.standardise else summary
 
+    def _without_scale(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A head's tensors, where it standardises what a linear last layer reads, of the same head without that."""
+        if self.standardise or not {"mean", "std"} <= state.keys() or len(self.last_layer) != 2:
+            return state
+        weight, bias = self.last_layer
+        scaled = state[weight].double() / state["std"].double()
+        moved = state[bias].double() - scaled @ state["mean"].double()
+        rest = {name: tensor for name, tensor in state.items() if name not in ("mean", "std")}
+        return {**rest, weight: scaled.to(state[weight]), bias: moved.to(state[bias])}
+
     @torch.no_grad()
     def set_source(self, state: Mapping[str, Tensor], names: tuple[str, ...], wanted: tuple[str, ...]) -> None:
         """Take a source's head, whose classes are `names`, with its rows in the order of the classes `wanted`.
@@ -110,6 +120,7 @@ class ClassificationHead(nn.Module, ABC):
                 "source's: 'target.classes={...}'"
             )
         own = self.state_dict()
+        state = self._without_scale(state)
         if own.keys() != state.keys():
             raise UserError(
                 f"head.init=source needs a source with a head of the same kind, got one with {', '.join(state)} for "
