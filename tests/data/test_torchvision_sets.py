@@ -23,6 +23,7 @@ from headstart.data.datasets.whole_dataset import Whole
 from headstart.data.torchvision.dataset_names import SETS
 from headstart.runs.training.train_run import train
 from headstart.types import Pixels, UserError
+from held_out_checks import check_val_shots_and_folds
 
 GREY = Pixels(size=16, channels=1, mean=(0.5,), std=(0.5,))
 RGB = Pixels(size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -285,13 +286,4 @@ def test_val_shots_and_folds_of_mnist_divide_the_images_that_are_not_for_the_tes
     def made(**changes):
         return named("MNIST", mnist, pixels=GREY, **changes)
 
-    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
-    classes = whole.num_classes
-    assert one.sizes == whole.sizes | {"val": classes}
-    assert none.sizes == whole.sizes | {"val": 0}
-    assert set(one.names("val")) < set(whole.names("val"))
-    assert sorted(none.names("train")) == sorted(whole.names("train"))
-    vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
-    assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])
-    with pytest.raises(UserError, match="got fold=1 and val_shots=0"):
-        _ = made(fold=1, val_shots=0).splits
+    check_val_shots_and_folds(made)

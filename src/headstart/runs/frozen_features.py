@@ -22,6 +22,7 @@ from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_activations import Engine, ImageGroup, cached_activations, in_eval
 from headstart.runs.assembly import Assembly, assembled, check_adapters
+from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data
@@ -30,6 +31,7 @@ from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.weights.control_weights import measure_statistics
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
+from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 
@@ -150,3 +152,33 @@ def frozen(
     return Frozen(
         parts, instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None, Engine.of(trainer), facts
     )
+
+
+def fitting_device(engine: Engine) -> torch.device:
+    """Where heads are fitted on features: MPS has no float64.
+
+    Args:
+        engine: What the features were computed by.
+    """
+    return engine.device if engine.device.type == "cuda" else torch.device("cpu")
+
+
+def result_origin(cfg: DictConfig, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What every result.json on frozen features begins with: the command, its run and the weights.
+
+    Args:
+        cfg: The composed config.
+        folder: Where the result is written.
+        facts: Where the weights come from.
+    """
+    return {
+        "format": FORMAT,
+        "task": cfg.task,
+        "study": folder.parent.name,
+        "name": folder.name,
+        "hash": config_hash(cfg),
+        "overrides": own_overrides(cfg, job_overrides()),
+        "mode": cfg.mode if facts["run"] is None else None,  # a run's own config says its mode
+        "seed": cfg.seed,
+        **facts,
+    }

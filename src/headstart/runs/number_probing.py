@@ -18,11 +18,9 @@ from headstart.features.probing.probes import LabelledFeatures, ProbeData
 from headstart.modules.number_metrics import SCORES
 from headstart.modules.number_targets import NumberTargets, units_of
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
-from headstart.runs.frozen_features import Frozen
+from headstart.runs.frozen_features import Frozen, fitting_device, result_origin
 from headstart.runs.outcome.library_versions import versions
 from headstart.system.metric_direction import lower_is_better
-from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 
@@ -50,18 +48,9 @@ def number_result(
         kinds: Settings of each kind of head.
     """
     start = time.monotonic()
-    on_gpu = model.engine.device.type == "cuda"  # MPS has no float64
     result = {
-        "format": FORMAT,
-        "task": "probe",
-        "study": folder.parent.name,
-        "name": folder.name,
-        "hash": config_hash(cfg),
-        "overrides": own_overrides(cfg, job_overrides()),
-        "mode": cfg.mode if model.facts["run"] is None else None,  # a run's own config says its mode
-        "seed": cfg.seed,
-        **model.facts,
-        **probed_numbers(model, stages, kinds, model.engine.device if on_gpu else torch.device("cpu")),
+        **result_origin(cfg, folder, model.facts),
+        **probed_numbers(model, stages, kinds, fitting_device(model.engine)),
         "wall_s": {"heads": time.monotonic() - start},
         "versions": versions(),
     }

@@ -30,12 +30,11 @@ from headstart.features.probing.probes import (
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import config_hash, hashes, is_control, job_overrides, own_overrides
-from headstart.runs.frozen_features import Frozen, frozen
+from headstart.runs.folder.run_naming import hashes, is_control
+from headstart.runs.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
-from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -127,15 +126,7 @@ def _compared(
     metrics = {name: {tag: measured[name][tag] for tag in ("val/accuracy", "test/accuracy")} for name in names}
     winner = max(names, key=lambda name: metrics[name]["val/accuracy"])  # of equals the first
     result = {
-        "format": FORMAT,
-        "task": "few_images",
-        "study": folder.parent.name,
-        "name": folder.name,
-        "hash": config_hash(cfg),
-        "overrides": own_overrides(cfg, job_overrides()),
-        "mode": cfg.mode,
-        "seed": cfg.seed,
-        **model.facts,
+        **result_origin(cfg, folder, model.facts),
         "metrics": metrics[winner],
         "best": winner,
         "baseline": BASELINE,

@@ -34,14 +34,13 @@ from headstart.modules.head import class_means
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import config_hash, hashes, job_overrides, own_overrides
-from headstart.runs.frozen_features import Frozen, Stored
+from headstart.runs.folder.run_naming import hashes
+from headstart.runs.frozen_features import Frozen, Stored, fitting_device, result_origin
 from headstart.runs.number_probing import number_lines, number_result, probe_value
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
-from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -131,23 +130,15 @@ def _probed(
     _check(train.label, len(val.label), kinds, data)
     extracted = time.monotonic()
     own = {stage: own_kinds(cfg, model, kinds, stage) for stage in names}
-    heads = _heads(own, train, val, data.num_classes, kinds, _device(model))
+    heads = _heads(own, train, val, data.num_classes, kinds, fitting_device(model.engine))
     best = best_by(lambda head: head.kind, heads)
     fitted = time.monotonic()
     # the first look at test: the choice is made
     test = model.features("test", list(dict.fromkeys(head.stage for head in best.values())))
-    chosen = {kind: _tested(head, test, len(val.label), _device(model)) for kind, head in best.items()}
+    chosen = {kind: _tested(head, test, len(val.label), fitting_device(model.engine)) for kind, head in best.items()}
     winner = best_by(lambda _: "", best.values())[""].kind
     result = {
-        "format": FORMAT,
-        "task": "probe",
-        "study": folder.parent.name,
-        "name": folder.name,
-        "hash": config_hash(cfg),
-        "overrides": own_overrides(cfg, job_overrides()),
-        "mode": cfg.mode if model.facts["run"] is None else None,  # a run's own config says its mode
-        "seed": cfg.seed,
-        **model.facts,
+        **result_origin(cfg, folder, model.facts),
         "metrics": {key: chosen[winner][key] for key in ("val/accuracy", "test/accuracy")},
         "best": winner,
         "chosen": chosen,
@@ -166,11 +157,6 @@ def _probed(
 
 def _width(features: Tensor) -> int:
     return features.shape[1 if features.ndim == 4 else -1]
-
-
-def _device(model: Frozen) -> torch.device:
-    """Where heads are fitted: MPS has no float64."""
-    return model.engine.device if model.engine.device.type == "cuda" else torch.device("cpu")
 
 
 def _labelled(stored: Stored, stage: str, device: torch.device) -> LabelledFeatures:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from headstart.features.principal_axes import PrincipalAxes
-from headstart.features.probing.neighbour_probe import CHUNK, NeighbourMeasure
+from headstart.features.probing.neighbour_probe import NeighbourMeasure, nearest
 from headstart.features.probing.stacked_heads import StackedHeads
 
 
@@ -35,24 +34,10 @@ def neighbour_numbers(
     train (N, D), targets (N, T), query (M, D) -> (len(ks), M, T). cosine and euclidean: neighbours count alike;
     softmax: by exp(cosine / temperature). Raises ValueError where a k is larger than N.
     """
-    if not 1 <= min(ks) <= max(ks) <= len(train):
-        raise ValueError(f"k must be 1 to the {len(train)} training images, got {', '.join(map(str, ks))}")
-    if measure == "euclidean":
-        middle = train.mean(dim=0)  # distances are as before, and rounding less
-        train, query = train - middle, query - middle
-        length = train.square().sum(dim=1)
-    else:
-        train, query = normalize(train), normalize(query)
     predicted = []
-    for part in torch.split(query, max(1, CHUNK // max(len(train), max(ks) * targets.shape[1]))):
-        near = part @ train.T
-        if measure == "euclidean":  # less |q|^2, which is the same for all neighbours
-            near = near.mul_(2).sub_(length)
-        nearness, which = near.topk(max(ks), dim=1)  # the nearest first
-        weight = torch.ones_like(nearness)
-        if measure == "softmax":
-            weight = ((nearness - nearness[:, :1]) / temperature).exp()
-        summed = (weight[:, :, None] * targets.to(near)[which]).cumsum(dim=1)  # (m, k, T)
+    numbers = max(ks) * targets.shape[1]
+    for weight, which in nearest(train, query, measure=measure, ks=ks, temperature=temperature, numbers=numbers):
+        summed = (weight[:, :, None] * targets.to(weight)[which]).cumsum(dim=1)  # (m, k, T)
         whole = weight.cumsum(dim=1)
         predicted.append(torch.stack([summed[:, k - 1] / whole[:, k - 1, None] for k in ks]))
     return torch.cat(predicted, dim=1)
