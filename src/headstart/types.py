@@ -14,8 +14,16 @@ class UserError(Exception):
     """What the user can mend: the message says what was expected, what came, and what to try."""
 
 
-class DivergedError(Exception):
+class OutcomeError(Exception):
+    """What became of a job, told in its message; no mistake of the user, and no bug whose trace would help."""
+
+
+class DivergedError(OutcomeError):
     """A run whose training has diverged: it has its result, which says so, and the message says when and on what."""
+
+
+class NotReproducedError(OutcomeError):
+    """A run that was made again has other values than it had."""
 
 
 class Batch(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from headstart.system.credential_masking import masked
 from headstart.system.resource_errors import exhausted
-from headstart.types import DivergedError, UserError
+from headstart.types import OutcomeError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
 
@@ -34,7 +34,7 @@ def is_users(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
     cause = root_cause(error)
-    if isinstance(cause, UserError | DivergedError):
+    if isinstance(cause, UserError | OutcomeError):
         return masked(str(cause))
     if told := exhausted(cause) or no_room(cause):
         return masked(told)

@@ -43,7 +43,7 @@ from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.conf_folder import conf_dir
 from headstart.system.credential_masking import masked
-from headstart.types import DivergedError
+from headstart.types import DivergedError, OutcomeError
 
 ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
@@ -133,7 +133,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     _say(f"error: {failure.message}")
     if failure.error is not None and is_users(failure.error):
         return 2
-    if isinstance(failure.error, DivergedError):
+    if isinstance(failure.error, OutcomeError):
         return 1
     if failure.folder is not None:
         _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")

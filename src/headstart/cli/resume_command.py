@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -82,7 +81,7 @@ def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int
 
     from headstart.cli.hydra_run import code_of_single, working_folder_importable
     from headstart.cli.run_job import FAILURES, job
-    from headstart.runs.saved.saved_job import saved_job
+    from headstart.runs.saved.saved_job import check_working_folder, saved_job
 
     with working_folder_importable():
         FAILURES.clear()
@@ -90,7 +89,7 @@ def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int
         config_dir = arguments.flags.get("--config-dir")
         own = () if config_dir is None else (Path(config_dir),)
         cfg = saved_job(folder, own=own)
-        _check_working_folder(folder)
+        check_working_folder(f"headstart resume={folder.resolve()}")
         if run.key:
             from headstart.runs.continuing.run_extension import extended_run
 
@@ -107,14 +106,3 @@ def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int
         except Exception as error:
             return code_of_single(error, trace)
     return 0
-
-
-def _check_working_folder(folder: Path) -> None:
-    from hydra.core.hydra_config import HydraConfig
-
-    started_in = Path(HydraConfig.get().runtime.cwd)
-    if started_in.is_dir() and started_in.resolve() != Path.cwd().resolve():
-        raise UserError(
-            f"the run was started in {started_in}, and finds its data and source model from there; this is "
-            f"{Path.cwd()}; try: cd {shlex.quote(str(started_in))}; headstart resume={folder.resolve()}"
-        )

@@ -19,7 +19,7 @@ from headstart.modules.number_metrics import SCORES
 from headstart.modules.number_targets import NumberTargets, units_of
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.frozen_features import Frozen, fitting_device, result_origin
-from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.run_provenance import provenance
 from headstart.system.metric_direction import lower_is_better
 from headstart.types import UserError
 
@@ -52,7 +52,7 @@ def number_result(
         **result_origin(cfg, folder, model.facts),
         **probed_numbers(model, stages, kinds, fitting_device(model.engine)),
         "wall_s": {"heads": time.monotonic() - start},
-        "versions": versions(),
+        **provenance(model.parts.data, model.engine.device),
     }
     write_json(folder / RESULT, result)
     return result

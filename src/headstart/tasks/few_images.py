@@ -32,7 +32,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, is_control
 from headstart.runs.frozen_features import Frozen, frozen, result_origin
-from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.types import UserError
@@ -136,7 +136,7 @@ def _compared(
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
         "wall_s": time.monotonic() - start,
-        "versions": versions(),
+        **provenance(data, model.engine.device),
     }
     write_json(folder / RESULT, result)
     return result

@@ -37,7 +37,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes
 from headstart.runs.frozen_features import Frozen, Stored, fitting_device, result_origin
 from headstart.runs.number_probing import number_lines, number_result, probe_value
-from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
@@ -148,7 +148,7 @@ def _probed(
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
         "wall_s": {"features": extracted - start + time.monotonic() - fitted, "heads": fitted - extracted},
-        "versions": versions(),
+        **provenance(data, model.engine.device),
     }
     _draw(cfg, result, kinds)
     write_json(folder / RESULT, result)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hydra.conf import HydraConf
+from hydra.conf import ConfigSourceInfo, HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -52,13 +53,30 @@ def saved_job(folder: Path, *, vouched: str | None = None, own: Iterable[Path] |
         raise UserError(f"{hydra_file} does not fit Hydra's settings ({' '.join(str(error).split())})") from error
     assert isinstance(config, DictConfig)
     config.hydra.runtime.output_dir = str(folder.absolute())
-    config.hydra.runtime.config_sources = [{"path": str(one), "schema": "file", "provider": "user"} for one in own]
+    sources = [ConfigSourceInfo(path=str(place), schema="file", provider="user") for place in own]
+    config.hydra.runtime.config_sources = sources
     HydraConfig.instance().set_config(config)
     cfg = config.copy()
     with open_dict(cfg):
         del cfg["hydra"]
     OmegaConf.set_struct(cfg, True)  # as Hydra gives it to a job: a name that is not there is an error
     return cfg
+
+
+def check_working_folder(command: str) -> None:
+    """Raise UserError where the saved job was started in another folder of this machine than the working folder.
+
+    Its relative paths lead from there. To be called after `saved_job`.
+
+    Args:
+        command: What to give there.
+    """
+    started_in = Path(HydraConfig.get().runtime.cwd)
+    if started_in.is_dir() and started_in.resolve() != Path.cwd().resolve():
+        raise UserError(
+            f"the run was started in {started_in}, and finds its data and source model from there; this is "
+            f"{Path.cwd()}; try: cd {shlex.quote(str(started_in))}; {command}"
+        )
 
 
 def _hydra(file: Path) -> dict[str, Any]:

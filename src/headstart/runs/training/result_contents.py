@@ -22,7 +22,7 @@ from headstart.runs.continuing.run_extension import parent_of
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.outcome.labelled_image_count import labelled_images
-from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
@@ -83,7 +83,7 @@ def run_result(
         **({CHOSEN: OmegaConf.to_container(cfg[CHOSEN])} if cfg.get(CHOSEN) else {}),
         TUNED: OmegaConf.to_container(cfg[TUNED]) if cfg.get(TUNED) else None,
         "weights_hash": weights_hash(whole_state(run.assembly.module)),
-        "versions": versions(),
+        **provenance(run.assembly.data, trainer.strategy.root_device),
     }
 
 
