@@ -20,13 +20,22 @@ GREY = Pixels(size=32, channels=1, mean=(0.3,), std=(0.35,))
 @pytest.fixture(scope="session")
 def printed() -> Callable[..., Printed]:
     def build(
-        characters="letters", per_class=12, held_out=6, fonts=None, fraction=None, classes=None, seed=0, pixels=GREY
+        characters="letters",
+        per_class=12,
+        held_out=6,
+        fonts=None,
+        fraction=None,
+        classes=None,
+        box=None,
+        seed=0,
+        pixels=GREY,
     ) -> Printed:
         return Printed(
             characters=characters,
             per_class=per_class,
             fraction=fraction,
             classes=classes,
+            box=box,
             val_per_class=held_out,
             test_per_class=held_out,
             fonts=fonts,
@@ -43,12 +52,21 @@ def printed() -> Callable[..., Printed]:
 @pytest.fixture(scope="session")
 def digits() -> Callable[..., Digits]:
     def build(
-        shots: int | None = 5, val_shots=None, fold=None, folds=5, fraction=None, classes=None, seed=0, pixels=GREY
+        shots: int | None = 5,
+        val_shots=None,
+        fold=None,
+        folds=5,
+        fraction=None,
+        classes=None,
+        box=None,
+        seed=0,
+        pixels=GREY,
     ) -> Digits:
         return Digits(
             shots=shots,
             fraction=fraction,
             classes=classes,
+            box=box,
             val_shots=val_shots,
             fold=fold,
             folds=folds,

@@ -61,7 +61,15 @@ def test_the_given_images_are_left_as_they_are(augment):
 
 def test_workers_make_the_images_that_one_process_makes(augment):
     def seen(num_workers, batch_size):
-        given = {"shots": 2, "val_shots": None, "fold": None, "folds": 5, "fraction": None, "classes": None}
+        given = {
+            "shots": 2,
+            "val_shots": None,
+            "fold": None,
+            "folds": 5,
+            "fraction": None,
+            "classes": None,
+            "box": None,
+        }
         loading = {"batch_size": batch_size, "num_workers": num_workers, "pixels": GREY, "seed": 3}
         data = Digits(**given, **loading, augment=augment)
         loader = data.train_dataloader()

@@ -81,7 +81,7 @@ def test_a_wrong_or_missing_setting_is_an_error_in_python_too():
 @pytest.mark.parametrize("name", ["image_folder", "table", "hugging_face", "torchvision", "webdataset"])
 def test_how_files_become_pixels_changes_no_hash_of_an_earlier_run(name):
     conf = data_conf(name)
-    shared = {key: conf[key] for key in ("value_range", "background", "max_pixels")}
+    shared = {key: conf[key] for key in ("value_range", "background", "max_pixels", "box")}
     decoder = decoder_like({}, Pixels(8, 3, (0.5,) * 3, (0.5,) * 3), resize=None)
     assert shared == {key: getattr(decoder, key) for key in shared}
     assert not shared.keys() & without_later(conf).keys()

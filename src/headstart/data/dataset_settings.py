@@ -85,12 +85,23 @@ class SplitSettings(FoldSettings, ClassSettings):
     test_share: Annotated[float, Interval(gt=0, lt=1)]
 
 
-class DecodingSettings(TypedDict):
+class BoxSettings(TypedDict):
+    """How large objects on a plain background are drawn.
+
+    Args:
+        box: Pixels of the longer side of the object within the frame, in whose middle it is drawn; None leaves images
+            as they are.
+    """
+
+    box: Annotated[int, Ge(1)] | None
+
+
+class DecodingSettings(BoxSettings):
     """How image files become pixels.
 
     Args:
         resize: Pixels of the shorter side before the centre is cut out; None means what the backbone says, else
-            256/224 of its size.
+            256/224 of its size, and of an image that is no larger than the backbone's, that size.
         decode: `reduced` reads JPEG files at a fraction of their size where that is enough, `full` at their whole size.
         value_range: Of grey values of more than 8 bits, the one that becomes black and the one that becomes white;
             None means all that the bits can hold.

@@ -141,6 +141,7 @@ def test_where_there_are_fewer_images_all_of_them_are_taken(caplog):
         "folds": 5,
         "fraction": None,
         "classes": None,
+        "box": None,
         "batch_size": 8,
         "num_workers": 0,
     }

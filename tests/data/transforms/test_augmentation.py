@@ -42,6 +42,7 @@ def digits(*, augment=MOVED, seed=3, **changes) -> Digits:
         "folds": 5,
         "fraction": None,
         "classes": None,
+        "box": None,
         "batch_size": 7,
         "num_workers": 0,
         "pixels": GREY,

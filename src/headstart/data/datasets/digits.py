@@ -14,7 +14,14 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.data.dataset_settings import ClassSettings, FoldSettings, LoadingSettings, check_names, loading_of
+from headstart.data.dataset_settings import (
+    BoxSettings,
+    ClassSettings,
+    FoldSettings,
+    LoadingSettings,
+    check_names,
+    loading_of,
+)
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.data.splits.class_division import checked_labels, without_fold
@@ -29,7 +36,7 @@ DIGITS = "0123456789"
 log = logging.getLogger(__name__)
 
 
-class DigitsSettings(ClassSettings, FoldSettings, LoadingSettings):
+class DigitsSettings(ClassSettings, FoldSettings, BoxSettings, LoadingSettings):
     """What Digits shares with other data sets."""
 
 
@@ -45,7 +52,7 @@ class Digits(InMemory):
         fraction: Training images as a share of all but 50, in place of shots.
         val_shots: Val images of each class, the last ones, the same for every number of shots (a seed's 2 are among its
             5); None means all that are left, 0 means no validation.
-        settings: As ClassSettings, FoldSettings and LoadingSettings say.
+        settings: As ClassSettings, FoldSettings, BoxSettings and LoadingSettings say.
 
     Raises UserError where there are not so many shots or val_shots, and as
     headstart.data.splits.class_division.checked_labels.
@@ -61,7 +68,7 @@ class Digits(InMemory):
     ) -> None:
         check_names(settings, DigitsSettings, self)
         self._classes = chosen_classes(settings["classes"], DIGITS)
-        super().__init__(class_names=self._classes.names, **loading_of(settings))
+        super().__init__(class_names=self._classes.names, box=settings["box"], **loading_of(settings))
         fold, folds = settings["fold"], settings["folds"]
         checked_labels(shots=None, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
         if shots is not None and not 1 <= shots <= LARGEST_SHOTS:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headstart.data.dataset_settings import LoadingSettings
 from headstart.data.datasets.image_datamodule import ImageDataModule
+from headstart.data.datasets.labelled_split import Split
+from headstart.data.decoding.object_box import boxed_stack, check_box
+from headstart.data.splits.class_turns import by_turns
 
 
 class LabelledImages(NamedTuple):
@@ -35,7 +40,41 @@ class LabelledImages(NamedTuple):
 
 
 class InMemory(ImageDataModule):
-    """Images that are few or small enough to lie in memory, uint8."""
+    """Images that are few or small enough to lie in memory, uint8.
+
+    Args:
+        class_names: As of ImageDataModule.
+        sampler: The same.
+        box: Pixels of the longer side of the object within the backbone's frame, as headstart.data.decoding.object_box
+            draws it; None leaves images as they are.
+        loading: As LoadingSettings says.
+
+    Raises UserError where the box is larger than the frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: tuple[str, ...],
+        sampler: Literal["balanced"] | None = None,
+        box: int | None = None,
+        **loading: Unpack[LoadingSettings],
+    ) -> None:
+        super().__init__(class_names=class_names, sampler=sampler, **loading)
+        check_box(box, self.pixels.size)
+        self.box = box
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """The images of train, val and test, the classes taking turns; made at the first look."""
+        loaded = self.load()
+        if self.box is not None:
+            size = self.pixels.size
+            loaded = {
+                name: part._replace(image=boxed_stack(part.image, size=size, box=self.box))
+                for name, part in loaded.items()
+            }
+        return {name: part.taken(by_turns(part.label, numbers=self.regression)) for name, part in loaded.items()}
 
     @abstractmethod
     def load(self) -> dict[str, LabelledImages]:

@@ -73,6 +73,11 @@ class Domains(ImageDataModule):
     def splits(self) -> dict[str, Split]:
         return self.load()  # in the order of their own data sets, which `names` has too
 
+    @property
+    def labelled_training(self) -> Split:
+        """The training images of the source."""
+        return self._source.splits["train"]
+
     def load(self) -> dict[str, Split]:
         test = self._target.splits["test"]
         self.duplicates = self._target.duplicates

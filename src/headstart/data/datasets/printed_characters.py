@@ -14,7 +14,7 @@ from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from headstart.data.dataset_settings import ClassSettings, LoadingSettings, check_names, loading_of
+from headstart.data.dataset_settings import BoxSettings, ClassSettings, LoadingSettings, check_names, loading_of
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.types import SPLITS, UserError
@@ -47,7 +47,7 @@ CELL = CANVAS // CELLS
 LONGEST = 54  # pixels of a glyph's longer side: about what it has on the canvas, so that little is lost
 
 
-class PrintedSettings(ClassSettings, LoadingSettings):
+class PrintedSettings(ClassSettings, BoxSettings, LoadingSettings):
     """What Printed shares with other data sets."""
 
 
@@ -65,7 +65,7 @@ class Printed(InMemory):
         test_per_class: Test images of each class.
         fonts: The split whose fonts all splits are drawn in, in place of each one's own: a domain by itself, with the
             same characters; None means each one's own.
-        settings: As ClassSettings and LoadingSettings say.
+        settings: As ClassSettings, BoxSettings and LoadingSettings say.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Printed(InMemory):
         if fraction is not None and not 0 < fraction <= 1:
             raise UserError(f"fraction must be above 0 and at most 1, or null for all, got {fraction}")
         self._classes = chosen_classes(settings["classes"], CHARACTERS[characters])
-        super().__init__(class_names=self._classes.names, **loading_of(settings))
+        super().__init__(class_names=self._classes.names, box=settings["box"], **loading_of(settings))
         if fonts is not None and fonts not in FONTS:
             raise UserError(f"fonts must be one of {', '.join(FONTS)}, or null, got {fonts!r}")
         train = per_class if fraction is None else max(1, round(fraction * per_class))

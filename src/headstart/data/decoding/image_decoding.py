@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headstart.data.dataset_settings import DecodingSettings
 from headstart.data.decoding.eight_bit import Samples, eight_bit, samples_of
 from headstart.data.decoding.file_opening import BEGIN, MAX_PIXELS, UnfitImageError, check_size, opened, regular
+from headstart.data.decoding.object_box import boxed, check_box
 from headstart.data.decoding.utf8_names import escaped
 from headstart.types import LARGER, Pixels, UserError
 
@@ -43,6 +44,10 @@ class Decoder:
         interpolation: How pixels are resampled.
         value_range: As headstart.data.decoding.eight_bit says.
         background: The same.
+        keeps_small: Whether a shorter side of `size` or less becomes `size`, whatever `resize` says, so that nothing
+            is cut off but what makes it square.
+        box: Pixels of the longer side of the object on a plain background, as headstart.data.decoding.object_box draws
+            it, whatever `resize` says; None leaves images as they are.
         max_pixels: Of a file's image; one that has more is never decoded.
     """
 
@@ -53,6 +58,8 @@ class Decoder:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     value_range: tuple[float, float] | None = None
     background: int = 255
+    keeps_small: bool = False
+    box: int | None = None
     max_pixels: int = field(default=MAX_PIXELS, repr=False)  # no pixel depends on it
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
@@ -70,7 +77,7 @@ class Decoder:
             with opened(BytesIO(stored), max_pixels=self.max_pixels) as image:
                 samples = samples_of(image, stored[:BEGIN])
                 # of a JPEG only; grey asks for the luma alone, which is in the file as it is
-                drafted = image.draft(self._mode, (self.resize, self.resize)) if self.reduced else None
+                drafted = image.draft(self._mode, (self.resize, self.resize)) if self.reduced and not self.box else None
                 # the last pixel of a row or column may stand for less than a whole one
                 return self._made(image, samples, drafted[1][2:] if drafted else None)
         except Exception as error:  # each format's decoder raises errors of its own
@@ -89,6 +96,8 @@ class Decoder:
         check_size(image, self.max_pixels)
         orientation = orientation_of(image)  # PNG may say it behind the pixels, and of TIFF Pillow has turned them
         plain = eight_bit(image, self._mode, samples=samples, value_range=self.value_range, background=self.background)
+        if self.box is not None:
+            return boxed(upright(plain, orientation), size=self.size, box=self.box)
         # the centre is the centre however the image is turned, and fewer pixels are turned faster
         centre = self._cut(plain, extent or image.size, MIRRORED.get(orientation, (False, False)))
         return np.asarray(upright(centre, orientation))
@@ -111,7 +120,8 @@ class Decoder:
         """
         from PIL.Image import Resampling
 
-        side = min(extent) * self.size / self.resize  # pixels of the image that are kept
+        resize = self.size if self.keeps_small and min(extent) <= self.size else self.resize
+        side = min(extent) * self.size / resize  # pixels of the image that are kept
         left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
         if side == self.size:  # the size is right: to sample between pixels would only blur them
             x, y = (ceil(at) if turned else int(at) for at, turned in zip((left, top), mirrored, strict=True))
@@ -161,19 +171,24 @@ def decoder_of(
     value_range: Sequence[float] | None = None,
     background: int = 255,
     max_pixels: int = MAX_PIXELS,
+    box: int | None = None,
 ) -> Decoder:
     """The decoder that makes of a file what a backbone expects.
 
     Args:
         pixels: The images that the backbone expects.
-        resize: What the shorter side becomes; None means what pixels say, else 256/224 of the size.
+        resize: What the shorter side becomes; None means what pixels say, else 256/224 of the size, or the size
+            where it is no longer than that.
         reduced: As Decoder says.
         value_range: As Decoder says.
         background: As Decoder says.
         max_pixels: As Decoder says.
+        box: As Decoder says.
 
-    Raises UserError where resize is less than the size, value_range is none, or no file has so many channels.
+    Raises UserError where resize is less than the size, box is more, value_range is none, or no file has so many
+    channels.
     """
+    keeps_small = resize is None and pixels.resize is None
     if resize is None:
         resize = round(pixels.size * LARGER) if pixels.resize is None else pixels.resize
     if resize < pixels.size:
@@ -181,6 +196,7 @@ def decoder_of(
             f"resize must be at least the backbone's {pixels.size} pixels, which are cut out of it, got {resize}; "
             "try resize=null"
         )
+    check_box(box, pixels.size)
     if pixels.channels not in (1, 3):
         raise UserError(f"image files become grey or RGB, so backbone.channels must be 1 or 3, got {pixels.channels}")
     if value_range is not None and not (
@@ -199,6 +215,8 @@ def decoder_of(
         interpolation=pixels.interpolation,
         value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
         background=background,
+        keeps_small=keeps_small,
+        box=box,
         max_pixels=max_pixels,
     )
 
@@ -212,6 +230,7 @@ def configured_decoder(pixels: Pixels, settings: DecodingSettings) -> Decoder:
         value_range=settings["value_range"],
         background=settings["background"],
         max_pixels=settings["max_pixels"],
+        box=settings["box"],
     )
 
 
@@ -220,7 +239,7 @@ def decoder_like(node: Mapping[str, Any], pixels: Pixels, *, resize: int | None)
 
     Data sets that read no files have no such settings.
     """
-    shared = ("value_range", "background", "max_pixels")
+    shared = ("value_range", "background", "max_pixels", "box")
     return decoder_of(
         pixels,
         resize=resize,

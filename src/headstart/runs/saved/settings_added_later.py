@@ -8,7 +8,8 @@ from typing import Any
 from headstart.data.decoding.file_opening import MAX_PIXELS
 
 _CLASSES = {"classes": None}
-_DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS}
+_BOX = {"box": None}
+_DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS, **_BOX}
 _DIGITS = {"fraction": None, "val_shots": None, "fold": None, "folds": 5, **_CLASSES}
 _FILES = {"val_shots": None, "conflicting_labels": "keep", **_CLASSES, **_DECODING}
 LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has them
@@ -19,8 +20,9 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         "fold": None,
         "folds": 5,
         **_CLASSES,
+        **_BOX,
     },
-    "headstart.data.datasets.printed_characters.Printed": {"fraction": None, **_CLASSES},
+    "headstart.data.datasets.printed_characters.Printed": {"fraction": None, **_CLASSES, **_BOX},
     "headstart.data.datasets.image_folder.ImageFolder": {"group_pattern": None, **_FILES},
     "headstart.data.datasets.hugging_face.HuggingFace": {"group_column": None, **_FILES},
     "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_CLASSES, **_DECODING},
@@ -43,7 +45,11 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         "dropout": None,
         "stochastic_depth_prob": None,
     },
-    "headstart.backbones.zoo.timm_models.timm": {"preprocessing": None, "drop_rate": None, "drop_path_rate": None},
+    "headstart.backbones.zoo.timm_models.timm": {
+        "preprocessing": None,
+        "drop_rate": None,
+        "drop_path_rate": None,
+    },
 }
 
 

@@ -23,6 +23,7 @@ from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
 from headstart.runs.training.checkpoint_selection import selection_of
 from headstart.runs.training.missing_validation import check_needs_no_val, has_no_val
+from headstart.runs.training.object_lengths import log_lengths
 from headstart.runs.training.run_plan import share_of_run
 from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets, warn_of_training_images
 from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
@@ -88,6 +89,7 @@ def prepared_run(cfg: DictConfig, folder: Path, *, run_hash: str) -> PreparedRun
     test_sets = run_test_sets(cfg.get(TESTS), TargetFacts(*facts), own=lambda: data)
     if rank_environment.rank() == 0:
         warn_of_training_images(test_sets, data)
+        log_lengths(data)
     _prepare_folder(folder, assembly.data, is_resumed=resumed is not None)
     return PreparedRun(
         assembly=assembly,
