@@ -61,6 +61,7 @@ NEED_DATA = (
     "mnist_to_usps", "ants_and_bees", "mnist_to_usps_unlabelled", "usps_to_mnist_unlabelled",
     "dinov2_small", "dinov3_small", "siglip2_base", "clip_base", "convnextv2_tiny", "efficientnetv2_s", "swinv2_tiny",
     "mobilenetv4",
+    "shot", "tent", "cdan", "dann", "mdd", # tests/adaptation/test_presets.py
 )  # fmt: skip
 SHIPPED = [option for group, option in OPTIONS if group == "experiment" and option not in NEED_DATA]
 

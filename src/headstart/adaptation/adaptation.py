@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
@@ -24,10 +24,12 @@ class Side(NamedTuple):
     logits: Tensor  # (B, classes), the model's own head's
     label: Tensor | None  # (B,), None where they are hidden
     position: Tensor | None = None  # (B,), of each image in its split, where that is known
+    # (B, classes), logits of the same images augmented otherwise, where the method asks for it
+    view: Tensor | None = None
 
 
 class DevicePredictions(NamedTuple):
-    """What the model, in eval(), makes of this device's share of the training images, before an epoch."""
+    """What the model, in eval(), makes of this device's share of the target's training images, before an epoch."""
 
     features: Tensor  # (n, D)
     logits: Tensor  # (n, classes)
@@ -61,7 +63,12 @@ class Adaptation(nn.Module):
     learns_labels = True  # whether the cross-entropy of the main images is in the loss
     looks = False  # whether look is called
     finalizes = False  # whether finalize is called
+    trains_norms_alone = False  # whether norms alone may learn
+    reads_target_alone = (
+        False  # whether forward looks at no image of the source, so that it may stand beside any other term
+    )
     measures: tuple[str, ...] = ()  # their names
+    view: Any = None  # augmentation of a second view of each target image, as a data set's `augment`; None = none
     least_images = 1  # that a batch of each of the two data sets must have
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp) -> None:
@@ -87,7 +94,7 @@ class Adaptation(nn.Module):
         """
 
     def look(self, seen: DevicePredictions) -> None:
-        """Look at the training images before an epoch, without gradients; called once in an epoch, even if resumed."""
+        """Look at the target's training images, without gradients; called once, before an epoch, even if resumed."""
 
     def paired_features(self, backbone: Backbone, batch: Batch) -> Tensor:
         """The features (B, D) of images of the other data set."""

@@ -20,6 +20,7 @@ class MCC(Adaptation):
         temperature: Divides the logits first.
     """
 
+    reads_target_alone = True
     measures = ("class_confusion",)
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp, temperature: Annotated[float, Gt(0)]) -> None:

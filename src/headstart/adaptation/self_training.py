@@ -24,6 +24,7 @@ class SelfTraining(Adaptation):
             mean all the same; at 0 all are used, as in the paper.
     """
 
+    reads_target_alone = True
     measures = ("used_share", "confidence")
 
     def __init__(

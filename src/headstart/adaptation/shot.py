@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -10,8 +11,15 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Head, Ramp, Side
+from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Head, Ramp, Side, Stages
 from headstart.adaptation.cdan import entropy_of
+from headstart.backbones.batch_norm_statistics import norms_of
+
+log = logging.getLogger(__name__)
+WITHOUT_NORM = (
+    "adaptation=shot without BatchNorm: on digits its pseudo-labels got worse with each epoch; try experiment=shot, "
+    "which has the bottleneck of the paper, or backbone.bottleneck=256"
+)
 
 
 class SHOT(Adaptation):
@@ -21,7 +29,8 @@ class SHOT(Adaptation):
     is frozen; the backbone learns features by which each target image is certainly of one class, and all together are
     of many.
     The pseudo-labels of all training images are made anew before each epoch. There, the source's model has a
-    bottleneck with BatchNorm and a weight-normalised head; here it is the backbone and the head of the run.
+    bottleneck with BatchNorm and a weight-normalised head; here it is the backbone and the head of the run, which
+    experiment=shot makes so. Without any BatchNorm there is a warning: labels got worse each epoch in a trial.
 
     Args:
         weight: As of any adaptation.
@@ -40,6 +49,10 @@ class SHOT(Adaptation):
         self.beta = beta
         self.register_buffer("pseudo_label", torch.empty(0, dtype=torch.int64))
         self.register_load_state_dict_pre_hook(_expect_labels)  # type: ignore[no-untyped-call]
+
+    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
+        if not norms_of(stages):
+            log.warning("%s", WITHOUT_NORM)
 
     def look(self, seen: DevicePredictions) -> None:
         labels = torch.zeros(seen.images, dtype=torch.int64, device=seen.position.device)

@@ -9,7 +9,7 @@ from annotated_types import Gt, Interval
 from torch import nn
 
 from headstart.unfreeze.part_names import ModelParts, Stages
-from headstart.unfreeze.reserved_names import ALL
+from headstart.unfreeze.reserved_names import ALL, BOTTLENECK
 from headstart.unfreeze.schedules.schedule_phases import Schedule
 
 NO_DECAY = "/no_decay"
@@ -37,7 +37,8 @@ def parameter_groups(
         stage_decay: Learning rate of a stage over that of the stage above it (Howard & Ruder 2018 take 1/2.6).
         layer_decay: The same from layer to layer, within and across stages (usually 0.75). The layers of a stage are
             its children with a weight matrix or kernel; a norm belongs to the layer before it.
-        backbone_lr_ratio: Learning rate of all stages over that of the head, before the decays.
+        backbone_lr_ratio: Learning rate of all stages over that of the head, before the decays; a bottleneck has that
+            of the head.
         schedule: Where a phase trains less than a part, the groups are as fine as that.
         stages: As for `Unfreeze`.
     """
@@ -49,7 +50,12 @@ def parameter_groups(
     for depth, part in enumerate(reversed(parts.names)):
         layers = _layers(module, parts, part) if layer_decay != 1 else [("", list(parts.of(part)))]
         for path, names in reversed(layers):
-            rate = lr * stage_decay**depth * layer_decay**layers_above * (backbone_lr_ratio if depth else 1)
+            rate = (
+                lr
+                * stage_decay**depth
+                * layer_decay**layers_above
+                * (backbone_lr_ratio if depth and part != BOTTLENECK else 1)
+            )
             layers_above += 1
             for suffix, chosen in reversed(_split(names, selectors)):
                 title = ".".join([part, *filter(None, [path])]) + suffix

@@ -1,9 +1,10 @@
-"""Names with a fixed meaning in schedules: all, biases, norms, adapters."""
+"""Names with a fixed meaning in schedules and rates: all, biases, norms, adapters, bottleneck."""
 
 from __future__ import annotations
 
 ALL = "all"  # every part
 ADAPTERS = "adapters"
+BOTTLENECK = "bottleneck"  # a stage that is as new as the head (backbones/bottleneck.py)
 KINDS = ("biases", "norms", ADAPTERS)  # of the stages, not of the head
 
 

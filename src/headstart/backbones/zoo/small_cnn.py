@@ -7,6 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import nn
 
+from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.stages import Backbone
 from headstart.types import Pixels
 
@@ -17,6 +18,8 @@ def small_cnn(
     size: Annotated[int, Ge(8)],
     channels: Annotated[int, Ge(1)],
     keep: Annotated[int, Ge(1)] | None,
+    bottleneck: Annotated[int, Ge(1)] | None = None,
+    bottleneck_norm: BottleneckNorm = "batch",
 ) -> Backbone:
     """Four stages of 3x3 convolution, BatchNorm, ReLU and halving, each twice as wide as the one before.
 
@@ -27,11 +30,13 @@ def small_cnn(
         size: Pixels of an image's side.
         channels: Of an image.
         keep: The first stages that are used; None means all.
+        bottleneck: Features of a linear layer behind them, the last stage; None means none.
+        bottleneck_norm: What comes behind that layer.
     """
     widths = [channels, width, 2 * width, 4 * width, 8 * width]
     stages = {f"stage{n}": _stage(widths[n - 1], widths[n], halve=n < 4) for n in range(1, 5)}
     pixels = Pixels(size, channels, mean=(0.5,) * channels, std=(0.5,) * channels)
-    return Backbone(stages, pixels=pixels, keep=keep)
+    return with_bottleneck(Backbone(stages, pixels=pixels, keep=keep), bottleneck, bottleneck_norm)
 
 
 def _stage(before: int, after: int, *, halve: bool) -> nn.Sequential:

@@ -13,6 +13,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torchvision.ops import Permute
 
+from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled
 from headstart.backbones.weights.preprocessing_values import Preprocessing
@@ -35,6 +36,8 @@ def timm(
     preprocessing: Preprocessing = None,
     drop_rate: DropRate | None = None,
     drop_path_rate: DropRate | None = None,
+    bottleneck: Annotated[int, Ge(1)] | None = None,
+    bottleneck_norm: BottleneckNorm = "batch",
 ) -> Backbone:
     """Any image model of timm that can be divided into stages, with random weights.
 
@@ -52,6 +55,8 @@ def timm(
         drop_rate: timm's rate of dropout; None means timm's default.
         drop_path_rate: Rate of stochastic depth (drop path) at the last block, from 0 at the first one; None means
             timm's default, mostly 0.
+        bottleneck: Features of a linear layer behind the stages, the last one then; None means none.
+        bottleneck_norm: What comes behind that layer.
 
     Raises:
         UserError: There is no such model, it cannot take such images, has no such rate, or cannot be divided.
@@ -63,7 +68,7 @@ def timm(
     zoo = ("timm", name) if timm_config(name).has_weights else None
     backbone = Backbone(stages, pixels=pixels, keep=keep, net=net, zoo=zoo, model=("timm", name))
     check_rates(name, backbone, rates)
-    return backbone
+    return with_bottleneck(backbone, bottleneck, bottleneck_norm)
 
 
 def built(

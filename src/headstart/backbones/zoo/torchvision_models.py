@@ -11,6 +11,7 @@ from annotated_types import Ge
 from torch import nn
 from torchvision import models
 
+from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.preprocessing_values import Preprocessing
 from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
@@ -28,6 +29,8 @@ def torchvision(
     preprocessing: Preprocessing = None,
     dropout: DropRate | None = None,
     stochastic_depth_prob: DropRate | None = None,
+    bottleneck: Annotated[int, Ge(1)] | None = None,
+    bottleneck_norm: BottleneckNorm = "batch",
 ) -> Backbone:
     """Any classification model of torchvision, in stages that follow its architecture; with random weights.
 
@@ -45,6 +48,8 @@ def torchvision(
         dropout: Rate of dropout in the stages, DenseNet's `drop_rate` too; None means torchvision's default.
         stochastic_depth_prob: Rate of stochastic depth at the last block, from 0 at the first one; None means
             torchvision's default.
+        bottleneck: Features of a linear layer behind the stages, the last one then; None means none.
+        bottleneck_norm: What comes behind that layer.
 
     Raises:
         UserError: There is no such model, it cannot take such images, or has no such rate.
@@ -69,7 +74,7 @@ def torchvision(
             f"try backbone.size={torchvision_pixels(name, size=None, channels=channels).size}"
         ) from error
     check_rates(name, backbone, rates)
-    return backbone
+    return with_bottleneck(backbone, bottleneck, bottleneck_norm)
 
 
 def built(name: str, size: int, rates: Mapping[str, float] | None = None) -> nn.Module:

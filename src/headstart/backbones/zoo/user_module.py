@@ -12,6 +12,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
+from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces
 from headstart.backbones.stages import RESERVED_NAMES, Backbone
 from headstart.types import Pixels, UserError
@@ -31,6 +32,8 @@ def module(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     keep: Annotated[int, Ge(1)] | None,
+    bottleneck: Annotated[int, Ge(1)] | None = None,
+    bottleneck_norm: BottleneckNorm = "batch",
 ) -> Backbone:
     """Any importable nn.Module in stages, its own code between the layers included.
 
@@ -46,6 +49,8 @@ def module(
         mean: Of each channel, of values in [0, 1]; None means 0.5.
         std: The same for the standard deviation.
         keep: The first stages that are used; None means all.
+        bottleneck: Features of a linear layer behind them, the last stage; None means none.
+        bottleneck_norm: What comes behind that layer.
 
     Raises:
         UserError: A layer does not exist, has no stage or is used in another order, or the chained stages do not give
@@ -66,7 +71,8 @@ def module(
     groups = _grouped(body, layers, last, target, begins_alone=not isinstance(stages, Mapping))
     _check(net.eval(), groups, last, noise, target)
     cut = {name: chained(gathered(net, parts)).train(training) for name, parts in groups.items()}
-    return Backbone(cut, pixels=pixels, keep=keep, net=net.train(training))
+    backbone = Backbone(cut, pixels=pixels, keep=keep, net=net.train(training))
+    return with_bottleneck(backbone, bottleneck, bottleneck_norm)
 
 
 def _built(target: str, settings: Mapping[str, Any]) -> nn.Module:

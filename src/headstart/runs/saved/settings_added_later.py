@@ -9,6 +9,7 @@ from headstart.data.decoding.file_opening import MAX_PIXELS
 
 _CLASSES = {"classes": None}
 _BOX = {"box": None}
+_BOTTLENECK = {"bottleneck": None, "bottleneck_norm": "batch"}
 _DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS, **_BOX}
 _DIGITS = {"fraction": None, "val_shots": None, "fold": None, "folds": 5, **_CLASSES}
 _FILES = {"val_shots": None, "conflicting_labels": "keep", **_CLASSES, **_DECODING}
@@ -44,12 +45,17 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         "preprocessing": None,
         "dropout": None,
         "stochastic_depth_prob": None,
+        **_BOTTLENECK,
     },
     "headstart.backbones.zoo.timm_models.timm": {
         "preprocessing": None,
         "drop_rate": None,
         "drop_path_rate": None,
+        **_BOTTLENECK,
     },
+    "headstart.backbones.zoo.lenet.lenet": _BOTTLENECK,
+    "headstart.backbones.zoo.small_cnn.small_cnn": _BOTTLENECK,
+    "headstart.backbones.zoo.user_module.module": _BOTTLENECK,
 }
 
 

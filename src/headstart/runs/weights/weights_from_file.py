@@ -13,6 +13,7 @@ from annotated_types import Ge
 from omegaconf import DictConfig
 from torch import Tensor
 
+from headstart.backbones.bottleneck import NAME
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.download import cached_place, fetched
@@ -43,7 +44,8 @@ def file_weights(
 ) -> Weights:
     """The weights in a file for cfg.backbone, whose tensors may be called as in the original network.
 
-    Also the head, where it is found, and of a checkpoint in the folder of a finished run its classes. path: of a file
+    Also the head, where it is found, and of a checkpoint in the folder of a finished run its classes. A bottleneck that
+    the file lacks stays fresh. path: of a file
     here, or where to download it from, as places.place_of says. sha256: of the file. reset_from: keep the first n
     stages, the rest stays fresh. Raises UserError where the file cannot be had, is another one, cannot be read, or
     lacks what those stages need.
@@ -103,6 +105,8 @@ def weights_in(
             f"{file} is of a model with LoRA or adapters ({put_in[0]} and {len(put_in) - 1} more), which a backbone "
             "has no place for; its other weights are its source's: try the weights that it started from"
         )
+    if reset_from is None and NAME in backbone.names and not any(f"stages.{NAME}." in name for name in state):
+        reset_from = backbone.names.index(NAME)  # the file is of the stages before it, which stays fresh
     taken = fitted(state, backbone, prefix=prefix, reset_from=reset_from)
     match = taken.match
     head, class_names = _head(taken.state, match, backbone, file)
