@@ -21,7 +21,8 @@ from headstart.types import UserError
 # what lies in a folder before a run has begun there: Hydra's files, and what a run that failed at once has left
 BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
-RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "probe", "few_images"))  # tasks with a run's folder
+# tasks with a run's folder
+RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "probe", "few_images", "find_lr"))
 
 
 class TakenError(UserError):
