@@ -10,7 +10,7 @@ from composed import composed, trained
 from headstart.adaptation.shot import SHOT
 from headstart.modules.heads.mlp_head import MLPHead
 from headstart.modules.heads.weight_norm_head import WeightNormHead
-from headstart.modules.inverse_decay_scheduler import InverseDecay
+from headstart.modules.optimization.inverse_decay_scheduler import InverseDecay
 from headstart.runs.assembly import assembled
 from headstart.runs.weights.source_model import _recipe
 from headstart.unfreeze.parameter_groups import parameter_groups

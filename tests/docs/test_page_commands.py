@@ -113,7 +113,7 @@ def test_the_python_lines_about_pictures_give_a_map_for_each_image():
     import torch
 
     from headstart.backbones.zoo.small_cnn import small_cnn
-    from headstart.modules.head import LinearHead
+    from headstart.modules.heads.linear_head import LinearHead
 
     backbone = small_cnn(width=4, size=32, channels=1, keep=None)
     names = {

@@ -9,8 +9,8 @@ from sklearn.metrics import average_precision_score
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.view_evaluation import averaged, gain, metrics_of
-from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.single_label import OneLabel
+from headstart.modules.labels.multi_label import SeveralLabels
+from headstart.modules.labels.single_label import OneLabel
 
 NAMES = ("a", "b", "c")
 N, VIEWS = 12, 4

@@ -48,7 +48,7 @@ def compute(monkeypatch):
         seen.append(len(image))
         return original(backbone, image, places)
 
-    for module in ("headstart.features.cache.cached_activations", "headstart.runs.frozen_features"):
+    for module in ("headstart.features.cache.cached_activations", "headstart.runs.probing.frozen_features"):
         monkeypatch.setattr(f"{module}.activations", counted)
     return seen
 

@@ -18,7 +18,7 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.lightning_loops import validate
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.modules.classifier import Classifier
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Constant
 from numbered import trainer

@@ -12,7 +12,7 @@ from headstart.backbones.stages import Backbone
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import ExplainedImages, Subject
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.types import Batch, Pixels
 
 # the smallest model of each way to cut, at a size that is small for it

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torchmetrics import MetricCollection
 
-from headstart.modules.multi_label import SeveralLabels
+from headstart.modules.labels.multi_label import SeveralLabels
 
 
 def images() -> tuple[torch.Tensor, torch.Tensor]:

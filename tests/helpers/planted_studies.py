@@ -71,7 +71,7 @@ def config_of(mode: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
         "source": {"_target_": "headstart.data.datasets.printed_characters.Printed"},
         "weights": {"_target_": "headstart.runs.weights.source_model.source_weights", "seed": 0, "reset_from": None},
         "backbone": {"_target_": "headstart.backbones.zoo.small_cnn.small_cnn", "width": 16},
-        "head": {"_target_": "headstart.modules.head.LinearHead", "init": "random"},
+        "head": {"_target_": "headstart.modules.heads.linear_head.LinearHead", "init": "random"},
         "module": {"_target_": "headstart.modules.classifier.Classifier", "stage_decay": 1.0},
         "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.002, "weight_decay": 0.01},
         "trainer": {"max_epochs": 30, "check_val_every_n_epoch": 1},

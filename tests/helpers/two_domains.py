@@ -23,7 +23,7 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.datasets.paired_domains import Domains
 from headstart.modules.classifier import Classifier
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.runs.training.checkpoint_selection import scores
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Constant

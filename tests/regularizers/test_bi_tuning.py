@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.regularizers.bi_tuning import BiTuning, contrast, of_all_devices
 from headstart.types import Batch, UserError
 from two_processes import run_both

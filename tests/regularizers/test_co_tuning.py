@@ -10,7 +10,7 @@ from composed import TINY, composed
 from headstart.backbones.weights.tensor_matching import linear_head, matching
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.regularizers.co_tuning import CoTuning, direct, reverse
 from headstart.runs.assembly import assembled
 from headstart.types import Batch, UserError

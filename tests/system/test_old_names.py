@@ -85,6 +85,16 @@ def test_each_target_that_an_earlier_conf_named_is_there_under_todays_name_and_h
     assert as_earlier({"x": {"_target_": name_now(target)}}) == {"x": {"_target_": target}}
 
 
+LATER_TARGET = "headstart.modules.warmup_step_scheduler.WarmupStep"
+
+
+def test_a_target_that_had_two_other_names_is_read_by_both_and_hashed_by_the_earliest():
+    assert name_now(LATER_TARGET) == "headstart.modules.optimization.warmup_step_scheduler.WarmupStep"
+    assert definition(name_now(LATER_TARGET)) is not None
+    earliest = {"x": {"_target_": "headstart.modules.warmup_step.WarmupStep"}}
+    assert as_earlier({"x": {"_target_": LATER_TARGET}}) == as_earlier(renamed(earliest)) == earliest
+
+
 def test_no_name_of_today_is_also_an_earlier_one():
     assert not set(KEYS) & set(KEYS.values())
 

@@ -13,7 +13,7 @@ from headstart.backbones.stages import pooled
 from headstart.cli import main
 from headstart.features.embedding_file import read
 from headstart.features.pca import directions
-from headstart.runs.frozen_features import frozen
+from headstart.runs.probing.frozen_features import frozen
 
 RUN = [*TINY, "mode=scratch", "trainer.max_epochs=1", "target.shots=3"]
 EMBED = ["task=embed", *RUN]

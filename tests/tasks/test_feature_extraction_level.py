@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from headstart.cli import main
-from headstart.runs.frozen_features import frozen
+from headstart.runs.probing.frozen_features import frozen
 from headstart.runs.saved.finished_run import saved_run
 
 DATA = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))

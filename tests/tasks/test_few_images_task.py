@@ -9,7 +9,7 @@ import torch
 
 from composed import TINY, composed
 from headstart.cli import main
-from headstart.runs.frozen_features import frozen
+from headstart.runs.probing.frozen_features import frozen
 from headstart.runs.weights import source_model
 from headstart.tasks.few_images import VARIES, _directions
 

@@ -9,7 +9,7 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
-from headstart.runs.frozen_features import Stored
+from headstart.runs.probing.frozen_features import Stored
 from headstart.tasks import probe as module
 
 SMALL = [*TINY, "task=probe", "mode=scratch", "feature_cache=off", "probe.epochs=3", "probe.lr=[0.01]", "probe.k=[3,1]"]

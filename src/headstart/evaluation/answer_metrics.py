@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from headstart.modules.label_kinds import Labels
+from headstart.modules.labels.label_kinds import Labels
 
 
 def answer_metrics(labels: Labels, logits: Tensor, label: Tensor, tag: str) -> dict[str, float]:

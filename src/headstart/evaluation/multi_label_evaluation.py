@@ -13,8 +13,8 @@ from torch import Tensor
 
 from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
 from headstart.evaluation.single_label_evaluation import LINE, LISTED, WORST, shortened
-from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.multi_label_metrics import LabelScore, label_scores
+from headstart.modules.labels.multi_label import SeveralLabels
+from headstart.modules.metrics.multi_label_metrics import LabelScore, label_scores
 
 
 @dataclass(frozen=True)

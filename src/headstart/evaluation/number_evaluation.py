@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from headstart.evaluation.single_label_evaluation import LINE, WORST
-from headstart.modules.number_metrics import mean_absolute_errors, r2_scores, root_mean_squared_errors
+from headstart.modules.metrics.number_metrics import mean_absolute_errors, r2_scores, root_mean_squared_errors
 
 
 class ColumnScore(NamedTuple):

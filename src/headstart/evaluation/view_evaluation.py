@@ -14,7 +14,7 @@ from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.number_evaluation import NumberEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.evaluation.views.view import Views, enlarged, views_of
-from headstart.modules.label_kinds import Labels
+from headstart.modules.labels.label_kinds import Labels
 from headstart.types import Batch, Pixels
 
 Evaluation = SingleLabelEvaluation | MultiLabelEvaluation | NumberEvaluation

@@ -15,14 +15,14 @@ from headstart.adaptation.adaptation import Adaptation, Side
 from headstart.backbones.stages import Backbone
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.adapted_training import AdaptedTraining
-from headstart.modules.batch_shares import Shares, in_step, step_shares
-from headstart.modules.class_weights import class_counts, given_weights
-from headstart.modules.epoch_mean import Mean
 from headstart.modules.heads.classification_head import ClassificationHead
-from headstart.modules.label_choice import labels_of
+from headstart.modules.labels.label_choice import labels_of
+from headstart.modules.losses.class_weights import class_counts, given_weights
 from headstart.modules.measured_classifier import MeasuredClassifier
-from headstart.modules.optimizers import learning_rate, optimizer_of
-from headstart.modules.schedulers import lightning_scheduler, run_length, scheduler_of
+from headstart.modules.metrics.epoch_mean import Mean
+from headstart.modules.optimization.batch_shares import Shares, in_step, step_shares
+from headstart.modules.optimization.optimizers import learning_rate, optimizer_of
+from headstart.modules.optimization.schedulers import lightning_scheduler, run_length, scheduler_of
 from headstart.regularizers.regularizer import Regularizer
 from headstart.system.metric_direction import best_mode
 from headstart.types import Batch
@@ -43,14 +43,14 @@ class Classifier(MeasuredClassifier):
         head: Features to logits.
         num_classes: The classes of the labels.
         optimizer: Called with parameter groups (unfreeze/parameter_groups.py explains decays); its `lr` is the head's.
-        scheduler: Called with the optimizer, its lengths and rates filled in as modules/schedulers.py says, in units
-            of scheduler_interval.
+        scheduler: Called with the optimizer, its lengths and rates filled in as modules/optimization/schedulers.py
+            says, in units of scheduler_interval.
         stage_decay: The learning rate of a stage, as a share of that of the stage above it.
         layer_decay: The same from layer to layer, within stages too.
         label_smoothing: The share of each label that is spread over all classes.
         class_weights: How much each class counts in the loss of training: by its training images (`balanced`,
-            `effective`), or a list or a mapping of weights (modules/class_weights.py). Of several labels, how much more
-            an image that has the class counts than one that has not.
+            `effective`), or a list or a mapping of weights (modules/losses/class_weights.py). Of several labels, how
+            much more an image that has the class counts than one that has not.
         batch_norm: What BatchNorm learns in trainable stages with the source's weights (unfreeze/batch_norm_policy.py).
         backbone_lr_ratio: The learning rate of all stages over that of the head, before the decays.
         scheduler_interval: How often the scheduler advances.

@@ -12,11 +12,11 @@ from torchmetrics import MetricCollection
 from headstart.adaptation.adaptation import Side
 from headstart.backbones.stages import Backbone
 from headstart.compat.lightning_hooks import QuickHookName
-from headstart.modules.epoch_mean import Mean
 from headstart.modules.heads.classification_head import ClassificationHead
-from headstart.modules.label_kinds import Labels
-from headstart.modules.number_head import NumberHead
-from headstart.modules.number_targets import NumberTargets, units_of
+from headstart.modules.heads.number_head import NumberHead
+from headstart.modules.labels.label_kinds import Labels
+from headstart.modules.labels.number_targets import NumberTargets, units_of
+from headstart.modules.metrics.epoch_mean import Mean
 from headstart.types import Batch
 
 

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from headstart.data.transforms.mix.batch_mixing import Mixing
+from headstart.modules.labels.multi_label import SeveralLabels
+from headstart.modules.labels.number_targets import NumberTargets
 from headstart.modules.measured_classifier import MeasuredClassifier
-from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.number_targets import NumberTargets
 from headstart.regularizers.regularizer import Regularizer
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.modules.schedulers import LENGTHS
+from headstart.modules.optimization.schedulers import LENGTHS
 from headstart.types import UserError
 from headstart.unfreeze.schedules.shortened_phases import shorter
 

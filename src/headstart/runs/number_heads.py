@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_regression
-from headstart.modules.number_head import NumberHead
+from headstart.modules.heads.number_head import NumberHead
 from headstart.types import UserError
 
 

@@ -95,7 +95,9 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "mix.cutmix": "data.transforms.mix.cutmix",
     "mix.mixup": "data.transforms.mix.mixup",
     "mix.mixup_cutmix": "data.transforms.mix.mixup_cutmix",
-    "modules.warmup_step": "modules.warmup_step_scheduler",
+    "modules.head": "modules.heads.linear_head",
+    "modules.inverse_decay_scheduler": "modules.optimization.inverse_decay_scheduler",
+    "modules.warmup_step": "modules.optimization.warmup_step_scheduler",
     "report.files": "system.atomic_write",
     "report.hook": "report.multirun_hook",
     "sharding": "distributed.model_sharding",
@@ -111,6 +113,9 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "unfreeze.lp_ft": "unfreeze.schedules.lp_ft",
     "unfreeze.phases": "unfreeze.schedules.schedule_phases",
     "unfreeze.shortened": "unfreeze.schedules.shortened_phases",
+}
+LATER_MODULES = {  # names of a module between its earliest and that of today
+    "modules.warmup_step_scheduler": "modules.optimization.warmup_step_scheduler",
 }
 
 INTERPOLATION = re.compile(r"(\$\{)(\w+)(?=[.}])")
@@ -129,6 +134,9 @@ class _Names:
             return dict(table) if to_now else _reversed(table)
 
         self.keys, self.objects, self.modules = turned(KEYS), turned(OBJECTS), turned(MODULES)
+        self.modules |= (
+            LATER_MODULES if to_now else {later: _reversed(MODULES)[now] for later, now in LATER_MODULES.items()}
+        )
         key_of = {} if to_now else self.keys
         self.values = {key_of.get(key, key): turned(table) for key, table in VALUES.items()}
         self.settings = {

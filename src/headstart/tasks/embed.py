@@ -19,7 +19,7 @@ from headstart.features.embedding_file import Embedding, Format, is_embedding, w
 from headstart.features.pca import PrincipalComponents, directions
 from headstart.features.tensorboard_projector import thumbnails, write_projector
 from headstart.runs.folder.run_naming import config_hash, safe
-from headstart.runs.frozen_features import Frozen, Stored, frozen
+from headstart.runs.probing.frozen_features import Frozen, Stored, frozen
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked_in
 from headstart.system.setting_paths import given_path

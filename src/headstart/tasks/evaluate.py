@@ -53,8 +53,8 @@ from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_ru
 from headstart.runs.saved.label_matching import class_places
 from headstart.runs.saved.other_data import EvaluatedData, check_no_target, data_stem, other_data
 from headstart.runs.saved.run_temperature import Temperature, evaluated_temperature
+from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.missing_validation import check_split
-from headstart.runs.training.run_test_sets import TESTS
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment

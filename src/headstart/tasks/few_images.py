@@ -31,8 +31,8 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, is_control
-from headstart.runs.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.outcome.run_provenance import provenance
+from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.types import UserError

@@ -17,9 +17,9 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes
-from headstart.runs.frozen_features import result_origin
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
+from headstart.runs.probing.frozen_features import result_origin
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.weights.control_weights import check_control

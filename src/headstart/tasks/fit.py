@@ -27,11 +27,11 @@ from headstart.runs.folder.training_lock import LOCK, held_alone
 from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.config_writing import unwritten
+from headstart.runs.test_sets.run_test_sets import TESTS, differing_tests
 from headstart.runs.training.checkpoint_selection import check_selection
 from headstart.runs.training.early_checks import check_first
 from headstart.runs.training.fitting_batch import HALVE, where_it_fits
 from headstart.runs.training.missing_validation import check_without_validation
-from headstart.runs.training.run_test_sets import TESTS, differing_tests
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.training.source_forgetting import measures_forgetting
 from headstart.runs.training.train_run import train

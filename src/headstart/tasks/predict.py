@@ -25,7 +25,7 @@ from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.decoding.utf8_names import escaped, utf8
 from headstart.evaluation.view_evaluation import view_count
-from headstart.runs.predicted_numbers import NumbersCsv, NumbersJson
+from headstart.runs.outcome.predicted_numbers import NumbersCsv, NumbersJson
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName

@@ -30,15 +30,15 @@ from headstart.features.probing.probes import (
     first_empty,
 )
 from headstart.features.probing.stacked_heads import StackedHeads
-from headstart.modules.head import class_means
+from headstart.modules.heads.linear_head import class_means
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes
-from headstart.runs.frozen_features import Frozen, Stored, fitting_device, result_origin
-from headstart.runs.number_probing import number_lines, number_result, probe_value
 from headstart.runs.outcome.run_provenance import provenance
-from headstart.runs.probed_head import TOKENS, own_kinds, probed_model
+from headstart.runs.probing.frozen_features import Frozen, Stored, fitting_device, result_origin
+from headstart.runs.probing.number_probing import number_lines, number_result, probe_value
+from headstart.runs.probing.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.types import UserError

@@ -26,7 +26,7 @@ from headstart.explain.pictures.first_filters import Filters
 from headstart.explain.pictures.stage_changes import Changes
 from headstart.modules.classifier import Classifier
 from headstart.modules.compilation import compile_in_place
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 from headstart.types import UserError
 from headstart.unfreeze.schedules.gradual import Gradual
 from numbered import trainer

@@ -13,7 +13,7 @@ from composed import composed, figures, trained
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.data.data_protocols import has_contents
 from headstart.data.datasets.webdataset import WebDataset
-from headstart.modules.multi_label_metrics import average_precisions
+from headstart.modules.metrics.multi_label_metrics import average_precisions
 from headstart.runs.assembly import assembled
 from two_processes import run_both
 

@@ -10,8 +10,8 @@ import torch
 
 from composed import composed, figures, trained
 from headstart.callbacks.training.first_validation import Start, features_of
-from headstart.modules.head import LinearHead
-from headstart.modules.single_label import OneLabel
+from headstart.modules.heads.linear_head import LinearHead
+from headstart.modules.labels.single_label import OneLabel
 from headstart.runs.assembly import assembled
 
 FEW = [

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import Callback
 
 from headstart.callbacks.training.time_budget import TimeBudget
-from headstart.modules.schedulers import lightning_scheduler, run_length, scheduler_of
+from headstart.modules.optimization.schedulers import lightning_scheduler, run_length, scheduler_of
 from headstart.types import UserError
 from three_parts import RATE, STEPS, ThreeParts, fitted
 

@@ -9,7 +9,7 @@ from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.explain.explained_network import Network
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.pictures.attention_rollout import AttentionRollout, attentions, over_patches, rollout
-from headstart.modules.head import LinearHead
+from headstart.modules.heads.linear_head import LinearHead
 
 GLOBAL = ("vit_b_32",)
 WINDOWS = ("swin_t", "maxvit_t")

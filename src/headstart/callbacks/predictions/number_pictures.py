@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from headstart.modules.number_metrics import mean_absolute_errors, r2_scores
+from headstart.modules.metrics.number_metrics import mean_absolute_errors, r2_scores
 
 COLUMNS = 3  # panels beside each other
 

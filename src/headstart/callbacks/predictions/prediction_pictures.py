@@ -21,11 +21,11 @@ from headstart.data.data_protocols import is_regression
 from headstart.evaluation.abstention_picture import abstention_figure
 from headstart.evaluation.risk_coverage import area_under_risk, coverage_curve
 from headstart.modules.classifier import Classifier
-from headstart.modules.label_kinds import Labels
-from headstart.modules.multi_label import SeveralLabels
-from headstart.modules.multi_label_metrics import label_scores
-from headstart.modules.number_targets import NumberTargets
-from headstart.modules.single_label import OneLabel
+from headstart.modules.labels.label_kinds import Labels
+from headstart.modules.labels.multi_label import SeveralLabels
+from headstart.modules.labels.number_targets import NumberTargets
+from headstart.modules.labels.single_label import OneLabel
+from headstart.modules.metrics.multi_label_metrics import label_scores
 from headstart.selection.score_inputs import Sides
 from headstart.types import Batch
 

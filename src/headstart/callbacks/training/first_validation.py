@@ -25,7 +25,7 @@ from headstart.features.cache.cached_activations import Engine
 from headstart.features.cache.stratified_subset import stratified
 from headstart.modules.classifier import Classifier
 from headstart.modules.heads.classification_head import ClassificationHead
-from headstart.modules.number_head import NumberHead
+from headstart.modules.heads.number_head import NumberHead
 from headstart.types import Batch
 
 OF_EACH = 8  # images of a class that are taken, however few are asked for

@@ -12,7 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 
 from headstart.compat.lightning_trainer import MisconfigurationException, callbacks_of
-from headstart.modules.schedulers import run_length
+from headstart.modules.optimization.schedulers import run_length
 from headstart.types import UserError
 from headstart.unfreeze.schedules.schedule_phases import Phase
 

@@ -8,7 +8,7 @@ from headstart.cli.checking.callable_parameters import signature
 from headstart.cli.checking.config_keys import check_call, check_value
 from headstart.types import UserError
 
-SCHEMA = "headstart.runs.training.named_test_settings.NamedTestSettings"
+SCHEMA = "headstart.runs.test_sets.named_test_settings.NamedTestSettings"
 TRAINING = ("fit", "plan")  # tasks whose target is the run's own
 
 

@@ -9,8 +9,8 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from headstart.modules.head import set_closed_form, set_zeros
 from headstart.modules.heads.classification_head import ClassificationHead, Init
+from headstart.modules.heads.linear_head import set_closed_form, set_zeros
 from headstart.types import UserError
 
 

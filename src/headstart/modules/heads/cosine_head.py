@@ -10,8 +10,8 @@ from annotated_types import Gt
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from headstart.modules.head import best_scale
 from headstart.modules.heads.classification_head import ClassificationHead
+from headstart.modules.heads.linear_head import best_scale
 
 
 class CosineHead(ClassificationHead):

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
-from headstart.modules.head import set_closed_form, set_zeros
 from headstart.modules.heads.classification_head import ClassificationHead, Init
+from headstart.modules.heads.linear_head import set_closed_form, set_zeros
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 

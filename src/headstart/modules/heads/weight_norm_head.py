@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from headstart.modules.head import set_closed_form
 from headstart.modules.heads.classification_head import ClassificationHead, Init
+from headstart.modules.heads.linear_head import set_closed_form
 
 
 class WeightNormHead(ClassificationHead):

@@ -13,8 +13,8 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import Assembly, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
-from headstart.runs.training.named_test_table import table_of
-from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets
+from headstart.runs.test_sets.named_test_table import table_of
+from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.types import UserError
 

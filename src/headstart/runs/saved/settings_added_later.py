@@ -34,7 +34,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         **_FILES,
     },
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
-    "headstart.modules.head.LinearHead": {"standardise": False},
+    "headstart.modules.heads.linear_head.LinearHead": {"standardise": False},
     "headstart.modules.classifier.Classifier": {
         "batch_norm": "learning",
         "backbone_lr_ratio": 1.0,

@@ -21,11 +21,11 @@ from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.folder.duplicate_table import FILE as DUPLICATES
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
+from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets, warn_of_training_images
 from headstart.runs.training.checkpoint_selection import selection_of
 from headstart.runs.training.missing_validation import check_needs_no_val, has_no_val
 from headstart.runs.training.object_lengths import log_lengths
 from headstart.runs.training.run_plan import share_of_run
-from headstart.runs.training.run_test_sets import TESTS, TargetFacts, run_test_sets, warn_of_training_images
 from headstart.runs.weights.control_weights import lacks_statistics, measured_statistics
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.selection.selection import Selection

@@ -24,10 +24,10 @@ from headstart.runs.folder.run_naming import is_control
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.saved.config_resolution import resolved_without_variables
+from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
-from headstart.runs.training.run_test_sets import TESTS
 from headstart.selection.selection import Selection
 from headstart.system.credential_masking import masked_in
 from headstart.system.result_format import FORMAT

@@ -19,10 +19,10 @@ from headstart.distributed.model_sharding import whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.quiet_logs import quieten
+from headstart.runs.test_sets.named_test_table import named_test_lines
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
 from headstart.runs.training.fitting_batch import with_fitting_batch
 from headstart.runs.training.logger_closing import ended_with_run
-from headstart.runs.training.named_test_table import named_test_lines
 from headstart.runs.training.prepared_run import prepared_run
 from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks

@@ -25,7 +25,7 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 SOURCES = Path("outputs/source")  # shared by all studies
-LINEAR = {"_target_": "headstart.modules.head.LinearHead"}
+LINEAR = {"_target_": "headstart.modules.heads.linear_head.LinearHead"}
 # of a module's settings, those that are the target run's alone
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
