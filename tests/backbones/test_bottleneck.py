@@ -7,7 +7,7 @@ from torch import nn
 
 from backbone_contract import check_every_cut, check_frozen
 from composed import CONF, composed
-from headstart.backbones.bottleneck import Bottleneck, LoneImageNorm
+from headstart.backbones.bottleneck import FeatureBottleneck, LoneImageNorm
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.modules.classifier import Classifier
@@ -45,7 +45,7 @@ def test_with_a_bottleneck_a_backbone_keeps_its_contract():
 
 def test_maps_are_pooled_first():
     maps = torch.randn(4, 5, 3, 3)
-    layer = Bottleneck(5, 2, "none")
+    layer = FeatureBottleneck(5, 2, "none")
     torch.testing.assert_close(layer(maps), layer.linear(maps.mean(dim=(2, 3))))
 
 

@@ -13,7 +13,7 @@ NAME = "bottleneck"  # of the stage
 BottleneckNorm = Literal["batch", "none"]
 
 
-class Bottleneck(nn.Module):
+class FeatureBottleneck(nn.Module):
     """Pooled features (B, D) -> (B, width): a linear layer, then BatchNorm or nothing.
 
     Args:
@@ -51,6 +51,6 @@ def with_bottleneck(backbone: Backbone, width: int | None, norm: BottleneckNorm)
         norm: What comes behind its linear layer.
     """
     if width is not None:
-        backbone.stages[NAME] = Bottleneck(backbone.width, width, norm)
+        backbone.stages[NAME] = FeatureBottleneck(backbone.width, width, norm)
         backbone.width = width
     return backbone
