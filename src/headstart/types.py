@@ -39,6 +39,7 @@ class Batch(NamedTuple):
     position: Tensor | None = None  # (B,), int64, of each image in its split, where that is known
     paired: Batch | None = None  # of another data set, where a run learns from two at once
     labelled: Batch | None = None  # of the few target images whose labels may be read, where there are such
+    view: Tensor | None = None  # the same images as `image`, augmented otherwise, where an adaptation asks for it
 
 
 LARGER = 256 / 224  # how much larger than its centre an image is before the cut, as for ImageNet evaluations

@@ -21,7 +21,7 @@ def weights(folder, name="best.ckpt"):
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
 
 
-FEW = [pytest.param(method, marks=pytest.mark.slow) for method in ("coral", "shot", "adda", "self_training")]
+FEW = [pytest.param(method, marks=pytest.mark.slow) for method in ("coral", "shot", "adda", "self_training", "sum")]
 
 
 @pytest.mark.parametrize("method", ["dann", *FEW])
@@ -38,7 +38,7 @@ def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_scor
     alone, ranks = of_one["weights"], [found["weights"] for found in of_ranks]
     began = two_domains.classifier(method).state_dict()
     learnt = [name for name in alone if name.endswith(("weight", "bias"))]
-    assert any(name.startswith("adaptation.") for name in learnt) == (method in ("dann", "adda"))
+    assert any(name.startswith("adaptation.") for name in learnt) == (method in ("dann", "adda", "sum"))
     stays = ("head.", "adaptation.source_encoder.") if method in ("shot", "adda") else ()
     for name in learnt:
         assert torch.equal(ranks[0][name], ranks[1][name]), name
@@ -107,7 +107,22 @@ def test_few_labels_change_what_is_learnt_and_their_loss_is_logged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "method", ["dann", "cdan_e", "dan", "jan", "coral", "afn", "mcc", "mdd", "mcd", "self_training"]
+    "method",
+    [
+        "dann",
+        "cdan_e",
+        "dan",
+        "jan",
+        "coral",
+        "afn",
+        "mcc",
+        "mdd",
+        "mcd",
+        "self_training",
+        "deepjdot",
+        "fixmatch",
+        "sum",
+    ],
 )
 def test_every_method_trains_and_its_networks_learn(method, tmp_path):
     result = trained(f"adaptation={method}", *DOMAINS, "trainer.max_epochs=1", "logger=csv", folder=tmp_path / "run")
@@ -129,10 +144,15 @@ def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_n
     assert all(name.startswith("backbone.") for name in parts.of("stage4"))
 
 
+# a second view of each image, labels and weights of all images, several terms
+SUM = ["adaptation=sum", "adaptation@adaptation.terms.first=pada", "adaptation@adaptation.terms.second=fixmatch"]
+
+
 @pytest.mark.slow
-def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
+@pytest.mark.parametrize("method", [["adaptation=cdan"], SUM], ids=["cdan", "sum"])
+def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path, method):
     run = [
-        *TINY, *DOMAINS, "adaptation=cdan", "selection=infomax", "oracle=true", "trainer.max_epochs=3", "logger=csv",
+        *TINY, *DOMAINS, *method, "selection=infomax", "oracle=true", "trainer.max_epochs=3", "logger=csv",
         "callbacks.figures=null",
         "callbacks.checkpoint.min_interval_s=0", "callbacks.checkpoint.every_steps=2",
         "+callbacks.stop._target_=resume_plugins.Stop",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from folder_data import folder
-from headstart.data.datasets.paired_domains import checked_classes
 from headstart.data.splits.chosen_classes import chosen_classes
+from headstart.data.splits.class_sets import joint_classes
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.evaluation.class_indices import class_indices
 from headstart.types import UserError
@@ -100,7 +100,7 @@ def test_digits_and_printed_characters_keep_the_images_of_their_classes(digits, 
 
 def test_domains_with_other_classes_are_told_both_ways_out():
     with pytest.raises(UserError, match=r"source\.classes=\[b,c\]' 'target\.classes=\[b,c\]'.*target\.classes=\{a: "):
-        checked_classes(("a", "b", "c"), ("b", "c", "d"))
+        joint_classes(("a", "b", "c"), ("b", "c", "d"), "same")
 
 
 @pytest.mark.parametrize("fold", [None, 1])

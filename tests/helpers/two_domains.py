@@ -13,8 +13,13 @@ from torch.optim.lr_scheduler import ConstantLR
 from headstart.adaptation.adda import ADDA
 from headstart.adaptation.coral import CORAL
 from headstart.adaptation.dann import DANN
+from headstart.adaptation.deepjdot import DeepJDOT
+from headstart.adaptation.fixmatch import FixMatch
+from headstart.adaptation.mcc import MCC
+from headstart.adaptation.pada import PADA
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT
+from headstart.adaptation.sum_of_terms import SumOfTerms
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.selection_scores import SelectionScores
@@ -37,7 +42,23 @@ METHODS = {
     "self_training": lambda: SelfTraining(weight=3.0, ramp="linear", confidence=0.6),
     "shot": lambda: SHOT(weight=1.0, ramp="constant", beta=0.3),
     "adda": lambda: ADDA(weight=1.0, ramp="constant", hidden=8),
+    # of PADA, FixMatch, DeepJDOT and MCC at once
+    "sum": lambda: SumOfTerms(
+        terms={
+            "first": PADA(weight=1.0, ramp="sigmoid", hidden=8),
+            "second": FixMatch(weight=1.0, ramp="constant", confidence=0.6, strong=Darker()),
+            "third": DeepJDOT(weight=1.0, ramp="linear", feature_cost=0.1, label_cost=1.0),
+            "fourth": MCC(weight=1.0, ramp="constant", temperature=2.0),
+        }
+    ),
 }
+
+
+class Darker:
+    """An augmentation: each image times a random number."""
+
+    def __call__(self, image, rng):
+        return image * rng.uniform(1)[:, :, None, None]
 
 
 class Noise(InMemory):
@@ -96,6 +117,7 @@ def fit(folder, method, *, ranks):
     data = Domains(
         source=noise(0, 8 // ranks), target=noise(1, 8 // ranks), unlabelled=adaptation.main == "unlabelled",
         brings_paired=adaptation.reads_paired, target_labels=2 if module.target_labels_share else 0,
+        view=adaptation.view,
     )  # fmt: skip
     module.begin((), {})
     schedule = Constant()

@@ -82,7 +82,7 @@ class AdaptedTraining:
 
     @torch.no_grad()
     def look_if_due(self) -> None:
-        """Let the adaptation look at the training images, once an epoch, where it asks for it.
+        """Let the adaptation look at the target's training images, once an epoch, where it asks for it.
 
         Each device goes through its share of them, all with the running statistics of rank 0. Not in a hook of
         Lightning's: those of an epoch's beginning do not come in every resumed run.
@@ -91,6 +91,7 @@ class AdaptedTraining:
         if not self.adaptation.looks or self.looked_epoch == module.current_epoch:
             return
         data: Any = datamodule_of(trainer)
+        data = data.hidden if self.adaptation.main == "source" else data  # the target's
         images, devices = data.sizes["train"], trainer.world_size
         learning = [child for child in module.modules() if child.training]
         _take_rank_zeros(self.backbone)
@@ -157,14 +158,14 @@ class AdaptedTraining:
             return Side(main.features[:0], main.logits[:0], None)
         features = self.adaptation.paired_features(self.backbone, paired)
         label = None if self.adaptation.main == "source" else paired.label
-        return Side(features, self.head(features), label, paired.position)
+        view = None if paired.view is None else self.head(self.backbone(paired.view))
+        return Side(features, self.head(features), label, paired.position, view)
 
     def _of_all_devices(self, side: Side) -> Side:
         """The images of the global batch in its order: a term is no mean over images. Gradients go to all devices."""
         if self.module.trainer.world_size == 1:
             return side
-        label, position = (None if part is None else self._gathered(part) for part in (side.label, side.position))
-        return Side(self._gathered(side.features), self._gathered(side.logits), label, position)
+        return Side(*(None if part is None else self._gathered(part) for part in side))
 
     def _gathered(self, part: Tensor) -> Tensor:
         of_each = self.module.all_gather(part, sync_grads=part.is_floating_point())  # (devices, B, ...)

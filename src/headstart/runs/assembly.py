@@ -18,6 +18,7 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.paired_domains import paired_data
+from headstart.data.splits.class_sets import ClassSets
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
@@ -137,6 +138,22 @@ def check_adaptation(cfg: DictConfig) -> None:
         )
 
 
+def checked_class_sets(cfg: DictConfig, adaptation: Adaptation | None) -> ClassSets:
+    """Which classes source and target have. Raises UserError where the run cannot do with such classes."""
+    sets: ClassSets = cfg.get("class_sets") or "same"
+    if sets != "same" and (adaptation is None or adaptation.main == "target"):
+        raise UserError(
+            f"class_sets={sets} is for an adaptation to a target without labels; try adaptation=source_only, or "
+            "class_sets=same"
+        )
+    if sets == "open" and cfg.head.get("init") == "class_means":
+        raise UserError(
+            "class_sets=open has a class of which the source has no image, and so no mean, which head.init=class_means "
+            "needs; try head.init=random"
+        )
+    return sets
+
+
 def images_seed(cfg: DictConfig) -> int:
     """The seed that draws a run's images: its own, or, of a model of weights=target, that of the run it is for."""
     return int(cfg.get("images_seed", cfg.seed))
@@ -167,6 +184,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
             f"target_labels={target_labels} is for an adaptation, as others read all labels of the target; "
             "try adaptation=source_only, or target.shots for fewer training images"
         )
+    class_sets = checked_class_sets(cfg, adaptation)
     if adaptation is not None:
         if not cfg.get("source"):
             raise UserError("adaptation and mode=multi_task need source data, got none; try data@source=printed")
@@ -177,7 +195,7 @@ def assembled(cfg: DictConfig, data_node: DictConfig | None = None, weights: Wei
         if data_node is None:
             data = paired_data(
                 source, data, main=adaptation.main, brings_paired=adaptation.reads_paired,
-                target_labels=target_labels,
+                target_labels=target_labels, view=adaptation.view, class_sets=class_sets,
             )  # fmt: skip
     head = checked_head(cfg, backbone, data)
     module: Classifier = instantiate(

@@ -31,6 +31,7 @@ class Settings:
     seed: Seed
     target_labels: Annotated[int, Ge(0)]
     target_labels_share: Annotated[float, Interval(gt=0, lt=1)]
+    class_sets: Literal["same", "partial", "open"]
     start_class_means: bool
     start_images: Annotated[int, Ge(1)] | None
     compile: bool

@@ -17,6 +17,7 @@ from headstart.data.transforms.augmentation import Augmentation
 from headstart.types import Batch, Pixels, UserError
 
 ImagePlace = tuple[int, int]  # (epoch, position): each epoch draws another view of the same position
+VIEW_SEED = 2**32  # above all seeds of a run
 
 
 class PlainBatches(Dataset[Batch]):
@@ -39,12 +40,20 @@ class PlainBatches(Dataset[Batch]):
 
 
 class TrainingBatches(Dataset[Batch]):
-    """Batches by a list of places."""
+    """Batches by a list of places; view: augments a second view of each image, in the batch's field of that name."""
 
-    def __init__(self, *, split: Split, pixels: Pixels, augment: Augmentation | None, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        split: Split,
+        pixels: Pixels,
+        augment: Augmentation | None,
+        seed: int,
+        view: Augmentation | None = None,
+    ) -> None:
         self.split, self.pixels = split, pixels
         self.label = as_tensor(split.label)
-        self.augment = augment
+        self.augment, self.view = augment, view
         self.seed = seed
 
     def __len__(self) -> int:
@@ -57,16 +66,13 @@ class TrainingBatches(Dataset[Batch]):
     def __getitems__(self, places: Sequence[ImagePlace]) -> Batch:
         epoch, position = torch.tensor(places).unbind(1)
         position = position.contiguous()
-        batch = training_batch(
-            self.split.at(position.numpy()),
-            self.label[position],
-            epoch=epoch.numpy(),
-            position=position.numpy(),
-            pixels=self.pixels,
-            augment=self.augment,
-            seed=self.seed,
-        )
-        return batch._replace(position=position)
+        stored, label = self.split.at(position.numpy()), self.label[position]
+        places = {"epoch": epoch.numpy(), "position": position.numpy(), "pixels": self.pixels}
+        batch = training_batch(stored, label, **places, augment=self.augment, seed=self.seed)
+        view = None
+        if self.view is not None:  # with random numbers of its own
+            view = training_batch(stored, label, **places, augment=self.view, seed=self.seed + VIEW_SEED).image
+        return batch._replace(position=position, view=view)
 
 
 def training_batch(

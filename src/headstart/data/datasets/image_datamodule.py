@@ -59,6 +59,7 @@ class ImageDataModule(LightningDataModule, ABC):
         served: Where set, asked with (split, augmented) what stands in for the next images of train, val and test.
         paired: Where set, each training batch comes with a batch of it, as PairLoader says.
         labelled: The same of few target images with labels.
+        view: An augmentation that makes a second view of each training image; None means none.
 
     Raises UserError where augment cannot be called.
     """
@@ -68,6 +69,7 @@ class ImageDataModule(LightningDataModule, ABC):
     in_any_order = True
     shots: int | None = None
     val_shots: int | None = None
+    view: Augmentation | None = None
 
     def __init__(
         self,
@@ -226,7 +228,9 @@ class ImageDataModule(LightningDataModule, ABC):
         return self.batch_size * min(4, max(1, PLAIN_PIXELS // (self.batch_size * self.pixels.size**2)))
 
     def _training(self, *, augment: Augmentation | None) -> TrainingBatches:
-        return TrainingBatches(split=self.splits["train"], pixels=self.pixels, augment=augment, seed=self.seed)
+        return TrainingBatches(
+            split=self.splits["train"], pixels=self.pixels, augment=augment, seed=self.seed, view=self.view
+        )
 
     def _order(self, label: Labels) -> EpochOrder:
         if self.sampler == "balanced":

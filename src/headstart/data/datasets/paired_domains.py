@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.webdataset import WebDataset
+from headstart.data.splits.class_sets import ClassSets, joint_classes
 from headstart.data.splits.few_labels import FewLabels, renumbered
 from headstart.data.splits.hidden_labels import Unlabelled, WithLabels
-from headstart.system.name_listing import first_few
+from headstart.data.transforms.augmentation_chain import augmentation_of
 from headstart.types import UserError
-
-LISTED = 8  # classes that an error names
 
 
 class Domains(ImageDataModule):
     """Training and validation images of the source, each batch with a paired batch of the target; the target's test.
 
-    The labels of the paired batch are hidden. Classes are matched by name and numbered as the source's.
+    The labels of the paired batch are hidden. Classes are matched by name and numbered as the source's;
+    classes that it has not are one more, where class_sets is `open`.
 
     Args:
         source: The labelled data set.
@@ -30,11 +30,14 @@ class Domains(ImageDataModule):
         brings_paired: Whether training batches come with a paired batch.
         target_labels: Target images of each class whose labels come with each batch, too; these are among the
             unlabelled ones as before.
+        view: An augmentation that makes a second view of each unlabelled training image; None means none.
+        class_sets: Which classes the two have, as headstart.data.splits.class_sets says.
 
     Attributes:
         hidden: Train and val of the target without labels.
 
-    Raises UserError where the two have other classes, or the target's images are drawn by their labels.
+    Raises UserError where the two have other classes than class_sets says, or the target's images are drawn by their
+    labels.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class Domains(ImageDataModule):
         unlabelled: bool = False,
         brings_paired: bool = True,
         target_labels: Annotated[int, Ge(0)] = 0,
+        view: Any = None,
+        class_sets: ClassSets = "same",
     ) -> None:
         if any(isinstance(data, WebDataset) for data in (source, target)):
             raise UserError("adaptation needs images that it can look up, not streams; take another data set")
-        checked_classes(source.class_names, target.class_names)
+        class_names = joint_classes(source.class_names, target.class_names, class_sets)
         for setting, count in (("shots", target.shots), ("val_shots", target.val_shots)):
             if count is not None:
                 raise UserError(
@@ -57,17 +62,18 @@ class Domains(ImageDataModule):
                 )
         main = target if unlabelled else source
         super().__init__(
-            class_names=source.class_names,
+            class_names=class_names,
             sampler=None if unlabelled else main.sampler,
             **main.loading_settings(),
         )
         self._source, self._target = source, target
         self.hidden, self.unlabelled = Unlabelled(target), unlabelled
+        self.hidden.view = augmentation_of(view)
         self._train = self.hidden if unlabelled else source
         paired = source if unlabelled else self.hidden
         self.paired = paired if brings_paired else None
         if target_labels:
-            self.labelled = FewLabels(target, per_class=target_labels, class_names=source.class_names)
+            self.labelled = FewLabels(target, per_class=target_labels, class_names=class_names)
 
     @cached_property
     def splits(self) -> dict[str, Split]:
@@ -100,6 +106,8 @@ def paired_data(
     main: Literal["source", "target", "unlabelled"],
     brings_paired: bool = True,
     target_labels: Annotated[int, Ge(0)] = 0,
+    view: Any = None,
+    class_sets: ClassSets = "same",
 ) -> ImageDataModule:
     """The data of a run that is about one of the two, whose training batches have a paired batch of the other.
 
@@ -109,6 +117,8 @@ def paired_data(
         main: Which of them a batch holds, as headstart.adaptation.adaptation says.
         brings_paired: Of an unlabelled main, whether the source's training images come along.
         target_labels: As Domains says.
+        view: As Domains says.
+        class_sets: As Domains says.
 
     Raises UserError, as Domains says, and where one of them cannot be paired.
     """
@@ -128,7 +138,7 @@ def paired_data(
         unlabelled = main == "unlabelled"
         return Domains(
             source=source, target=target, unlabelled=unlabelled, brings_paired=brings_paired or not unlabelled,
-            target_labels=target_labels,
+            target_labels=target_labels, view=view, class_sets=class_sets,
         )  # fmt: skip
     if target_labels:
         raise UserError(
@@ -137,17 +147,3 @@ def paired_data(
         )
     target.paired = source
     return target
-
-
-def checked_classes(source: tuple[str, ...], target: tuple[str, ...]) -> None:
-    """Raises UserError where the two do not have the same classes."""
-    if set(source) == set(target):
-        return
-    alone = sorted(set(source) ^ set(target))
-    shared = ",".join(name for name in source if name in target)
-    raise UserError(
-        "adaptation needs the same classes in source and target, matched by name; the source has "
-        f"{first_few(source, LISTED)}; the target has {first_few(target, LISTED)}; only one of them has "
-        f"{first_few(alone, LISTED)}; to take those that both have: 'source.classes=[{shared}]' "
-        f"'target.classes=[{shared}]'; to call one as another: 'target.classes={{{alone[0]}: ...}}'"
-    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.splits.class_division import shuffled
+from headstart.data.splits.class_sets import places_of
 from headstart.data.splits.hidden_labels import WithLabels
 from headstart.types import UserError
 
@@ -32,7 +33,7 @@ class FewLabels(ImageDataModule):
         split, names = self._data.splits["train"], self._data.names("train")
         turn = {name: number for number, name in enumerate(shuffled(names, f"labels, seed {self.seed}"))}
         order = np.argsort([turn[name] for name in names], kind="stable")
-        chosen = [order[split.label[order] == number][: self.per_class] for number in range(self.num_classes)]
+        chosen = [order[split.label[order] == number][: self.per_class] for number in range(self._data.num_classes)]
         for name, positions in zip(self._data.class_names, chosen, strict=True):
             if len(positions) < self.per_class:
                 raise UserError(
@@ -44,7 +45,7 @@ class FewLabels(ImageDataModule):
 
 
 def renumbered(label: Labels, named: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
-    """Labels (N,) of the classes `named` as those of the same classes in the order `wanted`."""
-    number = np.array([wanted.index(name) for name in named])
+    """Labels (N,) of the classes `named` as those of the joint classes `wanted`, where others are unknown."""
+    number = np.array(places_of(named, wanted))
     renumbered_labels: NDArray[np.int64] = number[label.astype(np.int64)]
     return renumbered_labels

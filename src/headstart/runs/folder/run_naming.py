@@ -38,7 +38,13 @@ OF_THE_STUDY = ("fixed_seeds", "objective", "study_name")
 NO_NAME = ("study", "experiment", *OF_THE_COMMAND, *OF_THE_STUDY)  # the folder above says the first two
 CONTROL = "control"
 # later keys, and the values at which they do nothing
-IDLE = {"skipped_steps": 0, "gradient_checkpointing": False, "halve_batch": False, "forgetting": False}
+IDLE = {
+    "skipped_steps": 0,
+    "gradient_checkpointing": False,
+    "halve_batch": False,
+    "forgetting": False,
+    "class_sets": "same",
+}
 
 
 def register() -> None:

@@ -160,8 +160,9 @@ def _start(cfg: DictConfig, run: PreparedRun, features: FeatureCaching, answers:
         data=assembly.data,
         head=copy.deepcopy(assembly.head),  # before a strategy shards it: then it cannot be copied
         images=cfg.get("start_images"),
-        # a source model's config has no such key, and nobody asks
-        measures=begins or (run.knows_labels and cfg.get("start_class_means", False)),
+        # a source model's config has no such key, and nobody asks; of open class sets one class has no image
+        measures=begins
+        or (run.knows_labels and cfg.get("start_class_means", False) and cfg.get("class_sets") != "open"),
         begins=begins,
         validates=run.validates,
         cache=features if shared else None,
