@@ -29,6 +29,8 @@ def printed() -> Callable[..., Printed]:
         box=None,
         seed=0,
         pixels=GREY,
+        corruption=None,
+        severity=3,
     ) -> Printed:
         return Printed(
             characters=characters,
@@ -36,6 +38,8 @@ def printed() -> Callable[..., Printed]:
             fraction=fraction,
             classes=classes,
             box=box,
+            corruption=corruption,
+            severity=severity,
             val_per_class=held_out,
             test_per_class=held_out,
             fonts=fonts,
@@ -61,12 +65,16 @@ def digits() -> Callable[..., Digits]:
         box=None,
         seed=0,
         pixels=GREY,
+        corruption=None,
+        severity=3,
     ) -> Digits:
         return Digits(
             shots=shots,
             fraction=fraction,
             classes=classes,
             box=box,
+            corruption=corruption,
+            severity=severity,
             val_shots=val_shots,
             fold=fold,
             folds=folds,

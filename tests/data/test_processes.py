@@ -9,7 +9,7 @@ from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.printed_characters import Printed
 from headstart.types import Pixels
 given = {"batch_size": 64, "num_workers": 0, "augment": None, "pixels": Pixels(32, 1, (0.3,), (0.35,)), "seed": 4}
-given |= {"fraction": None, "classes": None, "box": None}
+given |= {"fraction": None, "classes": None, "box": None, "corruption": None, "severity": 3}
 counts = {"per_class": 4, "val_per_class": 2, "test_per_class": 2, "fonts": None}
 whole = {"val_shots": None, "fold": None, "folds": 5}
 for data in (Digits(shots=5, **whole, **given), Printed(characters="letters", **counts, **given)):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from annotated_types import Ge, Interval
 
 from headstart.data.transforms.augmentation import Augmentation
+from headstart.data.transforms.corruptions.corruption_kinds import Kind
 from headstart.types import Pixels, UserError
 
 ClassName = str | int | float | bool  # YAML makes numbers of some names
@@ -53,6 +54,18 @@ class ClassSettings(TypedDict):
     """
 
     classes: list[ClassName] | dict[ClassName, ClassName | None] | None
+
+
+class CorruptionSettings(TypedDict):
+    """A corruption of all images of a data set, those of train among them: a domain of its own.
+
+    Args:
+        corruption: A kind of ImageNet-C; None takes the images as they are.
+        severity: Of the corruption.
+    """
+
+    corruption: Kind | None
+    severity: Annotated[int, Interval(ge=1, le=5)]
 
 
 class FoldSettings(SeedSettings):

@@ -1,5 +1,6 @@
 """A data module's loaders give each image once, in an order of seed and epoch alone."""
 
+from functools import partial
 from itertools import chain
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import torch
 
 from headstart.data.datasets.in_memory import LabelledImages
 from headstart.data.splits.class_turns import by_turns
+from headstart.data.transforms.corruptions.corruption_kinds import corrupted
 from headstart.types import Batch, UserError
 from numbered import SIZES, Witness, numbered, numbers, passed, trainer
 
@@ -188,3 +190,14 @@ def test_lightning_may_not_share_out_what_is_shared_out(split):
     with pytest.raises(UserError, match=r"trainer\.use_distributed_sampler=false"):
         getattr(data, f"{split}_dataloader")()
     of_device(numbered(), 0, 1, lightning_shares_out=True).train_dataloader()  # with one device, it does not
+
+
+@pytest.mark.parametrize("kind", ["gaussian_noise", "fog"])
+def test_a_corruption_is_of_the_images_of_all_splits_and_leaves_the_labels(digits, printed, kind):
+    for build in (digits, partial(printed, per_class=2, held_out=1)):
+        plain, other = build(), build(corruption=kind, severity=2)
+        for split in ("train", "val", "test"):
+            images, changed = plain.splits[split], other.splits[split]
+            assert np.array_equal(images.label, changed.label)
+            assert np.array_equal(changed.image[0], corrupted(images.image[0], kind, 2))
+            assert not set(plain.contents(split)) & set(other.contents(split))  # the feature cache tells them apart

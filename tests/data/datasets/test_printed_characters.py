@@ -135,7 +135,7 @@ def test_no_val_image_a_class_leaves_val_empty_and_the_other_splits_as_they_are(
     whole = printed(held_out=2)
     none = Printed(
         characters="letters", per_class=12, fraction=None, classes=None, box=None, val_per_class=0, test_per_class=2,
-        fonts=None,
+        fonts=None, corruption=None, severity=3,
         batch_size=64, num_workers=0, augment=None, pixels=whole.pixels, seed=0,
     )  # fmt: skip
     assert none.sizes == whole.sizes | {"val": 0}

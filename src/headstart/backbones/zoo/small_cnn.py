@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 from torch import nn
 
 from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
@@ -20,10 +20,11 @@ def small_cnn(
     keep: Annotated[int, Ge(1)] | None,
     bottleneck: Annotated[int, Ge(1)] | None = None,
     bottleneck_norm: BottleneckNorm = "batch",
+    depth: Annotated[int, Interval(ge=1, le=4)] = 4,
 ) -> Backbone:
-    """Four stages of 3x3 convolution, BatchNorm, ReLU and halving, each twice as wide as the one before.
+    """Stages of 3x3 convolution, BatchNorm, ReLU and halving, each twice as wide as the one before.
 
-    The features are 8 times as wide as the first stage.
+    The last of them does not halve. The features of four stages are 8 times as wide as the first stage.
 
     Args:
         width: Channels of the first stage.
@@ -32,9 +33,10 @@ def small_cnn(
         keep: The first stages that are used; None means all.
         bottleneck: Features of a linear layer behind them, the last stage; None means none.
         bottleneck_norm: What comes behind that layer.
+        depth: How many stages of convolution there are.
     """
-    widths = [channels, width, 2 * width, 4 * width, 8 * width]
-    stages = {f"stage{n}": _stage(widths[n - 1], widths[n], halve=n < 4) for n in range(1, 5)}
+    widths = [channels, *(width * 2**number for number in range(depth))]
+    stages = {f"stage{n}": _stage(widths[n - 1], widths[n], halve=n < depth) for n in range(1, depth + 1)}
     pixels = Pixels(size, channels, mean=(0.5,) * channels, std=(0.5,) * channels)
     return with_bottleneck(Backbone(stages, pixels=pixels, keep=keep), bottleneck, bottleneck_norm)
 

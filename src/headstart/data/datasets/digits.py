@@ -17,12 +17,13 @@ from PIL import Image
 from headstart.data.dataset_settings import (
     BoxSettings,
     ClassSettings,
+    CorruptionSettings,
     FoldSettings,
     LoadingSettings,
     check_names,
     loading_of,
 )
-from headstart.data.datasets.in_memory import InMemory, LabelledImages
+from headstart.data.datasets.in_memory import InMemory, LabelledImages, as_corrupted
 from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.data.splits.class_division import checked_labels, without_fold
 from headstart.types import UserError
@@ -36,7 +37,7 @@ DIGITS = "0123456789"
 log = logging.getLogger(__name__)
 
 
-class DigitsSettings(ClassSettings, FoldSettings, BoxSettings, LoadingSettings):
+class DigitsSettings(ClassSettings, CorruptionSettings, FoldSettings, BoxSettings, LoadingSettings):
     """What Digits shares with other data sets."""
 
 
@@ -52,7 +53,7 @@ class Digits(InMemory):
         fraction: Training images as a share of all but 50, in place of shots.
         val_shots: Val images of each class, the last ones, the same for every number of shots (a seed's 2 are among its
             5); None means all that are left, 0 means no validation.
-        settings: As ClassSettings, FoldSettings, BoxSettings and LoadingSettings say.
+        settings: As ClassSettings, CorruptionSettings, FoldSettings, BoxSettings and LoadingSettings say.
 
     Raises UserError where there are not so many shots or val_shots, and as
     headstart.data.splits.class_division.checked_labels.
@@ -68,6 +69,10 @@ class Digits(InMemory):
     ) -> None:
         check_names(settings, DigitsSettings, self)
         self._classes = chosen_classes(settings["classes"], DIGITS)
+        self._corruption: CorruptionSettings = {
+            "corruption": settings["corruption"],
+            "severity": settings["severity"],
+        }
         super().__init__(class_names=self._classes.names, box=settings["box"], **loading_of(settings))
         fold, folds = settings["fold"], settings["folds"]
         checked_labels(shots=None, fraction=fraction, fold=fold, folds=folds, val_shots=val_shots)
@@ -104,7 +109,8 @@ class Digits(InMemory):
         number_of = np.full(10, -1, np.int64)
         for name, number in self._classes.number_of.items():
             number_of[int(name)] = number
-        return {name: LabelledImages(image[part], number_of[label[part]]) for name, part in parts.items()}
+        plain = {name: LabelledImages(image[part], number_of[label[part]]) for name, part in parts.items()}
+        return as_corrupted(plain, self._corruption)
 
     def _divided(self, pool: list[int], least_val: int) -> tuple[list[int], list[int]]:
         """What of a class's images is for training and for validation; pool: in the seed's order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple, Unpack
@@ -12,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.data.dataset_settings import LoadingSettings
+from headstart.data.dataset_settings import CorruptionSettings, LoadingSettings
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.decoding.object_box import boxed_stack, check_box
 from headstart.data.splits.class_turns import by_turns
+from headstart.data.transforms.corruptions.corruption_kinds import corrupted
 
 
 class LabelledImages(NamedTuple):
@@ -37,6 +39,27 @@ class LabelledImages(NamedTuple):
         """A digest of each image's shape and bytes."""
         shape = repr(self.image.shape[1:]).encode()
         return [blake2b(shape + pixels.tobytes(), digest_size=16).hexdigest() for pixels in self.image]
+
+
+def as_corrupted(splits: Mapping[str, LabelledImages], settings: CorruptionSettings) -> dict[str, LabelledImages]:
+    """The images of each split after the corruption that the settings name; as they are where they name none.
+
+    Args:
+        splits: Of a data set.
+        settings: Of the same data set.
+
+    Raises:
+        UserError: The kind needs colour, and the images are grey.
+    """
+    kind, severity = settings["corruption"], settings["severity"]
+    if kind is None:
+        return dict(splits)
+    return {
+        name: images._replace(image=np.stack([corrupted(image, kind, severity) for image in images.image]))
+        if len(images.image)
+        else images
+        for name, images in splits.items()
+    }
 
 
 class InMemory(ImageDataModule):

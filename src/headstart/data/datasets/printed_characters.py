@@ -14,8 +14,15 @@ from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from headstart.data.dataset_settings import BoxSettings, ClassSettings, LoadingSettings, check_names, loading_of
-from headstart.data.datasets.in_memory import InMemory, LabelledImages
+from headstart.data.dataset_settings import (
+    BoxSettings,
+    ClassSettings,
+    CorruptionSettings,
+    LoadingSettings,
+    check_names,
+    loading_of,
+)
+from headstart.data.datasets.in_memory import InMemory, LabelledImages, as_corrupted
 from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.types import SPLITS, UserError
 
@@ -47,7 +54,7 @@ CELL = CANVAS // CELLS
 LONGEST = 54  # pixels of a glyph's longer side: about what it has on the canvas, so that little is lost
 
 
-class PrintedSettings(ClassSettings, BoxSettings, LoadingSettings):
+class PrintedSettings(ClassSettings, CorruptionSettings, BoxSettings, LoadingSettings):
     """What Printed shares with other data sets."""
 
 
@@ -65,7 +72,7 @@ class Printed(InMemory):
         test_per_class: Test images of each class.
         fonts: The split whose fonts all splits are drawn in, in place of each one's own: a domain by itself, with the
             same characters; None means each one's own.
-        settings: As ClassSettings, BoxSettings and LoadingSettings say.
+        settings: As ClassSettings, CorruptionSettings, BoxSettings and LoadingSettings say.
     """
 
     def __init__(
@@ -85,6 +92,10 @@ class Printed(InMemory):
         if fraction is not None and not 0 < fraction <= 1:
             raise UserError(f"fraction must be above 0 and at most 1, or null for all, got {fraction}")
         self._classes = chosen_classes(settings["classes"], CHARACTERS[characters])
+        self._corruption: CorruptionSettings = {
+            "corruption": settings["corruption"],
+            "severity": settings["severity"],
+        }
         super().__init__(class_names=self._classes.names, box=settings["box"], **loading_of(settings))
         if fonts is not None and fonts not in FONTS:
             raise UserError(f"fonts must be one of {', '.join(FONTS)}, or null, got {fonts!r}")
@@ -93,7 +104,8 @@ class Printed(InMemory):
         self.fonts = {split: FONTS[fonts or split] for split in SPLITS}
 
     def load(self) -> dict[str, LabelledImages]:
-        return {split: self._drawn(split, count) for split, count in self.counts.items()}
+        drawn = {split: self._drawn(split, count) for split, count in self.counts.items()}
+        return as_corrupted(drawn, self._corruption)
 
     def _drawn(self, split: str, count: int) -> LabelledImages:
         image = np.empty((self.num_classes, count, SIZE, SIZE), np.uint8)

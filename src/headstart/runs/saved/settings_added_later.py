@@ -9,6 +9,7 @@ from headstart.data.decoding.file_opening import MAX_PIXELS
 
 _CLASSES = {"classes": None}
 _BOX = {"box": None}
+_CORRUPTION = {"corruption": None, "severity": 3}
 _BOTTLENECK = {"bottleneck": None, "bottleneck_norm": "batch"}
 _DECODING = {"value_range": None, "background": 255, "max_pixels": MAX_PIXELS, **_BOX}
 _DIGITS = {"fraction": None, "val_shots": None, "fold": None, "folds": 5, **_CLASSES}
@@ -22,8 +23,14 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         "folds": 5,
         **_CLASSES,
         **_BOX,
+        **_CORRUPTION,
     },
-    "headstart.data.datasets.printed_characters.Printed": {"fraction": None, **_CLASSES, **_BOX},
+    "headstart.data.datasets.printed_characters.Printed": {
+        "fraction": None,
+        **_CLASSES,
+        **_BOX,
+        **_CORRUPTION,
+    },
     "headstart.data.datasets.image_folder.ImageFolder": {"group_pattern": None, **_FILES},
     "headstart.data.datasets.hugging_face.HuggingFace": {"group_column": None, **_FILES},
     "headstart.data.datasets.torchvision_datasets.TorchvisionDataset": {"val_shots": None, **_CLASSES, **_DECODING},
@@ -54,7 +61,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         **_BOTTLENECK,
     },
     "headstart.backbones.zoo.lenet.lenet": _BOTTLENECK,
-    "headstart.backbones.zoo.small_cnn.small_cnn": _BOTTLENECK,
+    "headstart.backbones.zoo.small_cnn.small_cnn": {"depth": 4, **_BOTTLENECK},
     "headstart.backbones.zoo.user_module.module": _BOTTLENECK,
 }
 
