@@ -26,7 +26,7 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         name: The study's name, the title.
         command: The command line that makes the study again; None where there is none.
     """
-    parts = [f"# {_escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
+    parts = [f"# {escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
     if command:
         parts.append(f"```\n{command}\n```")
     for adaptation in study.adapted:
@@ -35,43 +35,44 @@ def markdown(study: Study, name: str, command: str | None) -> str:
         parts += _axis_parts(axis)
     for section in study.sections:
         parts += _section_parts(section, study)
-    parts += map(_table, closing_tables(study))
+    parts += map(markdown_table, closing_tables(study))
     if study.verdicts:
         parts.append(look_text(study))
     if study.others:
         parts.append(left_out_text(study))
     parts.append("### How the numbers are defined")
-    parts.append("\n".join(f"- **{term}**: {_escaped(meaning)}" for term, meaning in definitions(study)))
+    parts.append("\n".join(f"- **{term}**: {escaped(meaning)}" for term, meaning in definitions(study)))
     return "\n\n".join(parts) + "\n"
 
 
 def _adaptation_parts(section: AdaptationSection) -> list[str]:
     title = " ".join(["On a target without labels", *section.setting])
     sentences = _bullets((*adaptation_summary(section), *section.hints))
-    tables = map(_table, method_tables(section))
-    return [f"## {_escaped(title)}", sentences, _escaped(checkpoint_choice(section)), *tables]
+    tables = map(markdown_table, method_tables(section))
+    return [f"## {escaped(title)}", sentences, escaped(checkpoint_choice(section)), *tables]
 
 
 def _axis_parts(axis: SweptAxis) -> list[str]:
-    return [f"## Over {_escaped(axis.key)}", _bullets(axis_summary(axis)), *map(_table, axis_tables(axis))]
+    return [f"## Over {escaped(axis.key)}", _bullets(axis_summary(axis)), *map(markdown_table, axis_tables(axis))]
 
 
 def _section_parts(section: StudySection, study: Study) -> list[str]:
-    title = [f"## {_escaped(' '.join(section.setting))}"] if section.setting else []
+    title = [f"## {escaped(' '.join(section.setting))}"] if section.setting else []
     sentences = _bullets((*section_summary(section, study), *section.hints))
     verdicts = [verdict_table(section, question, study.metric) for question in Question]
     tables = [*verdicts, untuned_table(section), *section_tables(section, study)]
-    return [*title, sentences, *(_table(table) for table in tables if table)]
+    return [*title, sentences, *(markdown_table(table) for table in tables if table)]
 
 
 def _bullets(sentences: Sequence[str]) -> str:
-    return "\n".join(f"- {_escaped(sentence)}" for sentence in sentences)
+    return "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
 
 
-def _table(table: ReportTable) -> str:
-    lines = [f"### {_escaped(table.title)}", ""]
+def markdown_table(table: ReportTable) -> str:
+    """A table with its title and note, in GitHub's Markdown."""
+    lines = [f"### {escaped(table.title)}", ""]
     if table.note:
-        lines += [_escaped(table.note), ""]
+        lines += [escaped(table.note), ""]
     lines.append(_row(table.head))
     lines.append(_row(["---"] * len(table.head)))
     lines += [_row([_cell(cell) for cell in row]) for row in table.rows]
@@ -83,11 +84,11 @@ def _row(cells: list[str]) -> str:
 
 
 def _cell(cell: TableCell) -> str:
-    text = _escaped(cell.text)
-    return f"{text} ({_escaped(cell.below)})" if cell.below else text
+    text = escaped(cell.text)
+    return f"{text} ({escaped(cell.below)})" if cell.below else text
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that a Markdown reader shows as it is: no cell, tag or emphasis begins in it."""
     for mark in "\\|<>*_`":
         text = text.replace(mark, f"\\{mark}")

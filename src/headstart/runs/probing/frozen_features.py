@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
+from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_cache import FeatureCache
@@ -47,13 +48,15 @@ class Stored(NamedTuple):
 class Frozen:
     """A backbone with its weights, and the data to look at.
 
-    facts: where the weights come from, for result.json.
+    facts: where the weights come from, for result.json. weights: those of the command, the source's own head among
+    them; none of a finished run.
     """
 
     parts: Assembly
     cache: FeatureCache | None
     engine: Engine
     facts: dict[str, Any]
+    weights: Weights = field(default_factory=Weights, kw_only=True)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -122,6 +125,7 @@ def frozen(
     """
     quieten()
     facts: dict[str, Any]
+    weights = Weights()
     if run_dir is None:
         cfg = with_weights_preprocessing(cfg)
         check_adapters(cfg)
@@ -149,9 +153,8 @@ def frozen(
         measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)
     trainer = lone_trainer(cfg.trainer, "precision")
     parts.module.to(trainer.strategy.root_device)
-    return Frozen(
-        parts, instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None, Engine.of(trainer), facts
-    )
+    cache = instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None
+    return Frozen(parts, cache, Engine.of(trainer), facts, weights=weights)
 
 
 def fitting_device(engine: Engine) -> torch.device:

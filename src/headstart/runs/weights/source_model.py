@@ -121,16 +121,17 @@ def waits_for_source(cfg: DictConfig) -> bool:
     """Whether the job would train a source model first."""
     if not cfg.reuse or is_control(cfg) or cfg.weights.get("_target_") not in _RECIPES:
         return False
-    return whole_result(_place(_recipe(cfg))[0]) is None
+    return whole_result(_place(source_recipe(cfg))[0]) is None
 
 
 def developed(cfg: DictConfig) -> dict[str, Any]:
     """The result of the job's source run, trained now if it is not there; it may be no good."""
-    recipe = _recipe(cfg)
+    recipe = source_recipe(cfg)
     return _developed(recipe, *_place(recipe), cfg)
 
 
-def _recipe(cfg: DictConfig) -> DictConfig:
+def source_recipe(cfg: DictConfig) -> DictConfig:
+    """The config of the run that develops the source model of a job of weights=source or weights=target."""
     names = ("seed", "max_epochs", "batch_size", "optimizer", "scheduler")
     return _RECIPES[cfg.weights["_target_"]](cfg, **{name: cfg.weights[name] for name in names})
 
@@ -163,10 +164,8 @@ def target_config(
     return recipe
 
 
-_RECIPES = {
-    f"{__name__}.{weights.__name__}": recipe
-    for weights, recipe in ((source_weights, source_config), (target_weights, target_config))
-}
+SOURCE_WEIGHTS, TARGET_WEIGHTS = (f"{__name__}.{weights.__name__}" for weights in (source_weights, target_weights))
+_RECIPES = {SOURCE_WEIGHTS: source_config, TARGET_WEIGHTS: target_config}
 
 
 def _scratch(
