@@ -14,8 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from headstart.backbones.weights.backbone_weights import Weights, load
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.tensor_matching import complete, matching
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
+from headstart.backbones.weights.tensors.tensor_matching import complete, matching
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.types import UserError
 

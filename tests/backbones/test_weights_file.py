@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from headstart.backbones.weights.backbone_weights import Weights, load
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.tensor_matching import complete, matching
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
+from headstart.backbones.weights.tensors.tensor_matching import complete, matching
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.types import UserError

@@ -7,7 +7,7 @@ from torch import nn
 from torchvision import models
 
 from composed import TINY, composed
-from headstart.backbones.weights.tensor_matching import linear_head, matching
+from headstart.backbones.weights.tensors.tensor_matching import linear_head, matching
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
 from headstart.modules.heads.linear_head import LinearHead

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torchvision import models
 
+from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_pixels, torchvision_weights
 from headstart.backbones.weights.pretrained_weights import differences
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels, torchvision_weights
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
 from headstart.backbones.weights.torchvision_weights import (
     as_named_now,
     pretrained,

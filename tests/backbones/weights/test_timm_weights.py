@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from headstart.backbones.weights.pretrained_weights import differences, pretrained
-from headstart.backbones.weights.timm_preprocessing import timm_pixels
+from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_pixels
+from headstart.backbones.weights.pretrained_weights import differences
+from headstart.backbones.weights.weight_libraries import pretrained
 from headstart.types import UserError
 
 library = pytest.importorskip("timm")

@@ -5,8 +5,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from composed import CONF
-from headstart.backbones.weights.pretrained_weights import pretrained
-from headstart.backbones.weights.timm_preprocessing import timm_config, timm_pixels
+from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_config, timm_pixels
+from headstart.backbones.weights.weight_libraries import pretrained
 from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.tasks.describe import description
 

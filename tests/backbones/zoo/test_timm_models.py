@@ -9,7 +9,7 @@ import torch
 
 from backbone_contract import check_every_cut, check_frozen
 from headstart.backbones.stages import pooled
-from headstart.backbones.weights.timm_preprocessing import timm_pixels
+from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_pixels
 from headstart.backbones.zoo.timm_models import timm
 from headstart.cli import main
 from headstart.types import UserError

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision import models
 
 from headstart.backbones.weights.backbone_weights import Weights, load
-from headstart.backbones.weights.tensor_matching import complete, matching
+from headstart.backbones.weights.tensors.tensor_matching import complete, matching
 from headstart.backbones.zoo.user_module import module
 from headstart.cli import main
 from headstart.types import UserError

@@ -32,7 +32,7 @@ def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():
     named = {name for file in CONF.rglob("*.yaml") for name in re.findall(r"_target_: ([\w.]+)", file.read_text())}
     assert len(named) > 100
     others = {"describe", "embed", "evaluate", "explain", "export", "plan", "predict", "report", "feature_cache"}
-    others |= {"interpolate", "soup"}
+    others |= {"doctor", "find_lr", "interpolate", "reproduce", "soup"}
     assert {name for name in named if not is_allowed(name)} == {f"headstart.tasks.{task}.{task}" for task in others}
 
 
@@ -74,9 +74,10 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
                 readers[ast.unparse(node.func)].add(file.relative_to(SOURCE).as_posix())
     assert readers["OmegaConf.load"] == {"runs/saved/saved_config.py"}
-    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensor_file.py"}
+    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensors/tensor_file.py"}
     # plain values that nothing instantiates: conf folders, reports, a file of phases
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
-        "runs/saved/allowed_objects.py", "backbones/weights/file_preprocessing.py", "report/analysis/study_runs.py",
-        "report/rendering/reproduction_command.py", "unfreeze/schedules/explicit_phases.py",
+        "runs/saved/allowed_objects.py", "backbones/weights/preprocessing/file_preprocessing.py",
+        "report/analysis/study_runs.py", "report/rendering/reproduction_command.py",
+        "unfreeze/schedules/explicit_phases.py",
     }  # fmt: skip

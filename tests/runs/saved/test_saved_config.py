@@ -42,7 +42,7 @@ NOT_LISTED = [
     "headstart.cli.run_job.os._exit",
     "headstart.data.webdataset.shard_reading.import_module",
     "headstart.backbones.zoo.user_module._built",
-    "headstart.backbones.weights.tensor_file.torch.load",
+    "headstart.backbones.weights.tensors.tensor_file.torch.load",
     "headstart.system.atomic_write.write_whole",
     "headstart.tasks.feature_cache.store",
     "headstart.tasks.export.export",

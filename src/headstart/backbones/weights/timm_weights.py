@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.weights.download import fetched
+from headstart.backbones.weights.preprocessing.timm_preprocessing import library, timm_config, timm_pixels
 from headstart.backbones.weights.pretrained_weights import Pretrained
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
 from headstart.backbones.zoo.timm_models import built
 from headstart.system import rank_environment
 from headstart.types import Pixels, UserError
@@ -27,7 +27,7 @@ BY_HAND = (".safetensors", ".bin", ".pth")  # of a file <architecture>.<tag> in 
 
 
 def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
-    """The weights of a model of timm, as headstart.backbones.weights.pretrained_weights.Library says.
+    """The weights of a model of timm, as headstart.backbones.weights.weight_libraries.WeightLibrary says.
 
     name: the tag; None is the one in the model's name, or timm's default. timm's own code converts older names,
     interpolates positions and windows for the size, and adapts the first filters to the channels: sums of the

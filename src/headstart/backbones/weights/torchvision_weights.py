@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from headstart.backbones.weights.download import fetched
+from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_weights
 from headstart.backbones.weights.pretrained_weights import Pretrained
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.torchvision_preprocessing import torchvision_weights
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
 from headstart.backbones.zoo.torchvision_models import built
 from headstart.compat.torch_state_dict import with_module_versions
 from headstart.types import Pixels, UserError
@@ -24,7 +24,7 @@ DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
 
 
 def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
-    """The weights of a model of torchvision, as headstart.backbones.weights.pretrained_weights.Library says.
+    """The weights of a model of torchvision, as headstart.backbones.weights.weight_libraries.WeightLibrary says.
 
     For grey images the first convolution's weights are summed over the colours.
     """

@@ -16,8 +16,8 @@ from torchvision.ops import Permute
 from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled
-from headstart.backbones.weights.preprocessing_values import Preprocessing
-from headstart.backbones.weights.timm_preprocessing import library, timm_config, timm_pixels
+from headstart.backbones.weights.preprocessing.preprocessing_values import Preprocessing
+from headstart.backbones.weights.preprocessing.timm_preprocessing import library, timm_config, timm_pixels
 from headstart.backbones.zoo.dropout_rates import DropRate, check_rates, given_rates, require_rates
 from headstart.types import Pixels, UserError
 

@@ -13,8 +13,8 @@ from torchvision import models
 
 from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
 from headstart.backbones.stages import Backbone
-from headstart.backbones.weights.preprocessing_values import Preprocessing
-from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
+from headstart.backbones.weights.preprocessing.preprocessing_values import Preprocessing
+from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_pixels
 from headstart.backbones.zoo.dropout_rates import DropRate, check_rates, given_rates, with_rates
 from headstart.backbones.zoo.torchvision_families import stages_of
 from headstart.types import UserError

@@ -15,7 +15,7 @@ from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from headstart.backbones.weights.tensor_file import torn_part
+from headstart.backbones.weights.tensors.tensor_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.compat.torch_compilation import is_compiled

@@ -18,9 +18,9 @@ from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.download import cached_place, fetched
 from headstart.backbones.weights.hugging_face_hub import from_hub
-from headstart.backbones.weights.tensor_file import tensors_in
-from headstart.backbones.weights.tensor_fitting import fitted
-from headstart.backbones.weights.tensor_matching import Matching, linear_head
+from headstart.backbones.weights.tensors.tensor_file import tensors_in
+from headstart.backbones.weights.tensors.tensor_fitting import fitted
+from headstart.backbones.weights.tensors.tensor_matching import Matching, linear_head
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in
 from headstart.runs.backbone_template import template

@@ -10,8 +10,9 @@ from annotated_types import Ge
 from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.backbones.weights.preprocessing_values import shown
-from headstart.backbones.weights.pretrained_weights import differences, pretrained
+from headstart.backbones.weights.preprocessing.preprocessing_values import shown
+from headstart.backbones.weights.pretrained_weights import differences
+from headstart.backbones.weights.weight_libraries import pretrained
 from headstart.runs.backbone_template import template
 from headstart.runs.weights.weights_from_file import weights_in
 from headstart.system import rank_environment

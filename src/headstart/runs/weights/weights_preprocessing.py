@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.backbones.weights.file_preprocessing import (
+from headstart.backbones.weights.preprocessing.file_preprocessing import (
     KnownPreprocessing,
     in_place_of_default,
     known_before,
@@ -16,7 +16,7 @@ from headstart.backbones.weights.file_preprocessing import (
     library_of,
     pixels_of,
 )  # fmt: skip
-from headstart.backbones.weights.preprocessing_values import is_same, shown
+from headstart.backbones.weights.preprocessing.preprocessing_values import is_same, shown
 from headstart.backbones.weights.pretrained_weights import differences
 from headstart.runs.weights.weights_from_file import weights_here
 from headstart.system import rank_environment
@@ -98,7 +98,7 @@ def _tell(cfg: DictConfig, backbone: dict[str, Any], name: str, known: KnownPrep
 def _other_names(backbone: dict[str, Any]) -> str:
     """The names of the library's weights for a model."""
     if library_of(backbone) == "timm":
-        from headstart.backbones.weights.timm_preprocessing import tags_of
+        from headstart.backbones.weights.preprocessing.timm_preprocessing import tags_of
 
         names = tags_of(str(backbone["name"]))
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torchvision import models
 
-from headstart.backbones.weights.preprocessing_values import Preprocessing, preprocessed
+from headstart.backbones.weights.preprocessing.preprocessing_values import Preprocessing, preprocessed
 from headstart.types import Pixels, UserError
 
 # their weights were made for values in [-1, 1]; torchvision's own models turn ImageNet's mean and std into these

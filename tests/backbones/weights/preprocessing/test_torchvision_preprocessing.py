@@ -5,7 +5,7 @@ import torch
 from torchvision import models
 from torchvision.models.googlenet import GoogLeNet
 
-from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
+from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_pixels
 
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_b2", "efficientnet_v2_l", "swin_t", "vit_h_14"])

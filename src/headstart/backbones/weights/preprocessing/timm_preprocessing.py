@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from headstart.backbones.weights.preprocessing_values import Preprocessing, preprocessed
+from headstart.backbones.weights.preprocessing.preprocessing_values import Preprocessing, preprocessed
 from headstart.types import Pixels, UserError
 
 

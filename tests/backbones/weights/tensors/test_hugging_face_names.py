@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from headstart.backbones.weights.hugging_face_names import in_names_of_timm, tower_prefix
-from headstart.backbones.weights.tensor_fitting import fitted
+from headstart.backbones.weights.tensors.hugging_face_names import in_names_of_timm, tower_prefix
+from headstart.backbones.weights.tensors.tensor_fitting import fitted
 from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.types import UserError
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 from torch import Tensor
 
 from headstart.backbones.stages import Backbone
-from headstart.backbones.weights.hugging_face_names import in_names_of_timm, tower_prefix
-from headstart.backbones.weights.pretrained_weights import LIBRARIES
-from headstart.backbones.weights.tensor_matching import Matching, complete, matching
+from headstart.backbones.weights.tensors.hugging_face_names import in_names_of_timm, tower_prefix
+from headstart.backbones.weights.tensors.tensor_matching import Matching, complete, matching
+from headstart.backbones.weights.weight_libraries import weight_library
 from headstart.types import UserError
 
 
@@ -50,14 +48,14 @@ def fitted(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | Non
         match = matching(state, backbone, prefix=prefix)
         return Fitted(state, match, complete(match, backbone, reset_from=reset_from))
     except UserError as plainly:
-        for others, changes in _changed(state, backbone, prefix, match):
+        for changed, changes in _changed(state, backbone, prefix, match):
             try:
-                again = matching(others, backbone, prefix="")
+                again = matching(changed, backbone, prefix="")
             except UserError:
                 continue
-            _check_no_bias_is_lost(again, others, backbone)
+            _check_no_bias_is_lost(again, changed, backbone)
             try:
-                return Fitted(others, again, complete(again, backbone, reset_from=reset_from), changes)
+                return Fitted(changed, again, complete(again, backbone, reset_from=reset_from), changes)
             except UserError:
                 continue
         raise plainly from None
@@ -70,15 +68,15 @@ def _changed(
     if backbone.model is None:
         return
     library, model = backbone.model
-    module: Any = import_module(LIBRARIES[library])
+    resampled = weight_library(library).resampled
     tower = tower_prefix(state, prefix) if library == "timm" else None
     if tower is not None:
-        named, what = in_names_of_timm(state, tower), "renamed from Hugging Face's names"
-        yield module.resampled(model, named, backbone.pixels), f"{what}, for {backbone.pixels.size} pixels"
+        named, renaming = in_names_of_timm(state, tower), "renamed from Hugging Face's names"
+        yield resampled(model, named, backbone.pixels), f"{renaming}, for {backbone.pixels.size} pixels"
     before = match.prefix if match is not None else prefix or ""
     behind = {name.removeprefix(before): tensor for name, tensor in state.items() if name.startswith(before)}
     changes = f"positions for {backbone.pixels.size} pixels and older names by {library}'s own functions"
-    yield module.resampled(model, behind, backbone.pixels), changes
+    yield resampled(model, behind, backbone.pixels), changes
 
 
 def _check_no_bias_is_lost(match: Matching, state: Mapping[str, Tensor], backbone: Backbone) -> None:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from headstart.backbones.weights.config_beside import config_beside
-from headstart.backbones.weights.preprocessing_values import is_same, preprocessing_values
+from headstart.backbones.weights.preprocessing.config_beside import config_beside
+from headstart.backbones.weights.preprocessing.preprocessing_values import is_same, preprocessing_values
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in
 from headstart.system.file_identity import sha256 as sha256_of
@@ -51,10 +51,10 @@ def pixels_of(backbone: Mapping[str, Any], preprocessing: Any) -> Pixels:
         "preprocessing": preprocessing,
     }
     if library_of(backbone) == "timm":
-        from headstart.backbones.weights.timm_preprocessing import timm_pixels
+        from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_pixels
 
         return timm_pixels(str(backbone["name"]), **settings)
-    from headstart.backbones.weights.torchvision_preprocessing import torchvision_pixels
+    from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_pixels
 
     try:
         return torchvision_pixels(str(backbone["name"]), **settings)
@@ -72,7 +72,7 @@ def known_of(name: str, *, file: Path | None, sha256: str | None) -> KnownPrepro
         file: Here; None where it is not here yet.
         sha256: Of the file, where it is known.
     """
-    from headstart.backbones.weights.torchvision_preprocessing import weights_values
+    from headstart.backbones.weights.preprocessing.torchvision_preprocessing import weights_values
     from headstart.backbones.weights.torchvision_recognition import recognised_file  # which needs torch
 
     if recognised := recognised_file(name, sha256):

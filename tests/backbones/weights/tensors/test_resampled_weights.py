@@ -7,8 +7,8 @@ import torch
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from headstart.backbones.weights.tensor_fitting import fitted
-from headstart.backbones.weights.timm_preprocessing import timm_pixels
+from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_pixels
+from headstart.backbones.weights.tensors.tensor_fitting import fitted
 from headstart.backbones.zoo.timm_models import built
 from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.backbones.zoo.torchvision_models import torchvision
