@@ -12,7 +12,7 @@ from headstart.modules.heads.mlp_head import MLPHead
 from headstart.modules.heads.weight_norm_head import WeightNormHead
 from headstart.modules.optimization.inverse_decay_scheduler import InverseDecay
 from headstart.runs.assembly import assembled
-from headstart.runs.weights.source_model import _recipe
+from headstart.runs.weights.source_model import source_recipe
 from headstart.unfreeze.parameter_groups import parameter_groups
 
 DATA = ["data@source=printed_digits", "data@target=all_digits", "callbacks.figures=null"]
@@ -41,7 +41,7 @@ def test_a_preset_for_photos_has_a_bottleneck_and_ten_times_the_rate_behind_the_
 
 def test_shots_source_is_trained_with_its_own_head_bottleneck_labels_and_rates():
     cfg = composed("experiment=shot", *DATA)
-    recipe = _recipe(cfg)
+    recipe = source_recipe(cfg)
     assert recipe.backbone.bottleneck == 256
     assert recipe.head._target_.endswith(WeightNormHead.__name__)
     assert recipe.module.label_smoothing == 0.1

@@ -8,7 +8,7 @@ from composed import composed, trained
 from headstart.regularizers.l2_sp import L2SP
 from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash
-from headstart.runs.weights.source_model import _recipe
+from headstart.runs.weights.source_model import source_recipe
 from headstart.types import Batch
 
 NOTHING = {"batch": Batch(torch.empty(0), torch.empty(0)), "features": torch.empty(0), "outputs": {}}
@@ -106,8 +106,8 @@ def test_the_optimizers_weight_decay_is_off_with_it_and_on_without():
 
 def test_it_is_the_target_runs_alone():
     with_it, without = composed("regularizer=l2_sp", "callbacks=ema", "compile=true"), composed()
-    assert config_hash(_recipe(with_it)) == config_hash(_recipe(without))
-    assert "regularizer" not in _recipe(with_it)
+    assert config_hash(source_recipe(with_it)) == config_hash(source_recipe(without))
+    assert "regularizer" not in source_recipe(with_it)
 
 
 def test_a_run_is_pulled_to_its_source_and_logs_the_term(tmp_path, monkeypatch):
