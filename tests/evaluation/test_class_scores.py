@@ -7,8 +7,8 @@ from sklearn.metrics import classification_report
 from sklearn.metrics import confusion_matrix as theirs
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from headstart.evaluation.calibration import expected_calibration_error, reliability
 from headstart.evaluation.class_scores import class_scores, confusion_matrix
+from headstart.evaluation.confidence.calibration import expected_calibration_error, reliability
 
 
 def test_the_scores_of_classes_are_scikit_learns_also_of_a_class_without_images_or_predictions():

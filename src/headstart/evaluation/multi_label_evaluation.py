@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
+from headstart.evaluation.confidence.calibration import Bin, expected_calibration_error, reliability
 from headstart.evaluation.single_label_evaluation import LINE, LISTED, WORST, shortened
 from headstart.modules.labels.multi_label import SeveralLabels
 from headstart.modules.metrics.multi_label_metrics import LabelScore, label_scores

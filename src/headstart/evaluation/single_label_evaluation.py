@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.evaluation.calibration import Bin, expected_calibration_error, reliability
 from headstart.evaluation.class_scores import ClassScore, class_scores, confusion_matrix
-from headstart.evaluation.risk_coverage import (
+from headstart.evaluation.confidence.calibration import Bin, expected_calibration_error, reliability
+from headstart.evaluation.confidence.risk_coverage import (
     SHARES,
     CoveragePoint,
     accuracy_at,

@@ -26,9 +26,9 @@ from headstart.callbacks.predictions.prediction_pictures import (
 )
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names
-from headstart.evaluation.abstention_picture import abstention_figure, write_coverage
-from headstart.evaluation.calibration_picture import calibration_figure, saved
 from headstart.evaluation.class_indices import relabelled
+from headstart.evaluation.confidence.abstention_picture import abstention_figure, write_coverage
+from headstart.evaluation.confidence.calibration_picture import calibration_figure, saved
 from headstart.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from headstart.evaluation.number_evaluation import NumberEvaluation
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.evaluation.calibration_picture import saved
 from headstart.evaluation.class_indices import class_indices, relabelled
+from headstart.evaluation.confidence.calibration_picture import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
 from headstart.runs.assembly import Assembly, assembled, images_seed

@@ -18,8 +18,8 @@ from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import is_regression
-from headstart.evaluation.abstention_picture import abstention_figure
-from headstart.evaluation.risk_coverage import area_under_risk, coverage_curve
+from headstart.evaluation.confidence.abstention_picture import abstention_figure
+from headstart.evaluation.confidence.risk_coverage import area_under_risk, coverage_curve
 from headstart.modules.classifier import Classifier
 from headstart.modules.labels.label_kinds import Labels
 from headstart.modules.labels.multi_label import SeveralLabels

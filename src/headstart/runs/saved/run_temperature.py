@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.evaluation.temperature import (
+from headstart.evaluation.confidence.temperature import (
     CalibrationScore,
     FittedTemperature,
     calibration_lines,

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax
 
-from headstart.evaluation.temperature import HIGHEST, LOWEST, calibration_score, fitted_temperature
+from headstart.evaluation.confidence.temperature import HIGHEST, LOWEST, calibration_score, fitted_temperature
 
 
 def answers(classes=4, count=400, factor=3.0, seed=0):

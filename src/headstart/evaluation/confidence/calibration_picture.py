@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from headstart.evaluation.calibration import Bin
+from headstart.evaluation.confidence.calibration import Bin
 
 DPI = 120
 

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from headstart.evaluation.calibration import expected_calibration_error
+from headstart.evaluation.confidence.calibration import expected_calibration_error
 
 LOWEST, HIGHEST = 0.05, 20.0  # beyond, probabilities are 0 or 1, or all alike
 

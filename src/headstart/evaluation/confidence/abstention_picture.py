@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from headstart.evaluation.risk_coverage import CoveragePoint
+from headstart.evaluation.confidence.risk_coverage import CoveragePoint
 from headstart.system.atomic_write import write_whole
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headstart.evaluation.abstention_picture import abstention_figure, write_coverage
-from headstart.evaluation.risk_coverage import accuracy_at, area_under_risk, coverage_curve, least_area
+from headstart.evaluation.confidence.abstention_picture import abstention_figure, write_coverage
+from headstart.evaluation.confidence.risk_coverage import accuracy_at, area_under_risk, coverage_curve, least_area
 
 SURE = np.array([0.9, 0.6, 0.8, 0.7])
 RIGHT = np.array([True, False, False, True])  # from the surest on: right, wrong, right, wrong
