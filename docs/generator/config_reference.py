@@ -20,7 +20,7 @@ from headstart.cli.checking.config_keys import SETTINGS as TOP_LEVEL
 from headstart.cli.checking.setting_ranges import PLACES
 from headstart.cli.checking.value_types import Anything, Either, Instance, ValueType, choices, expected
 from headstart.cli.config_groups import Group, groups
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 
 HEADER = "| key | meaning | type and range | default |\n|---|---|---|---|"
 COMMAND = re.compile(r"((?:\w+=\S+ )*headstart (?:-m|--config-dir|task=|[\w@.]+=)[^;]*?(?= \(|;|, with|, without|$))")

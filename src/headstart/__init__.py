@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 from headstart.system.headstart_version import VERSION
 
 if TYPE_CHECKING:

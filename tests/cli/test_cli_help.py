@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from headstart.cli.command_help import help_text
-from headstart.system import conf_folder
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files import conf_folder
+from headstart.system.files.conf_folder import conf_dir
 
 
 def test_help_names_every_group_and_option_of_conf():

@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_take_the_report_is_one_line_and_the_runs_are_as_th
     def refused(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "study/.report.json.x")
 
-    monkeypatch.setattr("headstart.system.atomic_write.tempfile.mkstemp", refused)
+    monkeypatch.setattr("headstart.system.files.atomic_write.tempfile.mkstemp", refused)
     assert main(["task=report", "report.dir=study"]) == 2
     line = error(capfd)
     assert "the report of study cannot be written into it (Read-only file system); its runs are as they were" in line

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 from page_blocks import DOCS
 
 CLASSES = """

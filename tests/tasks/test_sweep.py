@@ -13,7 +13,7 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.runs import backbone_template
 from headstart.runs.training import run_plan
 from headstart.runs.weights import weights_from_file
-from headstart.system.file_identity import sha256
+from headstart.system.files.file_identity import sha256
 
 SHORT = ["backbone=resnet18", "backbone.size=32", "weights=file", "weights.path=w.pth", "mode=feature_extraction",
          "head.init=random", "trainer=cpu", "trainer.max_epochs=1"]  # fmt: skip

@@ -15,7 +15,7 @@ from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.training.train_run import train
-from headstart.system.file_identity import sha256
+from headstart.system.files.file_identity import sha256
 from headstart.tasks.fit import waits_for_source  # type: ignore[attr-defined]
 from headstart.types import UserError
 

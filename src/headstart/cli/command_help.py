@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from headstart.cli.config_groups import Group, groups
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 
 WIDTH = 100  # columns
 INDENT = 24  # where descriptions begin

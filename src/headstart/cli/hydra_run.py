@@ -41,8 +41,8 @@ from headstart.cli.run_job import (
 from headstart.compat.hydra_launch import run_jobs
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
-from headstart.system.conf_folder import conf_dir
 from headstart.system.credential_masking import masked
+from headstart.system.files.conf_folder import conf_dir
 from headstart.types import DivergedError, OutcomeError
 
 ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said

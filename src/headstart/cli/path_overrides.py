@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from headstart.system.short_paths import is_path_key
+from headstart.system.files.short_paths import is_path_key
 
 
 def shell_like(overrides: list[str], multirun: bool) -> list[str]:

@@ -16,7 +16,7 @@ from headstart.report.analysis.study_runs import LeftOutRun, RunsBelow, runs_bel
 from headstart.report.rendering.reproduction_command import command, planned_seeds
 from headstart.report.rendering.short_study import short_command, short_study
 from headstart.report.rendering.terminal_report import terminal_report
-from headstart.system.atomic_write import write_whole
+from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
 
 OURS = "<footer>headstart "  # in a page

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.system.file_identity import sha256
+from headstart.system.files.file_identity import sha256
 
 KEY = "files"  # in result.json: name -> digest; older results have none, and nothing is known of their files
 TABLE, WEIGHTS = "metrics.csv", "checkpoints/best.ckpt"

@@ -98,7 +98,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "modules.head": "modules.heads.linear_head",
     "modules.inverse_decay_scheduler": "modules.optimization.inverse_decay_scheduler",
     "modules.warmup_step": "modules.optimization.warmup_step_scheduler",
-    "report.files": "system.atomic_write",
+    "report.files": "system.files.atomic_write",
     "report.hook": "report.multirun_hook",
     "sharding": "distributed.model_sharding",
     "tasks.bit": "recipes.bit",

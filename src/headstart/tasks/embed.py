@@ -22,7 +22,7 @@ from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.probing.frozen_features import Frozen, Stored, frozen
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked_in
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import SPLITS, UserError
 
 log = logging.getLogger(__name__)

@@ -44,7 +44,7 @@ from headstart.runs.weights.starting_weights import weights_of
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.tasks.predict import files_of
 from headstart.types import Batch, UserError
 

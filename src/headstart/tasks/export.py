@@ -26,7 +26,7 @@ from headstart.runs.saved.finished_model import NUMBERS, Finished, finished_mode
 from headstart.runs.saved.finished_run import CheckpointName, run_config
 from headstart.runs.saved.run_temperature import Temperature
 from headstart.system import rank_environment
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import Pixels, UserError
 
 log = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
-from headstart.system.atomic_write import write_whole
+from headstart.system.files.atomic_write import write_whole
 from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from headstart.runs.saved.finished_run import CheckpointName
 from headstart.runs.saved.run_temperature import Temperature
 from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from headstart.runs.ranking.candidate_scores import ALL, ScoreName
 from headstart.runs.ranking.ranking import ranking
 from headstart.runs.ranking.ranking_picture import ranking_figure
 from headstart.system import rank_environment
-from headstart.system.atomic_write import write_whole
+from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from headstart.report.report_files import write_report
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 
 
 def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None) -> None:  # noqa: A002

@@ -22,7 +22,7 @@ from headstart.runs.outcome.run_comparison import RunComparison, compared
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.saved_job import check_working_folder, saved_job
 from headstart.system import rank_environment
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import DivergedError, NotReproducedError, UserError
 
 log = logging.getLogger(__name__)

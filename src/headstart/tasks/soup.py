@@ -16,7 +16,7 @@ from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target
 from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
 from headstart.system import rank_environment
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

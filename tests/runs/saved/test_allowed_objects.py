@@ -74,7 +74,7 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
                 readers[ast.unparse(node.func)].add(file.relative_to(SOURCE).as_posix())
     assert readers["OmegaConf.load"] == {"runs/saved/saved_config.py"}
-    assert readers["torch.load"] == {"system/checkpoint_reading.py", "backbones/weights/tensors/tensor_file.py"}
+    assert readers["torch.load"] == {"system/files/checkpoint_reading.py", "backbones/weights/tensors/tensor_file.py"}
     # plain values that nothing instantiates: conf folders, reports, a file of phases
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
         "runs/saved/allowed_objects.py", "backbones/weights/preprocessing/file_preprocessing.py",

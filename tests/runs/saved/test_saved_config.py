@@ -43,7 +43,7 @@ NOT_LISTED = [
     "headstart.data.webdataset.shard_reading.import_module",
     "headstart.backbones.zoo.user_module._built",
     "headstart.backbones.weights.tensors.tensor_file.torch.load",
-    "headstart.system.atomic_write.write_whole",
+    "headstart.system.files.atomic_write.write_whole",
     "headstart.tasks.feature_cache.store",
     "headstart.tasks.export.export",
     "headstart.tasks.predict.predict",

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import yaml
 
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 
 
 def test_each_logger_that_is_for_the_file_alone_is_that_of_a_module_and_the_plan_s_is_among_them():

@@ -26,7 +26,7 @@ from headstart.callbacks.training.ema import EMA
 from headstart.compat import lightning_loops
 from headstart.compat.lightning_trainer import callbacks_of, checkpoint_of
 from headstart.system import stop_signals
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.system.metric_direction import best_mode
 from headstart.types import UserError
 

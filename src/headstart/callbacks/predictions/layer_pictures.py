@@ -26,7 +26,7 @@ from headstart.explain.image_choice import HiddenLabelError, batches_of, images_
 from headstart.explain.picture_protocol import ExplainedImages, Picture, Shown, Subject, UnfitError
 from headstart.explain.rendering.gallery_files import png
 from headstart.modules.module_protocols import HeadedModule, has_several_labels
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from headstart.cli.checking.renamed_names import renamed_in_files
 from headstart.cli.config_composing import Composed, Composer
 from headstart.cli.error_messages import hydras_reason
 from headstart.runs.top_level_settings import NEEDED
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 from headstart.types import UserError
 
 

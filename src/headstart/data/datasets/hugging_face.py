@@ -15,7 +15,7 @@ from headstart.data.hugging_face.image_columns import (
     undecoded_images,
 )
 from headstart.data.hugging_face.row_records import RecordStorage
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 
 
 class HuggingFace(ListedImages):

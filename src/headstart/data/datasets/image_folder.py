@@ -10,7 +10,7 @@ from headstart.data.decoding.file_listing import LeftOut
 from headstart.data.files.class_folders import class_folders
 from headstart.data.files.listed_images import ListedImages
 from headstart.data.splits.image_groups import groups_by_pattern
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 
 
 class ImageFolder(ListedImages):

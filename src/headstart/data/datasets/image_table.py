@@ -13,7 +13,7 @@ from headstart.data.files.table_rows import TableRows, number_targets, several_l
 from headstart.data.splits.image_groups import groups_by_pattern
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.data.splits.number_division import NumberFiles
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
 
 

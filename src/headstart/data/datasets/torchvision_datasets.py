@@ -21,7 +21,7 @@ from headstart.data.splits.class_division import divided_classes
 from headstart.data.torchvision.dataset_download import official_splits
 from headstart.data.torchvision.dataset_names import official_of, variant_argument
 from headstart.data.torchvision.official_splits import OfficialImages, official_class_names, official_split
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 
 
 class TorchvisionDataset(ImageDataModule):

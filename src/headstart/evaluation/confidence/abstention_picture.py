@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from headstart.evaluation.confidence.risk_coverage import CoveragePoint
-from headstart.system.atomic_write import write_whole
+from headstart.system.files.atomic_write import write_whole
 
 
 def abstention_figure(curve: Sequence[CoveragePoint], area: float) -> Figure:

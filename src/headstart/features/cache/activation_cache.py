@@ -27,7 +27,7 @@ from headstart.features.cache.cache_entries import (
     write_metadata,
 )
 from headstart.features.cache.cached_rows import CachedRows, RowIndex, cached_rows, missing_positions, row_index
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

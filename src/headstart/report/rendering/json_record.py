@@ -17,7 +17,7 @@ from headstart.report.rendering.wording.study_notes import look_text
 from headstart.report.rendering.wording.verdict_words import GAINS, verdict_word
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
-from headstart.system.atomic_write import plain
+from headstart.system.files.atomic_write import plain
 from headstart.system.metric_direction import lower_is_better
 
 FORMAT = 2  # 1 had figures, figure, keeps_answers, kept_before_training and said in the place of some keys

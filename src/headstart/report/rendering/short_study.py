@@ -11,7 +11,7 @@ from headstart.report.analysis.config_differences import of_overrides
 from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.study_runs import FinishedRun, LevelsResult, RunsBelow
 from headstart.report.config_leaves import leaves
-from headstart.system.short_paths import paths_in, short_paths, with_short_paths
+from headstart.system.files.short_paths import paths_in, short_paths, with_short_paths
 
 _NOT_DATA = ("run_dir", "hydra", "feature_cache", "logger", "callbacks")  # where a run writes
 _AS_THEY_ARE = (FinishedRun, LevelsResult)  # read from disk; tables take single values of them

@@ -7,7 +7,7 @@ import platform
 from headstart.runs.checkup.finding import Finding
 from headstart.runs.outcome.git_state import git_state
 from headstart.runs.outcome.library_versions import version_of
-from headstart.system.conf_folder import PACKAGE
+from headstart.system.files.conf_folder import PACKAGE
 from headstart.system.headstart_version import VERSION
 
 NEEDED = (

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from headstart.callbacks.checkpoints.best_and_last import BEST, LAST, PREVIOUS, BestAndLast
 from headstart.runs.folder.run_folder import finished
 from headstart.system import slurm_job
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

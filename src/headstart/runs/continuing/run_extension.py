@@ -20,8 +20,8 @@ from headstart.runs.saved.allowed_objects import content
 from headstart.runs.saved.config_writing import write_config
 from headstart.runs.saved.finished_run import changed_since
 from headstart.runs.saved.saved_job import saved_job
-from headstart.system.atomic_write import write_whole
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.atomic_write import write_whole
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart.backbones.weights.preprocessing.file_preprocessing import counted_preprocessing
 from headstart.backbones.weights.weights_address import address_of
 from headstart.backbones.weights.weights_folder import file_in
-from headstart.system.file_identity import sha256 as sha256_of
+from headstart.system.files.file_identity import sha256 as sha256_of
 from headstart.types import UserError
 
 

@@ -106,7 +106,7 @@ def known_hashes(folder: Path) -> tuple[str, ...]:
 def _hash_of_checkpoint(file: Path) -> tuple[str, ...]:
     if not file.is_file():
         return ()
-    from headstart.system.checkpoint_reading import (
+    from headstart.system.files.checkpoint_reading import (
         loaded,  # here, as it needs torch, and the command asks before it trains
     )
 

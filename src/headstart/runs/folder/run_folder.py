@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from headstart.system.atomic_write import plain, write_whole
 from headstart.system.credential_masking import masked_in
+from headstart.system.files.atomic_write import plain, write_whole
 from headstart.system.result_format import current_result
 
 ANSWERS = "answers"  # what each image contributed to the metrics

@@ -20,9 +20,9 @@ from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounte
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials
+from headstart.system.files.short_paths import short_override
 from headstart.system.metric_direction import with_modes
 from headstart.system.old_names import as_earlier, override_earlier
-from headstart.system.short_paths import short_override
 
 OUTPUTS = Path("outputs")
 STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in other processes too

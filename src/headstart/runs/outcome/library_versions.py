@@ -10,7 +10,7 @@ import torch
 import torchvision
 
 from headstart.runs.outcome.git_state import git_state
-from headstart.system.conf_folder import PACKAGE
+from headstart.system.files.conf_folder import PACKAGE
 from headstart.system.headstart_version import VERSION
 
 OPTIONAL = ("timm", "peft")  # extras whose layers a run may compute with

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 # tasks that train, and so can be gone on with; the others write where their settings say

@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.runs.folder.run_naming import OF_THE_COMMAND
 from headstart.runs.saved.config_signing import sign, signed, unsign
-from headstart.system.atomic_write import write_whole
 from headstart.system.credential_masking import without_credentials
+from headstart.system.files.atomic_write import write_whole
 
 
 def write_config(cfg: DictConfig, file: Path, *, like: Path | None = None) -> None:

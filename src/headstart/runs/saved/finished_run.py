@@ -15,8 +15,8 @@ from headstart.runs.continuing.resume_point import damage_of
 from headstart.runs.folder.run_folder import CHECKPOINTS, finished, result_damage
 from headstart.runs.saved.saved_config import saved_config
 from headstart.runs.saved.settings_added_later import with_later
-from headstart.system.checkpoint_reading import loaded
-from headstart.system.setting_paths import given_path
+from headstart.system.files.checkpoint_reading import loaded
+from headstart.system.files.setting_paths import given_path
 from headstart.types import Pixels, UserError
 
 CheckpointName = Literal["best", "last", "interpolated", "soup"]  # the last two by the tasks of these names

@@ -23,7 +23,7 @@ from headstart.runs.folder.run_folder import write_json
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.saved.weights_measurement import MeasuredWeights
 from headstart.runs.training.missing_validation import has_no_val
-from headstart.system.file_identity import sha256
+from headstart.system.files.file_identity import sha256
 from headstart.types import UserError
 
 Temperature = Annotated[float, Gt(0)] | Literal["val"] | None

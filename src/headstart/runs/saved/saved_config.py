@@ -18,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart.runs.saved.allowed_objects import is_allowed, values_in
 from headstart.runs.saved.config_signing import signed
-from headstart.system.conf_folder import conf_dir
-from headstart.system.file_identity import sha256
+from headstart.system.files.conf_folder import conf_dir
+from headstart.system.files.file_identity import sha256
 from headstart.system.old_names import renamed
 from headstart.system.trust_flags import permits
 from headstart.types import UserError

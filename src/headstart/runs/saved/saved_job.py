@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.allowed_objects import content
 from headstart.runs.saved.saved_config import is_plain, own_folders, saved_config
-from headstart.system.conf_folder import conf_dir
+from headstart.system.files.conf_folder import conf_dir
 from headstart.system.old_names import override_now
 from headstart.types import UserError
 

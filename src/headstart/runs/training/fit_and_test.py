@@ -25,7 +25,7 @@ from headstart.runs.training.run_callbacks import RunCallbacks
 from headstart.runs.training.run_plan import log_plan, run_plan
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.system import rank_environment, stop_signals
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from headstart.runs.folder.run_naming import config_hash, is_control, safe
 from headstart.runs.folder.training_lock import made_once, whole_result
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.saved.config_writing import write_config
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -28,8 +28,8 @@ from headstart.runs.folder.run_folder import finished
 from headstart.runs.saved.finished_run import changed_since
 from headstart.system import rank_environment
 from headstart.system.credential_masking import without_credentials
-from headstart.system.file_identity import identity
-from headstart.system.file_identity import sha256 as sha256_of
+from headstart.system.files.file_identity import identity
+from headstart.system.files.file_identity import sha256 as sha256_of
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

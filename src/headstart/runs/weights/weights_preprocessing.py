@@ -20,7 +20,7 @@ from headstart.backbones.weights.preprocessing.preprocessing_values import is_sa
 from headstart.backbones.weights.pretrained_weights import differences
 from headstart.runs.weights.weights_from_file import weights_here
 from headstart.system import rank_environment
-from headstart.system.file_identity import sha256 as sha256_of
+from headstart.system.files.file_identity import sha256 as sha256_of
 
 log = logging.getLogger(__name__)
 

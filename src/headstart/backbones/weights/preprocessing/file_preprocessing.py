@@ -12,7 +12,7 @@ from headstart.backbones.weights.preprocessing.config_beside import config_besid
 from headstart.backbones.weights.preprocessing.preprocessing_values import is_same, preprocessing_values
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in
-from headstart.system.file_identity import sha256 as sha256_of
+from headstart.system.files.file_identity import sha256 as sha256_of
 from headstart.types import Pixels, UserError
 
 LIBRARIES = ("torchvision", "timm")  # backbones whose pixels are those of weights

@@ -10,7 +10,7 @@ from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.config_leaves import leaves
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell, distinct_values, plain_value
 from headstart.report.rendering.wording.number_format import optional_number
-from headstart.system.short_paths import with_short_paths
+from headstart.system.files.short_paths import with_short_paths
 
 _OTHER_GROUPS = ("logger", "callbacks", "fit", "chosen", "tuned")  # change no result, or list what was tried
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from headstart.runs.continuing.resume_point import damage_of
-from headstart.system.checkpoint_reading import loaded
+from headstart.system.files.checkpoint_reading import loaded
 from headstart.types import UserError
 
 

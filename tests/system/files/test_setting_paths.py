@@ -9,7 +9,7 @@ from headstart.cli import main
 from headstart.data.webdataset.shard_reading import shards_of
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.runs.saved.finished_run import saved_run
-from headstart.system.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from headstart.system.file_identity import sha256
+from headstart.system.files.file_identity import sha256
 
 
 def test_the_hash_is_sha256sums(tmp_path):

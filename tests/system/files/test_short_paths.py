@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.system.short_paths import short_override, short_paths, with_short_paths
+from headstart.system.files.short_paths import short_override, short_paths, with_short_paths
 
 
 @pytest.mark.parametrize(
