@@ -22,12 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     argv: without the program's name; None = the process's own. Errors are one line on stderr; `--trace` or
     HYDRA_FULL_ERROR=1 shows the trace as well.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     mask_logs()
-    trace = "--trace" in given or os.environ.get("HYDRA_FULL_ERROR") == "1"
+    trace = "--trace" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with stop_signals.handled(), collector_pause.resting(), permitted(given):
-            code = _exit_code(given, trace)
+        with stop_signals.handled(), collector_pause.resting(), permitted(words):
+            code = _exit_code(words, trace)
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
     except UserError as error:
@@ -49,33 +49,33 @@ def main(argv: list[str] | None = None) -> int:
         return _told(error, one_line(error) + ("" if trace else "; for the full trace add --trace"), 1, trace)
 
 
-def _exit_code(given: list[str], trace: bool) -> int:
+def _exit_code(words: list[str], trace: bool) -> int:
     # what needs Hydra is imported where it is needed: --help must answer at once
     from headstart.cli.command_arguments import arguments
 
-    found = arguments(given)
-    if "--help" in found.flags:
+    command_line = arguments(words)
+    if "--help" in command_line.flags:
         from headstart.cli.command_help import help_text
 
-        print(help_text(found.flags.get("--config-dir")))
+        print(help_text(command_line.flags.get("--config-dir")))
         return 0
-    if "--config-path" not in found.flags:
+    if "--config-path" not in command_line.flags:
         from headstart.cli.checking.renamed_names import check_overrides
 
-        check_overrides(found.overrides)
-    if "--version" in found.flags:
+        check_overrides(command_line.overrides)
+    if "--version" in command_line.flags:
         from headstart.system.headstart_version import VERSION
 
         print(f"headstart {VERSION}")
         return 0
     from headstart.cli.resume_command import exit_code_of_resumed, run_to_resume
 
-    run = run_to_resume(found)
+    run = run_to_resume(command_line)
     if run is not None:
-        return exit_code_of_resumed(run, found, trace)
+        return exit_code_of_resumed(run, command_line, trace)
     from headstart.cli.hydra_run import exit_code
 
-    return exit_code(found, trace)
+    return exit_code(command_line, trace)
 
 
 def _told(error: BaseException, message: str, code: int, trace: bool) -> int:

@@ -65,21 +65,25 @@ def _checked(arguments: Arguments) -> Checked:
     if not multirun:
         _check_single(parsed)
     axes = _axes(composer, base, parsed) if multirun else []
-    fixed = [override for override, one in zip(overrides, parsed, strict=True) if not one.is_sweep_override()]
+    fixed = [
+        override
+        for override, override_parsed in zip(overrides, parsed, strict=True)
+        if not override_parsed.is_sweep_override()
+    ]
     if axes:
-        base = _composed(composer, [*fixed, *(one.overrides[0] for one in axes)])
+        base = _composed(composer, [*fixed, *(swept_axis.overrides[0] for swept_axis in axes)])
     _check_config(composer, base, fixed, arguments.runs)
-    for one in axes:
-        others = [other.overrides[0] for other in axes if other is not one]
-        for override in one.overrides[1:]:
-            _check_value(composer, base, one, override, [*fixed, *others], arguments.runs)
-    swept = [one.key for one in axes]
+    for swept_axis in axes:
+        others = [other.overrides[0] for other in axes if other is not swept_axis]
+        for override in swept_axis.overrides[1:]:
+            _check_value(composer, base, swept_axis, override, [*fixed, *others], arguments.runs)
+    swept = [swept_axis.key for swept_axis in axes]
     return Checked(overrides, multirun, _study_folder(base, swept, fixed), base.cfg, composer, _repeated(parsed))
 
 
 def _with_auto_batch(overrides: list[str]) -> list[str]:
     """The overrides with target.batch_size=auto as what it means: the config's own batch, halved until it fits."""
-    return ["halve_batch=true" if one == "target.batch_size=auto" else one for one in overrides]
+    return ["halve_batch=true" if override == "target.batch_size=auto" else override for override in overrides]
 
 
 def _study_folder(base: Composed, swept: list[str], fixed: list[str]) -> str:
@@ -119,14 +123,14 @@ def check_started(cfg: DictConfig) -> None:
 
 def _repeated(parsed: list[Override]) -> tuple[str, ...]:
     """A line for each key that has several values, of which Hydra takes the last: for scripts that add to a command."""
-    given: dict[str, list[str]] = {}
-    for one in parsed:
-        if not one.is_delete():
-            given.setdefault(one.get_key_element().lstrip("+"), []).append(one.input_line or "")
+    lines_of_key: dict[str, list[str]] = {}
+    for override in parsed:
+        if not override.is_delete():
+            lines_of_key.setdefault(override.get_key_element().lstrip("+"), []).append(override.input_line or "")
     return tuple(
         f"{key} is given {len(lines)} times ({', '.join(lines)}), and the last one counts; to run each: -m "
         f"{key}={','.join(line.partition('=')[2] for line in lines)}"
-        for key, lines in given.items()
+        for key, lines in lines_of_key.items()
         if len(set(lines)) > 1
     )
 
@@ -150,15 +154,18 @@ def _parsed(composer: Composer, override: str) -> Override:
 
 
 def _first_values(composer: Composer, parsed: list[Override]) -> list[str]:
-    return [axis(composer, one).overrides[0] if one.is_sweep_override() else one.input_line or "" for one in parsed]
+    return [
+        axis(composer, override).overrides[0] if override.is_sweep_override() else override.input_line or ""
+        for override in parsed
+    ]
 
 
 def _check_single(parsed: list[Override]) -> None:
-    for one in parsed:
-        if one.is_sweep_override():
+    for override in parsed:
+        if override.is_sweep_override():
             raise UserError(
-                f"{one.input_line} gives several values to one run; add -m to run each, "
-                f"or write a list: {one.get_key_element()}=[...]"
+                f"{override.input_line} gives several values to one run; add -m to run each, "
+                f"or write a list: {override.get_key_element()}=[...]"
             )
 
 
@@ -166,11 +173,13 @@ def _axes(composer: Composer, base: Composed, parsed: list[Override]) -> list[Ax
     """What varies: the study's own parameters, unless the command line sets them, and the command line's."""
     params = OmegaConf.select(base.cfg, "hydra.sweeper.params") or {}
     of_study = {str(key): f"{key}={value}" for key, value in params.items()}
-    given = {one.get_key_element() for one in parsed}
-    studied = [_parsed(composer, override) for key, override in of_study.items() if key not in given]
-    axes = [axis(composer, one) for one in [*studied, *parsed] if one.is_sweep_override()]
-    fixed = [Axis(one.get_key_element(), one.key_or_group, (one.get_value_string(),)) for one in studied]
-    return axes + [one for one in fixed if one.key not in {other.key for other in axes}]
+    keys_given = {override.get_key_element() for override in parsed}
+    studied = [_parsed(composer, override) for key, override in of_study.items() if key not in keys_given]
+    axes = [axis(composer, override) for override in [*studied, *parsed] if override.is_sweep_override()]
+    fixed = [
+        Axis(override.get_key_element(), override.key_or_group, (override.get_value_string(),)) for override in studied
+    ]
+    return axes + [study_axis for study_axis in fixed if study_axis.key not in {other.key for other in axes}]
 
 
 def _composed(composer: Composer, overrides: list[str]) -> Composed:
@@ -180,13 +189,15 @@ def _composed(composer: Composer, overrides: list[str]) -> Composed:
         raise explanation(composer, overrides, error) from error
 
 
-def _check_value(composer: Composer, base: Composed, one: Axis, override: str, others: list[str], runs: bool) -> None:
-    if composer.is_group(one.group_or_key) or "@" in one.key or one.key.startswith("~"):
+def _check_value(
+    composer: Composer, base: Composed, swept_axis: Axis, override: str, others: list[str], runs: bool
+) -> None:
+    if composer.is_group(swept_axis.group_or_key) or "@" in swept_axis.key or swept_axis.key.startswith("~"):
         _check_config(composer, _composed(composer, [*others, override]), others, runs)
         return
     value = composer.parsed(override).value()  # a key's value changes nothing else: no need to compose again
     cfg = deepcopy(base.cfg)
-    OmegaConf.update(cfg, one.group_or_key, value, force_add=True)
+    OmegaConf.update(cfg, swept_axis.group_or_key, value, force_add=True)
     _check_config(composer, Composed(cfg, base.files, base.mounts), others, runs)
 
 
@@ -218,8 +229,8 @@ def _default(composer: Composer, misfit: MisfitError, fixed: list[str]) -> str:
 def _needed(composer: Composer, composed: Composed, missing: tuple[str, ...]) -> str:
     path = missing[0]
     comment = composer.comment(composed, path.rpartition(".")[2])
-    what = f" is needed: {comment}" if comment else " is needed"
+    meaning = f" is needed: {comment}" if comment else " is needed"
     task = composed.cfg.get("task")
     command = "headstart" if task in (None, "fit") else f"headstart task={task}"
     rest = f"; also needed: {listed(missing[1:])}" if missing[1:] else ""
-    return f"{path}{what}; try: {command} {path}=...{rest}"
+    return f"{path}{meaning}; try: {command} {path}=...{rest}"

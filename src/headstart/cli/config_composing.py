@@ -51,12 +51,12 @@ class CommandLoader(DefaultsListLoader):
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
         if key in self._swept:  # it begins now
-            found, folder = self._swept.pop(key)
-            keep_finished(found, folder)
-            return found
-        found = super().load_sweep_config(master_config, sweep_overrides)
-        self._swept[key] = found, None if self._folders is None else self._folders.checked(found)
-        return found
+            composed, folder = self._swept.pop(key)
+            keep_finished(composed, folder)
+            return composed
+        composed = super().load_sweep_config(master_config, sweep_overrides)
+        self._swept[key] = composed, None if self._folders is None else self._folders.checked(composed)
+        return composed
 
     def load_configuration(
         self,
@@ -128,8 +128,10 @@ class Composer:
 
     def parsed(self, override: str) -> Override:
         """One override by Hydra's grammar. Raises what Hydra raises."""
-        (one,) = self.parser.parse_overrides([override])  # the plural one knows the groups that glob() needs
-        return one
+        (override_parsed,) = self.parser.parse_overrides(
+            [override]
+        )  # the plural one knows the groups that glob() needs
+        return override_parsed
 
     def groups(self) -> list[str]:
         """The names of the groups on the search path, Hydra's own left out."""
@@ -152,9 +154,9 @@ class Composer:
         for source in self.loader.get_sources():
             for file in composed.files if source.scheme() == "file" else ():
                 path = Path(source.path, f"{file}.yaml")
-                found = line.search(path.read_text(encoding="utf-8")) if path.is_file() else None
-                if found:
-                    return found[1]
+                match = line.search(path.read_text(encoding="utf-8")) if path.is_file() else None
+                if match:
+                    return match[1]
         return ""
 
 

@@ -41,21 +41,21 @@ def groups(folders: list[Path]) -> list[Group]:
         for name, package, option in INNER.findall(file.read_text(encoding="utf-8")):
             of_tasks.setdefault(name, {})[name + package] = option
     used = used | {name: keys for name, keys in sorted(of_tasks.items()) if name not in used}
-    found: dict[str, dict[str, Option]] = {}
+    options: dict[str, dict[str, Option]] = {}
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
             parts = file.relative_to(folder).with_suffix("").parts
             is_shared = any(part.startswith("_") for part in parts)  # what the options of a group have in common
             if len(parts) > 1 and not is_shared and parts[0] not in ("hydra", "local"):  # not for every day
                 option = Option("/".join(parts[1:]), _about(file))
-                found.setdefault(parts[0], {})[option.name] = option
-    names = [name for name in used if name in found] + sorted(set(found) - set(used))
+                options.setdefault(parts[0], {})[option.name] = option
+    names = [name for name in used if name in options] + sorted(set(options) - set(used))
     return [
         Group(
             name,
             tuple(used.get(name, {name: "null"})),
             tuple(used.get(name, {name: "null"}).values()),
-            tuple(found[name].values()),
+            tuple(options[name].values()),
         )
         for name in names
     ]

@@ -39,8 +39,8 @@ def one_line(error: BaseException) -> str:
     if told := exhausted(cause) or no_room(cause):
         return masked(told)
     text = masked(_flat(str(cause)))
-    said = [*getattr(cause, "__notes__", ()), *([str(error)] if cause is not error else [])]  # by Hydra, of its call
-    key = re.search(r"full_key: (\S+)", said[0] if said else "")
+    notes = [*getattr(cause, "__notes__", ()), *([str(error)] if cause is not error else [])]  # by Hydra, of its call
+    key = re.search(r"full_key: (\S+)", notes[0] if notes else "")
     made = f" (while making {key[1]})" if key else ""
     return f"{type(cause).__name__}: {text}{made}" if text else f"{type(cause).__name__}{made}"
 
@@ -66,17 +66,17 @@ def hydras_reason(error: BaseException) -> str:
 
 def no_room(error: BaseException) -> str:
     """What to do about a full disk, where an error or what caused it is one; else empty."""
-    for one in _system_errors(error):
-        if one.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"no space is left on the disk to write {_file(one)}; make room, {ELSEWHERE}"
+    for system_error in _system_errors(error):
+        if system_error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"no space is left on the disk to write {_file(system_error)}; make room, {ELSEWHERE}"
     return ""
 
 
 def unwritable(error: BaseException) -> str:
     """The same about a folder that nothing can be written into, before a job has begun."""
-    for one in _system_errors(error):
-        if one.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"cannot write {_file(one)} ({one.strerror}); mend that, {ELSEWHERE}"
+    for system_error in _system_errors(error):
+        if system_error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"cannot write {_file(system_error)} ({system_error.strerror}); mend that, {ELSEWHERE}"
     return ""
 
 
@@ -93,7 +93,9 @@ def _file(error: OSError) -> str:
 
 def printable(text: str) -> str:
     """The text with each character that a terminal would not show escaped, line breaks too: \\n, \\x1b, \\u200b."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def _flat(text: str) -> str:

@@ -54,14 +54,14 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
     Raises UserError where the command line is wrong, before anything is made.
     """
     with working_folder_importable():
-        found = checked(arguments) if arguments.composes else None
-        for note in found.notes if found is not None and rank_environment.rank() == 0 else ():
+        check = checked(arguments) if arguments.composes else None
+        for note in check.notes if check is not None and rank_environment.rank() == 0 else ():
             _say(note)
         started_ns = time.time_ns()
-        outcome = run_command(arguments, found)
-        if found is None or not found.multirun or not arguments.runs:
+        outcome = run_command(arguments, check)
+        if check is None or not check.multirun or not arguments.runs:
             return code_of_single(outcome.error, trace)
-        return _code_of_multirun(found, outcome.sweep, started_ns, outcome.error, trace)
+        return _code_of_multirun(check, outcome.sweep, started_ns, outcome.error, trace)
 
 
 class CommandOutcome(NamedTuple):
@@ -91,11 +91,11 @@ def run_command(arguments: Arguments, checked_command: Checked | None) -> Comman
         return CommandOutcome(_error_of_hydra(arguments, checked_command), Path(str(sweep)))
 
 
-def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | None:
+def _error_of_hydra(arguments: Arguments, check: Checked | None) -> Exception | None:
     """The exception that ended the run, None where there was none."""
     try:
-        if found is not None and arguments.runs:
-            _run(found, [*found.overrides, *_of_later_rank(found)])
+        if check is not None and arguments.runs:
+            _run(check, [*check.overrides, *_of_later_rank(check)])
         else:
             hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
     except Exception as error:
@@ -105,20 +105,20 @@ def _error_of_hydra(arguments: Arguments, found: Checked | None) -> Exception | 
     return None
 
 
-def _run(found: Checked, overrides: list[str]) -> None:
+def _run(check: Checked, overrides: list[str]) -> None:
     """Do what hydra.main does with a command that runs, but for composing the config twice more.
 
     It does so to learn the mode, and for the job: of a single run, the check has composed it already.
     """
-    composer = found.composer
-    if found.multirun:
+    composer = check.composer
+    if check.multirun:
         # as Hydra has it: who asks for a multirun gets one, whatever the config says
-        mode = OmegaConf.select(found.cfg, "hydra.mode")
+        mode = OmegaConf.select(check.cfg, "hydra.mode")
         overrides = overrides if mode == RunMode.MULTIRUN else [*overrides, "hydra.mode=MULTIRUN"]
     else:
-        keep_finished(found.cfg, JobFolders().checked(found.cfg))
-        composer.loader.ready = (found.overrides, found.cfg)
-    run_jobs(composer.loader, composer.config_name, job, overrides, name=composer.job_name, multirun=found.multirun)
+        keep_finished(check.cfg, JobFolders().checked(check.cfg))
+        composer.loader.ready = (check.overrides, check.cfg)
+    run_jobs(composer.loader, composer.config_name, job, overrides, name=composer.job_name, multirun=check.multirun)
 
 
 def code_of_single(error: Exception | None, trace: bool) -> int:
@@ -142,7 +142,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     return 1
 
 
-def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool) -> int:
+def _code_of_multirun(check: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool) -> int:
     failures = [*FAILURES, *failures_elsewhere(sweep, started_ns)]
     if trace:
         for failure in failures:
@@ -155,9 +155,9 @@ def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Excep
         if not failures:
             _remove_leftover(sweep, started_ns)
             return 1 if no_room(error) or unwritable(error) else 2
-    reported = _is_reported(found, sweep, trace)
+    reported = _is_reported(check, sweep, trace)
     if rank_environment.rank() == 0 and len(VALUES) >= ALIKE and len(set(VALUES)) == 1:
-        objective = found.cfg.get("objective")
+        objective = check.cfg.get("objective")
         _say(
             f"warning: all {len(VALUES)} jobs gave the same value, {VALUES[0]:.4g} (objective={objective}), by which "
             f"no sweeper can choose; try objective={'best_trained' if objective == 'last' else 'last'}, or look "
@@ -177,7 +177,7 @@ def _code_of_multirun(found: Checked, sweep: Path, started_ns: int, error: Excep
     return 0 if reported and not failures and error is None else 1
 
 
-def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
+def _is_reported(check: Checked, sweep: Path, trace: bool) -> bool:
     """Whether the report of a sweep is there, where it is wanted.
 
     Hydra asks for it only where no job failed, and turns its errors into warnings.
@@ -187,8 +187,8 @@ def _is_reported(found: Checked, sweep: Path, trace: bool) -> bool:
     from headstart.report import multirun_hook
 
     if (
-        found.cfg.get("task") not in multirun_hook.REPORTED
-        or OmegaConf.select(found.cfg, "hydra.callbacks.report") is None
+        check.cfg.get("task") not in multirun_hook.REPORTED
+        or OmegaConf.select(check.cfg, "hydra.callbacks.report") is None
     ):
         return True
     if not multirun_hook.written and not multirun_hook.failures:
@@ -231,36 +231,36 @@ def _say(text: str) -> None:
 def working_folder_importable() -> Iterator[None]:
     # a console script does not have the working folder on its path, so `_target_: my_module.MyBackbone` would
     # not be found; at the end, so that a file there hides no installed module
-    here, before = str(Path.cwd()), list(sys.path)
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    folder, before = str(Path.cwd()), list(sys.path)
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)
     try:
         yield
     finally:
         sys.path[:] = before
 
 
-def _of_later_rank(found: Checked) -> list[str]:
+def _of_later_rank(check: Checked) -> list[str]:
     """What keeps a rank that torchrun or SLURM has started out of the way of rank 0: no lines, files of its own."""
     if rank_environment.rank() == 0:
         return []
     quiet = [f"hydra/{name}=disabled" for name in ("job_logging", "hydra_logging")]
-    folder = OmegaConf.select(found.cfg, "hydra.output_subdir")
+    folder = OmegaConf.select(check.cfg, "hydra.output_subdir")
     own = [] if folder is None else [f"hydra.output_subdir={folder}/rank{rank_environment.rank()}"]
-    given = {override.partition("=")[0] for override in found.overrides}
-    return [override for override in [*quiet, *own] if override.partition("=")[0] not in given]
+    keys_given = {override.partition("=")[0] for override in check.overrides}
+    return [override for override in [*quiet, *own] if override.partition("=")[0] not in keys_given]
 
 
 @contextmanager
-def _as_hydra_expects(arguments: Arguments, found: Checked | None) -> Iterator[None]:
-    overrides = arguments.overrides if found is None else found.overrides
+def _as_hydra_expects(arguments: Arguments, check: Checked | None) -> Iterator[None]:
+    overrides = arguments.overrides if check is None else check.overrides
     argv, stderr = sys.argv, sys.stderr
     variables = {"HYDRA_FULL_ERROR": "1"}  # or Hydra prints its own text and exits, and no exception comes here
-    if found is not None:
-        variables[STUDY] = found.study
+    if check is not None:
+        variables[STUDY] = check.study
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
-    later = [] if found is None else _of_later_rank(found)
+    later = [] if check is None else _of_later_rank(check)
     sys.argv = [argv[0], *arguments.for_hydra([*overrides, *later])]
     sys.stderr = cast(TextIO, _WithoutHydrasLine(stderr))
     try:

@@ -45,8 +45,8 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
             f"resume must be auto, null or the folder of a run, got {value}, which is no folder; try: "
             "headstart resume=outputs/runs/<run>"
         )
-    given = dict(override.partition("=")[::2] for override in arguments.overrides if override != word)
-    lengths = [key for key in given if key in LENGTHS]
+    values = dict(override.partition("=")[::2] for override in arguments.overrides if override != word)
+    lengths = [key for key in values if key in LENGTHS]
     taken = {*lengths[:1], *(["extended_lr"] if lengths else [])}
     others = [
         override for override in arguments.overrides if override != word and override.partition("=")[0] not in taken
@@ -60,12 +60,12 @@ def run_to_resume(arguments: Arguments) -> Resumed | None:
         )
     if not lengths:
         return Resumed(folder)
-    key, schedule = lengths[0], given.get("extended_lr", SCHEDULES[0])
-    if not given[key].isdecimal() or int(given[key]) < 1:
-        raise UserError(f"{key} must be a whole number above 0, got {given[key]}; try {key}=60")
+    key, schedule = lengths[0], values.get("extended_lr", SCHEDULES[0])
+    if not values[key].isdecimal() or int(values[key]) < 1:
+        raise UserError(f"{key} must be a whole number above 0, got {values[key]}; try {key}=60")
     if schedule not in SCHEDULES:
         raise UserError(f"extended_lr must be one of {listed(SCHEDULES)}, got {schedule}")
-    return Resumed(folder, key, int(given[key]), cast(Literal["new_length", "held"], schedule))
+    return Resumed(folder, key, int(values[key]), cast(Literal["new_length", "held"], schedule))
 
 
 def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int:

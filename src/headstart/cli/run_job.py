@@ -114,7 +114,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
 @contextmanager
 def _where_the_command_was_started() -> Iterator[None]:
     """Undo hydra.job.chdir=true: data, source models and trials lie where the command's relative paths lead."""
-    here, started_in = Path.cwd(), Path(HydraConfig.get().runtime.cwd)
+    folder_now, started_in = Path.cwd(), Path(HydraConfig.get().runtime.cwd)
     if not HydraConfig.get().job.chdir or not started_in.is_dir():
         yield
         return
@@ -122,7 +122,7 @@ def _where_the_command_was_started() -> Iterator[None]:
     try:
         yield
     finally:
-        os.chdir(here)
+        os.chdir(folder_now)
 
 
 def _to_go_on(cfg: DictConfig, folder: Path | None) -> str:
@@ -180,13 +180,13 @@ def shown(failure: Failure) -> str:
 
 def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
     """The jobs below a folder that failed in other processes since then, as their files say."""
-    here = {failure.folder for failure in FAILURES}
-    found = []
+    folders_here = {failure.folder for failure in FAILURES}
+    failures = []
     for file in sorted(sweep.resolve().glob(f"*/{ERROR_FILE}")):
-        if file.parent not in here and file.stat().st_mtime_ns >= since_ns:
+        if file.parent not in folders_here and file.stat().st_mtime_ns >= since_ns:
             lines = file.read_text(encoding="utf-8").strip().splitlines()
-            found.append(Failure(file.parent, lines[-1] if lines else "no message", None))
-    return found
+            failures.append(Failure(file.parent, lines[-1] if lines else "no message", None))
+    return failures
 
 
 def _run_folder() -> Path | None:

@@ -34,8 +34,8 @@ def checked_head(cfg: DictConfig, backbone: Backbone, data: Any) -> Any:
     """The head of a run. Raises UserError where it cannot do what the data or another part of the run need."""
     head = head_of(cfg, backbone, data.num_classes)
     if (is_multi_label(data) or is_regression(data)) and not getattr(head, "several_labels", True):
-        what = "have numbers" if is_regression(data) else "may have several labels an image"
-        raise UserError(f"{type(head).__name__} tells one class an image, and these data {what}; try head=linear")
+        reason = "have numbers" if is_regression(data) else "may have several labels an image"
+        raise UserError(f"{type(head).__name__} tells one class an image, and these data {reason}; try head=linear")
     for group in ("adaptation", "regularizer"):
         if backbone.gives_tokens and cfg.get(group):
             raise UserError(

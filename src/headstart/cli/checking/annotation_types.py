@@ -78,12 +78,12 @@ def _of_name(name: str, module: Module, depth: int) -> ValueType:
             return Table(Anything())
         if origin.startswith(("typing", "collections", "builtins")):
             return Anything()
-    found = definition_in(module, name)
-    if found is None:
+    meaning = definition_in(module, name)
+    if meaning is None:
         return Anything()
-    if isinstance(found.node, ast.expr):
-        return value_type(found.node, found.module, depth + 1)
-    return Instance(last) if isinstance(found.node, ast.ClassDef) else Anything()
+    if isinstance(meaning.node, ast.expr):
+        return value_type(meaning.node, meaning.module, depth + 1)
+    return Instance(last) if isinstance(meaning.node, ast.ClassDef) else Anything()
 
 
 def _of_subscript(annotation: ast.Subscript, module: Module, depth: int) -> ValueType:
@@ -139,8 +139,8 @@ def _bounded(inner: ast.expr, marks: list[ast.expr], module: Module, depth: int)
     for mark in marks:
         if isinstance(mark, ast.Call):
             names = MARKS.get(origin_in(module, dotted_name(mark.func) or "").rpartition(".")[2], [])
-            given = [*zip(names, mark.args, strict=False), *((k.arg, k.value) for k in mark.keywords)]
-            for name, node in given:
+            limits = [*zip(names, mark.args, strict=False), *((k.arg, k.value) for k in mark.keywords)]
+            for name, node in limits:
                 bound = _constant(node)
                 if name in BOUNDS and bound is not UNKNOWN and bound is not None:
                     bounds.append((name, bound))

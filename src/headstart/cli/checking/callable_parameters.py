@@ -62,15 +62,15 @@ def signature(target: str) -> Signature | None:
     Inheritance, dataclasses, NamedTuples, re-exports and aliases are followed; decorators are taken to keep
     the signature of what they decorate.
     """
-    found = definition(target)
-    return _of_definition(found, 0) if found is not None else None
+    meaning = definition(target)
+    return _of_definition(meaning, 0) if meaning is not None else None
 
 
-def _of_definition(found: Definition, depth: int) -> Signature | None:
-    node = found.node
+def _of_definition(callee: Definition, depth: int) -> Signature | None:
+    node = callee.node
     if isinstance(node, Function):
-        return _of_function(node, found.module, found.in_class)
-    return _of_class(node, found.module, depth) if isinstance(node, ast.ClassDef) else None
+        return _of_function(node, callee.module, callee.in_class)
+    return _of_class(node, callee.module, depth) if isinstance(node, ast.ClassDef) else None
 
 
 def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module, in_class: bool) -> Signature:
@@ -94,8 +94,8 @@ def _unpacked(kwarg: ast.arg | None, module: Module) -> Signature | None:
     if not isinstance(annotation, ast.Subscript) or _last_name(annotation) != "Unpack":
         return None
     name = dotted_name(annotation.slice)
-    found = definition_in(module, name) if name else None
-    return _of_definition(found, 0) if found is not None else None
+    meaning = definition_in(module, name) if name else None
+    return _of_definition(meaning, 0) if meaning is not None else None
 
 
 def _of_class(node: ast.ClassDef, module: Module, depth: int) -> Signature | None:
@@ -112,10 +112,10 @@ def _of_class(node: ast.ClassDef, module: Module, depth: int) -> Signature | Non
 
 
 def _of_bases(node: ast.ClassDef, module: Module, depth: int) -> Signature | None:
-    for base, found in zip(node.bases, bases(node, module), strict=True):
+    for base, base_class in zip(node.bases, bases(node, module), strict=True):
         if _last_name(base) in PLAIN_BASES:
             continue
-        inherited = _of_definition(found, depth + 1) if found is not None else None
+        inherited = _of_definition(base_class, depth + 1) if base_class is not None else None
         if inherited is None:
             return None
         if inherited.parameters or inherited.takes_others or len(node.bases) == 1:
@@ -125,10 +125,10 @@ def _of_bases(node: ast.ClassDef, module: Module, depth: int) -> Signature | Non
 
 def _of_fields(node: ast.ClassDef, module: Module, depth: int) -> Signature | None:
     fields: dict[str, Parameter] = {}
-    for base, found in zip(node.bases, bases(node, module), strict=True):
+    for base, base_class in zip(node.bases, bases(node, module), strict=True):
         if _last_name(base) in (*PLAIN_BASES, "NamedTuple"):
             continue
-        inherited = _of_definition(found, depth + 1) if found is not None else None
+        inherited = _of_definition(base_class, depth + 1) if base_class is not None else None
         if inherited is None:
             return None
         fields |= inherited.parameters
@@ -137,8 +137,8 @@ def _of_fields(node: ast.ClassDef, module: Module, depth: int) -> Signature | No
             name = line.target.id
             if "ClassVar" in ast.unparse(line.annotation):
                 continue
-            given, default = _field_default(line.value)
-            if given:
+            is_parameter, default = _field_default(line.value)
+            if is_parameter:
                 fields[name] = Parameter(name, line.annotation, default, module)
     return Signature(fields, takes_others=False)
 
@@ -149,8 +149,8 @@ def _field_default(value: ast.expr | None) -> tuple[bool, ast.expr | None]:
         return True, value
     named = {keyword.arg: keyword.value for keyword in value.keywords}
     init = named.get("init")
-    given = not (isinstance(init, ast.Constant) and init.value is False)
-    return given, named.get("default", named.get("default_factory"))
+    is_parameter = not (isinstance(init, ast.Constant) and init.value is False)
+    return is_parameter, named.get("default", named.get("default_factory"))
 
 
 def _is_dataclass(node: ast.ClassDef) -> bool:
@@ -168,11 +168,11 @@ def _is_typed_dict(node: ast.ClassDef, module: Module, depth: int = 0) -> bool:
     return any(
         _last_name(base) == "TypedDict"
         or (
-            found is not None
-            and isinstance(found.node, ast.ClassDef)
-            and _is_typed_dict(found.node, found.module, depth + 1)
+            base_class is not None
+            and isinstance(base_class.node, ast.ClassDef)
+            and _is_typed_dict(base_class.node, base_class.module, depth + 1)
         )
-        for base, found in zip(node.bases, bases(node, module), strict=True)
+        for base, base_class in zip(node.bases, bases(node, module), strict=True)
     )
 
 

@@ -52,14 +52,14 @@ class Definition:
 
 def definition(dotted: str) -> Definition | None:
     """What the name stands for, aliases and re-exports followed; None where the source does not tell."""
-    found = _looked_up(dotted, set())
-    return found if isinstance(found, Definition) else None
+    meaning = _looked_up(dotted, set())
+    return meaning if isinstance(meaning, Definition) else None
 
 
 def definition_in(module: Module, dotted: str) -> Definition | None:
     """What a name used inside this module stands for."""
-    found = _member(module, dotted.split("."), set(), inside=True)
-    return found if isinstance(found, Definition) else None
+    meaning = _member(module, dotted.split("."), set(), inside=True)
+    return meaning if isinstance(meaning, Definition) else None
 
 
 def origin_in(module: Module, dotted: str) -> str:
@@ -72,19 +72,19 @@ def origin_in(module: Module, dotted: str) -> str:
 def missing_part(dotted: str) -> str | None:
     """The shortest prefix that is surely not there; None where all is there or the source cannot tell."""
     parts = dotted.split(".")
-    found = _top(parts[0])
-    if found is None:
+    source = _top(parts[0])
+    if source is None:
         return parts[0] if _is_unknown(parts[0]) else None
     for depth, part in enumerate(parts[1:], start=2):
-        bound = found.scope.names.get(part)
-        below = _file_of(bound.dotted) if isinstance(bound, Imported) else _submodule(found, part)
-        if (bound is not None and below is None) or _is_compiled(found, part):
+        bound = source.scope.names.get(part)
+        below = _file_of(bound.dotted) if isinstance(bound, Imported) else _submodule(source, part)
+        if (bound is not None and below is None) or _is_compiled(source, part):
             return None
         if below is None:
-            dynamic = found.scope.stars or "__getattr__" in found.text or "globals()" in found.text
-            unreadable = not found.text and not found.folders
+            dynamic = source.scope.stars or "__getattr__" in source.text or "globals()" in source.text
+            unreadable = not source.text and not source.folders
             return None if dynamic or unreadable else ".".join(parts[:depth])
-        found = below
+        source = below
     return None
 
 
@@ -126,9 +126,9 @@ def _member(module: Module, path: list[str], seen: set[str], inside: bool = Fals
     name, *rest = path
     bound = module.scope.names.get(name)
     if isinstance(bound, Imported):
-        found = _looked_up(".".join([bound.dotted, *rest]), seen)
-        if found is not None:
-            return found
+        member = _looked_up(".".join([bound.dotted, *rest]), seen)
+        if member is not None:
+            return member
     elif bound is not None:
         return _within(Definition(module, bound), rest, seen)
     below = None if inside else _submodule(module, name)
@@ -138,22 +138,22 @@ def _member(module: Module, path: list[str], seen: set[str], inside: bool = Fals
         source, mark = _file_of(star), f"{star}:*:{name}"
         if source is not None and mark not in seen:
             seen.add(mark)
-            found = _member(source, path, seen, inside=True)
-            if found is not None:
-                return found
+            member = _member(source, path, seen, inside=True)
+            if member is not None:
+                return member
     return None
 
 
 def _file_of(module: str) -> Module | None:
     top, *below = module.split(".")
-    found = _top(top) if top else None
+    source = _top(top) if top else None
     for name in below:
-        found = _submodule(found, name) if found else None
-    return found
+        source = _submodule(source, name) if source else None
+    return source
 
 
-def _within(found: Definition, rest: list[str], seen: set[str]) -> Definition | Module | None:
-    node, module = found.node, found.module
+def _within(holder: Definition, rest: list[str], seen: set[str]) -> Definition | Module | None:
+    node, module = holder.node, holder.module
     if isinstance(node, ast.ClassDef) and rest:
         bound = members(node, module).get(rest[0])
         if isinstance(bound, Function):
@@ -171,8 +171,8 @@ def _within(found: Definition, rest: list[str], seen: set[str]) -> Definition | 
             return None
         seen.add(mark)
         target = _member(module, [*alias.split("."), *rest], seen, inside=True)
-        return target if target is not None else found if not rest else None
-    return None if rest else found
+        return target if target is not None else holder if not rest else None
+    return None if rest else holder
 
 
 def _top(name: str) -> Module | None:

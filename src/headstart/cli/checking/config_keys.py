@@ -207,13 +207,13 @@ def _check_partial(path: str, node: dict[str, Any]) -> None:
 def _ranges(path: str) -> list[Signature | None]:
     """What the settings of a node at this place may be, whatever class it names."""
     name = PLACES.get(path.rpartition(".")[2].partition("[")[0])
-    return [signature(f"{RANGES}.{one}") for one in (name, "Anywhere") if one]
+    return [signature(f"{RANGES}.{class_name}") for class_name in (name, "Anywhere") if class_name]
 
 
 def _is_completed(value: Any, kind: ValueType) -> bool:
     """Whether the wiring makes something else of it in a partial call: of null, or of a share of the run."""
     values = value if isinstance(value, list) else [value]
-    whole = [1 if isinstance(one, float) and 0 < one < 1 else one for one in values]
+    whole = [1 if isinstance(number, float) and 0 < number < 1 else number for number in values]
     return value is None or (whole != values and fits(whole if isinstance(value, list) else whole[0], kind))
 
 
@@ -254,11 +254,11 @@ def _check_finite(path: str, value: Any) -> None:
 def _object_of(value: Any) -> str:
     """The class of the object that a mapping with `_target_` makes; "" where it may make a number or a text."""
     target = value.get("_target_") if isinstance(value, dict) else None
-    found = definition(target) if isinstance(target, str) else None
-    if found is None or not isinstance(found.node, ast.ClassDef):
+    meaning = definition(target) if isinstance(target, str) else None
+    if meaning is None or not isinstance(meaning.node, ast.ClassDef):
         return ""
     plain = {"int", "float", "str", "Enum", "IntEnum", "StrEnum"}
-    return "" if plain & {(dotted_name(base) or "").rpartition(".")[2] for base in found.node.bases} else str(target)
+    return "" if plain & {(dotted_name(base) or "").rpartition(".")[2] for base in meaning.node.bases} else str(target)
 
 
 def _children(path: str, value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:

@@ -21,8 +21,8 @@ from headstart.types import UserError
 def explanation(composer: Composer, overrides: list[str], error: Exception) -> UserError:
     """The error of an override that names what is not there; what Hydra says where none does."""
     parsed = [composer.parsed(override) for override in overrides]
-    hydras = [one.input_line or "" for one in parsed if one.is_hydra_override()]
-    own = [one for one in parsed if not one.is_hydra_override()]
+    hydras = [override.input_line or "" for override in parsed if override.is_hydra_override()]
+    own = [override for override in parsed if not override.is_hydra_override()]
     if renaming := renamed_in_files(composer.own_folders):
         return UserError(renaming)
     if deletion := next(filter(None, map(_needed_deletion, own)), None):
@@ -31,20 +31,21 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
         bare = composer.composed(hydras)
     except Exception as cause:
         return UserError(f"{_culprit(composer, hydras)}{hydras_reason(cause)}")
-    groups = [one for one in own if _names_group(composer, one)]
-    for one in groups:
-        problem = _option_problem(composer, one, bare)
+    groups = [override for override in own if _names_group(composer, override)]
+    for override in groups:
+        problem = _option_problem(composer, override, bare)
         if problem:
             return UserError(problem)
     try:
-        chosen = composer.composed([*hydras, *(one.input_line or "" for one in groups)])
+        chosen = composer.composed([*hydras, *(override.input_line or "" for override in groups)])
     except Exception as cause:
         bare = _without_additions(composer, hydras, groups) or bare  # task=evaluate brings a group of its own
-        problems = [_mount_problem(composer, one, bare) for one in groups]
-        reason = f"{_culprit(composer, [*hydras, *(one.input_line or '' for one in groups)])}{hydras_reason(cause)}"
+        problems = [_mount_problem(composer, override, bare) for override in groups]
+        tried = [*hydras, *(override.input_line or "" for override in groups)]
+        reason = f"{_culprit(composer, tried)}{hydras_reason(cause)}"
         return UserError(next((problem for problem in problems if problem), reason))
-    for one in own:
-        problem = None if one in groups else _key_problem(composer, one, chosen)
+    for override in own:
+        problem = None if override in groups else _key_problem(composer, override, chosen)
         if problem:
             return UserError(problem)
     return UserError(f"{_culprit(composer, overrides)}{hydras_reason(error)}")
@@ -52,9 +53,9 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
 
 def _culprit(composer: Composer, overrides: list[str]) -> str:
     """`cannot take key=value: `: the override without which the others give a config, else one that fails alone."""
-    without = [(one, [*overrides[:at], *overrides[at + 1 :]], True) for at, one in enumerate(overrides)]
-    alone = [(one, [one], False) for one in overrides]
-    for one, others, is_right in [*without, *alone]:
+    without = [(override, [*overrides[:at], *overrides[at + 1 :]], True) for at, override in enumerate(overrides)]
+    alone = [(override, [override], False) for override in overrides]
+    for override, others, is_right in [*without, *alone]:
         try:
             composer.composed(others)
         except Exception:
@@ -62,13 +63,15 @@ def _culprit(composer: Composer, overrides: list[str]) -> str:
         else:
             composes = True
         if composes == is_right:
-            return f"cannot take {one}: "
+            return f"cannot take {override}: "
     return ""
 
 
 def _without_additions(composer: Composer, hydras: list[str], groups: list[Override]) -> Composed | None:
     try:
-        return composer.composed([*hydras, *(one.input_line or "" for one in groups if not one.is_add())])
+        return composer.composed(
+            [*hydras, *(override.input_line or "" for override in groups if not override.is_add())]
+        )
     except Exception:
         return None
 
@@ -79,98 +82,100 @@ def override_keys(composer: Composer, composed: Composed) -> list[str]:
     return sorted(key for key in composed.choices if key.partition("@")[0] in groups)
 
 
-def _names_group(composer: Composer, one: Override) -> bool:
-    is_node = isinstance(one.value(), dict)
-    return not is_node and (one.package is not None or "/" in one.key_or_group or composer.is_group(one.key_or_group))
+def _names_group(composer: Composer, override: Override) -> bool:
+    is_node = isinstance(override.value(), dict)
+    return not is_node and (
+        override.package is not None or "/" in override.key_or_group or composer.is_group(override.key_or_group)
+    )
 
 
-def _option_problem(composer: Composer, one: Override, bare: Composed) -> str | None:
-    group, keys = one.key_or_group, override_keys(composer, bare)
+def _option_problem(composer: Composer, override: Override, bare: Composed) -> str | None:
+    group, keys = override.key_or_group, override_keys(composer, bare)
     if not composer.is_group(group):
-        key = one.get_key_element().lstrip("+~")
-        mounted = f"@{one.package}" if one.package else ""
+        key = override.get_key_element().lstrip("+~")
+        mounted = f"@{override.package}" if override.package else ""
         near = hint(group, composer.groups(), "{}" + mounted) or hint(key, keys)
         return f"there is no group {group}: the groups are {listed(keys)}{near}"
-    value = one.value()
+    value = override.value()
     valid = composer.options(group)
-    if value is None and not one.is_delete():
-        key = one.get_key_element().lstrip("+")
+    if value is None and not override.is_delete():
+        key = override.get_key_element().lstrip("+")
         if key in NEEDED:
             return f"{key} takes {listed(valid)}, got null; every run has one"
         return f"{key} takes {listed(valid)}, got null; to leave the group out: ~{key}"
     for option in value if isinstance(value, list) else [value]:
         name = str(option)
         if option is not None and name.removesuffix(".yaml") not in valid:
-            key = one.get_key_element().lstrip("+~")
+            key = override.get_key_element().lstrip("+~")
             return f"{key} has no option {name}; it has {listed(valid)}{hint(name, valid, key + '={}')}"
     return None
 
 
-def _mount_problem(composer: Composer, one: Override, bare: Composed) -> str | None:
+def _mount_problem(composer: Composer, override: Override, bare: Composed) -> str | None:
     key, value = (
-        one.get_key_element().lstrip("+~"),
-        one.get_value_string() if "=" in (one.input_line or "") else "",
+        override.get_key_element().lstrip("+~"),
+        override.get_value_string() if "=" in (override.input_line or "") else "",
     )
     mounted = override_keys(composer, bare)
     if key in mounted:
-        if one.is_add() or one.is_force_add():
-            return f"{key} has an option already, got {one.input_line}; drop the +: {key}={value}"
+        if override.is_add() or override.is_force_add():
+            return f"{key} has an option already, got {override.input_line}; drop the +: {key}={value}"
         return None
-    same = [name for name in mounted if name.partition("@")[0] == one.key_or_group]
-    if one.is_add():
+    same = [name for name in mounted if name.partition("@")[0] == override.key_or_group]
+    if override.is_add():
         return None
     if same:
         near = hint(key, same, "{}=" + value) or f"; try: {same[-1]}={value}"
-        return f"the group {one.key_or_group} is used as {listed(same)}, got {key}{near}"
-    if one.is_delete():
+        return f"the group {override.key_or_group} is used as {listed(same)}, got {key}{near}"
+    if override.is_delete():
         near = hint(key, mounted, "~{}")
         return f"~{key} takes nothing away: the groups with an option are {listed(mounted)}{near}"
-    places = places_of(composer, bare, one.key_or_group)
-    if places and not one.package:
-        return f"{_used(one.key_or_group, places)}, got {one.input_line}; try: {places[-1]}={value}"
+    places = places_of(composer, bare, override.key_or_group)
+    if places and not override.package:
+        return f"{_used(override.key_or_group, places)}, got {override.input_line}; try: {places[-1]}={value}"
     return f"{key} has no option that could be replaced; try: +{key}={value}"
 
 
 def check_additions(composer: Composer, composed: Composed, parsed: list[Override]) -> None:
     """Raise UserError where +group=option puts a group of headstart's own where nothing reads it, as +tta=flip does."""
-    for one in parsed:
-        group = one.key_or_group
-        if not (one.is_add() or one.is_force_add()) or one.package or not (conf_dir() / group).is_dir():
+    for override in parsed:
+        group = override.key_or_group
+        if not (override.is_add() or override.is_force_add()) or override.package or not (conf_dir() / group).is_dir():
             continue
         if places := places_of(composer, composed, group):
-            value = one.get_value_string()
-            raise UserError(f"{_used(group, places)}, got {one.input_line}; try: {places[-1]}={value}")
+            value = override.get_value_string()
+            raise UserError(f"{_used(group, places)}, got {override.input_line}; try: {places[-1]}={value}")
 
 
 def check_deletions(composed: Composed, parsed: list[Override]) -> None:
     """Raise UserError where ~key takes away what a run, or the class that has it, cannot be without."""
-    for one in parsed:
-        if not one.is_delete():
+    for override in parsed:
+        if not override.is_delete():
             continue
-        key = one.get_key_element().lstrip("~")
-        if deletion := _needed_deletion(one):
+        key = override.get_key_element().lstrip("~")
+        if deletion := _needed_deletion(override):
             raise UserError(deletion)
-        where, _, name = one.key_or_group.rpartition(".")
+        where, _, name = override.key_or_group.rpartition(".")
         node = OmegaConf.select(composed.cfg, where) if where else None
         target = node.get("_target_") if isinstance(node, DictConfig) else None
         known = signature(target) if isinstance(target, str) else None
         if where and (name == "_target_" or (target is not None and name == "_partial_")):
             raise UserError(
-                f"{key} cannot be left out, as it says what {where} is, got {one.input_line}; to leave all of it out: "
-                f"{where}=null"
+                f"{key} cannot be left out, as it says what {where} is, got {override.input_line}; to leave all of "
+                f"it out: {where}=null"
             )
         if known is not None and name in known.parameters and known.parameters[name].required:
-            raise UserError(f"{key} cannot be left out, as {target} has no value of its own, got {one.input_line}")
+            raise UserError(f"{key} cannot be left out, as {target} has no value of its own, got {override.input_line}")
 
 
-def _needed_deletion(one: Override) -> str | None:
+def _needed_deletion(override: Override) -> str | None:
     """What to do about ~key where every run needs the key; None for any other override."""
-    key = one.get_key_element().lstrip("~")
+    key = override.get_key_element().lstrip("~")
     settings = signature(SETTINGS)
     is_needed = key in NEEDED or (settings is not None and key in settings.parameters)
-    if not one.is_delete() or not is_needed:
+    if not override.is_delete() or not is_needed:
         return None
-    return f"{key} cannot be left out, as every run has one, got {one.input_line}; try: {key}=..."
+    return f"{key} cannot be left out, as every run has one, got {override.input_line}; try: {key}=..."
 
 
 def places_of(composer: Composer, composed: Composed, group: str) -> list[str]:
@@ -178,44 +183,44 @@ def places_of(composer: Composer, composed: Composed, group: str) -> list[str]:
 
     The last is what a hint names: of data sets the target, of tasks the first.
     """
-    here = [key for key in override_keys(composer, composed) if key.startswith(f"{group}@")]
-    if here or not composer.is_group("task"):
-        return here
-    found = []
+    mounts = [key for key in override_keys(composer, composed) if key.startswith(f"{group}@")]
+    if mounts or not composer.is_group("task"):
+        return mounts
+    mounts_by_task = []
     for task in composer.options("task"):
         try:
             keys = override_keys(composer, composer.composed([f"task={task}"]))
         except Exception:  # a task of the user's own that needs more
             continue
-        found += [f"task={task} {key}" for key in keys if key.startswith(f"{group}@")]
-    return found[::-1]
+        mounts_by_task += [f"task={task} {key}" for key in keys if key.startswith(f"{group}@")]
+    return mounts_by_task[::-1]
 
 
 def _used(group: str, places: list[str]) -> str:
     return f"the group {group} is used as {listed(places)}"
 
 
-def _key_problem(composer: Composer, one: Override, chosen: Composed) -> str | None:
-    path = one.key_or_group.split(".")
+def _key_problem(composer: Composer, override: Override, chosen: Composed) -> str | None:
+    path = override.key_or_group.split(".")
     node: DictConfig | ListConfig = chosen.cfg
     for depth, key in enumerate(path):
         where = ".".join(path[:depth])
         if not _has(node, key):
-            return _absent(composer, one, where, key, node, chosen)
+            return _absent(composer, override, where, key, node, chosen)
         if depth < len(path) - 1:
             below = None if _is_leaf(node, key) else _child(node, key)
             if not isinstance(below, DictConfig | ListConfig):
                 name = ".".join(path[: depth + 1])
-                return f"{name} is a value without keys of its own, got {one.input_line}; try: {name}=..."
+                return f"{name} is a value without keys of its own, got {override.input_line}; try: {name}=..."
             node = below
-    if one.is_add() and not isinstance(one.value(), dict | list):
-        line = one.input_line or ""
-        return f"{one.key_or_group} is there already, got {line}; drop the +: {line[1:]}"
+    if override.is_add() and not isinstance(override.value(), dict | list):
+        line = override.input_line or ""
+        return f"{override.key_or_group} is there already, got {line}; drop the +: {line[1:]}"
     return None
 
 
-def _absent(composer: Composer, one: Override, where: str, key: str, node: Any, chosen: Composed) -> str | None:
-    if one.is_add() or one.is_force_add():
+def _absent(composer: Composer, override: Override, where: str, key: str, node: Any, chosen: Composed) -> str | None:
+    if override.is_add() or override.is_force_add():
         return None
     path = f"{where}.{key}" if where else key
     if not where:
@@ -224,12 +229,12 @@ def _absent(composer: Composer, one: Override, where: str, key: str, node: Any, 
         return unknown_top(key, names, override_keys(composer, chosen))
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     known = signature(target) if isinstance(target, str) else None
-    is_whole = path == one.key_or_group
-    if known is not None and is_whole and (key in known.parameters or known.takes_others) and not one.is_delete():
-        return f"{path} is not set yet, and {target} takes it; add it with a +: +{one.input_line}"
-    if isinstance(node, DictConfig) and known is None and is_whole and not one.is_delete():
+    is_whole = path == override.key_or_group
+    if known is not None and is_whole and (key in known.parameters or known.takes_others) and not override.is_delete():
+        return f"{path} is not set yet, and {target} takes it; add it with a +: +{override.input_line}"
+    if isinstance(node, DictConfig) and known is None and is_whole and not override.is_delete():
         near = unknown_key(path, "", [str(name) for name in node])
-        return f"{near}; a new key is added with a +: +{one.input_line}" if "did you mean" not in near else near
+        return f"{near}; a new key is added with a +: +{override.input_line}" if "did you mean" not in near else near
     content = {str(name): None for name in node} if isinstance(node, DictConfig) else {}
     return unknown_key(path, target if isinstance(target, str) else "", names_of(content, known))
 

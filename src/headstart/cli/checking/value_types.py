@@ -108,15 +108,15 @@ def fits(value: object, kind: ValueType) -> bool:
         case Either(options):
             return _fits_one(value, options)
         case Listing(item):
-            return isinstance(value, list) and all(fits(one, item) for one in value)
+            return isinstance(value, list) and all(fits(member, item) for member in value)
         case Row(items):
             return (
                 isinstance(value, list)
                 and len(value) == len(items)
-                and all(fits(one, item) for one, item in zip(value, items, strict=True))
+                and all(fits(member, item) for member, item in zip(value, items, strict=True))
             )
         case Table(of):
-            return isinstance(value, dict) and all(_fits_in_table(one, of) for one in value.values())
+            return isinstance(value, dict) and all(_fits_in_table(member, of) for member in value.values())
         case Bounded(inner, bounds):
             return fits(value, inner) and _within(value, bounds)
 

@@ -28,11 +28,11 @@ def resume_point(cfg: DictConfig, folder: Path, run_hash: str) -> Path | None:
     asked = cfg.get("resume") == "auto" or slurm_job.was_requeued()
     if not asked or cfg.get("rerun") or finished(folder) is not None:
         return None
-    there = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
-    if not there:
+    checkpoints = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
+    if not checkpoints:
         return None
     damages = {}
-    for path in there:
+    for path in checkpoints:
         damage = damage_of(path)
         if not damage:
             _check(path, run_hash)
@@ -59,15 +59,15 @@ def damage_of(path: Path) -> str:
 
 
 def _check(path: Path, run_hash: str) -> None:
-    kept: dict[str, Any] = loaded(path, mmap=True)
-    if kept.get("run_hash") != run_hash:
+    checkpoint: dict[str, Any] = loaded(path, mmap=True)
+    if checkpoint.get("run_hash") != run_hash:
         raise UserError(
-            f"{path} was written by a run of another config (hash {kept.get('run_hash')}, this one is {run_hash}); "
-            f"headstart resume={path.parent.parent} goes on with the config in the folder, rerun=true starts anew"
+            f"{path} was written by a run of another config (hash {checkpoint.get('run_hash')}, this one is "
+            f"{run_hash}); headstart resume={path.parent.parent} goes on with the config in the folder, rerun=true starts anew"
         )
     best = path.with_name(BEST)
     # nothing was best yet: a run without validation writes it when it ends
-    has_none = kept["callbacks"].get(BestAndLast.__qualname__) == {"best": {}} and not best.exists()
+    has_none = checkpoint["callbacks"].get(BestAndLast.__qualname__) == {"best": {}} and not best.exists()
     if not has_none and (damage := damage_of(best)):
         raise UserError(f"the run cannot go on: its {best} is damaged ({damage}); rerun=true starts it anew")
-    log.info("going on from %s: epoch %d, step %d", path, kept["epoch"], kept["global_step"])
+    log.info("going on from %s: epoch %d, step %d", path, checkpoint["epoch"], checkpoint["global_step"])

@@ -40,9 +40,9 @@ def extended_run(folder: Path, *, key: str, length: int, schedule: Literal["new_
     """
     cfg = saved_job(folder)
     result = _result(folder, cfg, key, length)
-    kept = _last_checkpoint(folder)
+    checkpoint = _last_checkpoint(folder)
     is_epochs = key == LENGTHS[0]
-    reached = int(kept["epoch" if is_epochs else "global_step"])
+    reached = int(checkpoint["epoch" if is_epochs else "global_step"])
     if length <= reached:
         raise UserError(
             f"{key} must be more than the {reached} that the run in {folder} was trained for, got {length}; "
@@ -57,7 +57,7 @@ def extended_run(folder: Path, *, key: str, length: int, schedule: Literal["new_
     own = f",{key}={length},extended_lr={schedule}"
     longer = folder.resolve().parent / f"{safe(stem)[: LONGEST - len(own)]}{own}-{digest}"
     if not (longer / "checkpoints" / LAST).exists():
-        _lay_out(longer, folder, cfg, key, kept | {"run_hash": digest, MARK: True})
+        _lay_out(longer, folder, cfg, key, checkpoint | {"run_hash": digest, MARK: True})
     return longer
 
 
@@ -96,7 +96,7 @@ def _result(folder: Path, cfg: DictConfig, key: str, length: int) -> dict[str, A
         raise UserError(f"the run in {folder} has diverged, and more of it would be no better; try a smaller rate")
     if damage := changed_since(folder, result, folder / "checkpoints" / BEST):
         raise UserError(f"the run in {folder} cannot be extended: its {BEST} is damaged ({damage})")
-    own = next((one for one in LENGTHS if (OmegaConf.select(cfg, one) or -1) > 0), None)
+    own = next((name for name in LENGTHS if (OmegaConf.select(cfg, name) or -1) > 0), None)
     if key != own:
         raise UserError(f"the length of the run in {folder} is set by {own}, got {key}; try {own}=...")
     return result
@@ -108,13 +108,13 @@ def _last_checkpoint(folder: Path) -> dict[str, Any]:
         raise UserError(f"there is no {path} to go on from; was the run started without callbacks.checkpoint?")
     if damage := damage_of(path):
         raise UserError(f"the run in {folder} cannot be extended: its {LAST} is damaged ({damage})")
-    kept: dict[str, Any] = loaded(path)
-    if kept.get("should_stop"):
+    checkpoint: dict[str, Any] = loaded(path)
+    if checkpoint.get("should_stop"):
         raise UserError(
-            f"the run in {folder} was stopped early by a callback after {int(kept['epoch'])} epochs; a greater length "
-            "would change nothing; start a run with other settings of that callback"
+            f"the run in {folder} was stopped early by a callback after {int(checkpoint['epoch'])} epochs; a greater "
+            "length would change nothing; start a run with other settings of that callback"
         )
-    return kept
+    return checkpoint
 
 
 def _lay_out(longer: Path, folder: Path, cfg: DictConfig, key: str, last: dict[str, Any]) -> None:
@@ -124,7 +124,11 @@ def _lay_out(longer: Path, folder: Path, cfg: DictConfig, key: str, last: dict[s
     hydra = content(folder / ".hydra" / "hydra.yaml")
     # what tells this run from others in a report, which compares arms by their overrides
     own = [
-        *(one for one in own_overrides(cfg, job_overrides()) if one.lstrip("+").partition("=")[0] != key),
+        *(
+            override
+            for override in own_overrides(cfg, job_overrides())
+            if override.lstrip("+").partition("=")[0] != key
+        ),
         f"{key}={OmegaConf.select(cfg, key)}",
         *(f"+{EXTENDED}.{name}={value}" for name, value in cfg[EXTENDED].items() if name != "parent"),
     ]

@@ -39,9 +39,9 @@ def by_content(weights: dict[str, Any]) -> dict[str, Any]:
     Args:
         weights: The node of weights=file.
     """
-    said = weights.get("sha256")
-    kept = {key: value for key, value in weights.items() if key != "sha256"}
-    return kept | {"path": said.lower() if isinstance(said, str) else _content(weights["path"])}
+    sha256 = weights.get("sha256")
+    settings = {key: value for key, value in weights.items() if key != "sha256"}
+    return settings | {"path": sha256.lower() if isinstance(sha256, str) else _content(weights["path"])}
 
 
 def _content(path: str) -> str:

@@ -18,14 +18,14 @@ def write_duplicates(data: Any, folder: Path) -> None:
 
     Names that a spreadsheet would compute have an apostrophe before them.
     """
-    found: list[Duplicate] = list(data.duplicates) if isinstance(data, ComparedImages) else []
+    duplicates: list[Duplicate] = list(data.duplicates) if isinstance(data, ComparedImages) else []
     path = folder / FILE
-    if not found:
+    if not duplicates:
         path.unlink(missing_ok=True)
         return
     partial = path.with_name(f"{FILE}.partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         lines = csv.writer(stream)
         lines.writerow(Duplicate._fields)
-        lines.writerows([cell(one) if isinstance(one, str) else one for one in file] for file in found)
+        lines.writerows([cell(field) if isinstance(field, str) else field for field in file] for file in duplicates)
     partial.replace(path)

@@ -27,8 +27,8 @@ def write_mark(folder: Path, digest: str, *, asked: str) -> None:
 
 def marked_hashes(folder: Path) -> tuple[str, ...]:
     """The hash of the run that the folder is for, then the one it was asked for by; empty where it has no mark."""
-    found = _mark(folder)
-    return tuple(dict.fromkeys(str(found[key]) for key in ("hash", "asked") if key in found))
+    mark = _mark(folder)
+    return tuple(dict.fromkeys(str(mark[key]) for key in ("hash", "asked") if key in mark))
 
 
 def holder(folder: Path) -> str:
@@ -41,7 +41,7 @@ def holder(folder: Path) -> str:
 
 def _mark(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        content = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -48,7 +48,7 @@ def finished_run(cfg: DictConfig, folder: Path, own: Hashes) -> dict[str, Any] |
 
 def run_hash(own: Hashes, known: tuple[str, ...]) -> str:
     """The hash of the run that has these two; where one of these known ones is that by the earlier rule, that one."""
-    return next((one for one in known if one in own), own.now)
+    return next((digest for digest in known if digest in own), own.now)
 
 
 def check_folder(cfg: DictConfig, folder: Path, own: Hashes, *, holds_lock: bool = False) -> None:
@@ -111,11 +111,11 @@ def _hash_of_checkpoint(file: Path) -> tuple[str, ...]:
     )
 
     try:
-        found = loaded(file, mmap=True)
+        checkpoint = loaded(file, mmap=True)
     except Exception:  # torch raises whatever its zip reader or a half pickle does
         return ()
-    said = found.get("run_hash") if isinstance(found, dict) else None
-    return (str(said),) if said else ()
+    digest = checkpoint.get("run_hash") if isinstance(checkpoint, dict) else None
+    return (str(digest),) if digest else ()
 
 
 def _foreign(folder: Path) -> list[str]:
@@ -127,16 +127,22 @@ def _foreign(folder: Path) -> list[str]:
 def _differences(cfg: DictConfig, folder: Path, own: Hashes) -> str:
     """`seed 0 there, 1 here`: the settings in which the folder's run and this one differ."""
     plain = OmegaConf.to_container(cfg, resolve=False)
-    here, there = _settings(leaves(masked_in(plain))), _settings(leaves(config_in(folder)))
-    if not there:
+    asked_settings, folder_settings = _settings(leaves(masked_in(plain))), _settings(leaves(config_in(folder)))
+    if not folder_settings:
         return "its config.yaml cannot be read"
-    differing = [key for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]
-    told = [f"{key} {_shown(there.get(key))} there, {_shown(here.get(key))} here" for key in differing]
+    differing = [
+        key
+        for key in sorted(asked_settings.keys() | folder_settings.keys())
+        if asked_settings.get(key) != folder_settings.get(key)
+    ]
+    told = [
+        f"{key} {_shown(folder_settings.get(key))} there, {_shown(asked_settings.get(key))} here" for key in differing
+    ]
     return first_few(told) or f"hash {', '.join(known_hashes(folder))} there, {own.now} here"
 
 
-def _settings(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in found.items() if key.partition(".")[0] not in NOT_SETTINGS}
+def _settings(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key.partition(".")[0] not in NOT_SETTINGS}
 
 
 def _shown(value: Any) -> str:

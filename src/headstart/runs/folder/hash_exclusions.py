@@ -34,26 +34,26 @@ def is_uncounted(key: str) -> bool:
 
 def without_uncounted(config: Mapping[Any, Any]) -> dict[Any, Any]:
     """A plain config in which each of these settings that is there has the shipped value."""
-    found = dict(config)
+    counted = dict(config)
     for key, shipped in SHIPPED.items():
         above, _, last = key.rpartition(".")
-        node = found.get(above) if above else found
+        node = counted.get(above) if above else counted
         if not isinstance(node, dict) or last not in node or _is_own(key, node[last]):
             continue
         if above:
-            found[above] = {**node, last: shipped}
+            counted[above] = {**node, last: shipped}
         else:
-            found[last] = shipped
-    return found
+            counted[last] = shipped
+    return counted
 
 
 def uncounted_differences(asked: Mapping[str, Any], ran: Mapping[str, Any]) -> list[str]:
     """A phrase for each of these settings in which two configs differ, `logger csv, not csv, tensorboard`."""
     told = []
     for key in SHIPPED:
-        one, other = _at(ran, key), _at(asked, key)
-        if one != other and key != OWN:
-            told.append(f"{key} {_shown(one)}, not {_shown(other)}")
+        ran_value, asked_value = _at(ran, key), _at(asked, key)
+        if ran_value != asked_value and key != OWN:
+            told.append(f"{key} {_shown(ran_value)}, not {_shown(asked_value)}")
     return told
 
 
@@ -62,10 +62,10 @@ def _is_own(key: str, node: Any) -> bool:
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
-    found: Any = config
+    node: Any = config
     for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
 
 
 def _shown(value: Any) -> str:

@@ -38,19 +38,19 @@ def result_damage(folder: Path) -> str:
 
 def _read(folder: Path) -> tuple[dict[str, Any] | None, str]:
     try:
-        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except UnicodeDecodeError:
         return None, "it is not UTF-8"
     except (ValueError, RecursionError):
         return None, "it is not JSON, or was cut"
-    if not isinstance(found, dict):
-        return None, f"it holds a {type(found).__name__} in place of an object"
-    if not isinstance(found.get("metrics"), dict):
+    if not isinstance(content, dict):
+        return None, f"it holds a {type(content).__name__} in place of an object"
+    if not isinstance(content.get("metrics"), dict):
         return None, "it has no metrics"
     try:
-        return current_result(found), ""
+        return current_result(content), ""
     except ValueError as error:
         return None, str(error)
 

@@ -109,7 +109,7 @@ def run_name(*, _root_: DictConfig) -> str:
     hydra = _hydra_node(_root_)
     overrides = [] if hydra is None else own_overrides(_root_, _texts(hydra.overrides.task))
     # sorted: the order of overrides changes no config, and so should find the same folder again
-    named = [one for one in overrides if not _is_left_out(one) and not is_uncounted(_key(one))]
+    named = [override for override in overrides if not _is_left_out(override) and not is_uncounted(_key(override))]
     own = hashes(_root_)
     name = f"{safe(','.join(sorted(map(short_override, named))) or 'default')}-{own.now}"
     study = OUTPUTS / study_name(_root_=_root_)
@@ -140,9 +140,9 @@ def job_overrides() -> list[str]:
 
 def own_overrides(cfg: DictConfig, overrides: Iterable[str]) -> list[str]:
     """A job's overrides without `rerun` and `resume`, without `control` where it is no control, without credentials."""
-    own = [without_credentials(one) for one in overrides if _key(one) not in OF_THE_COMMAND]
-    said = ["control=true"] if is_control(cfg) else []  # however it is written
-    return [text for one in own for text in (said if _key(one) == CONTROL else [one])]
+    own = [without_credentials(override) for override in overrides if _key(override) not in OF_THE_COMMAND]
+    control = ["control=true"] if is_control(cfg) else []  # however it is written
+    return [text for override in own for text in (control if _key(override) == CONTROL else [override])]
 
 
 def run_dir(*, _root_: DictConfig) -> str:
@@ -190,37 +190,39 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
     """The unresolved settings that counted by the earlier rule."""
     raw = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(raw, dict)  # a DictConfig gives a dict; mypy cannot know
-    kept: dict[Any, Any] = {
+    counted: dict[Any, Any] = {
         key: value
         for key, value in raw.items()
         if key not in ("hydra", OF_THE_TRIALS, OF_THE_TESTS, *OF_THE_COMMAND, *OF_THE_STUDY)
     }
     for key, idle in IDLE.items():  # what runs without these keys do
-        if key in kept and kept[key] == idle:
-            kept.pop(key)
-    if "run_dir" in kept:
-        kept["run_dir"] = "."
-    if isinstance(cache := kept.get("feature_cache"), dict):
-        kept["feature_cache"] = {key: value for key, value in cache.items() if key not in OF_THE_MACHINE}
+        if key in counted and counted[key] == idle:
+            counted.pop(key)
+    if "run_dir" in counted:
+        counted["run_dir"] = "."
+    if isinstance(cache := counted.get("feature_cache"), dict):
+        counted["feature_cache"] = {key: value for key, value in cache.items() if key not in OF_THE_MACHINE}
     if is_control(cfg):
-        kept["weights"] = {key: value for key, value in dict(kept.get("weights") or {}).items() if key == "reset_from"}
+        counted["weights"] = {
+            key: value for key, value in dict(counted.get("weights") or {}).items() if key == "reset_from"
+        }
     else:
-        kept.pop(CONTROL, None)  # runs have the hashes of before there was this key
-    if isinstance(module := kept.get("module"), dict) and not cfg.get("reuse"):  # it is of the source's stages alone
-        kept["module"] = {key: value for key, value in module.items() if key != "batch_norm"}
+        counted.pop(CONTROL, None)  # runs have the hashes of before there was this key
+    if isinstance(module := counted.get("module"), dict) and not cfg.get("reuse"):  # it is of the source's stages alone
+        counted["module"] = {key: value for key, value in module.items() if key != "batch_norm"}
     if (decided := preprocessing_of_weights(cfg)) is not None:
-        kept["backbone"] = {**kept["backbone"], "preprocessing": decided}
-    if isinstance(kept.get("weights"), dict) and isinstance(kept["weights"].get("path"), str):
-        kept["weights"] = by_content(kept["weights"])
-    loggers = kept.get("logger")
+        counted["backbone"] = {**counted["backbone"], "preprocessing": decided}
+    if isinstance(counted.get("weights"), dict) and isinstance(counted["weights"].get("path"), str):
+        counted["weights"] = by_content(counted["weights"])
+    loggers = counted.get("logger")
     for logger in loggers.values() if isinstance(loggers, dict) else ():
         if isinstance(logger, dict):
             logger.pop("save_dir", None)
-    return kept
+    return counted
 
 
-def _hash_of(kept: dict[str, Any]) -> str:
-    resolved = OmegaConf.to_container(OmegaConf.create(_without_run(kept)), resolve=True)
+def _hash_of(counted: dict[str, Any]) -> str:
+    resolved = OmegaConf.to_container(OmegaConf.create(_without_run(counted)), resolve=True)
     assert isinstance(resolved, dict)  # a DictConfig gives a dict; mypy cannot know
     monitor = (resolved.get("module") or {}).get("scheduler_monitor") or "val/loss"
     plain = without_later(with_modes(resolved, str(monitor)))  # null modes are those that earlier configs named
@@ -236,7 +238,7 @@ def safe(text: str) -> str:
 def _texts(listed: Any) -> list[str]:
     """The texts of a list, unresolved: target.root=${oc.env:DATA} stays what it is."""
     plain: Any = OmegaConf.to_container(listed, resolve=False)
-    return [str(one) for one in plain]
+    return [str(value) for value in plain]
 
 
 def _is_left_out(override: str) -> bool:

@@ -27,8 +27,8 @@ class NumbersCsv:
     def write(self, prediction: Predicted) -> None:
         """Write an image's line."""
         file, numbers, error = prediction
-        said = [f"{number:.7g}" for number in numbers] or [""] * self._count
-        self._lines.writerow([cell(file), *said, cell(error)])
+        cells = [f"{number:.7g}" for number in numbers] or [""] * self._count
+        self._lines.writerow([cell(file), *cells, cell(error)])
 
     def end(self) -> None:
         """Nothing is left to write."""

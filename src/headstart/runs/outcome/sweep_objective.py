@@ -34,8 +34,8 @@ def value_of(result: dict[str, Any], folder: Path, objective: Literal["best_trai
     levels = [sign * row[figure] for step, row in rows.items() if step > 0 and math.isfinite(row.get(figure, math.nan))]
     if levels:
         return levels[-1] if objective == "last" or mode == "last" else max(levels)
-    kept = result["metrics"][figure]
-    return math.nan if kept is None else sign * float(kept)  # JSON has no nan
+    stored_value = result["metrics"][figure]
+    return math.nan if stored_value is None else sign * float(stored_value)  # JSON has no nan
 
 
 def monitored_metric_of(result: dict[str, Any]) -> str:

@@ -74,11 +74,11 @@ class Frozen:
         loader = data.plain_dataloader(split)  # the data say whether there is such a split
         check_split(data, split, "this task")
         if self.cache is None or not has_contents(data):
-            found, labels = self._live(loader, places)
+            features_by_stage, labels = self._live(loader, places)
         else:
-            found, labels = self._cached(split, places, self.cache), loader.labels
+            features_by_stage, labels = self._cached(split, places, self.cache), loader.labels
         names = image_names(data, split, len(labels))
-        return Stored(dict(zip(stages, found, strict=True)), labels, names)
+        return Stored(dict(zip(stages, features_by_stage, strict=True)), labels, names)
 
     def _number(self, stage: str) -> int:
         if stage not in self.stages:
@@ -95,9 +95,9 @@ class Frozen:
                 backbone, places, device=engine.device, precision=engine.precision, dtype=cache.dtype,
                 context=engine.context,
             )  # fmt: skip
-        found, _ = cached_activations(cache, backbone, data, [ImageGroup(split)], cuts, engine=engine)
+        cached, _ = cached_activations(cache, backbone, data, [ImageGroup(split)], cuts, engine=engine)
         everything = np.arange(data.sizes[split])
-        return [found[ImageGroup(split), cut].at(0, everything) for cut in cuts]
+        return [cached[ImageGroup(split), cut].at(0, everything) for cut in cuts]
 
     def _live(self, loader: Any, places: list[Place]) -> tuple[list[Tensor], Tensor]:
         backbone, engine = self.parts.backbone, self.engine
@@ -106,11 +106,11 @@ class Frozen:
         with in_eval(backbone, max(place.after for place in places)):
             for batch in loader:
                 with engine.context():
-                    given = activations(backbone, engine.convert(batch).image.to(engine.device), places)
-                for kept, place in zip(seen, places, strict=True):
-                    kept.append(given[place].float().cpu())
+                    outputs = activations(backbone, engine.convert(batch).image.to(engine.device), places)
+                for batches, place in zip(seen, places, strict=True):
+                    batches.append(outputs[place].float().cpu())
                 labels.append(batch.label)
-        return [torch.cat(kept) for kept in seen], torch.cat(labels)
+        return [torch.cat(batches) for batches in seen], torch.cat(labels)
 
 
 def frozen(

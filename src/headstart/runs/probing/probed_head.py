@@ -44,12 +44,12 @@ class FrozenWithTokens(Frozen):
     def features(self, split: str, stages: Sequence[str], *, is_pooled: bool = True) -> Stored:
         """The features after each of these stages; tokens (N, tokens, width) or maps are not pooled."""
         plain = [stage for stage in stages if not stage.endswith(TOKENS)]
-        found = super().features(split, plain, is_pooled=is_pooled) if plain else None
-        if len(plain) == len(stages) and found is not None:
-            return found
+        pooled = super().features(split, plain, is_pooled=is_pooled) if plain else None
+        if len(plain) == len(stages) and pooled is not None:
+            return pooled
         last = self.token_model.stages[-1]
         tokens = self.token_model.features(split, [last], is_pooled=False)
-        named = {last + TOKENS: tokens.features[last], **({} if found is None else found.features)}
+        named = {last + TOKENS: tokens.features[last], **({} if pooled is None else pooled.features)}
         return Stored({stage: named[stage] for stage in stages}, tokens.label, tokens.names)
 
 

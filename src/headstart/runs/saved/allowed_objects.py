@@ -55,8 +55,10 @@ def is_allowed(name: str, own: Iterable[Path] = ()) -> bool:
     if name in listed:
         return True
     last = name.rpartition(".")[2]
-    candidates = (found for one in listed if one.rpartition(".")[2] == last and (found := _object(one)) is not None)
-    return any(name == f"{found.__module__}.{found.__qualname__}" and _object(name) is found for found in candidates)
+    objects = (_object(listed_name) for listed_name in listed if listed_name.rpartition(".")[2] == last)
+    return any(
+        obj is not None and name == f"{obj.__module__}.{obj.__qualname__}" and _object(name) is obj for obj in objects
+    )
 
 
 @cache
@@ -108,10 +110,10 @@ def _object(name: str) -> Any:
     parts = name.split(".")
     for at in range(len(parts) - 1, 0, -1):
         try:
-            found: Any = import_module(".".join(parts[:at]))
+            obj: Any = import_module(".".join(parts[:at]))
         except ImportError:
             continue
         for part in parts[at:]:
-            found = getattr(found, part, None)
-        return found if hasattr(found, "__qualname__") and hasattr(found, "__module__") else None
+            obj = getattr(obj, part, None)
+        return obj if hasattr(obj, "__qualname__") and hasattr(obj, "__module__") else None
     return None

@@ -37,11 +37,11 @@ def _variable(name: str, default: Any = _MISSING) -> str:
     if default is _MISSING:
         return f"${{oc.env:{name}}}"
     if default is None or isinstance(default, bool):
-        said = {None: "null", True: "true", False: "false"}[default]
+        default_text = {None: "null", True: "true", False: "false"}[default]
     else:
         text = str(default)
-        said = text if PLAIN.fullmatch(text) else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return f"${{oc.env:{name},{said}}}"
+        default_text = text if PLAIN.fullmatch(text) else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"${{oc.env:{name},{default_text}}}"
 
 
 def _decoded(expression: Any, *, _parent_: Any, _node_: Any) -> Any:

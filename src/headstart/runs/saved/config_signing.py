@@ -19,8 +19,10 @@ PURPOSE = b"headstart config 1\n"
 
 def key_file() -> Path:
     """Where this user's key lies: headstart/signing.key in XDG_CONFIG_HOME, else in ~/.config."""
-    said = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    folder = said if said.is_absolute() else Path.home() / ".config"  # the XDG specification ignores relative paths
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    folder = (
+        config_home if config_home.is_absolute() else Path.home() / ".config"
+    )  # the XDG specification ignores relative paths
     return folder / "headstart" / "signing.key"
 
 

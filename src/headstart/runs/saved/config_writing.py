@@ -43,9 +43,9 @@ def unwritten(cfg: DictConfig) -> dict[str, Any]:
 
 def _with_credentials(node: Any, path: str) -> dict[str, Any]:
     if isinstance(node, dict):
-        found: dict[str, Any] = {}
+        credentials: dict[str, Any] = {}
         for key, child in node.items():
-            found |= _with_credentials(child, f"{path}.{key}" if path else str(key))
-        return found
+            credentials |= _with_credentials(child, f"{path}.{key}" if path else str(key))
+        return credentials
     texts = node if isinstance(node, list) else [node]
-    return {path: node} if any(isinstance(one, str) and without_credentials(one) != one for one in texts) else {}
+    return {path: node} if any(isinstance(text, str) and without_credentials(text) != text for text in texts) else {}

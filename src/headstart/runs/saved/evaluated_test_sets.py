@@ -64,10 +64,12 @@ def evaluated_test_sets(
     engine = Engine.of(lone_trainer(trainer, precision=run.cfg.trainer.precision))
     module = parts.module.to(engine.device).eval()
     metrics: dict[str, float] = {}
-    found: dict[str, Any] = {}
-    for one in sets:
+    descriptions: dict[str, Any] = {}
+    for test_set in sets:
         with torch.no_grad():
-            result = measured_test_set(one, module, engine)
+            result = measured_test_set(test_set, module, engine)
         metrics |= result.metrics
-        found[one.name] = described(one, result, module.labels.monitor)
-    return EvaluatedTestSets(metrics, {TESTS: found}, ["", *table_of(found, metrics, module.labels.monitor)])
+        descriptions[test_set.name] = described(test_set, result, module.labels.monitor)
+    return EvaluatedTestSets(
+        metrics, {TESTS: descriptions}, ["", *table_of(descriptions, metrics, module.labels.monitor)]
+    )

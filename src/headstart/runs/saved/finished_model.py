@@ -70,8 +70,8 @@ class Finished:
             logits: Tensor = self.head(self.backbone(batch.image.to(self.engine.device)))
         if self.numbers:
             return logits.float().cpu()
-        said = logits.float() / self.temperature
-        return (said.softmax(dim=1) if self.separator is None else said.sigmoid()).cpu()
+        scaled = logits.float() / self.temperature
+        return (scaled.softmax(dim=1) if self.separator is None else scaled.sigmoid()).cpu()
 
 
 def finished_model(

@@ -52,8 +52,8 @@ class SavedRun(NamedTuple):
 
     def state(self) -> dict[str, Tensor]:
         """The module's weights, on the CPU."""
-        found: dict[str, Tensor] = loaded(self.checkpoint)["state_dict"]
-        return found
+        tensors: dict[str, Tensor] = loaded(self.checkpoint)["state_dict"]
+        return tensors
 
 
 class Known:

@@ -43,10 +43,10 @@ def class_places(images: Any, run: SavedRun) -> Tensor:
     needs_all = run.regression or (run.several and is_multi_label(images))
     if needs_all and len(places) < len(run.class_names):
         lacking = [name for at, name in enumerate(run.class_names) if at not in set(places.tolist())]
-        what = (
+        demand = (
             "have all of the run's columns of numbers"
             if run.regression
             else "say of each of the run's classes whether an image has it"
         )
-        raise UserError(f"evaluate.data must {what}, not among them: {', '.join(lacking)}")
+        raise UserError(f"evaluate.data must {demand}, not among them: {', '.join(lacking)}")
     return places

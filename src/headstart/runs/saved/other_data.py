@@ -59,17 +59,17 @@ def data_stem(node: DictConfig, called: str, images: int) -> str:
     """What a file about other data is called: which data, how many images of it, and a hash of its settings."""
     plain = OmegaConf.to_container(node, resolve=False)
     assert isinstance(plain, dict)
-    said = next((str(plain[key]) for key in NAMING if plain.get(key)), str(plain.get("_target_")).rpartition(".")[2])
-    said = without_credentials(said).rpartition("/")[2] if "://" in said else said
-    name = safe(said.strip("/.~").replace("/", "_"))[-LONGEST:]
+    stem = next((str(plain[key]) for key in NAMING if plain.get(key)), str(plain.get("_target_")).rpartition(".")[2])
+    stem = without_credentials(stem).rpartition("/")[2] if "://" in stem else stem
+    name = safe(stem.strip("/.~").replace("/", "_"))[-LONGEST:]
     digest = sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return f"{name}{'' if called == 'all' else f'-{called}'}-{images}-images-{digest}"
 
 
 def check_no_target(task: str) -> None:
     """Raise UserError where a command about a finished run names a target, which it would not read."""
-    given = job_overrides() if HydraConfig.initialized() else []
-    for override in map(str, given):
+    overrides = job_overrides() if HydraConfig.initialized() else []
+    for override in map(str, overrides):
         if override.lstrip("+~").startswith(("data@target=", "target.")):
             raise UserError(
                 f"task={task} looks at the run's own target, so that {override} would not be read; other data are "

@@ -82,7 +82,7 @@ def own_folders() -> tuple[Path, ...]:
     if not HydraConfig.initialized():
         return ()
     sources = HydraConfig.get().runtime.config_sources
-    return tuple(Path(one.path) for one in sources if one.schema == "file" and Path(one.path).is_dir())
+    return tuple(Path(source.path) for source in sources if source.schema == "file" and Path(source.path).is_dir())
 
 
 def is_plain(text: str) -> bool:
@@ -92,12 +92,12 @@ def is_plain(text: str) -> bool:
 
 def _plain(file: Path, content: bytes) -> dict[str, Any]:
     try:
-        found = OmegaConf.to_container(OmegaConf.load(io.StringIO(content.decode("utf-8"))), resolve=False)
+        content_read = OmegaConf.to_container(OmegaConf.load(io.StringIO(content.decode("utf-8"))), resolve=False)
     except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, OSError) as error:
         raise UserError(f"{file} cannot be read as a config: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file} must hold a config, a mapping, got {type(found).__name__}")
-    config = renamed({str(key): value for key, value in found.items()})
+    if not isinstance(content_read, dict):
+        raise UserError(f"{file} must hold a config, a mapping, got {type(content_read).__name__}")
+    config = renamed({str(key): value for key, value in content_read.items()})
     assert isinstance(config, dict)
     return config
 

@@ -82,14 +82,18 @@ def check_working_folder(command: str) -> None:
 def _hydra(file: Path) -> dict[str, Any]:
     """What a job's hydra.yaml says of it, and the way in which headstart logs."""
     read = content(file)
-    said = read.get("hydra") if isinstance(read, dict) else None
-    if not isinstance(said, dict) or not isinstance(said.get("job", {}), dict):
+    hydra_node = read.get("hydra") if isinstance(read, dict) else None
+    if not isinstance(hydra_node, dict) or not isinstance(hydra_node.get("job", {}), dict):
         raise UserError(f"{file} must hold the settings that Hydra wrote for the job, a mapping hydra; was it changed?")
-    found = {key: _overrides(said[key]) if key == OVERRIDES else _texts(said[key]) for key in READ if key in said}
-    job = found.setdefault("job", {})
+    hydra_config = {
+        key: _overrides(hydra_node[key]) if key == OVERRIDES else _texts(hydra_node[key])
+        for key in READ
+        if key in hydra_node
+    }
+    job = hydra_config.setdefault("job", {})
     if not NAME.fullmatch(str(job.get("name"))):  # of its log file
         job["name"] = "headstart"
-    return found | {"job_logging": content(conf_dir() / "hydra" / "job_logging" / "headstart.yaml")}
+    return hydra_config | {"job_logging": content(conf_dir() / "hydra" / "job_logging" / "headstart.yaml")}
 
 
 def _overrides(node: Any) -> Any:
@@ -104,8 +108,8 @@ def _overrides(node: Any) -> Any:
 def _texts(node: Any) -> Any:
     """The same without what names an object, and without texts that ask this machine for something."""
     if isinstance(node, dict):
-        kept = {key: _texts(child) for key, child in node.items() if _is_kept(child)}
-        return {key: child for key, child in kept.items() if key != "_target_"}
+        texts = {key: _texts(child) for key, child in node.items() if _is_kept(child)}
+        return {key: child for key, child in texts.items() if key != "_target_"}
     if isinstance(node, list):
         return [_texts(child) for child in node if _is_kept(child)]
     return node

@@ -77,21 +77,24 @@ def without_later(node: Any) -> Any:
     A later default that gives the same images as the earlier one is that one.
     """
     if isinstance(node, list):
-        return [without_later(one) for one in node]
+        return [without_later(child) for child in node]
     if not isinstance(node, dict):
         return node
     idle = _of(node)
-    counted = {key: without_later(one) for key, one in node.items() if key not in idle or one != idle[key]}
-    return {key: EQUAL.get((key, one), one) if idle and isinstance(one, str) else one for key, one in counted.items()}
+    counted = {key: without_later(child) for key, child in node.items() if key not in idle or child != idle[key]}
+    return {
+        key: EQUAL.get((key, child), child) if idle and isinstance(child, str) else child
+        for key, child in counted.items()
+    }
 
 
 def with_later(node: Any) -> Any:
     """A plain config with the later settings, where they are not there, so that an earlier run's data can be made."""
     if isinstance(node, list):
-        return [with_later(one) for one in node]
+        return [with_later(child) for child in node]
     if not isinstance(node, dict):
         return node
-    return {**_of(node), **{key: with_later(one) for key, one in node.items()}}
+    return {**_of(node), **{key: with_later(child) for key, child in node.items()}}
 
 
 def _of(node: Mapping[Any, Any]) -> dict[str, Any]:

@@ -14,26 +14,26 @@ def named_test_lines(result: Mapping[str, Any]) -> list[str]:
     Args:
         result: The content of a run's result.json.
     """
-    found = result.get(TESTS)
-    if not isinstance(found, dict) or not found:
+    tests = result.get(TESTS)
+    if not isinstance(tests, dict) or not tests:
         return []
     monitor = str(result["monitor"]).partition("/")[2]
-    return table_of(found, result["metrics"], monitor, images=result["sizes"].get("test"))
+    return table_of(tests, result["metrics"], monitor, images=result["sizes"].get("test"))
 
 
 def table_of(
-    found: Mapping[str, Any], metrics: Mapping[str, float], monitor: str, *, images: int | None = None
+    tests: Mapping[str, Any], metrics: Mapping[str, float], monitor: str, *, images: int | None = None
 ) -> list[str]:
     """The same of test sets as a result file describes them.
 
     Args:
-        found: Name -> {images, passes, kinds}.
+        tests: Name -> {images, passes, kinds}.
         metrics: Tag -> value.
         monitor: Name of the monitored metric, without its split.
         images: Of the test split, which has the first row; None for no such row.
     """
     rows = [] if images is None else [("test", images, "test")]
-    for name, facts in found.items():
+    for name, facts in tests.items():
         rows.append((name, facts["images"], f"test/{name}"))
         rows += [(f"  {kind}", facts["images"], f"test/{name}/{kind}") for kind in facts["kinds"]]
     width = max(9, *(len(name) for name, *_ in rows))

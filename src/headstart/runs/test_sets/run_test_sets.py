@@ -76,16 +76,18 @@ def warn_of_training_images(sets: Sequence[NamedTestSet], data: Any) -> None:
         sets: The test sets.
         data: The run's data, set up.
     """
-    others = [one for one in sets if has_contents(one.passes[0].data) and set(one.settings) - set(OWN)]
+    others = [
+        test_set for test_set in sets if has_contents(test_set.passes[0].data) and set(test_set.settings) - set(OWN)
+    ]
     if not others or not has_contents(data):
         return
     trained = set(data.contents("train"))
-    for one in others:
-        contents = one.passes[0].data.contents(one.passes[0].split)
+    for test_set in others:
+        contents = test_set.passes[0].data.contents(test_set.passes[0].split)
         if known := sum(content in trained for content in contents):
             log.warning(
                 "%s.%s: %d of its %d images are training images as well: its figures are too good; leave them out",
-                TESTS, one.name, known, len(contents),
+                TESTS, test_set.name, known, len(contents),
             )  # fmt: skip
 
 
@@ -122,8 +124,8 @@ class _Maker:
         if not rest and own["split"]:
             raise UserError(f"{setting}.split is for other data, and this test set has the run's own test images")
         passes = self._passes(setting, own, self._found(setting, rest, own["split"]))
-        for one in passes:
-            one.data.setup("test")
+        for image_pass in passes:
+            image_pass.data.setup("test")
         data, run = passes[0].data, self._run
         if is_multi_label(data) and not run.several:
             raise UserError("the run tells one class an image, and these data may have several labels an image")
@@ -150,19 +152,21 @@ class _Maker:
 
         return other_data(OmegaConf.create(node), make=make, split=split, setting=f"{setting}.split")
 
-    def _passes(self, setting: str, own: Mapping[str, Any], found: EvaluatedData) -> list[ImagePass]:
+    def _passes(self, setting: str, own: Mapping[str, Any], evaluated: EvaluatedData) -> list[ImagePass]:
         if not own["corruption"]:
-            return [ImagePass(found.data, found.split, "", 0)]
+            return [ImagePass(evaluated.data, evaluated.split, "", 0)]
         kinds = list(ALL_KINDS) if own["corruption"] == "all" else _listed(own["corruption"])
         severities = _listed(own["severity"])
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise UserError(f"{setting}.corruption must be all or of {', '.join(KINDS)}, got {unknown[0]}")
         if wrong := [severity for severity in severities if severity not in SEVERITIES] or not severities:
             raise UserError(f"{setting}.severity must be 1 to 5, got {wrong if severities else 'none'}")
-        if not isinstance(found.data, ImageDataModule):
-            raise UserError(f"{setting}.corruption needs a data set of headstart, got {type(found.data).__name__}")
+        if not isinstance(evaluated.data, ImageDataModule):
+            raise UserError(f"{setting}.corruption needs a data set of headstart, got {type(evaluated.data).__name__}")
         return [
-            ImagePass(Corrupted(found.data, split=found.split, kind=kind, severity=severity), ALL, kind, severity)
+            ImagePass(
+                Corrupted(evaluated.data, split=evaluated.split, kind=kind, severity=severity), ALL, kind, severity
+            )
             for kind in kinds
             for severity in severities
         ]

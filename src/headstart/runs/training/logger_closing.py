@@ -36,7 +36,7 @@ def ended_with_run(loggers: Sequence[Logger]) -> Iterator[None]:
 
 def _end(logger: Logger, *, failed: bool) -> None:
     experiment = getattr(logger, "experiment", None)
-    end = next((found for name in ENDING if callable(found := getattr(experiment, name, None))), None)
+    end = next((ending for name in ENDING if callable(ending := getattr(experiment, name, None))), None)
     if end is None:
         return
     if failed and "exit_code" in inspect.signature(end).parameters:

@@ -38,9 +38,9 @@ def check_chooses_on_val(cfg: DictConfig, task: str) -> None:
 def check_split(data: Any, split: str, setting: str) -> None:
     """Raise UserError where a split that a setting names has no image."""
     if data.sizes.get(split, 1) == 0:
-        there = ", ".join(f"{count:,} {name}" for name, count in data.sizes.items())
+        sizes = ", ".join(f"{count:,} {name}" for name, count in data.sizes.items())
         raise UserError(
-            f"{setting} needs images of {split}, and these data have none ({there}); try one of "
+            f"{setting} needs images of {split}, and these data have none ({sizes}); try one of "
             f"{', '.join(name for name, count in data.sizes.items() if count)}"
         )
 
@@ -62,9 +62,9 @@ def check_without_validation(cfg: DictConfig) -> None:
 
 def check_needs_no_val(cfg: DictConfig) -> None:
     """Raise UserError that names the first setting which needs validation images, where the run has none."""
-    found = next(_needs(cfg), None)
-    if found is not None:
-        setting, instead = found
+    need = next(_needs(cfg), None)
+    if need is not None:
+        setting, instead = need
         raise UserError(f"{setting} needs val images, and the run has none; {instead}, or {ENOUGH}")
 
 

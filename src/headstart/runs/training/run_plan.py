@@ -37,7 +37,7 @@ IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
     """The plan of fitting the parts, which are as before afterwards. processes: that share each batch."""
     module, data = parts.module, parts.data
-    found = ModelParts(module)
+    model_parts = ModelParts(module)
     run = run_of(data, trainer, processes=processes)
     pixels = parts.backbone.pixels
     image = torch.rand(IMAGES, pixels.channels, pixels.size, pixels.size, generator=torch.Generator().manual_seed(0))
@@ -48,8 +48,8 @@ def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
 
     return plan_of(
         module,
-        found,
-        parts.schedule.phases(found.names),
+        model_parts,
+        parts.schedule.phases(model_parts.names),
         run=run,
         groups=_groups(module, trainer, run),
         sample=SampleStep(
@@ -67,16 +67,16 @@ def _layout(module: pl.LightningModule) -> tuple[Any, ...]:
 
 def share_of_run(parts: Assembly) -> TrainableShare:
     """How much of the model learns in the run."""
-    found = ModelParts(parts.module)
-    return share_of(parts.module, found, parts.schedule.phases(found.names))
+    model_parts = ModelParts(parts.module)
+    return share_of(parts.module, model_parts, parts.schedule.phases(model_parts.names))
 
 
-def log_plan(found: Plan, loggers: Iterable[Any]) -> None:
+def log_plan(plan: Plan, loggers: Iterable[Any]) -> None:
     """Say the plan in one message, and in TensorBoard as the text `plan`."""
-    log.info("%s", found)
+    log.info("%s", plan)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            lines = [f"    {line}" for line in str(found).splitlines()]  # as Markdown shows what is aligned already
+            lines = [f"    {line}" for line in str(plan).splitlines()]  # as Markdown shows what is aligned already
             logger.experiment.add_text("plan", "\n".join(lines), global_step=0)
 
 
@@ -112,10 +112,10 @@ def _check_shares(data: Any, trainer: pl.Trainer, processes: int) -> None:
     for split, limit in (("val", trainer.limit_val_batches), ("test", trainer.limit_test_batches)):
         if not isinstance(limit, float) or limit in (0.0, 1.0) or not data.sizes.get(split):
             continue
-        there = -(-len(getattr(data, f"{split}_dataloader")()) // processes)
-        if int(there * limit) == 0:
+        batches = -(-len(getattr(data, f"{split}_dataloader")()) // processes)
+        if int(batches * limit) == 0:
             raise UserError(
-                f"trainer.limit_{split}_batches={limit:g} of {there} batches is less than one; try "
+                f"trainer.limit_{split}_batches={limit:g} of {batches} batches is less than one; try "
                 f"trainer.limit_{split}_batches=1, a batch"
             )
 

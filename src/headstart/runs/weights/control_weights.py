@@ -107,17 +107,17 @@ def measure_statistics(backbone: Backbone, norms: list[BatchNorm], data: Any, tr
         for module, mode in modes:
             module.training = mode
         log.info("BatchNorm statistics of the random stages are those of %d training images", seen)
-    found = of_first([_statistics(norm) for norm in norms])
-    _give(dict(zip(norms, found, strict=True)))
+    statistics = of_first([_statistics(norm) for norm in norms])
+    _give(dict(zip(norms, statistics, strict=True)))
 
 
 def _on(device: torch.device, backbone: Backbone, run: Any) -> None:
-    here = next(backbone.parameters()).device
+    device_before = next(backbone.parameters()).device
     backbone.to(device).eval()
     try:
         run()
     finally:
-        backbone.to(here)
+        backbone.to(device_before)
 
 
 def _chunks(data: Any, backbone: Backbone) -> Iterator[Tensor]:
@@ -135,9 +135,9 @@ def _chunks(data: Any, backbone: Backbone) -> Iterator[Tensor]:
 
 def _closed(module: Any, schedule: Schedule, norms: list[BatchNorm]) -> list[BatchNorm]:
     """Those that do not train in the first phase; the module is as before afterwards."""
-    found = ModelParts(module)
-    learns = what_learns(module, found, checked(schedule.phases(found.names))[0])
-    freezing = Freezing(module, found.parameters)
+    model_parts = ModelParts(module)
+    learns = what_learns(module, model_parts, checked(schedule.phases(model_parts.names))[0])
+    freezing = Freezing(module, model_parts.parameters)
     freezing.train_only(learns.parameters & freezing.among, learns.frozen_norms)
     closed = [norm for norm in norms if not norm.training]
     freezing.end()

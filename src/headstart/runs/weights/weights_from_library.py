@@ -35,12 +35,12 @@ def pretrained_weights(*, cfg: DictConfig, name: str | None, reset_from: Annotat
             "weights=file weights.path=... takes any others"
         )
     with torch.random.fork_rng(devices=[]):  # a library may make a network to load them into
-        found = pretrained(backbone.zoo, name, backbone.pixels)
+        weights = pretrained(backbone.zoo, name, backbone.pixels)
     _, model = backbone.zoo
-    if rank_environment.rank() == 0 and (told := differences(backbone.pixels, found.made_for)):
-        told += [found.advice] if found.advice else []
-        log.warning("%s of %s were evaluated otherwise: %s", found.name, model, "; ".join(told))
+    if rank_environment.rank() == 0 and (told := differences(backbone.pixels, weights.made_for)):
+        told += [weights.advice] if weights.advice else []
+        log.warning("%s of %s were evaluated otherwise: %s", weights.name, model, "; ".join(told))
     elif rank_environment.rank() == 0:
-        log.info("preprocessing: %s, as %s of %s were evaluated", shown(backbone.pixels), found.name, model)
-    about = {"model": model, "name": found.name, "url": found.url}
-    return weights_in(found.tensors, backbone, file=found.file, prefix="", reset_from=reset_from, about=about)
+        log.info("preprocessing: %s, as %s of %s were evaluated", shown(backbone.pixels), weights.name, model)
+    about = {"model": model, "name": weights.name, "url": weights.url}
+    return weights_in(weights.tensors, backbone, file=weights.file, prefix="", reset_from=reset_from, about=about)

@@ -45,15 +45,15 @@ def with_weights_preprocessing(cfg: DictConfig, *, fetch: bool = True) -> DictCo
     name, known = _known(node, fetch=fetch)
     if not name and known is None:  # it is told where the file is wanted
         return cfg
-    said = backbone.get("preprocessing")
-    found = None if known is None or said is not None else in_place_of_default(backbone, known)
+    chosen = backbone.get("preprocessing")
+    preprocessing = None if known is None or chosen is not None else in_place_of_default(backbone, known)
     if rank_environment.rank() == 0 and rank_environment.launcher() != "headstart":
         _tell(cfg, backbone, name, known)
-    if found is None:
+    if preprocessing is None:
         return cfg
     plain = deepcopy(cfg)
     with open_dict(plain):
-        plain.backbone.preprocessing = found
+        plain.backbone.preprocessing = preprocessing
     return plain
 
 
@@ -69,14 +69,14 @@ def _known(node: DictConfig, *, fetch: bool) -> tuple[str, KnownPreprocessing | 
 
 def _tell(cfg: DictConfig, backbone: dict[str, Any], name: str, known: KnownPreprocessing | None) -> None:
     """One line of which preprocessing is used, and why."""
-    said = backbone.get("preprocessing")
-    used = pixels_of(backbone, known.values if said is None and known is not None else said)
+    chosen = backbone.get("preprocessing")
+    used = pixels_of(backbone, known.values if chosen is None and known is not None else chosen)
     resize = (cfg.get("target") or {}).get("resize")
     if resize is not None:
         used = used._replace(resize=int(resize))
     by_target = " (target.resize says the resize)" if resize is not None else ""
     phrase = f"preprocessing{name and f' of {name}'}: {shown(used)}{by_target}"
-    if known is None and said is None:
+    if known is None and chosen is None:
         model = backbone["name"]
         log.warning(
             "%s, those of the default weights of %s's %s, since nothing says what the file was made with (its name and "
