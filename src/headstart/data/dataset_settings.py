@@ -201,5 +201,5 @@ def labels_of(settings: SplitSettings) -> dict[str, object]:
 
 def check_none_left_out(settings: Mapping[str, object]) -> None:
     """Raise UserError where one of these settings, which choose some of the images, is not None."""
-    if given := [f"{name}={value}" for name, value in settings.items() if value is not None]:
-        raise UserError(f"all images are evaluated, none are drawn by {', '.join(given)}; leave that null")
+    if drawn_by := [f"{name}={value}" for name, value in settings.items() if value is not None]:
+        raise UserError(f"all images are evaluated, none are drawn by {', '.join(drawn_by)}; leave that null")

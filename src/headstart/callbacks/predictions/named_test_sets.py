@@ -152,9 +152,9 @@ def measured_test_set(
     run = _Run(module, engine, test_set.places, test_set.several)
     answers = [_answers(each, run, shares, limit) for each in test_set.passes]
     by_kind: dict[str, list[dict[str, float]]] = {}
-    for one, each in zip(test_set.passes, answers, strict=True):
+    for image_pass, each in zip(test_set.passes, answers, strict=True):
         values = answer_metrics(module.labels, each.logits, each.label, "")
-        by_kind.setdefault(one.kind, []).append({name.lstrip("/"): value for name, value in values.items()})
+        by_kind.setdefault(image_pass.kind, []).append({name.lstrip("/"): value for name, value in values.items()})
     metrics = _means(f"test/{test_set.name}", [values for of_kind in by_kind.values() for values in of_kind])
     if len(by_kind) > 1:
         for kind, of_kind in by_kind.items():
@@ -175,7 +175,10 @@ def described(test_set: NamedTestSet, result: SetMetrics, monitor: str) -> dict[
         result: What it says of the model.
         monitor: Name of the monitored metric, without its split; it is told of each kind of corruption.
     """
-    kinds = {one.kind: result.metrics.get(f"test/{test_set.name}/{one.kind}/{monitor}") for one in test_set.passes}
+    kinds = {
+        image_pass.kind: result.metrics.get(f"test/{test_set.name}/{image_pass.kind}/{monitor}")
+        for image_pass in test_set.passes
+    }
     return {
         "images": len(result.answers[0].label),
         "passes": len(test_set.passes),
@@ -193,13 +196,13 @@ class _Run(NamedTuple):
     several: bool
 
 
-def _answers(one: ImagePass, run: _Run, shares: tuple[int, int], limit: float) -> Answers:
+def _answers(image_pass: ImagePass, run: _Run, shares: tuple[int, int], limit: float) -> Answers:
     rank, world_size = shares
-    shared = world_size > 1 and getattr(one.data, "in_any_order", False)
-    loader = one.data.plain_dataloader(one.split)
+    shared = world_size > 1 and getattr(image_pass.data, "in_any_order", False)
+    loader = image_pass.data.plain_dataloader(image_pass.split)
     if shared:
-        images = len(one.data.splits[one.split].label)
-        loader = one.data.plain_dataloader(one.split, np.arange(images)[rank::world_size])
+        images = len(image_pass.data.splits[image_pass.split].label)
+        loader = image_pass.data.plain_dataloader(image_pass.split, np.arange(images)[rank::world_size])
     is_whole = isinstance(limit, float) and limit == 1.0  # a loader need not know its length then
     own = _of_batches(loader if is_whole else limited(loader, limit), run)
     if not shared:

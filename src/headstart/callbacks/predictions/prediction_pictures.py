@@ -133,8 +133,8 @@ class Figures(Callback):
 
 
 def _abstention(logits: Tensor, labels: Tensor) -> Figure:
-    probability, said = logits.softmax(dim=1).max(dim=1)
-    sure, right = probability.numpy(), (said == labels).numpy()
+    probability, predicted = logits.softmax(dim=1).max(dim=1)
+    sure, right = probability.numpy(), (predicted == labels).numpy()
     return abstention_figure(coverage_curve(sure, right), area_under_risk(sure, right))
 
 
@@ -144,11 +144,11 @@ def _show(figures: dict[str, Figure], boards: list[TensorBoardLogger], trainer: 
             board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
 
 
-def _images(found: Tensor, data: Any) -> Tensor:
+def _images(images: Tensor, data: Any) -> Tensor:
     """The images themselves (N, channels, H, W), of the test split where these are positions (N,)."""
-    if found.ndim > 1:
-        return found
-    return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=found.numpy())])
+    if images.ndim > 1:
+        return images
+    return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=images.numpy())])
 
 
 def kind_of(labels: Tensor, *, numbers: bool) -> type[Labels]:

@@ -196,8 +196,8 @@ def features_of(
     for batch in loader:
         image = convert(batch).image.to(module.device)
         with context():
-            given = module.backbone(image, start=batch.start).float()
-        features.append(given if read is None else read(given))
+            features_given = module.backbone(image, start=batch.start).float()
+        features.append(features_given if read is None else read(features_given))
         labels.append(batch.label.to(module.device))
     module.train(training)
     return torch.cat(features), torch.cat(labels)

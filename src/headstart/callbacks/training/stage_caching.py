@@ -123,9 +123,9 @@ class FeatureCaching(Callback):
             return None
         began = time.perf_counter()
         ranks = CacheRanks(trainer.global_rank, trainer.world_size, of_each_rank)
-        found, computed = cached_rows_at(self.cache, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
+        cached, computed = cached_rows_at(self.cache, backbone, data, split, positions, cut, engine=engine, ranks=ranks)
         self._note("start", computed, time.perf_counter() - began, self.cache)
-        return found.at(np.arange(len(positions)))
+        return cached.at(np.arange(len(positions)))
 
     def _coming_phase(self, trainer: Trainer) -> int:
         if trainer.state.fn != "fit":
@@ -142,24 +142,26 @@ class FeatureCaching(Callback):
         groups = [group for group in self._groups(phase, cache, data) if data.sizes[group.split]]  # val may be empty
         places = self._places(phase)
         engine = Engine.of(trainer)
-        kept: list[Cut] = []
+        cached_cuts: list[Cut] = []
         if places and groups:
             cuts = self._cuts(places, engine, cache)
             images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
             left = cache.max_bytes
             for cut in cuts:  # the phase itself comes first
                 if (needed := cache.needed_bytes(cut, images)) <= left:
-                    kept, left = [*kept, cut], left - needed
-        self._say(phase, groups, kept, cache, data)
-        here = [cut for cut in kept if cut.place == places[0]]
-        if not here:
+                    cached_cuts, left = [*cached_cuts, cut], left - needed
+        self._say(phase, groups, cached_cuts, cache, data)
+        cuts_here = [cut for cut in cached_cuts if cut.place == places[0]]
+        if not cuts_here:
             return {}
         began = time.perf_counter()
         ranks = CacheRanks(trainer.global_rank, trainer.world_size, of_each_rank)
-        found, computed = cached_activations(cache, backbone, data, groups, kept, engine=engine, ranks=ranks)
+        activations, computed = cached_activations(
+            cache, backbone, data, groups, cached_cuts, engine=engine, ranks=ranks
+        )
         title = "test" if phase == TEST else self._unfreeze.phases[phase].title
         self._note(title, computed, time.perf_counter() - began, cache)
-        return {group: rows for (group, cut), rows in found.items() if cut == here[0]}
+        return {group: rows for (group, cut), rows in activations.items() if cut == cuts_here[0]}
 
     def _cuts(self, places: Sequence[Place], engine: Engine, cache: FeatureCache) -> list[Cut]:
         with in_eval(self._backbone, max(place.after for place in places)):

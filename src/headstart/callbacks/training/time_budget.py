@@ -39,9 +39,9 @@ class TimeBudget(Timer):
     """
 
     def __init__(self, duration: str | Mapping[str, float]) -> None:
-        given = duration if isinstance(duration, str | timedelta) else {str(key): duration[key] for key in duration}
+        length = duration if isinstance(duration, str | timedelta) else {str(key): duration[key] for key in duration}
         try:
-            super().__init__(duration=given, interval="step", verbose=False)  # type: ignore[arg-type]
+            super().__init__(duration=length, interval="step", verbose=False)  # type: ignore[arg-type]
         except (MisconfigurationException, TypeError) as error:
             raise _no_time(duration) from error
         self.seconds = self.time_remaining() or 0.0
@@ -92,7 +92,7 @@ class TimeBudget(Timer):
 
 def budget_of(trainer: Trainer) -> TimeBudget | None:
     """The trainer's time budget; None where it has none."""
-    return next((one for one in callbacks_of(trainer) if isinstance(one, TimeBudget)), None)
+    return next((callback for callback in callbacks_of(trainer) if isinstance(callback, TimeBudget)), None)
 
 
 def _no_time(duration: object) -> UserError:

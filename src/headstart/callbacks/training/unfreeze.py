@@ -115,9 +115,12 @@ class Unfreeze(Callback):
         parts = self._parts = ModelParts(pl_module, self.stages)
         self.phases = checked(self.schedule.phases(parts.names))
         self._freezing = Freezing(pl_module, parts.parameters)
-        found = [what_learns(pl_module, parts, phase) for phase in self.phases]
-        self._learns = [replace(one, parameters=one.parameters & self._freezing.among) for one in found]
-        self._rates = PhaseRates(self.phases, parts, [one.parameters for one in self._learns])
+        learning = [what_learns(pl_module, parts, phase) for phase in self.phases]
+        self._learns = [
+            replace(phase_learns, parameters=phase_learns.parameters & self._freezing.among)
+            for phase_learns in learning
+        ]
+        self._rates = PhaseRates(self.phases, parts, [phase_learns.parameters for phase_learns in self._learns])
         for phase, learns in zip(self.phases, self._learns, strict=True):
             if not learns.parameters:
                 raise UserError(f"nothing learns in the phase {phase.title}: all that it trains was frozen before fit")

@@ -93,12 +93,12 @@ def training_batch(
     return Batch(standardised(image, pixels), label)
 
 
-def _like(given: Tensor, augmented: Tensor, augment: Augmentation) -> Tensor:
+def _like(original: Tensor, augmented: Tensor, augment: Augmentation) -> Tensor:
     """The augmented images, where they are what a backbone can take. Raises UserError."""
-    if augmented.shape != given.shape or augmented.dtype != given.dtype:
+    if augmented.shape != original.shape or augmented.dtype != original.dtype:
         raise UserError(
-            f"an augmentation must give back images of the shape and type that it gets, {tuple(given.shape)} of "
-            f"{given.dtype}; {type(augment).__name__} made {tuple(augmented.shape)} of {augmented.dtype} of them"
+            f"an augmentation must give back images of the shape and type that it gets, {tuple(original.shape)} of "
+            f"{original.dtype}; {type(augment).__name__} made {tuple(augmented.shape)} of {augmented.dtype} of them"
         )
     return augmented
 

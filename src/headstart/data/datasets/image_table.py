@@ -90,11 +90,11 @@ class ImageTable(ListedImages):
 
 def _check_targets(targets: list[str], label_separator: str | None, label_columns: list[str] | None) -> None:
     """Raise UserError where columns of numbers stand beside what says classes."""
-    given = {"label_separator": label_separator, "label_columns": label_columns}
-    if targets and (others := [name for name, value in given.items() if value is not None]):
+    label_settings = {"label_separator": label_separator, "label_columns": label_columns}
+    if targets and (others := [name for name, value in label_settings.items() if value is not None]):
         raise UserError(
-            f"target_column is of numbers, {others[0]} of classes, got {', '.join(targets)} and {given[others[0]]}; "
-            "leave one of them null"
+            f"target_column is of numbers, {others[0]} of classes, got {', '.join(targets)} and "
+            f"{label_settings[others[0]]}; leave one of them null"
         )
 
 

@@ -126,7 +126,7 @@ class WebDataset(ImageDataModule):
 
     def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
         """All images of the shards of these splits, in the order of the shards, and their names."""
-        urls = tuple(url for split, given in self._given.items() if split in splits for url in given)
+        urls = tuple(url for split, split_urls in self._given.items() if split in splits for url in split_urls)
         whole = self._split_of(urls, self._places(urls), 0)
         return whole, list(whole.names)
 

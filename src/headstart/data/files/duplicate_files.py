@@ -119,11 +119,11 @@ def tell_repeated(groups: Iterable[Sequence[Place]]) -> None:
 
 def tell_left_out(records: Sequence[Duplicate]) -> None:
     """Warn of files that are left out, each with the file that stands for it."""
-    kept = {one.group: one for one in reversed(records) if one.split not in (LEFT_OUT, "")}
+    partners = {duplicate.group: duplicate for duplicate in reversed(records) if duplicate.split not in (LEFT_OUT, "")}
     pairs = [
-        f"{one.file} = {kept[one.group].file} ({kept[one.group].split})"
-        for one in records
-        if one.split == LEFT_OUT and one.group in kept
+        f"{duplicate.file} = {partners[duplicate.group].file} ({partners[duplicate.group].split})"
+        for duplicate in records
+        if duplicate.split == LEFT_OUT and duplicate.group in partners
     ]
     if pairs:
         log.warning(
@@ -135,8 +135,8 @@ def tell_left_out(records: Sequence[Duplicate]) -> None:
 def tell_near(records: Sequence[Duplicate]) -> None:
     """Warn of pictures that lie in two splits, saved at another size or quality."""
     pairs: dict[int, list[str]] = defaultdict(list)
-    for one in records:
-        pairs[one.group].append(f"{one.file} ({one.split})")
+    for duplicate in records:
+        pairs[duplicate.group].append(f"{duplicate.file} ({duplicate.split})")
     if pairs:
         log.warning(
             "%d pairs of images in different splits show the same picture at another size or quality, so that val or "

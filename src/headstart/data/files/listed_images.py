@@ -144,17 +144,17 @@ class ListedImages(ImageDataModule):
     def load(self) -> dict[str, FileSplit]:
         self.check_trainable()
         headers = self._headers()
-        found = self._copies(headers)
-        self.duplicates = found.records({})  # known where an error follows, too
-        check_two_labels(found.conflicting, found.label, conflicting_labels=self._settings["conflicting_labels"])
-        kept = {name: header for name, header in headers.items() if name not in found.left_out}
+        copies = self._copies(headers)
+        self.duplicates = copies.records({})  # known where an error follows, too
+        check_two_labels(copies.conflicting, copies.label, conflicting_labels=self._settings["conflicting_labels"])
+        headers_left = {name: header for name, header in headers.items() if name not in copies.left_out}
         splits = cached_splits(
-            self._divided(kept, found.copies),
+            self._divided(headers_left, copies.copies),
             decoder=self.decoder,
             cache_gib=self._settings["cache_gib"],
             make=self._split_of,
         )
-        self._check_and_log(splits, kept, found)
+        self._check_and_log(splits, headers_left, copies)
         return splits
 
     def all_images(self, splits: Collection[str]) -> tuple[Split, list[str]]:
@@ -176,9 +176,9 @@ class ListedImages(ImageDataModule):
             label = np.array([self.class_names.index(name) for name in class_of.values()], np.int64)
         whole = self._split_of(names, label, 0)
         if names:
-            found = self._copies({name: headers[name] for name in names})
-            check_two_labels(found.conflicting, found.label, conflicting_labels="keep")
-            self._check_and_log({"all": whole}, headers, found)
+            copies = self._copies({name: headers[name] for name in names})
+            check_two_labels(copies.conflicting, copies.label, conflicting_labels="keep")
+            self._check_and_log({"all": whole}, headers, copies)
         return whole, names
 
     def _by_class(self) -> Mapping[str, ClassFiles]:
@@ -240,12 +240,12 @@ class ListedImages(ImageDataModule):
         return None
 
     def _check_and_log(
-        self, splits: Mapping[str, FileSplit], headers: Mapping[str, Header], found: ListingCopies
+        self, splits: Mapping[str, FileSplit], headers: Mapping[str, Header], listing: ListingCopies
     ) -> None:
         """Log what there is. Raises UserError where an image, or a group of images, lies in two splits."""
-        copies = self.duplicates = found.records({split: files.names for split, files in splits.items()})
+        copies = self.duplicates = listing.records({split: files.names for split, files in splits.items()})
         facts = ListingFacts(self.root, self.class_names, self._groups, self.outside, self._left_out, self.regression)
-        near = check_listing(splits, headers, facts, found, leakage=self._settings["leakage"])
+        near = check_listing(splits, headers, facts, listing, leakage=self._settings["leakage"])
         self.duplicates = [*copies, *near]
 
     def _split_of(self, names: list[str], label: Labels, cached: int) -> FileSplit:

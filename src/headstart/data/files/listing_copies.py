@@ -37,14 +37,14 @@ class ListingCopies:
             splits: Split of the run -> its files.
         """
         place = {name: split for split, names in splits.items() for name in names}
-        found = []
+        records = []
         for number, group in enumerate(self.groups, start=1):
-            held_out = {said for said, name in group if place.get(name) in SPLITS[1:]}
-            for said, name in group:
-                crossing = self.copies.leaves_out and held_out - {said}
+            held_out = {split for split, name in group if place.get(name) in SPLITS[1:]}
+            for own_split, name in group:
+                crossing = self.copies.leaves_out and held_out - {own_split}
                 absent = LEFT_OUT if splits and (name in self.left_out or crossing) else ""
-                found.append(Duplicate(number, "copy", place.get(name, absent), name, self.label[name], 0.0))
-        return found
+                records.append(Duplicate(number, "copy", place.get(name, absent), name, self.label[name], 0.0))
+        return records
 
     def within(self, splits: Mapping[str, Sequence[str]]) -> list[list[Place]]:
         """The groups of which a run has several files, as (split of the run, file).
@@ -54,7 +54,7 @@ class ListingCopies:
         """
         place = {name: split for split, names in splits.items() for name in names}
         there = [[(place[name], name) for _, name in group if name in place] for group in self.groups]
-        return [sorted(group, key=lambda one: list(splits).index(one[0])) for group in there if len(group) > 1]
+        return [sorted(group, key=lambda member: list(splits).index(member[0])) for group in there if len(group) > 1]
 
 
 def listing_copies(

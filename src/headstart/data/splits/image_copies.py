@@ -83,14 +83,14 @@ def without_crossing(splits: Mapping[str, Sequence[str]], copies: Copies) -> dic
     """
     if not copies or not copies.leaves_out:
         return {split: list(names) for split, names in splits.items()}
-    kept: dict[str, list[str]] = {}
+    files_left: dict[str, list[str]] = {}
     held_out: set[str | None] = set()
     for split in reversed(list(splits)):  # test, val, train
-        kept[split] = [
+        files_left[split] = [
             name for name in splits[split] if copies.image(name) is None or copies.image(name) not in held_out
         ]
-        held_out |= {copies.image(name) for name in kept[split]} - {None}
-    return {split: kept[split] for split in splits}
+        held_out |= {copies.image(name) for name in files_left[split]} - {None}
+    return {split: files_left[split] for split in splits}
 
 
 def one_of_each(groups: Iterable[Sequence[tuple[str, str]]], order: Sequence[str]) -> set[str]:

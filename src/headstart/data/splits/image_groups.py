@@ -134,11 +134,13 @@ def divided_groups(
         partial(cut_groups, label=label, groups=groups),
         settings,
     )
-    given = [{split: len(classes.get(name, ())) for split, classes in listed.items()} for name in class_names]
+    listed_counts = [{split: len(classes.get(name, ())) for split, classes in listed.items()} for name in class_names]
     counts = [
         len({groups[file] for classes in listed.values() for file in classes.get(name, ())}) for name in class_names
     ]
-    return chosen_classes(class_names, without_crossing(splits, copies), class_of, settings, given=given, groups=counts)
+    return chosen_classes(
+        class_names, without_crossing(splits, copies), class_of, settings, given=listed_counts, groups=counts
+    )
 
 
 def group_counts(splits: Mapping[str, Iterable[str]], groups: Groups) -> dict[str, int]:

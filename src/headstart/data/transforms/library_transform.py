@@ -39,9 +39,9 @@ class LibraryTransform:
         seeds = (upper * 2**24 + lower).tolist()
         changed = torch.empty_like(image)
         with _global_generators() as set_to:
-            for at, (one, seed) in enumerate(zip(image, seeds, strict=True)):
+            for at, (picture, seed) in enumerate(zip(image, seeds, strict=True)):
                 set_to(seed)
-                changed[at] = self._of_one(one)
+                changed[at] = self._of_one(picture)
         return changed
 
     def _of_one(self, image: Tensor) -> Tensor:
@@ -95,10 +95,10 @@ def _takes_rng(call: Callable[..., Any]) -> bool:
         parameters = inspect.signature(call.forward if isinstance(call, nn.Module) else call).parameters.values()
     except (TypeError, ValueError):  # of a callable that is not written in Python
         return False
-    asked = [one for one in parameters if one.default is one.empty and one.kind in (
-        one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD,
+    asked = [parameter for parameter in parameters if parameter.default is parameter.empty and parameter.kind in (
+        parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD,
     )]  # fmt: skip
-    return len(asked) > 1 or any(one.name == "rng" for one in parameters)
+    return len(asked) > 1 or any(parameter.name == "rng" for parameter in parameters)
 
 
 @contextmanager

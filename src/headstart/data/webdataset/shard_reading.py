@@ -97,8 +97,8 @@ def samples(url: str, members: SampleMembers) -> Iterator[Sample]:
     try:
         stream = opened(url) if is_remote(url) else _path(url).open("rb")
         try:
-            for given in tar.group_by_keys(tar.tar_file_expander(iter([{"url": url, "stream": stream}]))):
-                yield members.sample(given, url)
+            for members_read in tar.group_by_keys(tar.tar_file_expander(iter([{"url": url, "stream": stream}]))):
+                yield members.sample(members_read, url)
             is_over = True
         finally:
             if is_over:
@@ -119,8 +119,8 @@ def listed(url: str, members: SampleMembers) -> list[SampleLabel]:
         with tarfile.open(_path(url)) as tar:
             group = import_module("webdataset.tariterators").group_by_keys
             return [
-                SampleLabel(utf8(str(given["__key__"])), members.word(given, url))
-                for given in group(_labels(tar, members))
+                SampleLabel(utf8(str(members_read["__key__"])), members.word(members_read, url))
+                for members_read in group(_labels(tar, members))
             ]
     except (OSError, tarfile.TarError, ValueError, EOFError) as error:
         raise UserError(_unreadable(url, error)) from error

@@ -85,10 +85,10 @@ class SampleMembers:
     def is_label(self, member: str) -> bool:
         return member.lower().endswith(f".{self.label_key}")
 
-    def _image_key(self, given: Mapping[str, Any]) -> str | None:
+    def _image_key(self, members: Mapping[str, Any]) -> str | None:
         if self.image_key is not None:
-            return self.image_key if self.image_key in given else None
-        return next((key for key in given if f".{key.rpartition('.')[2]}" in USUAL), None)
+            return self.image_key if self.image_key in members else None
+        return next((key for key in members if f".{key.rpartition('.')[2]}" in USUAL), None)
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,6 @@ def _field(value: Any, field: str | None) -> str:
     return str(value).strip()
 
 
-def _members_of(given: Mapping[str, Any], url: str) -> str:
-    there = ", ".join(f".{key}" for key in given if not key.startswith("__")) or "none"
-    return f"sample {given['__key__']} of {url} has the members {there}"
+def _members_of(members: Mapping[str, Any], url: str) -> str:
+    there = ", ".join(f".{key}" for key in members if not key.startswith("__")) or "none"
+    return f"sample {members['__key__']} of {url} has the members {there}"

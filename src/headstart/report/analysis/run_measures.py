@@ -139,9 +139,9 @@ def _of_run(run: FinishedRun, metric: str) -> _RunMaterial:
     rows = replace(rows, value=_sign(metric) * rows.value)
     if judged is not answers:  # the curve on the images that no trial saw
         at = {int(step): i for i, step in enumerate(judged.step)}
-        kept = [i for i, step in enumerate(curve.step) if int(step) in at]
-        levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in kept])
-        curve = curve.at(np.array(kept, dtype=np.int64), levels)
+        places = [i for i, step in enumerate(curve.step) if int(step) in at]
+        levels = np.array([rows.value[at[int(curve.step[i])]].mean() for i in places])
+        curve = curve.at(np.array(places, dtype=np.int64), levels)
     return _RunMaterial(curve, answers, judged, rows, seen, has_curve=True)
 
 

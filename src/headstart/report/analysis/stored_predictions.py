@@ -122,15 +122,15 @@ def answers_in(folder: Path, split: str) -> StoredPredictions | None:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         is_number = arrays["label"].dtype.kind == "f"
-        said = arrays.get("predicted")
+        predicted = arrays.get("predicted")
         return StoredPredictions(
             image=arrays["image"].astype(np.uint64),
             label=arrays["label"].astype(np.float64 if is_number else np.int64),
             step=arrays["step"].astype(np.int64),
-            predicted=None if said is None or is_number else said.astype(np.int64),
+            predicted=None if predicted is None or is_number else predicted.astype(np.int64),
             loss=arrays["loss"].astype(np.float64) if "loss" in arrays else None,
             logits=arrays["logits"].astype(np.float64) if "logits" in arrays else None,
-            numbers=said.astype(np.float64) if said is not None and is_number else None,
+            numbers=predicted.astype(np.float64) if predicted is not None and is_number else None,
             closed_form=arrays.get("closed_form"),
             seen_by_trials=arrays["seen_by_trials"].astype(bool) if "seen_by_trials" in arrays else None,
         )
@@ -206,9 +206,9 @@ def _cohen_kappa(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> floa
 def _matthews(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
     """Correlation of predicted and true classes (Gorodkin 2004); 0 where one of them does not vary."""
     shares = _confusion(predicted, label) / len(label)
-    said, true = shares.sum(axis=0), shares.sum(axis=1)
-    spread = (1 - said @ said) * (1 - true @ true)
-    return float((np.trace(shares) - said @ true) / np.sqrt(spread)) if spread > 0 else 0.0
+    of_predicted, of_true = shares.sum(axis=0), shares.sum(axis=1)
+    spread = (1 - of_predicted @ of_predicted) * (1 - of_true @ of_true)
+    return float((np.trace(shares) - of_predicted @ of_true) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 _NUMBER_METRICS: dict[str, Callable[[Any, Any], float]] = {"r2": _r2, "rmse": _rmse}

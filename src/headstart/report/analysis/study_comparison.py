@@ -46,21 +46,21 @@ _MODES = (
 
 
 def study_of(
-    found: RunsBelow, *, baseline: str, metric: str, history: History | None = None, planned: Iterable[int] = ()
+    runs_below: RunsBelow, *, baseline: str, metric: str, history: History | None = None, planned: Iterable[int] = ()
 ) -> Study:
     """The comparison of all finished runs.
 
     Args:
-        found: The runs of the study.
+        runs_below: The runs of the study.
         baseline: The mode that the others are compared with.
         metric: The metric of the learning curves.
         history: The looks of earlier reports on this folder, by test.
         planned: The seeds of the study's command, which count where its runs have fixed_seeds.
     """
-    reusing = [run for run in found.finished if not run.adapts]
+    reusing = [run for run in runs_below.finished if not run.adapts]
     arms, replaced = arms_of(reusing)
-    levels, replaced_levels = without_replaced(found.levels)
-    adapting, replaced_adapting = adaptation_comparison.adapted_arms(run for run in found.finished if run.adapts)
+    levels, replaced_levels = without_replaced(runs_below.levels)
+    adapting, replaced_adapting = adaptation_comparison.adapted_arms(run for run in runs_below.finished if run.adapts)
     resolution = one_image(reusing or levels, metric, "val")
     settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(test) for test in levels]
     common = frozenset.intersection(*settings) if settings else frozenset()
@@ -68,7 +68,7 @@ def study_of(
     placed = level_arms(levels, metric, _resolutions(levels))
     adapted = adaptation_comparison.adapted(adapting, common)
 
-    all_settings = [run.settings for run in found.finished] + [test.config() for test in found.levels]
+    all_settings = [run.settings for run in runs_below.finished] + [test.config() for test in runs_below.levels]
     known = [config for config in all_settings if config]
     fixed = bool(known) and all(config.get("fixed_seeds") is True for config in known)
     seeds = PlannedSeeds(fixed, frozenset(planned))
@@ -89,7 +89,7 @@ def study_of(
         baseline=baseline,
         metric=metric,
         sections=tuple(sections),
-        others=found.others + replaced + replaced_levels + replaced_adapting,
+        others=runs_below.others + replaced + replaced_levels + replaced_adapting,
         verdicts=sum(test.without is None for test in tests),
         resolution=resolution,
         common=tuple(sorted(common)),

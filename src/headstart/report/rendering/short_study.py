@@ -17,22 +17,25 @@ _NOT_DATA = ("run_dir", "hydra", "feature_cache", "logger", "callbacks")  # wher
 _AS_THEY_ARE = (FinishedRun, LevelsResult)  # read from disk; tables take single values of them
 
 
-def short_study(study: Study, found: RunsBelow) -> Study:
+def short_study(study: Study, runs_below: RunsBelow) -> Study:
     """The study with `photos` in the place of `/a/b/photos` in its labels, settings and reasons.
 
     Its looks keep the whole paths, by which the next report finds them.
 
     Args:
         study: The comparison.
-        found: The runs that it was made of, whose settings say what is a path.
+        runs_below: The runs that it was made of, whose settings say what is a path.
     """
     settings: list[dict[str, Any]] = []
-    runs: list[FinishedRun | LevelsResult] = [*found.finished, *found.levels]
+    runs: list[FinishedRun | LevelsResult] = [*runs_below.finished, *runs_below.levels]
     for run in runs:
         known = run.settings if isinstance(run, FinishedRun) else leaves(run.config())
         settings += [known, of_overrides(run.overrides)]
-    counted = [{key: one[key] for key in one if key.partition(".")[0] not in _NOT_DATA} for one in settings]
-    names = short_paths(path.strip("'\"") for one in counted for path in paths_in(one))
+    counted = [
+        {key: run_settings[key] for key in run_settings if key.partition(".")[0] not in _NOT_DATA}
+        for run_settings in settings
+    ]
+    names = short_paths(path.strip("'\"") for run_settings in counted for path in paths_in(run_settings))
     if not names:
         return study
     short = cast(Study, _short(study, names, {}))
@@ -41,8 +44,8 @@ def short_study(study: Study, found: RunsBelow) -> Study:
 
 def short_command(command: str | None) -> str | None:
     """A command line that works in the same folder, with `~` in the place of the home folder."""
-    here, home = str(Path.cwd()), str(Path.home())
-    signs = {f"{here}/": "", f"{home}/": "~/"} if home != "/" else {}
+    working_folder, home = str(Path.cwd()), str(Path.home())
+    signs = {f"{working_folder}/": "", f"{home}/": "~/"} if home != "/" else {}
     for folder, sign in signs.items():
         command = (
             None if command is None else command.replace(f"={folder}", f"={sign}").replace(f",{folder}", f",{sign}")
@@ -60,15 +63,15 @@ def _short(value: Any, names: Mapping[str, str], done: dict[int, Any]) -> Any:
         return done[id(value)]
     made: Any = value
     if is_dataclass(value) and not isinstance(value, type):
-        had = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
-        now = {name: _short(one, names, done) for name, one in had.items()}
-        if any(now[name] is not had[name] for name in had):
-            made = replace(value, **now)
+        had = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        shortened = {name: _short(child, names, done) for name, child in had.items()}
+        if any(shortened[name] is not had[name] for name in had):
+            made = replace(value, **shortened)
     elif isinstance(value, dict):
-        made = {_short(key, names, done): _short(one, names, done) for key, one in value.items()}
+        made = {_short(key, names, done): _short(child, names, done) for key, child in value.items()}
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        made = type(value)(*(_short(one, names, done) for one in value))
+        made = type(value)(*(_short(child, names, done) for child in value))
     elif isinstance(value, tuple | list | frozenset | set):
-        made = type(value)(_short(one, names, done) for one in value)
+        made = type(value)(_short(child, names, done) for child in value)
     done[id(value)] = made
     return made

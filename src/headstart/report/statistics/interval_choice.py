@@ -100,8 +100,8 @@ def interval_over(
         crossed = crossed_interval([Contributions(*part) for part in parts if part is not None], resolution=resolution)
     if any(run.fold is not None for run in runs):
         over_folds = fold_interval(values, val_over_train=_val_over_train(runs), resolution=resolution)
-        intervals = [one for one in (over_folds, crossed) if one is not None and one.known]
-        return max(intervals, key=lambda one: one.high - one.low, default=over_folds)
+        intervals = [interval for interval in (over_folds, crossed) if interval is not None and interval.known]
+        return max(intervals, key=lambda interval: interval.high - interval.low, default=over_folds)
     return t_interval(values, resolution=resolution) if crossed is None else crossed
 
 
@@ -143,7 +143,7 @@ def over_what(pairs: Sequence[Pair], by_test: str) -> str:
         by_test: Name of the metric on test.
     """
     key = TEST if by_test else END
-    if any(one.replicate.fold is not None for pair in pairs for one in pair):
+    if any(run.replicate.fold is not None for pair in pairs for run in pair):
         return "folds"
     parts = [apart(s.by_image.get(key), t.by_image.get(key)) for s, t in pairs]
     return "seeds and images" if components(parts, []).shared > 0 else "seeds"

@@ -25,8 +25,8 @@ def rank_correlation(
         weighted: Whether the top counts for more.
         tied: (n, n), the pairs whose truths cannot be told apart; None for those that are equal.
     """
-    true, given = np.asarray(truth, dtype=np.float64), np.asarray(score, dtype=np.float64)
-    of_truth, of_score = (np.sign(values[:, None] - values) for values in (true, given))
+    true, scores = np.asarray(truth, dtype=np.float64), np.asarray(score, dtype=np.float64)
+    of_truth, of_score = (np.sign(values[:, None] - values) for values in (true, scores))
     if tied is not None:
         of_truth = np.where(tied, 0.0, of_truth)
     if not of_truth.any():
@@ -35,7 +35,7 @@ def rank_correlation(
         return 0.0
     if not weighted:
         return _of_pairs(of_truth, of_score, np.ones_like(of_truth))
-    orders = (np.lexsort((given, true))[::-1], np.lexsort((true, given))[::-1])
+    orders = (np.lexsort((scores, true))[::-1], np.lexsort((true, scores))[::-1])
     return float(np.mean([_of_pairs(of_truth, of_score, _weights(order)) for order in orders]))
 
 

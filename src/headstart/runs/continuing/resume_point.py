@@ -63,7 +63,8 @@ def _check(path: Path, run_hash: str) -> None:
     if checkpoint.get("run_hash") != run_hash:
         raise UserError(
             f"{path} was written by a run of another config (hash {checkpoint.get('run_hash')}, this one is "
-            f"{run_hash}); headstart resume={path.parent.parent} goes on with the config in the folder, rerun=true starts anew"
+            f"{run_hash}); headstart resume={path.parent.parent} goes on with the config in the folder, rerun=true "
+            "starts anew"
         )
     best = path.with_name(BEST)
     # nothing was best yet: a run without validation writes it when it ends

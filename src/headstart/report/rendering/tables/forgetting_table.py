@@ -22,8 +22,8 @@ def forgetting_table(section: StudySection) -> ReportTable | None:
 
 
 def _row(arm: ArmSummary) -> list[TableCell]:
-    found = [run.run.result.get("forgetting") for run in arm.runs]
-    known = [entry for entry in found if isinstance(entry, dict) and {"before", "after", "change"} <= entry.keys()]
+    entries = [run.run.result.get("forgetting") for run in arm.runs]
+    known = [entry for entry in entries if isinstance(entry, dict) and {"before", "after", "change"} <= entry.keys()]
     if not known:
         return []
     columns = [[float(entry[key]) for entry in known] for key in ("before", "after", "change")]

@@ -117,8 +117,8 @@ def _stages(result: dict[str, Any]) -> list[ReportTable]:
 
 
 def _of_stages(result: dict[str, Any]) -> list[str]:
-    found = [values for entry in result["candidates"] for values in entry["by_stage"].values()]
-    return list(dict.fromkeys(name for values in found for name in values))
+    by_stage = [values for entry in result["candidates"] for values in entry["by_stage"].values()]
+    return list(dict.fromkeys(name for values in by_stage for name in values))
 
 
 def _agreement(result: dict[str, Any]) -> list[ReportTable]:
@@ -127,9 +127,11 @@ def _agreement(result: dict[str, Any]) -> list[ReportTable]:
         return []
     plain, weighted = result["agreement"]["plain"], result["agreement"]["weighted"]
     rows = []
-    for number, one in enumerate(names):
-        cells = [plain[one][other] if at < number else weighted[one][other] for at, other in enumerate(names)]
-        rows.append([one, *(NONE if cell is None else f"{cell:+.2f}" for cell in cells)])
+    for number, score_name in enumerate(names):
+        cells = [
+            plain[score_name][other] if at < number else weighted[score_name][other] for at, other in enumerate(names)
+        ]
+        rows.append([score_name, *(NONE if cell is None else f"{cell:+.2f}" for cell in cells)])
     note = (
         "Kendall's tau between the scores: plain below the diagonal, weighted for the top above it. A weighted tau of "
         f"{len(result['candidates'])} candidates stays below {result['null_weighted_tau']:.2f} in 95 % of the cases "
