@@ -103,8 +103,8 @@ class LoadedModel:
             names: list[str | int] = list(range(len(images)))
             batches = [self.probabilities(images[at : at + AT_ONCE]) for at in range(0, len(images), AT_ONCE)]
         else:
-            given = [images] if isinstance(images, str | Path) else images
-            files = [file for path in given for file in files_of(str(path), setting="images")]
+            paths = [images] if isinstance(images, str | Path) else images
+            files = [file for path in paths for file in files_of(str(path), setting="images")]
             names = list(files)
             batches = [self._of_files(files[at : at + AT_ONCE]) for at in range(0, len(files), AT_ONCE)]
         rows = [row for batch in batches for row in batch.tolist()]

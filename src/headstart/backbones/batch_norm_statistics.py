@@ -22,7 +22,7 @@ class ChannelMoments(NamedTuple):
 def norms_of(stages: Mapping[str, nn.Module] | nn.ModuleDict) -> list[BatchNorm]:
     """All BatchNorms that normalise by running statistics when the model is in eval()."""
     modules = [module for stage in stages.values() for module in stage.modules()]
-    return [one for one in modules if isinstance(one, BatchNorm) and one.running_mean is not None]
+    return [norm for norm in modules if isinstance(norm, BatchNorm) and norm.running_mean is not None]
 
 
 @torch.no_grad()

@@ -104,10 +104,10 @@ def gathered(net: nn.Module, parts: Sequence[NetworkPiece]) -> list[NetworkPiece
     containers = {path: child for path, child in net.named_modules() if path and is_chain(child) and len(child)}
     for path, child in sorted(containers.items(), key=lambda item: -item[0].count(".")):  # the inner ones first
         inside = [id(layer) for layer in child.children()]
-        here = [id(part.module) if part.is_layer else 0 for part in gathered_pieces]
-        at = here.index(inside[0]) if inside[0] in here else 0
+        layers = [id(part.module) if part.is_layer else 0 for part in gathered_pieces]
+        at = layers.index(inside[0]) if inside[0] in layers else 0
         end = at + len(inside)
-        if here[at:end] == inside:
+        if layers[at:end] == inside:
             gathered_pieces[at:end] = [
                 NetworkPiece(path, child, is_layer=True, output_shape=gathered_pieces[end - 1].output_shape)
             ]
@@ -177,9 +177,9 @@ def _with_constants(stretch: Sequence[fx.Node], depends: Collection[fx.Node]) ->
     ordered: dict[fx.Node, None] = {}
 
     def visit(node: fx.Node) -> None:
-        for given in node.all_input_nodes:
-            if given not in depends and given not in ordered:
-                visit(given)
+        for source in node.all_input_nodes:
+            if source not in depends and source not in ordered:
+                visit(source)
         ordered[node] = None
 
     for node in stretch:
@@ -201,7 +201,7 @@ def _piece(
     copies = {entering: graph.placeholder(IMAGE)}
     nodes = _with_constants(stretch, depends)
     for original in nodes:
-        copies[original] = graph.node_copy(original, lambda given: copies[given])
+        copies[original] = graph.node_copy(original, lambda source: copies[source])
     graph.output(copies[stretch[-1]])
     targets = [str(node.target) for node in nodes if node.op in ("call_module", "get_attr")]
     used = {target: network.named[target] for target in targets}

@@ -122,12 +122,12 @@ class Backbone(nn.Module):
 
 def _original_names(net: nn.Module, stages: Mapping[str, nn.Module]) -> dict[str, str]:
     """Each tensor's name in the network -> its name in the stages cut from it: the same tensor, however it was cut."""
-    here = {
+    named_tensors = {
         f"stages.{stage}.{name}": tensor
         for stage, module in stages.items()
         for name, tensor in module.state_dict(keep_vars=True).items()
     }
-    names = {id(tensor): name for name, tensor in here.items()}
+    names = {id(tensor): name for name, tensor in named_tensors.items()}
     there = net.state_dict(keep_vars=True)
     return {name: names[id(tensor)] for name, tensor in there.items() if id(tensor) in names}
 

@@ -28,14 +28,14 @@ class TokenStage(nn.Module):
         self.blocks, self.norms = tuple(blocks), tuple(norms)
 
     def forward(self, x: Tensor) -> Tensor:
-        given = []
+        outputs = []
         for name, layer in self.named_children():
             if name not in self.norms:
                 x = layer(x)
             if name in self.blocks:
-                given.append(x)
-        given = [self._normed(tokens) for tokens in given or [x]]
-        return given[0] if len(given) == 1 else torch.cat(given, dim=-1)
+                outputs.append(x)
+        outputs = [self._normed(tokens) for tokens in outputs or [x]]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
 
     def _normed(self, tokens: Tensor) -> Tensor:
         for name in self.norms:
@@ -82,11 +82,11 @@ def give_tokens(backbone: Backbone, blocks: int) -> None:
         layers = {layer: stage.get_submodule(layer) for layer in [*before[:first_norm], *norms]}
         backbone.stages[name] = TokenStage(layers, blocks=alike[-blocks:], norms=norms)
     backbone.gives_tokens = True
-    given = backbone(_black_image(backbone))
-    is_map = given.ndim == 4
-    backbone.width = given.shape[1 if is_map else 2]
+    output = backbone(_black_image(backbone))
+    is_map = output.ndim == 4
+    backbone.width = output.shape[1 if is_map else 2]
     # images are square, and so are their patches; what is left over stands before them
-    backbone.class_tokens = 0 if is_map else given.shape[1] - math.isqrt(given.shape[1]) ** 2
+    backbone.class_tokens = 0 if is_map else output.shape[1] - math.isqrt(output.shape[1]) ** 2
     backbone.train(training)
 
 

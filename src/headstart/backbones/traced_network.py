@@ -145,7 +145,7 @@ def with_fixed_numbers(network: TracedNetwork, given: tuple[int, ...]) -> dict[f
         if node.op in ("placeholder", "output") or not _is_plain(value) or value != three[node]:
             continue
         for user in list(node.users):
-            user.args, user.kwargs = (_replaced(given, node, value) for given in (user.args, user.kwargs))
+            user.args, user.kwargs = (_replaced(argument, node, value) for argument in (user.args, user.kwargs))
     return two
 
 

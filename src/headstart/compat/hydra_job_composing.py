@@ -64,8 +64,8 @@ class JobComposer:
         Args:
             group: As `backbone`.
         """
-        found: list[str] = self.loader.get_group_options(group, ObjectType.CONFIG)
-        return found
+        names: list[str] = self.loader.get_group_options(group, ObjectType.CONFIG)
+        return names
 
 
 def quoted(text: str) -> str:

@@ -83,27 +83,32 @@ def metrics_of(labels: Labels, answers: Evaluation, split: str) -> dict[str, flo
     return answer_metrics(labels, answers.logits, answers.label, split)
 
 
-def gain(one: Evaluation, several: Evaluation) -> dict[str, int]:
+def gain(single: Evaluation, several: Evaluation) -> dict[str, int]:
     """How many images only the views, and how many only the image as it is, got right; of numbers, came nearer to."""
-    if isinstance(one, NumberEvaluation) and isinstance(several, NumberEvaluation):
-        errors = [(each.logits - each.label).abs().mean(dim=1) for each in (one, several)]
+    if isinstance(single, NumberEvaluation) and isinstance(several, NumberEvaluation):
+        errors = [(each.logits - each.label).abs().mean(dim=1) for each in (single, several)]
         return {"gained": int((errors[1] < errors[0]).sum()), "lost": int((errors[1] > errors[0]).sum())}
-    assert not isinstance(one, NumberEvaluation)
+    assert not isinstance(single, NumberEvaluation)
     assert not isinstance(several, NumberEvaluation)
-    gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, one), (one, several)))
+    gained, lost = (int((a.right & ~b.right).sum()) for a, b in ((several, single), (single, several)))
     return {"gained": gained, "lost": lost}
 
 
 def lines(
-    one: Mapping[str, float], several: Mapping[str, float], count: int, gain: Mapping[str, int], *, nearer: bool = False
+    single: Mapping[str, float],
+    several: Mapping[str, float],
+    count: int,
+    gain: Mapping[str, int],
+    *,
+    nearer: bool = False,
 ) -> list[str]:
     """Both columns of figures side by side, for a terminal; nearer: gain counts numbers that come nearer."""
     views = f"{count} view{'' if count == 1 else 's'}"
     table = [f"{'':<26}{'one view':>10}{views:>10}  difference"]
     table += [
-        f"{name:<26}{one[name]:>10.4f}{several[name]:>10.4f}  {several[name] - one[name]:+.4f}"
+        f"{name:<26}{single[name]:>10.4f}{several[name]:>10.4f}  {several[name] - single[name]:+.4f}"
         for name in sorted(several)
-        if name in one
+        if name in single
     ]
     if nearer:
         return [*table, f"{gain['gained']} numbers are nearer with {views}, {gain['lost']} with one."]

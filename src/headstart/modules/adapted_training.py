@@ -140,14 +140,16 @@ class AdaptedTraining:
             data: As of finalize.
             stages: The parts of the model.
         """
-        kept = [(buffer, buffer.clone()) for buffer in self.module.buffers()] if self.adaptation.finalizes else []
+        buffers_before = (
+            [(buffer, buffer.clone()) for buffer in self.module.buffers()] if self.adaptation.finalizes else []
+        )
         learning = [child for child in self.module.modules() if child.training]
         try:
             self.finalize(data, stages)
             yield
         finally:
             with torch.no_grad():
-                for buffer, before in kept:
+                for buffer, before in buffers_before:
                     buffer.copy_(before)
             for child in learning:
                 child.training = True

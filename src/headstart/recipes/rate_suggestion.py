@@ -43,10 +43,10 @@ def rate_suggestion(rates: Sequence[float], losses: Sequence[float], smoothed: S
     end = len(smoothed) - LAST_LEFT_OUT
     if end - first < FEWEST:
         return RateSuggestion(None, None, f"there are {max(0, end - first)} points, and {FEWEST} are needed")
-    kept_rates, kept = np.asarray(rates[first:end], dtype=np.float64), np.asarray(smoothed[first:end])
+    kept_rates, kept_losses = np.asarray(rates[first:end], dtype=np.float64), np.asarray(smoothed[first:end])
     if not _has_fallen(np.asarray(losses[: len(smoothed)], dtype=np.float64)):
         return RateSuggestion(None, None, "the loss did not fall at any rate")
-    return RateSuggestion(valley(kept_rates, kept), steepest(kept_rates, kept))
+    return RateSuggestion(valley(kept_rates, kept_losses), steepest(kept_rates, kept_losses))
 
 
 def _has_fallen(losses: NDArray[np.float64]) -> bool:

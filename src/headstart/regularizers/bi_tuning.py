@@ -112,8 +112,8 @@ class BiTuning(Regularizer):
         new = torch.bincount(label, minlength=len(self.counts))
         last = number >= new[label] - self.keys  # of more than there is place for
         place = (self.counts[label] + number) % self.keys
-        for kept, vectors in ((self.features, keys.features), (self.projections, keys.projections)):
-            kept[label[last], place[last]] = of_all_devices(vectors)[last].to(kept.dtype)
+        for queue, vectors in ((self.features, keys.features), (self.projections, keys.projections)):
+            queue[label[last], place[last]] = of_all_devices(vectors)[last].to(queue.dtype)
         self.counts += new
 
 
@@ -156,9 +156,9 @@ def of_all_devices(rows: Tensor) -> Tensor:
     numbers = [int(count) for count in counts]
     padded = rows.new_zeros(max(numbers), *rows.shape[1:])
     padded[: len(rows)] = rows
-    found = [torch.zeros_like(padded) for _ in numbers]
-    dist.all_gather(found, padded)
-    return torch.cat([part[:number] for part, number in zip(found, numbers, strict=True)])
+    gathered = [torch.zeros_like(padded) for _ in numbers]
+    dist.all_gather(gathered, padded)
+    return torch.cat([part[:number] for part, number in zip(gathered, numbers, strict=True)])
 
 
 def _linear(stages: Stages) -> nn.Linear:

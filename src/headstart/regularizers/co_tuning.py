@@ -140,6 +140,6 @@ def reverse(source: Tensor, label: Tensor, val_source: Tensor, val_label: Tensor
     logits = head.logits(val_source)[0].T
     fits = torch.stack([cross_entropy(scale * logits, val_label) for scale in SCALES])
     scale = SCALES[fits.argmin()]
-    given = (scale * (head.weight[0].T + head.bias[0])).softmax(dim=1)  # (S, classes)
-    joint = given.T * torch.cat([source, val_source]).mean(dim=0)
+    target_given_source = (scale * (head.weight[0].T + head.bias[0])).softmax(dim=1)  # (S, classes)
+    joint = target_given_source.T * torch.cat([source, val_source]).mean(dim=0)
     return joint / joint.sum(dim=1, keepdim=True)

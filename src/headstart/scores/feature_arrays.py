@@ -128,12 +128,12 @@ def target_classes(labels: ArrayLike, images: int) -> TargetClasses:
     Raises:
         ValueError: Where the labels are no integers, their number is not that of the images, or all are of one class.
     """
-    given = np.asarray(labels)
-    if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer) or given.dtype == bool):
-        raise ValueError(f"labels must be a vector of integers, got {given.dtype} of the shape {given.shape}")
-    if len(given) != images:
-        raise ValueError(f"labels must be as many as the images, got {len(given)} labels and {images} images")
-    _, index, counts = np.unique(given, return_inverse=True, return_counts=True)
+    classes = np.asarray(labels)
+    if classes.ndim != 1 or not (np.issubdtype(classes.dtype, np.integer) or classes.dtype == bool):
+        raise ValueError(f"labels must be a vector of integers, got {classes.dtype} of the shape {classes.shape}")
+    if len(classes) != images:
+        raise ValueError(f"labels must be as many as the images, got {len(classes)} labels and {images} images")
+    _, index, counts = np.unique(classes, return_inverse=True, return_counts=True)
     if len(counts) < 2:
         raise ValueError("a score compares classes, but all images are of one class; take more of the target's images")
     return TargetClasses(index.astype(np.int64), counts.astype(np.int64))
@@ -157,12 +157,12 @@ def probability_matrix(probabilities: ArrayLike) -> Floats:
     Raises:
         ValueError: Where the rows are no distributions: logits, or the transposed matrix.
     """
-    given = np.asarray(probabilities, dtype=np.float64)
-    if given.ndim != 2 or not given.size:
-        raise ValueError(f"probabilities must be a matrix (images, source classes), got the shape {given.shape}")
-    sums = given.sum(axis=1)
-    if not np.isfinite(given).all() or given.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+    matrix = np.asarray(probabilities, dtype=np.float64)
+    if matrix.ndim != 2 or not matrix.size:
+        raise ValueError(f"probabilities must be a matrix (images, source classes), got the shape {matrix.shape}")
+    sums = matrix.sum(axis=1)
+    if not np.isfinite(matrix).all() or matrix.min() < 0 or np.abs(sums - 1).max() > 1e-3:
         raise ValueError(
             "each row of the source model's probabilities must sum to 1; are these logits? Apply a softmax first"
         )
-    return np.asarray(given / sums[:, None], dtype=np.float64)
+    return np.asarray(matrix / sums[:, None], dtype=np.float64)

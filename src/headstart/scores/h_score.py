@@ -28,8 +28,8 @@ def h_score(features: Features, labels: ArrayLike) -> float:
     cut = values[-1] * max(moments.images, len(values)) * np.finfo(float).eps
     if values[-1] <= 0:
         return 0.0
-    kept = vectors[:, values > cut]
-    between = np.einsum("di,de,ei->i", kept, moments.between_classes, kept, optimize=True)
+    directions = vectors[:, values > cut]
+    between = np.einsum("di,de,ei->i", directions, moments.between_classes, directions, optimize=True)
     return float((between / values[values > cut]).sum())
 
 

@@ -51,13 +51,13 @@ def logme(features: Features, targets: ArrayLike) -> float:
 
 def _columns(targets: ArrayLike, images: int) -> Floats:
     """(N, K): a column of zeros and ones for each class, or the numbers as they are."""
-    given = np.asarray(targets)
-    if np.issubdtype(given.dtype, np.floating):
-        numbers = given.reshape(len(given), -1).astype(np.float64)
+    values = np.asarray(targets)
+    if np.issubdtype(values.dtype, np.floating):
+        numbers = values.reshape(len(values), -1).astype(np.float64)
         if len(numbers) != images or not np.isfinite(numbers).all():
-            raise ValueError(f"targets must be one finite row an image, got {given.shape} for {images} images")
+            raise ValueError(f"targets must be one finite row an image, got {values.shape} for {images} images")
         return numbers
-    classes = target_classes(given, images)
+    classes = target_classes(values, images)
     return np.asarray(classes.index[:, None] == np.arange(classes.number), dtype=np.float64)
 
 
@@ -75,9 +75,9 @@ def _spectrum(features: Features, columns: Floats) -> tuple[Floats, Floats, Floa
             products += block.T @ columns[first : first + len(block)]
         squares, right = np.linalg.eigh(gram)
         along = (right.T @ products) / np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
-    kept = squares > squares[-1] * max(images, width) * np.finfo(float).eps
-    explained = along[kept] ** 2
-    return squares[kept], explained, np.maximum((columns**2).sum(axis=0) - explained.sum(axis=0), 0)
+    is_kept = squares > squares[-1] * max(images, width) * np.finfo(float).eps
+    explained = along[is_kept] ** 2
+    return squares[is_kept], explained, np.maximum((columns**2).sum(axis=0) - explained.sum(axis=0), 0)
 
 
 def _evidence(squares: Floats, explained: Floats, rest: float, images: int) -> float:
@@ -103,5 +103,5 @@ def _evidence(squares: Floats, explained: Floats, rest: float, images: int) -> f
     values = [loss(point) for point in grid]
     best = int(np.argmin(values))
     near = grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)]
-    found = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-10})
-    return -min(float(found.fun), values[best])
+    minimum = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-10})
+    return -min(float(minimum.fun), values[best])

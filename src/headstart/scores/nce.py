@@ -22,8 +22,8 @@ def nce(predictions: ArrayLike, labels: ArrayLike) -> float:
     Raises:
         ValueError: Where predictions or labels cannot be used.
     """
-    given = np.asarray(predictions)
-    source = probability_matrix(given).argmax(axis=1) if given.ndim == 2 else given
+    values = np.asarray(predictions)
+    source = probability_matrix(values).argmax(axis=1) if values.ndim == 2 else values
     if not np.issubdtype(source.dtype, np.integer):
         raise ValueError(f"predictions must be classes as integers or a softmax (images, classes), got {source.dtype}")
     classes = target_classes(labels, len(source))

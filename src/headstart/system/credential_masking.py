@@ -31,10 +31,10 @@ def without_credentials(text: str) -> str:
 
 def masked(text: str) -> str:
     """The same, and the interpolations themselves for the values of environment variables that a config reads."""
-    found = without_credentials(text)
+    text_left = without_credentials(text)
     for value in sorted(_values, key=len, reverse=True):
-        found = found.replace(value, _values[value])
-    return found
+        text_left = text_left.replace(value, _values[value])
+    return text_left
 
 
 def masked_in(content: Any, *, without: frozenset[str] = frozenset()) -> Any:

@@ -43,10 +43,10 @@ def with_modes(config: Any, scheduler_monitor: str = "val/loss") -> Any:
         scheduler_monitor: The metric that ReduceLROnPlateau, whose node names none, waits for.
     """
     if isinstance(config, list):
-        return [with_modes(one, scheduler_monitor) for one in config]
+        return [with_modes(child, scheduler_monitor) for child in config]
     if not isinstance(config, Mapping):
         return config
-    filled = {key: with_modes(one, scheduler_monitor) for key, one in config.items()}
+    filled = {key: with_modes(child, scheduler_monitor) for key, child in config.items()}
     if "mode" in filled and filled["mode"] is None:
         if "monitor" in filled:
             filled["mode"] = best_mode(filled["monitor"])

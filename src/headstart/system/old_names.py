@@ -191,7 +191,7 @@ class _Names:
     def _text(self, text: str) -> str:
         if "${" not in text:
             return text
-        return INTERPOLATION.sub(lambda found: found[1] + self.keys.get(found[2], found[2]), text)
+        return INTERPOLATION.sub(lambda match: match[1] + self.keys.get(match[2], match[2]), text)
 
 
 def renamed(config: Any) -> Any:

@@ -47,7 +47,7 @@ def exhausted(error: BaseException) -> str | None:
     if _SHARED.search(text):
         return NO_SHARED_MEMORY
     if is_memory or _MEMORY.search(text):
-        asked = f" ({found[1]} more were wanted)" if (found := _ASKED.search(text)) else ""
+        asked = f" ({match[1]} more were wanted)" if (match := _ASKED.search(text)) else ""
         return f"the memory of {_device(text)} is full{asked}; {LESS_MEMORY}{_more(text)}"
     return None
 

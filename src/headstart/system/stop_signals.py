@@ -48,24 +48,24 @@ def handled() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or _owner == os.getpid():
         yield  # only a main thread may handle signals
         return
-    before = {one: signal.getsignal(one) for one in _signals()}
+    before = {number: signal.getsignal(number) for number in _signals()}
     _owner, _asked, _held_back = os.getpid(), None, False
     handle_again()
     try:
         yield
     finally:
         _owner, _asked, _held_back = None, None, False
-        for one, handler in before.items():
-            signal.signal(one, signal.SIG_DFL if handler is None else handler)  # None: not Python's own
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's own
 
 
 def handle_again() -> None:
     """Take the signals back from a library that has put its own handlers in the place of these."""
     if _owner != os.getpid() or _asked is not None or threading.current_thread() is not threading.main_thread():
         return
-    for one in _signals():
-        if signal.getsignal(one) is not signal.SIG_IGN:
-            signal.signal(one, _handle)
+    for number in _signals():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
 
 
 def hold_back() -> None:
@@ -102,8 +102,8 @@ def in_worker(_: int) -> None:
     Ctrl-C, a batch system and `timeout` signal the workers too. A second SIGTERM ends a worker, as Python's own end
     of the process that has started it needs.
     """
-    for one in _signals():
-        signal.signal(one, signal.SIG_IGN)
+    for signal_number in _signals():
+        signal.signal(signal_number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
 
@@ -122,9 +122,9 @@ def _handle(number: int, _: FrameType | None) -> Any:
     if _asked is not None:
         _end_at_once(number)
     _asked = signal.Signals(number)
-    for one in _signals():
-        if signal.getsignal(one) is not signal.SIG_IGN:
-            signal.signal(one, signal.SIG_DFL)
+    for signal_number in _signals():
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:
+            signal.signal(signal_number, signal.SIG_DFL)
     if not _held_back:
         raise Interruption(_asked)
 

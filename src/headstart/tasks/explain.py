@@ -112,8 +112,8 @@ def explain(
             of=model.of,
             facts=_facts(model, run_dir, images, "all" if whole else within, data),
             answered=[
-                GalleryAnswer(photo(image), one)
-                for image, one in zip(subject.images.pixels, explained_predictions(subject), strict=True)
+                GalleryAnswer(photo(image), prediction)
+                for image, prediction in zip(subject.images.pixels, explained_predictions(subject), strict=True)
             ],
             tensorboard=tensorboard,
         )
@@ -127,7 +127,7 @@ def _facts(
     node = model.cfg.target if data is None else data
     root = f", {node['root']}" if node.get("root") else ""
     listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
-    found = [
+    facts = [
         ("run", run_dir),
         ("backbone", f"{_backbone_name(model.cfg)}, stages {', '.join(model.parts.backbone.names)}"),
         ("mode", str(model.cfg.mode)),
@@ -135,7 +135,7 @@ def _facts(
         ("size", f"{pixels.size} x {pixels.size} pixels, {'grey' if pixels.channels == 1 else 'in colour'}"),
         ("classes", f"{len(names)}: {listed}"),
     ]
-    return [(word, masked(what)) for word, what in found if what is not None]
+    return [(word, masked(what)) for word, what in facts if what is not None]
 
 
 def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:
@@ -146,9 +146,9 @@ def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:
 
     @cache
     def own_images() -> Any:
-        found = drawn(own, make(own.target))
-        found.setup("test")
-        return found
+        own_data = drawn(own, make(own.target))
+        own_data.setup("test")
+        return own_data
 
     @cache
     def images() -> Any:
@@ -219,11 +219,11 @@ def _subject(
 
     @cache
     def before() -> Network | None:
-        found = model.before()
-        if found is not None:
-            found.backbone.to(device).eval()
-            found.head.to(device).eval()
-        return found
+        before_training = model.before()
+        if before_training is not None:
+            before_training.backbone.to(device).eval()
+            before_training.head.to(device).eval()
+        return before_training
 
     return Subject(
         network=network,

@@ -172,9 +172,9 @@ def _tell_finished(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> Non
 
 def _how_to_test(folder: Path, names: Sequence[str]) -> str:
     """The command that tests a finished run on test sets, with their settings as they were given."""
-    given = [text.lstrip("+") for text in job_overrides()] if HydraConfig.initialized() else []
+    overrides = [text.lstrip("+") for text in job_overrides()] if HydraConfig.initialized() else []
     prefixes = tuple(f"{prefix}{name}{end}" for prefix in ("tests.", "data@tests.") for name in names for end in ".=")
-    settings = [text for text in given if text.startswith((*prefixes, "tests="))] or [
+    settings = [text for text in overrides if text.startswith((*prefixes, "tests="))] or [
         f"tests.{name}..." for name in names
     ]
     return f"that needs no training: headstart task=evaluate evaluate.run_dir={folder} {' '.join(settings)}"

@@ -60,17 +60,17 @@ def what_learns(module: nn.Module, parts: ModelParts, phase: Phase) -> WhatLearn
 
 
 def _policy_by_part(phase: Phase, parts: ModelParts) -> dict[str, str]:
-    given = phase.batch_norm
-    if given is None:
+    policy = phase.batch_norm
+    if policy is None:
         return {}
-    if not isinstance(given, Mapping):
-        return dict.fromkeys(parts.names[:-1], given)
-    if unknown := [part for part in given if part not in parts.names]:
+    if not isinstance(policy, Mapping):
+        return dict.fromkeys(parts.names[:-1], policy)
+    if unknown := [part for part in policy if part not in parts.names]:
         raise UserError(
             f"batch_norm of the phase {phase.title} names {', '.join(unknown)}, which is no part; the parts are "
             f"{', '.join(parts.names)}"
         )
-    return dict(given)
+    return dict(policy)
 
 
 def _part_of(path: str, norm: nn.Module, parts: ModelParts) -> str:

@@ -65,11 +65,11 @@ class Bottleneck(nn.Module):
         return adapted
 
 
-def _through(layer: nn.Module, _: Any, given: Any) -> Any:
+def _through(layer: nn.Module, _: Any, output: Any) -> Any:
     """What a layer gives, through its adapter; attention gives its weights too.
 
     A hook, so that the layer's own numbers keep their names, and no closure, so that a copy has its own adapter.
     """
-    if isinstance(given, tuple):
-        return (layer.adapter(given[0]), *given[1:])  # type: ignore[operator]
-    return layer.adapter(given)  # type: ignore[operator]
+    if isinstance(output, tuple):
+        return (layer.adapter(output[0]), *output[1:])  # type: ignore[operator]
+    return layer.adapter(output)  # type: ignore[operator]

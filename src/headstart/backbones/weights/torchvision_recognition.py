@@ -39,9 +39,9 @@ def recognised_file(name: str, sha256: str | None) -> TorchvisionFile | None:
 @cache
 def _by_hash() -> dict[str, Any]:
     """The first digits of the SHA-256 -> the weights, of all classification models."""
-    found = {}
+    weights_by_hash = {}
     for model in models.list_models(module=models):
         for weights in models.get_model_weights(model):
             if in_name := HASH.search(weights.url):
-                found[in_name[1][:DIGITS]] = weights
-    return found
+                weights_by_hash[in_name[1][:DIGITS]] = weights
+    return weights_by_hash

@@ -203,20 +203,22 @@ def _grouped(body: Sequence[NetworkPiece], listed: Sequence[tuple[str, int, int]
     """The pieces by stages, as timm's feature_info says where these end: (path, reduction, channels) of each."""
     if all(_end(body, path) is None for path, *_ in listed):
         listed = _blocks(body)
-    found = [(end, rest) for path, *rest in listed if (end := _end(body, path)) is not None]
-    found = [
-        block for block, before in zip(found, [None, *found], strict=False) if before is None or block[0] > before[0]
+    block_ends = [(end, rest) for path, *rest in listed if (end := _end(body, path)) is not None]
+    block_ends = [
+        block
+        for block, before in zip(block_ends, [None, *block_ends], strict=False)
+        if before is None or block[0] > before[0]
     ]
-    if not found:
+    if not block_ends:
         return {}
     ends, equal = [], False
-    for _, run in groupby(found, key=lambda block: block[1]):
+    for _, run in groupby(block_ends, key=lambda block: block[1]):
         blocks = [end for end, _ in run]
         if equal := len(blocks) > BLOCK_GROUPS:
             blocks = [blocks[round(len(blocks) * n / BLOCK_GROUPS) - 1] for n in range(1, BLOCK_GROUPS + 1)]
         ends += blocks
     ends[-1] = len(body) - 1  # norms and last convolutions
-    begin = _begin(body, next(path for path, *_ in listed if _end(body, path) == found[0][0]))
+    begin = _begin(body, next(path for path, *_ in listed if _end(body, path) == block_ends[0][0]))
     bounds = [0, *([begin] if begin else []), *(end + 1 for end in ends)]
     groups = [list(body[low:high]) for low, high in pairwise(bounds)]
     for before, group in pairwise(groups):

@@ -56,7 +56,7 @@ def module(
         UserError: A layer does not exist, has no stage or is used in another order, or the chained stages do not give
             the network's own result.
     """
-    means, deviations = (tuple(given or (0.5,) * channels) for given in (mean, std))
+    means, deviations = (tuple(values or (0.5,) * channels) for values in (mean, std))
     if not len(means) == len(deviations) == channels:
         raise UserError(
             f"backbone.mean and backbone.std must have {channels} values, one a channel, got {means} and {deviations}"
@@ -117,24 +117,24 @@ def _layers(net: nn.Module, stages: Names) -> dict[str, list[str]]:
         )
         stages = {name: [path] for name, path in zip(named, stages, strict=True)}
     of_stages: dict[str, list[str]] = {}
-    for name, given in stages.items():
+    for name, layers in stages.items():
         if not name.isidentifier() or name in RESERVED_NAMES:
             raise UserError(
                 f"backbone.stages must have names of letters, digits and _, and not {', '.join(RESERVED_NAMES)}, got "
                 f"{name!r}; "
                 "write names of your own, as {low: [conv1], high: [layer1, layer2]}"
             )
-        if isinstance(given, str):
-            matching = [path for path in paths if given == path or _pattern(given, name).fullmatch(path)]
-            given = [path for path in matching if not any(path.startswith(f"{above}.") for above in matching)]
-        missing = next((path for path in given if path not in paths), None)
-        if missing is not None or not given:
+        if isinstance(layers, str):
+            matching = [path for path in paths if layers == path or _pattern(layers, name).fullmatch(path)]
+            layers = [path for path in matching if not any(path.startswith(f"{above}.") for above in matching)]
+        missing = next((path for path in layers if path not in paths), None)
+        if missing is not None or not layers:
             near = get_close_matches(missing or "", paths, n=1)
             raise UserError(
                 f"stage {name}: {missing or stages[name]} is no layer of {type(net).__name__}; "
                 f"{f'did you mean {near[0]}?' if near else f'its layers are {_some(net)}'}"
             )
-        of_stages[name] = list(given)
+        of_stages[name] = list(layers)
     return of_stages
 
 
@@ -149,17 +149,17 @@ def _some(net: nn.Module) -> str:
     return ", ".join(name for name, _ in net.named_children())
 
 
-def _classifier(net: nn.Module, given: str | None, noise: Tensor) -> str | None:
+def _classifier(net: nn.Module, classifier: str | None, noise: Tensor) -> str | None:
     """The path of the layer before which the backbone ends; None where the network has none."""
     modules = dict(net.named_modules())
-    if given == NO_CLASSIFIER:
+    if classifier == NO_CLASSIFIER:
         return None
-    if given is not None:
-        if given not in modules:
+    if classifier is not None:
+        if classifier not in modules:
             raise UserError(
-                f"backbone.classifier={given} is no layer of {type(net).__name__}; its layers are {_some(net)}"
+                f"backbone.classifier={classifier} is no layer of {type(net).__name__}; its layers are {_some(net)}"
             )
-        return given
+        return classifier
     calls: list[tuple[str, Tensor]] = []  # of layers that learn something themselves
     hooks = [
         layer.register_forward_hook(lambda _, __, gave, path=path: calls.append((path, gave)))
@@ -209,15 +209,15 @@ def _called(net: nn.Module, opened: set[str], noise: Tensor, reason: UserError) 
         if path and path not in opened | chains and path.rpartition(".")[0] in opened | chains | {""}
     ]
     hooks = [
-        layer.register_forward_hook(lambda _, given, gave, path=path: calls.append((path, given, gave)))
+        layer.register_forward_hook(lambda _, inputs, gave, path=path: calls.append((path, inputs, gave)))
         for path, layer in leaves
     ]
     _run(net, noise)
     for hook in hooks:
         hook.remove()
     before, x = "the image", noise
-    for path, given, gave in calls:
-        if len(given) != 1 or given[0] is not x:
+    for path, inputs, gave in calls:
+        if len(inputs) != 1 or inputs[0] is not x:
             raise UserError(
                 f"{type(net).__name__} does more than to call its layers one after the other: what enters {path} is "
                 f"not what {before} gives, and {reason}; write what is between them as a layer"
@@ -274,7 +274,7 @@ def _check(
     """Raise UserError unless the stages give what enters the classifier, or what the network gives."""
     entered: list[Tensor] = []
     if last:
-        hook = net.get_submodule(last).register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+        hook = net.get_submodule(last).register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
     want = _run(net, noise)
     if last:
         hook.remove()

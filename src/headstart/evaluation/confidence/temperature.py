@@ -93,11 +93,11 @@ def calibration_score(logits: Tensor, label: Tensor, temperature: float) -> Cali
     scaled = logits.double() / temperature
     if label.ndim > 1:
         nll = binary_cross_entropy_with_logits(scaled, label.double())
-        said, right = scaled.sigmoid().ravel(), (label > 0.5).ravel()
+        probability, right = scaled.sigmoid().ravel(), (label > 0.5).ravel()
     else:
         nll = cross_entropy(scaled, label)
-        said, right = scaled.softmax(dim=1).amax(dim=1), scaled.argmax(dim=1) == label
-    return CalibrationScore(float(nll), expected_calibration_error(said.float().numpy(), right.numpy()))
+        probability, right = scaled.softmax(dim=1).amax(dim=1), scaled.argmax(dim=1) == label
+    return CalibrationScore(float(nll), expected_calibration_error(probability.float().numpy(), right.numpy()))
 
 
 def calibration_lines(name: str, before: CalibrationScore, after: CalibrationScore, temperature: float) -> list[str]:

@@ -30,21 +30,21 @@ class UnblockedGradients(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
-        given = args[0] if args else kwargs.get("input")
-        if not (isinstance(given, Tensor) and given.is_floating_point()):
+        x = args[0] if args else kwargs.get("input")
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
             return func(*args, **kwargs)
         if name.strip("_") in CUTTING:  # functional.threshold calls itself _threshold
             inplace = name.endswith("_") or kwargs.get("inplace", False) or _positional_inplace(name, args)
             rest = args[1:] if args else ()
             if not args:
                 kwargs.pop("input")
-            change = func(given.detach().clone(), *rest, **kwargs) - given.detach()
-            return given.add_(change) if inplace else given + change
+            change = func(x.detach().clone(), *rest, **kwargs) - x.detach()
+            return x.add_(change) if inplace else x + change
         if name in POOLING:
             return _spread(func, args, kwargs)
         if name in ("maximum", "minimum") and isinstance(other := (args[1:] or [kwargs.get("other")])[0], Tensor):
-            both = given + other
-            return func(given.detach(), other.detach()) + (both - both.detach())
+            both = x + other
+            return func(x.detach(), other.detach()) + (both - both.detach())
         return func(*args, **kwargs)
 
 
@@ -58,8 +58,8 @@ def _spread(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     """Max pooling with the gradient of a sum over each window."""
     adaptive = "adaptive" in func.__name__
     names = ("input", "output_size") if adaptive else ("input", "kernel_size", "stride", "padding", "dilation")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    x: Tensor = given["input"]
+    arguments = dict(zip(names, args, strict=False)) | kwargs
+    x: Tensor = arguments["input"]
     pooled = func(*(value.detach() if value is x else value for value in args), **{**kwargs, **_detached(kwargs)})
     value: Tensor = pooled[0] if isinstance(pooled, tuple) else pooled
     if adaptive:
@@ -67,10 +67,10 @@ def _spread(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     else:
         total = _sums(
             x,
-            kernel=_pair(given["kernel_size"]),
-            stride=_pair(given.get("stride") or given["kernel_size"]),
-            padding=_pair(given.get("padding", 0)),
-            dilation=_pair(given.get("dilation", 1)),
+            kernel=_pair(arguments["kernel_size"]),
+            stride=_pair(arguments.get("stride") or arguments["kernel_size"]),
+            padding=_pair(arguments.get("padding", 0)),
+            dilation=_pair(arguments.get("dilation", 1)),
             size=(value.shape[-2], value.shape[-1]),
         )
     unblocked = value + (total - total.detach())

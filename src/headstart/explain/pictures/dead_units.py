@@ -167,14 +167,14 @@ class _Watching(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = args[0] if args else kwargs.get("input")
-        if self._found is None or not isinstance(given, Tensor):
+        activation = args[0] if args else kwargs.get("input")
+        if self._found is None or not isinstance(activation, Tensor):
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "").strip("_")
         kind = _kind(name, args, kwargs)
         if kind is not None:
-            self._add(self._found, kind, given)
-        last = name in LAST or (getattr(given, "units_last", False) and (kind is not None or name == "dropout"))
+            self._add(self._found, kind, activation)
+        last = name in LAST or (getattr(activation, "units_last", False) and (kind is not None or name == "dropout"))
         result = func(*args, **kwargs)
         if last:
             result.units_last = True  # for the next function: the shape alone does not tell
@@ -200,8 +200,8 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> _Kind | Non
     if name not in CUTS:
         return None
     either_side = {"min_val": -1.0, "max_val": 1.0} if name == "hardtanh" else {}
-    given: dict[str, Any] = {**either_side, **dict(zip(CUTS[name], args[1:], strict=False)), **kwargs}
-    low, high = [given.get(key) for key in CUTS[name]]
+    arguments: dict[str, Any] = {**either_side, **dict(zip(CUTS[name], args[1:], strict=False)), **kwargs}
+    low, high = [arguments.get(key) for key in CUTS[name]]
     if isinstance(low, Tensor) or isinstance(high, Tensor):
         return None
     if low == 0:

@@ -187,8 +187,8 @@ def variation(x: Tensor, beta: float) -> Tensor:
 
     Mahendran & Vedaldi 2015, section 3, which has the sum; of the places that have both neighbours.
     """
-    here, right, below = x[..., :-1, :-1], x[..., :-1, 1:], x[..., 1:, :-1]
-    squares = (right - here).square() + (below - here).square()
+    corner, right, below = x[..., :-1, :-1], x[..., :-1, 1:], x[..., 1:, :-1]
+    squares = (right - corner).square() + (below - corner).square()
     tiny = torch.finfo(x.dtype).tiny  # a root has no finite slope at 0
     return squares.clamp_min(tiny).pow(beta / 2).flatten(1).mean(dim=1)
 

@@ -107,7 +107,7 @@ def _figure(
     planes: dict[str, NDArray[Any]], shown: NDArray[np.int64], marked: dict[int, int], names: tuple[str, ...]
 ) -> Figure:
     figure = Figure(figsize=(11.5, 5), dpi=90, layout="constrained")
-    colours = np.array([(0.5, 0.5, 0.5, 1.0) if one < 0 else class_colour(int(one), len(names)) for one in shown])
+    colours = np.array([(0.5, 0.5, 0.5, 1.0) if label < 0 else class_colour(int(label), len(names)) for label in shown])
     for axes, (title, places) in zip(figure.subplots(1, 2), planes.items(), strict=True):
         axes.scatter(*places.T, c=colours, s=18, linewidths=0, alpha=0.75)
         for number, at in marked.items():

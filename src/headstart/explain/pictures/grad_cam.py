@@ -37,14 +37,14 @@ class _ClassMaps(ABC):
         network = subject.network
         if self.stage is not None:
             network.check(self.stage)
-        found: list[tuple[ExplainedClass, str, Tensor]] = []
+        weighed_maps: list[tuple[ExplainedClass, str, Tensor]] = []
         for explained_class in explained(subject, of=self.of, title=self.title):
             index = torch.tensor([explained_class.number], device=explained_class.x.device)
             stage = self.stage or last_with_slopes(network, explained_class.x, index)
             weighed_map = self.weighed(slopes(network, explained_class.x, index, stage=stage))[0].cpu()
-            found.append((explained_class._replace(x=explained_class.x[:0]), stage, weighed_map))
-        most = max((float(weighed_map.max()) for _, _, weighed_map in found), default=0.0)
-        for explained_class, stage, weighed_map in found:
+            weighed_maps.append((explained_class._replace(x=explained_class.x[:0]), stage, weighed_map))
+        most = max((float(weighed_map.max()) for _, _, weighed_map in weighed_maps), default=0.0)
+        for explained_class, stage, weighed_map in weighed_maps:
             photo = map_rendering.larger(map_rendering.photo(subject.images.pixels[explained_class.position]))
             painted = map_rendering.heat(_as_large(weighed_map, photo.shape[:2]), low=0.0, high=most, colours=COLOURS)
             bar = map_rendering.colour_bar(0.0, most, height=photo.shape[0], colours=COLOURS)
@@ -54,13 +54,13 @@ class _ClassMaps(ABC):
                 explained_class.name,
                 sheet,
                 f"{explained_class.said}: from {size} places of {stage}{_nothing(weighed_map)}; its greatest place has "
-                f"{float(weighed_map.max()):.3g}, red is {most:.3g}, the greatest of all {len(found)} images",
+                f"{float(weighed_map.max()):.3g}, red is {most:.3g}, the greatest of all {len(weighed_maps)} images",
                 ALT,
             )
 
     @staticmethod
     @abstractmethod
-    def weighed(found: Slopes) -> Tensor:
+    def weighed(at_stage: Slopes) -> Tensor:
         """The map of a class (B, h, w), >= 0."""
 
 
@@ -85,8 +85,8 @@ class GradCAM(_ClassMaps):
     )
 
     @staticmethod
-    def weighed(found: Slopes) -> Tensor:
-        return grad_cam(found)
+    def weighed(at_stage: Slopes) -> Tensor:
+        return grad_cam(at_stage)
 
 
 class GradCAMPlusPlus(_ClassMaps):
@@ -99,30 +99,30 @@ class GradCAMPlusPlus(_ClassMaps):
     )
 
     @staticmethod
-    def weighed(found: Slopes) -> Tensor:
-        return grad_cam_plus_plus(found)
+    def weighed(at_stage: Slopes) -> Tensor:
+        return grad_cam_plus_plus(at_stage)
 
 
-def grad_cam(found: Slopes) -> Tensor:
+def grad_cam(at_stage: Slopes) -> Tensor:
     """(B, h, w) >= 0: the maps' sum, each times the mean of its derivatives.
 
     Selvaraju et al. 2017 (arXiv:1610.02391), eqs. 1 and 2.
     """
-    weight = found.gradient.mean(dim=(2, 3), keepdim=True)
-    return (weight * found.maps).sum(dim=1).clamp(min=0)
+    weight = at_stage.gradient.mean(dim=(2, 3), keepdim=True)
+    return (weight * at_stage.maps).sum(dim=1).clamp(min=0)
 
 
-def grad_cam_plus_plus(found: Slopes) -> Tensor:
+def grad_cam_plus_plus(at_stage: Slopes) -> Tensor:
     """(B, h, w) >= 0: the maps' sum, each times the sum of its positive derivatives, weighed place by place.
 
     Chattopadhay et al. 2018 (arXiv:1710.11063), eqs. 5 and 19 for the score exp(logit), whose derivatives are powers
     of the logit's times exp(logit), a factor of the whole map that is left out. A place whose weight is 0 / 0 has none.
     """
-    slope = found.gradient
-    below = 2 * slope**2 + found.maps.sum(dim=(2, 3), keepdim=True) * slope**3
+    slope = at_stage.gradient
+    below = 2 * slope**2 + at_stage.maps.sum(dim=(2, 3), keepdim=True) * slope**3
     alpha = torch.where(below == 0, 0.0, slope**2 / torch.where(below == 0, 1.0, below))
     weight = (alpha * slope.clamp(min=0)).sum(dim=(2, 3), keepdim=True)
-    return (weight * found.maps).sum(dim=1).clamp(min=0)
+    return (weight * at_stage.maps).sum(dim=1).clamp(min=0)
 
 
 def slopes(network: Network, x: Tensor, index: Tensor, *, stage: str) -> Slopes:
@@ -131,10 +131,12 @@ def slopes(network: Network, x: Tensor, index: Tensor, *, stage: str) -> Slopes:
     To be called within network.at_rest(). Raises UnfitError where the stage has no maps.
     """
     with torch.no_grad():
-        given = network.activations(x, stage)
-    if maps(given) is None:
-        raise UnfitError(f"class activation maps need maps, and {stage} gives {tuple(given.shape[1:])}, without places")
-    leaf = given.detach().clone().requires_grad_()
+        activations = network.activations(x, stage)
+    if maps(activations) is None:
+        raise UnfitError(
+            f"class activation maps need maps, and {stage} gives {tuple(activations.shape[1:])}, without places"
+        )
+    leaf = activations.detach().clone().requires_grad_()
     start = network.stages.index(stage) + 1
     logits = network.head(network.backbone(leaf.clone(), start=start))  # a copy: stages may work in place
     (gradient,) = torch.autograd.grad(logits.gather(1, index[:, None]).sum(), leaf)
@@ -151,7 +153,7 @@ def last_with_slopes(network: Network, x: Tensor, index: Tensor) -> str:
     is none.
     """
     with torch.no_grad():
-        shapes = {name: maps(given) for name, given in network.passing(x, network.stages)}
+        shapes = {name: maps(activations) for name, activations in network.passing(x, network.stages)}
         there = [name for name, shape in shapes.items() if shape is not None and shape.shape[2] * shape.shape[3] > 1]
     for stage in reversed(there):
         if bool(slopes(network, x, index, stage=stage).gradient.any()):
@@ -159,10 +161,10 @@ def last_with_slopes(network: Network, x: Tensor, index: Tensor) -> str:
     raise UnfitError("class activation maps need a stage whose maps have places that reach the logit, here is none")
 
 
-def _as_large(found: Tensor, shape: tuple[int, ...]) -> Tensor:
-    large = torch.nn.functional.interpolate(found[None, None], size=shape, mode="bilinear", align_corners=False)
+def _as_large(stage_map: Tensor, shape: tuple[int, ...]) -> Tensor:
+    large = torch.nn.functional.interpolate(stage_map[None, None], size=shape, mode="bilinear", align_corners=False)
     return large[0, 0]
 
 
-def _nothing(found: Tensor) -> str:
-    return "" if bool(found.any()) else "; nothing there speaks for the class"
+def _nothing(stage_map: Tensor) -> str:
+    return "" if bool(stage_map.any()) else "; nothing there speaks for the class"

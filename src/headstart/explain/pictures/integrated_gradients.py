@@ -56,7 +56,7 @@ class IntegratedGradients:
         """One sheet an image."""
         network = subject.network
         for explained_class in explained(subject, of=self.of, title="integrated gradients"):
-            found = integrated_gradients(
+            integrated = integrated_gradients(
                 network,
                 explained_class.x,
                 baseline(network, explained_class.x, kind=self.baseline),
@@ -64,7 +64,7 @@ class IntegratedGradients:
                 steps=self.steps,
                 batch_size=subject.batch_size,
             )
-            shares = found.values.sum(dim=0).cpu()
+            shares = integrated.values.sum(dim=0).cpu()
             photo = map_rendering.photo(subject.images.pixels[explained_class.position])
             faint = map_rendering.photo(
                 subject.images.pixels[explained_class.position].float().mean(0, keepdim=True).byte()
@@ -72,8 +72,8 @@ class IntegratedGradients:
             painted = map_rendering.signed(shares)
             tiles = [photo, painted, map_rendering.over(faint, painted, opacity=0.7)]
             caption = (
-                f"{explained_class.said}: {found.difference:+.3g} from a {self.baseline} image to this one; "
-                f"the pixels sum to {found.difference + found.gap:+.3g} in {self.steps} steps"
+                f"{explained_class.said}: {integrated.difference:+.3g} from a {self.baseline} image to this one; "
+                f"the pixels sum to {integrated.difference + integrated.gap:+.3g} in {self.steps} steps"
             )
             yield Shown(
                 explained_class.name,

@@ -82,9 +82,9 @@ def nearest(query: Tensor, among: Tensor, *, k: int, itself: Sequence[int | None
     itself: which of them each of query is, and is left out for it; None: none of them.
     """
     cosine = normalize(query) @ normalize(among).T
-    for row, one in enumerate(itself):
-        if one is not None:
-            cosine[row, one] = -torch.inf
+    for row, neighbour in enumerate(itself):
+        if neighbour is not None:
+            cosine[row, neighbour] = -torch.inf
     value, position = cosine.sort(dim=1, descending=True, stable=True)
     return Nearest(position[:, :k], value[:, :k])
 

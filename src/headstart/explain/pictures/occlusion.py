@@ -73,15 +73,15 @@ class Occlusion:
         patch = self.patch or max(1, round(size / 7))
         stride = self.stride or max(1, patch // 4)
         stage = self._stage(network, network.entering(subject.images.pixels[:1]))
-        found = [
+        occlusions = [
             (
-                one._replace(x=one.x[:0]),
-                occlusion(subject, one.x, number=one.number, stage=stage, patch=patch, stride=stride),
+                shown_class._replace(x=shown_class.x[:0]),
+                occlusion(subject, shown_class.x, number=shown_class.number, stage=stage, patch=patch, stride=stride),
             )
-            for one in explained(subject, of=self.of, title="occlusion")
+            for shown_class in explained(subject, of=self.of, title="occlusion")
         ]
-        scales = _activity_scales(covered for _, covered in found)
-        for explained_class, covered in found:
+        scales = _activity_scales(covered for _, covered in occlusions)
+        for explained_class, covered in occlusions:
             image = _drawing(subject, explained_class, covered, scales.get(covered.channel), patch, stride)
             yield Shown(explained_class.name, image, _said(subject, explained_class, covered, patch, stride), ALT)
 
@@ -90,7 +90,7 @@ class Occlusion:
             network.check(self.stage)
             return self.stage
         with torch.no_grad():
-            there = [name for name, given in network.passing(x, network.stages) if maps(given) is not None]
+            there = [name for name, activations in network.passing(x, network.stages) if maps(activations) is not None]
         return there[-1] if there else None
 
 
@@ -110,9 +110,10 @@ def occlusion(subject: Subject, x: Tensor, *, number: int, stage: str | None, pa
     """
     network = subject.network
     with torch.inference_mode():
-        chance, given = _answers(network, x, stage)
-        channel = None if given is None else int(given[0].argmax())
-        whole = (float(chance[0, number]), None if channel is None else float(given[0, channel]), int(chance.argmax()))  # type: ignore[index]
+        chance, channels = _answers(network, x, stage)
+        channel = None if channels is None else int(channels[0].argmax())
+        at_first = None if channel is None or channels is None else float(channels[0, channel])
+        whole = (float(chance[0, number]), at_first, int(chance.argmax()))
         high, wide = (math.ceil(side / stride) for side in x.shape[2:])
         probability, activity, best = [], [], []
         starts = range(0, high * wide, subject.batch_size)
@@ -122,11 +123,11 @@ def occlusion(subject: Subject, x: Tensor, *, number: int, stage: str | None, pa
             for row, cell in enumerate(cells):
                 rows, columns = (_square(at, patch, stride) for at in divmod(cell, wide))
                 hidden[row, :, rows, columns] = 0
-            chance, given = _answers(network, hidden, stage)
+            chance, channels = _answers(network, hidden, stage)
             probability.append(chance[:, number].cpu())
             best.append(chance.argmax(dim=1).cpu())
-            if given is not None and channel is not None:
-                activity.append(given[:, channel].cpu())
+            if channels is not None and channel is not None:
+                activity.append(channels[:, channel].cpu())
     shape = (high, wide)
     return Occluded(
         torch.cat(probability).reshape(shape),
@@ -139,14 +140,14 @@ def occlusion(subject: Subject, x: Tensor, *, number: int, stage: str | None, pa
 
 def _answers(network: Network, x: Tensor, stage: str | None) -> tuple[Tensor, Tensor | None]:
     """Probabilities (B, classes), and the sum of each map of a stage (B, D), in one pass."""
-    given, last = None, network.stages[-1]
+    channels, last = None, network.stages[-1]
     for name, out in network.passing(x, [last] if stage is None else [stage, last]):
         if name == stage:  # read before the next stage, which may work in place
             stage_maps = maps(out)
-            given = None if stage_maps is None else stage_maps.float().sum(dim=(2, 3))
+            channels = None if stage_maps is None else stage_maps.float().sum(dim=(2, 3))
         if name == last:
             chances = network.chances(network.head(network.backbone.to_head(out)))
-    return chances, given
+    return chances, channels
 
 
 def _square(cell: int, patch: int, stride: int) -> slice:
@@ -172,10 +173,10 @@ def _said(subject: Subject, explained_class: ExplainedClass, covered: Occluded, 
     )
 
 
-def _activity_scales(found: Iterable[Occluded]) -> dict[int | None, tuple[float, float]]:
+def _activity_scales(occlusions: Iterable[Occluded]) -> dict[int | None, tuple[float, float]]:
     """Of each channel that is watched in some image, the least and the greatest activity over all of them."""
     scales: dict[int | None, tuple[float, float]] = {}
-    for covered in found:
+    for covered in occlusions:
         if covered.activity is not None:
             low, high = scales.get(covered.channel, (0.0, 0.0))
             least, most = float(covered.activity.min()), float(covered.activity.max())

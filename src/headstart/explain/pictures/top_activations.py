@@ -108,14 +108,14 @@ class TopActivations:
                 )
         return list(dict.fromkeys(self.units))
 
-    def _shown(self, stage: str, channel: int, found: StrongestPlaces, tiles: _Tiles, names: Sequence[str]) -> Shown:
-        ranks = range(len(found.value))
+    def _shown(self, stage: str, channel: int, places: StrongestPlaces, tiles: _Tiles, names: Sequence[str]) -> Shown:
+        ranks = range(len(places.value))
         columns = math.ceil(math.sqrt(len(ranks)))
         patches = sheet([tiles.patches[stage, channel, rank] for rank in ranks], columns=columns)
         strongest = ", ".join(
-            f"{names[int(found.image[rank, channel])]} ({float(found.value[rank, channel]):.3g})" for rank in ranks
+            f"{names[int(places.image[rank, channel])]} ({float(places.value[rank, channel]):.3g})" for rank in ranks
         )
-        mean = float(found.mean[channel])
+        mean = float(places.mean[channel])
         caption = f"Unit {channel} of {stage}, strongest in {strongest}; the mean over all images is {mean:.3g}."
         if stage in tiles.unfit:
             caption += f" Without projections: {tiles.unfit[stage]}."
@@ -149,11 +149,11 @@ class _Tiles:
             wanted[slot.image].append(slot)
         first = 0
         for images, *_ in subject.searching(title="projections"):
-            here = defaultdict(list)
+            slots_of_stage = defaultdict(list)
             for nth in range(first, first + len(images)):
                 for slot in wanted.pop(nth, ()):
-                    here[slot.stage].append(slot)
-            for stage, of_stage in here.items():
+                    slots_of_stage[slot.stage].append(slot)
+            for stage, of_stage in slots_of_stage.items():
                 rest = iter(of_stage)
                 while part := list(islice(rest, subject.batch_size)):
                     self._part(stage, part, images[[slot.image - first for slot in part]])

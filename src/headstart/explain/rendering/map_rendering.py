@@ -42,9 +42,11 @@ def projection(values: Tensor, *, scale: float | None = None) -> RgbImage:
     return np.ascontiguousarray((planes.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
-def heat(found: Tensor, *, low: float | None = None, high: float | None = None, colours: str = "viridis") -> RgbImage:
+def heat(
+    values_map: Tensor, *, low: float | None = None, high: float | None = None, colours: str = "viridis"
+) -> RgbImage:
     """A map (H, W) in colours; low and high: its values at their ends, None = its own least and greatest."""
-    values = found.detach().float().cpu()
+    values = values_map.detach().float().cpu()
     least = float(values.min()) if low is None else low
     most = float(values.max()) if high is None else high
     share = (values - least) / (most - least) if most > least else torch.zeros_like(values)

@@ -64,13 +64,13 @@ class OneLabel(Labels):
 
     @staticmethod
     def sureness(logits: Tensor, label: Tensor) -> Tensor:
-        probability, said = logits.softmax(dim=1).max(dim=1)
-        return probability * (said != label)
+        probability, predicted = logits.softmax(dim=1).max(dim=1)
+        return probability * (predicted != label)
 
     @staticmethod
     def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
-        probability, said = logits.softmax(dim=0).max(dim=0)
-        return f"{names[int(label)]} as {names[int(said)]} {float(probability):.2f}"
+        probability, predicted = logits.softmax(dim=0).max(dim=0)
+        return f"{names[int(label)]} as {names[int(predicted)]} {float(probability):.2f}"
 
     def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:  # noqa: ARG002 - a kind may ask
         return balanced(of_class) if chosen == "balanced" else effective(of_class)

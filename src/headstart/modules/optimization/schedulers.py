@@ -56,7 +56,9 @@ def run_length(trainer: Trainer, interval: Literal["step", "epoch"]) -> float:
     epochs = trainer.max_epochs
     by_epoch = math.inf if epochs is None or epochs < 0 else max(1, epochs)
     length = by_epoch if interval == "epoch" else max(1, trainer.estimated_stepping_batches)
-    is_timed = any(isinstance(one, Timer) and one.time_remaining() is not None for one in callbacks_of(trainer))
+    is_timed = any(
+        isinstance(callback, Timer) and callback.time_remaining() is not None for callback in callbacks_of(trainer)
+    )
     return ENDLESS if math.isinf(length) and is_timed else length
 
 
@@ -98,26 +100,26 @@ class _Maker:
         if not callable(make):
             raise UserError(f"{path} must be a mapping with _target_ and _partial_: true, got {make!r}")
         target = getattr(make, "func", make)
-        given = dict(getattr(make, "keywords", {}))
+        settings = dict(getattr(make, "keywords", {}))
         known = inspect.signature(target).parameters
         if nested and target is OneCycleLR:
             raise UserError(
                 f"{path} is OneCycleLR, which has a warm-up and an end of its own and cannot be one of several; "
                 "try it alone (scheduler=one_cycle), or LinearLR and CosineAnnealingLR (scheduler=warmup_cosine)"
             )
-        self._fill_lengths(given, known, length, path)
-        self._fill_rates(given, known, path, cycles=target is CyclicLR)
-        if target is ReduceLROnPlateau and given.get("mode", "") is None:
-            given["mode"] = self.plateau_mode
-        if "schedulers" in given:
+        self._fill_lengths(settings, known, length, path)
+        self._fill_rates(settings, known, path, cycles=target is CyclicLR)
+        if target is ReduceLROnPlateau and settings.get("mode", "") is None:
+            settings["mode"] = self.plateau_mode
+        if "schedulers" in settings:
             for group in self.optimizer.param_groups:  # or CyclicLR, as the first, would leave its lowest rate here
                 group.setdefault("initial_lr", group["lr"])
-            lengths = self._lengths_of_parts(given, target, length, path)
-            given["schedulers"] = [
+            lengths = self._lengths_of_parts(settings, target, length, path)
+            settings["schedulers"] = [
                 self.made(part, own, f"{path}.schedulers[{place}]", nested=True)
-                for place, (part, own) in enumerate(zip(given["schedulers"], lengths, strict=True))
+                for place, (part, own) in enumerate(zip(settings["schedulers"], lengths, strict=True))
             ]
-        scheduler = self._called(target, given, known, path)
+        scheduler = self._called(target, settings, known, path)
         if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < length:
             raise UserError(
                 f"{path} (OneCycleLR) must be at least as long as the run's {_shown(length)} steps, got "
@@ -125,36 +127,36 @@ class _Maker:
             )
         return scheduler
 
-    def _fill_lengths(self, given: dict[str, Any], known: Mapping[str, Any], length: float, path: str) -> None:
+    def _fill_lengths(self, settings: dict[str, Any], known: Mapping[str, Any], length: float, path: str) -> None:
         for key, share in LENGTHS.items():
-            if key not in known or (key == "total_steps" and given.get("epochs") is not None):
+            if key not in known or (key == "total_steps" and settings.get("epochs") is not None):
                 continue
-            value = given.get(key, known[key].default)
+            value = settings.get(key, known[key].default)
             if value is None or value is inspect.Parameter.empty:
-                given[key] = max(1, round(share * _known(length, f"{path}.{key}")))
+                settings[key] = max(1, round(share * _known(length, f"{path}.{key}")))
             elif _is_share(value):
-                given[key] = max(1, round(value * _known(length, f"{path}.{key}")))
+                settings[key] = max(1, round(value * _known(length, f"{path}.{key}")))
         for key in ("step_size_down", "warmup_steps"):  # null is torch's own: as long as up
-            if _is_share(given.get(key)):
-                given[key] = max(1, round(given[key] * _known(length, f"{path}.{key}")))
-        if given.get("milestones") is not None:
-            given["milestones"] = [
+            if _is_share(settings.get(key)):
+                settings[key] = max(1, round(settings[key] * _known(length, f"{path}.{key}")))
+        if settings.get("milestones") is not None:
+            settings["milestones"] = [
                 round(place * _known(length, f"{path}.milestones")) if _is_share(place) else place
-                for place in given["milestones"]
+                for place in settings["milestones"]
             ]
 
-    def _fill_rates(self, given: dict[str, Any], known: Mapping[str, Any], path: str, *, cycles: bool) -> None:
+    def _fill_rates(self, settings: dict[str, Any], known: Mapping[str, Any], path: str, *, cycles: bool) -> None:
         for key in RATES:
             if key not in known:
                 continue
-            value = given.get(key, known[key].default)
+            value = settings.get(key, known[key].default)
             if key == "min_lr" and not value:
-                given.pop(key, None)
+                settings.pop(key, None)
             elif value is None or value is inspect.Parameter.empty:
                 tenth = key == "base_lr" and cycles
-                given[key] = [0.1 * rate for rate in given["max_lr"]] if tenth else list(self.rates)
+                settings[key] = [0.1 * rate for rate in settings["max_lr"]] if tenth else list(self.rates)
             elif isinstance(value, int | float):
-                given[key] = [value * rate / self.rates[-1] for rate in self.rates]
+                settings[key] = [value * rate / self.rates[-1] for rate in self.rates]
             elif len(value) != len(self.rates):
                 names = [str(group.get("name", place)) for place, group in enumerate(self.optimizer.param_groups)]
                 raise UserError(
@@ -163,13 +165,13 @@ class _Maker:
                 )
 
     def _lengths_of_parts(
-        self, given: Mapping[str, Any], target: Callable[..., Any], length: float, path: str
+        self, settings: Mapping[str, Any], target: Callable[..., Any], length: float, path: str
     ) -> Sequence[float]:
         """How long each of several schedulers is."""
-        count = len(given["schedulers"])
+        count = len(settings["schedulers"])
         if target is not SequentialLR:
             return [length] * count
-        milestones = list(given.get("milestones") or [])
+        milestones = list(settings.get("milestones") or [])
         if len(milestones) != count - 1 or milestones != sorted(milestones):
             raise UserError(
                 f"{path}.milestones must be {count - 1} rising places for {count} schedulers, got {milestones}"
@@ -177,15 +179,15 @@ class _Maker:
         return [end - begin for begin, end in pairwise([0, *milestones, max(length, *milestones, 0)])]
 
     def _called(
-        self, target: Callable[..., LRScheduler], given: dict[str, Any], known: Mapping[str, Any], path: str
+        self, target: Callable[..., LRScheduler], settings: dict[str, Any], known: Mapping[str, Any], path: str
     ) -> LRScheduler:
         try:
             if "optimizer" in known:  # ChainedScheduler has it second
-                return target(optimizer=self.optimizer, **given)
-            return target(self.optimizer, **given)
+                return target(optimizer=self.optimizer, **settings)
+            return target(self.optimizer, **settings)
         except (TypeError, ValueError, ZeroDivisionError) as error:
             name = getattr(target, "__name__", str(target))
-            steps = {key: given[key] for key in LENGTHS if key in given}
+            steps = {key: settings[key] for key in LENGTHS if key in settings}
             about = f" (with {', '.join(f'{key}={value}' for key, value in steps.items())})" if steps else ""
             raise UserError(
                 f"{path}: {name}{about} cannot be made: {error}; it takes "

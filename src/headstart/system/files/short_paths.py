@@ -61,8 +61,12 @@ def with_short_paths(text: str, names: Mapping[str, str]) -> str:
 
 def paths_in(settings: Mapping[str, object]) -> list[str]:
     """The values of settings, by dotted keys, that are paths with a folder of their own."""
-    listed = ((key, one) for key, value in settings.items() for one in (value if isinstance(value, list) else [value]))
-    return [one for key, one in listed if isinstance(one, str) and _is_path(one, is_path_key(key)) and "://" not in one]
+    listed = (
+        (key, text) for key, value in settings.items() for text in (value if isinstance(value, list) else [value])
+    )
+    return [
+        text for key, text in listed if isinstance(text, str) and _is_path(text, is_path_key(key)) and "://" not in text
+    ]
 
 
 def _is_path(text: str, of_path: bool) -> bool:
@@ -70,5 +74,5 @@ def _is_path(text: str, of_path: bool) -> bool:
 
 
 def _last(path: str) -> str:
-    kept = path.rstrip("/").rpartition("/")[2]
-    return path if kept in ("", ".", "..", "~") else kept
+    last_part = path.rstrip("/").rpartition("/")[2]
+    return path if last_part in ("", ".", "..", "~") else last_part

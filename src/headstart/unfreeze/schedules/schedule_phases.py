@@ -86,9 +86,9 @@ class Phase:
     batch_norm: BatchNormPolicy | Mapping[str, BatchNormPolicy] | None = None
 
     def __post_init__(self) -> None:
-        given = [key for key in ("epochs", "steps", "fraction", "until") if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise UserError(f"a phase has one length, {self.title} has {' and '.join(given)}; keep one of them")
+        lengths = [key for key in ("epochs", "steps", "fraction", "until") if getattr(self, key) is not None]
+        if len(lengths) > 1:
+            raise UserError(f"a phase has one length, {self.title} has {' and '.join(lengths)}; keep one of them")
         if not self.trainable:
             raise UserError(f"a phase needs something trainable, {self.title} has nothing; try trainable: [head]")
         if min(self.epochs or 0, self.steps or 0, self.warmup_steps) < 0 or not 0 <= (self.fraction or 0) <= 1:
@@ -168,14 +168,14 @@ def phase_of(values: Mapping[str, Any]) -> Phase:
         raise UserError(f"this is no phase: {dict(values)} ({error}); try {{trainable: [head], epochs: 3}}") from error
 
 
-def _phase_of(given: dict[str, Any]) -> Phase:
-    if "open" in given:
-        raise UserError(f"`open` of a phase is called `trainable` now; write trainable: {given['open']}")
-    _check_keys(given, Phase, "a phase")
-    if "trainable" not in given:
-        raise UserError(f"a phase needs `trainable`, got {given}; try trainable: [head]")
-    chosen = given.pop("trainable")
-    until = given.pop("until", None)
+def _phase_of(settings: dict[str, Any]) -> Phase:
+    if "open" in settings:
+        raise UserError(f"`open` of a phase is called `trainable` now; write trainable: {settings['open']}")
+    _check_keys(settings, Phase, "a phase")
+    if "trainable" not in settings:
+        raise UserError(f"a phase needs `trainable`, got {settings}; try trainable: [head]")
+    chosen = settings.pop("trainable")
+    until = settings.pop("until", None)
     if isinstance(until, Mapping):
         _check_keys(until, Plateau, "until")
         if missing := {"monitor", "mode"} - set(until):
@@ -187,19 +187,19 @@ def _phase_of(given: dict[str, Any]) -> Phase:
     if until is not None and not isinstance(until, Plateau):
         raise UserError(f"until is a mapping with monitor and mode, got {until!r}")
     for key in ("epochs", "steps", "warmup_steps"):
-        if given.get(key) is not None and type(given[key]) is not int:
-            raise UserError(f"{key} of a phase is a whole number, got {given[key]!r}")
-    lr = given.pop("lr", None)
+        if settings.get(key) is not None and type(settings[key]) is not int:
+            raise UserError(f"{key} of a phase is a whole number, got {settings[key]!r}")
+    lr = settings.pop("lr", None)
     return Phase(
         trainable=tuple(trainable),
         until=until,
         # YAML 1.1 reads 1e-3 as text
         lr={str(key): float(rate) for key, rate in lr.items()} if isinstance(lr, Mapping) else lr and float(lr),
-        **given,
+        **settings,
     )
 
 
-def _check_keys(given: Mapping[str, Any], what: type, title: str) -> None:
+def _check_keys(settings: Mapping[str, Any], what: type, title: str) -> None:
     valid = [field.name for field in fields(what)]
-    if unknown := [str(key) for key in given if key not in valid]:
+    if unknown := [str(key) for key in settings if key not in valid]:
         raise UserError(f"{title} has {', '.join(valid)}; got {', '.join(unknown)}")

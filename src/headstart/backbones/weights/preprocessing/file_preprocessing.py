@@ -118,8 +118,8 @@ def counted_preprocessing(weights: Mapping[str, Any], backbone: Mapping[str, Any
         weights: The node of weights=file, as plain values.
         backbone: The node of the backbone.
     """
-    path, said = weights.get("path"), backbone.get("preprocessing")
-    if not isinstance(path, str) or said is not None or library_of(backbone) is None:
+    path, preprocessing = weights.get("path"), backbone.get("preprocessing")
+    if not isinstance(path, str) or preprocessing is not None or library_of(backbone) is None:
         return None
     try:
         if isinstance(address_of(path), OnHub):

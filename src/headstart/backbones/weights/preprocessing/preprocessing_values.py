@@ -63,11 +63,11 @@ def resize_of(pixels: Pixels) -> int:
     return pixels.resize or round(pixels.size * LARGER)
 
 
-def is_same(one: Pixels, other: Pixels) -> bool:
+def is_same(pixels: Pixels, other: Pixels) -> bool:
     """Whether two pixels are equal, but for what a float loses in a file."""
-    values = zip((*one.mean, *one.std), (*other.mean, *other.std), strict=True)
-    return one._replace(mean=(), std=()) == other._replace(mean=(), std=()) and all(
-        abs(here - there) < 1e-4 for here, there in values
+    values = zip((*pixels.mean, *pixels.std), (*other.mean, *other.std), strict=True)
+    return pixels._replace(mean=(), std=()) == other._replace(mean=(), std=()) and all(
+        abs(value - other_value) < 1e-4 for value, other_value in values
     )
 
 

@@ -46,7 +46,7 @@ def tags_of(name: str) -> list[str]:
         name: Of the model, with or without a tag.
     """
     names = library().models.get_arch_pretrained_cfgs(name.partition(".")[0])
-    return [tag for one in names if (tag := one.partition(".")[2])]
+    return [tag for tagged_name in names if (tag := tagged_name.partition(".")[2])]
 
 
 def _offered(tag: str, names: Sequence[str]) -> str:

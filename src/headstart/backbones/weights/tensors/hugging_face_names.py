@@ -48,8 +48,8 @@ def tower_prefix(state: Mapping[str, Tensor], prefix: str | None) -> str | None:
         state: Of a file.
         prefix: That the tower's names begin with; None means any.
     """
-    found = [match[1] for name in state if (match := FIRST.match(name)) and name.startswith(prefix or "")]
-    return min(found, key=len) if found else None
+    prefixes = [match[1] for name in state if (match := FIRST.match(name)) and name.startswith(prefix or "")]
+    return min(prefixes, key=len) if prefixes else None
 
 
 def in_names_of_timm(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -60,7 +60,7 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
         )
     taken = set(matched.values())
     return Matching(
-        tensors={here: state[name] for here, name in matched.items()},
+        tensors={own_name: state[name] for own_name, name in matched.items()},
         prefix=prefix,
         missing=tuple(name for name in backbone.state_dict() if name not in matched),
         left_over=tuple(name for name in state if name not in taken),
@@ -160,13 +160,13 @@ def _whole_stages(backbone: Backbone, absent: list[str]) -> list[str]:
     return stages
 
 
-def _misfit(name: str, there: tuple[int, ...], here: tuple[int, ...], backbone: Backbone) -> str:
-    text = f"{name} is {there} in the file and {here} in the backbone"
+def _misfit(name: str, file_shape: tuple[int, ...], own_shape: tuple[int, ...], backbone: Backbone) -> str:
+    text = f"{name} is {file_shape} in the file and {own_shape} in the backbone"
     first = next(iter(backbone.state_dict()))
-    if name == first and len(there) == len(here) == 4 and there[1] != here[1]:
+    if name == first and len(file_shape) == len(own_shape) == 4 and file_shape[1] != own_shape[1]:
         return (
-            f"{text}: the file's first convolution reads images of {there[1]} channels, the backbone's "
-            f"{here[1]}; try backbone.channels={there[1]}"
+            f"{text}: the file's first convolution reads images of {file_shape[1]} channels, the backbone's "
+            f"{own_shape[1]}; try backbone.channels={file_shape[1]}"
         )
     return f"{text}; try the backbone settings that the file was trained with"
 
