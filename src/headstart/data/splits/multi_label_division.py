@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.dataset_settings import SplitSettings
 from headstart.data.splits.chosen_classes import ChosenClasses
-from headstart.data.splits.class_division import check_split_settings, drawn, shuffled
-from headstart.data.splits.image_copies import NO_COPIES, Copies, together, without_crossing
-from headstart.data.splits.image_groups import Groups, cut_groups
-from headstart.data.splits.stratification import stratified, stratified_order
+from headstart.data.splits.class_division import shuffled
+from headstart.data.splits.labelled_files import LabelledFiles
 from headstart.system.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
@@ -23,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class MultiLabelFiles:
+class MultiLabelFiles(LabelledFiles):
     """Files of which each has any number of the classes.
 
     Args:
@@ -33,10 +30,6 @@ class MultiLabelFiles:
 
     class_names: tuple[str, ...]
     labels: dict[str, dict[str, frozenset[int]]]
-
-    def files(self) -> dict[str, list[str]]:
-        """Split -> its files."""
-        return {split: list(of_split) for split, of_split in self.labels.items()}
 
     def chosen(self, classes: ChosenClasses) -> MultiLabelFiles:
         """The same files with the classes that are taken; a file that has none of them stays, without a label.
@@ -60,60 +53,26 @@ class MultiLabelFiles:
             row[list(of_all[name])] = 1
         return label
 
-    def divided(
-        self,
-        readable: Collection[str],
-        settings: SplitSettings,
-        *,
-        groups: Groups | None = None,
-        copies: Copies = NO_COPIES,
-    ) -> dict[str, list[str]]:
-        """The files for train, val and test, each sorted, of those that are readable.
+    def strata(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Which classes each file has: (N, classes)."""
+        return self.rows(names) > 0
 
-        As class_division.divided, but for all classes together: what is missing is cut off by iterative
-        stratification. So many images of each class at least as `shots` says, chosen in rounds of one for each class
-        that lacks it, the rarest first; 5 shots of a seed are among its 10. The same of val by val_shots, where 0
-        leaves it empty. A fraction is a first part of a stratified order.
+    def _chosen(self, splits: dict[str, list[str]], settings: SplitSettings) -> dict[str, list[str]]:
+        """So many images of each class at least as `shots` says, the same of val by val_shots; 0 leaves val empty.
 
-        Args:
-            readable: The files that can be read.
-            settings: Shares, shots, folds and seed.
-            groups: Files that must stay in one split.
-            copies: Which files are copies of one image.
-
-        Raises UserError where a class has no image to train on, or fewer than shots, or a split has none; a class
-        that val or test lacks is a warning.
+        They are chosen in rounds of one for each class that lacks it, the rarest first; 5 shots of a seed are among
+        its 10.
         """
-        check_split_settings(settings)
         shots, val_shots, fraction = settings["shots"], settings["val_shots"], settings["fraction"]
-        there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
         key = f"seed {settings['seed']}"
-        cut = (
-            partial(self._cut, copies=copies)
-            if groups is None
-            else partial(cut_groups, label=self._places(), groups=groups)
-        )
-        splits = without_crossing(drawn(there, cut, settings), copies)
-        train, val, test = splits["train"], splits["val"], splits["test"]
+        train, val = splits["train"], splits["val"]
         if shots is not None:
             train = self._shots(train, shots, key, split="train")
         elif fraction is not None:
-            order = stratified_order(train, self.rows(train) > 0, key)
-            train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
+            train = self._first(train, fraction, key)
         if val_shots is not None:
             val = self._shots(val, val_shots, f"val, {key}", split="val")
-        splits = {"train": sorted(train), "val": sorted(val), "test": sorted(test)}
-        self._check(splits, may_lack_val=val_shots == 0)
-        return splits
-
-    def _places(self) -> dict[str, list[int]]:
-        return {name: sorted(places) for of_split in self.labels.values() for name, places in of_split.items()}
-
-    def _cut(
-        self, names: list[str], shares: Sequence[float], key: str, _: Sequence[int], *, copies: Copies
-    ) -> list[list[str]]:
-        parts = stratified(names, self.rows(names) > 0, shares, key)
-        return together([[names[at] for at in part] for part in parts], copies)
+        return splits | {"train": train, "val": val}
 
     def _shots(self, names: list[str], shots: int, key: str, *, split: str) -> list[str]:
         """So many images of each class at least. Raises UserError where a class has fewer."""
@@ -134,7 +93,8 @@ class MultiLabelFiles:
                     taken[np.flatnonzero(label[:, number] & ~taken)[0]] = True
         return [name for name, is_taken in zip(order, taken, strict=True) if is_taken]
 
-    def _check(self, splits: dict[str, list[str]], *, may_lack_val: bool) -> None:
+    def _check_sizes(self, splits: dict[str, list[str]], *, may_lack_val: bool) -> None:
+        """Raise UserError where a class has no image to train on, or a split has none; warn of other absent classes."""
         counts = {split: self.rows(names).sum(axis=0) for split, names in splits.items()}
         for split in ("train", "test") if may_lack_val else SPLITS:
             absent = [self.class_names[at] for at in np.flatnonzero(counts[split] == 0).tolist()]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.dataset_settings import SplitSettings
-from headstart.data.splits.class_division import check_split_settings, drawn
-from headstart.data.splits.image_copies import NO_COPIES, Copies, together, without_crossing
-from headstart.data.splits.image_groups import Groups, cut_groups
-from headstart.data.splits.stratification import stratified, stratified_order
+from headstart.data.splits.labelled_files import LabelledFiles
 from headstart.types import UserError
 
 QUANTILES, LEAST = 10, 10  # parts of a column's range, and images of a part
@@ -39,7 +35,7 @@ def in_quantiles(numbers: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class NumberFiles:
+class NumberFiles(LabelledFiles):
     """Files with one number or several each.
 
     Args:
@@ -49,10 +45,6 @@ class NumberFiles:
 
     class_names: tuple[str, ...]
     labels: dict[str, dict[str, tuple[float, ...]]]
-
-    def files(self) -> dict[str, list[str]]:
-        """Split -> its files."""
-        return {split: list(of_split) for split, of_split in self.labels.items()}
 
     def rows(self, names: Sequence[str]) -> NDArray[np.float32]:
         """The numbers of each file (N, columns)."""
@@ -76,51 +68,19 @@ class NumberFiles:
                     f"({', '.join(self.class_names)}); try fraction=0.1 for fewer training images"
                 )
 
-    def divided(
-        self,
-        readable: Collection[str],
-        settings: SplitSettings,
-        *,
-        groups: Groups | None = None,
-        copies: Copies = NO_COPIES,
-    ) -> dict[str, list[str]]:
-        """The files for train, val and test, each sorted, of those that are readable.
+    def strata(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """The quantiles of all columns, so that each split has low and high numbers: (N, parts of all columns)."""
+        return in_quantiles(self.rows(names))
 
-        As class_division.divided, but what is missing is cut off by iterative stratification of the quantiles of all
-        columns, so that each split has low and high numbers. A fraction is a first part of a stratified order;
-        val_shots=0 leaves val empty.
-
-        Args:
-            readable: The files that can be read.
-            settings: Shares, folds and seed.
-            groups: Files that must stay in one split.
-            copies: Which files are copies of one image.
-
-        Raises UserError where a split has no image, or settings count images of each class.
-        """
-        check_split_settings(settings)
-        self.check(settings)
-        there = {split: [name for name in files if name in readable] for split, files in self.files().items()}
-        key, fraction = f"seed {settings['seed']}", settings["fraction"]
-        every = [name for files in there.values() for name in files]
-        rows = in_quantiles(self.rows(every))
-        label = {name: np.flatnonzero(row).tolist() for name, row in zip(every, rows, strict=True)}
-        cut = partial(self._cut, copies=copies) if groups is None else partial(cut_groups, label=label, groups=groups)
-        splits = without_crossing(drawn(there, cut, settings), copies)
-        train = splits["train"]
+    def _chosen(self, splits: dict[str, list[str]], settings: SplitSettings) -> dict[str, list[str]]:
+        """As `fraction` says; val_shots=0 leaves val empty."""
+        train, fraction = splits["train"], settings["fraction"]
         if fraction is not None:
-            order = stratified_order(train, in_quantiles(self.rows(train)), key)
-            train = [train[at] for at in order[: max(1, round(fraction * len(train)))]]
-        val = [] if settings["val_shots"] == 0 else splits["val"]
-        splits = {"train": sorted(train), "val": sorted(val), "test": sorted(splits["test"])}
-        needed = [split for split in splits if split != "val" or settings["val_shots"] != 0]
+            train = self._first(train, fraction, f"seed {settings['seed']}")
+        return splits | {"train": train, "val": [] if settings["val_shots"] == 0 else splits["val"]}
+
+    def _check_sizes(self, splits: dict[str, list[str]], *, may_lack_val: bool) -> None:
+        needed = [split for split in splits if split != "val" or not may_lack_val]
         if lacking := [split for split in needed if not splits[split]]:
             sizes = ", ".join(f"{len(names)} in {split}" for split, names in splits.items())
             raise UserError(f"{lacking[0]} has no image ({sizes}); add images, or take more of them (fraction)")
-        return splits
-
-    def _cut(
-        self, names: list[str], shares: Sequence[float], key: str, _: Sequence[int], *, copies: Copies
-    ) -> list[list[str]]:
-        parts = stratified(names, in_quantiles(self.rows(names)), shares, key)
-        return together([[names[at] for at in part] for part in parts], copies)
