@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 from data_conf import data_conf
-from folder_data import folder
+from folder_data import folder, places
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.types import UserError
-
-
-def places(data):
-    return {name: split for split in data.sizes for name in data.names(split)}
 
 
 @pytest.fixture

@@ -5,15 +5,11 @@ import shutil
 import pytest
 
 from data_conf import split_settings
-from folder_data import folder
+from folder_data import folder, places
 from headstart.data.splits.class_division import divided
 from headstart.data.splits.image_copies import Copies, together
 from headstart.types import UserError
 from table_data import rows_of, table, written
-
-
-def places(data):
-    return {name: split for split in data.sizes for name in data.names(split)}
 
 
 @pytest.fixture

@@ -11,3 +11,8 @@ def folder(root, **changes) -> ImageFolder:
     small = {"resize": 8, "cache_gib": 0.1, "max_pixels": 10**6, "batch_size": 4, "num_workers": 0}
     given = keywords("image_folder") | small | {"pixels": RGB, "seed": 0}
     return ImageFolder(**given | changes | {"root": str(root)})
+
+
+def places(data) -> dict[str, str]:
+    """File -> its split."""
+    return {name: split for split in data.sizes for name in data.names(split)}

@@ -14,27 +14,13 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 from torch.nn.functional import cross_entropy, one_hot
-from torchmetrics import MetricCollection
 
 from headstart.modules.labels.multi_label import SeveralLabels
 from headstart.modules.labels.single_label import OneLabel
 from headstart.modules.metrics.multi_label_metrics import average_precisions, label_scores
+from label_draws import measured, several
 
 CHANCE = np.random.default_rng(0)
-
-
-def several(images=60, classes=4):
-    """Logits, rounded so that some are equal, and labels of which the last class is rare."""
-    label = (CHANCE.random((images, classes)) < [0.6, 0.4, 0.3, 0.1][:classes]).astype(np.float32)
-    logits = np.round(label + CHANCE.normal(-0.3, 1, (images, classes)), 1).astype(np.float32)
-    return torch.from_numpy(logits), torch.from_numpy(label)
-
-
-def measured(kind, batches):
-    figures = MetricCollection(kind.training_metrics() | kind.evaluation_metrics())
-    for logits, label in batches:
-        figures.update(logits, label)
-    return {name: value.item() for name, value in figures.compute().items()}
 
 
 # ------------------------------------------------------------------ figures
@@ -42,7 +28,7 @@ def measured(kind, batches):
 
 @pytest.mark.parametrize("size", [60, 7])
 def test_figures_of_several_labels_are_those_of_scikit_learn_whatever_the_batches(size):
-    logits, label = several()
+    logits, label = several(CHANCE)
     found = measured(SeveralLabels(4), zip(logits.split(size), label.split(size), strict=True))
     said = (logits > 0).numpy()
     assert found == pytest.approx(
@@ -75,12 +61,12 @@ def test_average_precision_of_a_ranking_by_hand():
 
 
 def test_average_precision_depends_on_the_order_alone_even_where_probabilities_are_1():
-    logits, label = several()
+    logits, label = several(CHANCE)
     torch.testing.assert_close(average_precisions(40 + logits, label), average_precisions(logits, label))
 
 
 def test_the_mean_average_precision_leaves_out_a_class_that_no_image_has():
-    logits, label = several(classes=3)
+    logits, label = several(CHANCE, classes=3)
     label[:, 1] = 0
     found = average_precisions(logits, label)
     assert found.isnan().tolist() == [False, True, False]
@@ -90,7 +76,7 @@ def test_the_mean_average_precision_leaves_out_a_class_that_no_image_has():
 
 
 def test_scores_by_class_are_those_of_scikit_learn():
-    logits, label = several()
+    logits, label = several(CHANCE)
     label[:, 3] = 0
     said = (logits > 0).numpy()
     precision, recall, f1, support = precision_recall_fscore_support(label, said, average=None, zero_division=0)

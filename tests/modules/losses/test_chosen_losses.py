@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef, roc_auc_score, top_k_accuracy_score
 from torch.nn.functional import cross_entropy, one_hot
-from torchmetrics import MetricCollection
 from torchvision.ops import sigmoid_focal_loss
 
 from headstart.modules.labels.label_choice import labels_of
@@ -17,22 +16,9 @@ from headstart.modules.losses.asymmetric_loss import AsymmetricLoss
 from headstart.modules.losses.focal_loss import FocalLoss
 from headstart.modules.metrics.ranking_metrics import areas_under_roc
 from headstart.types import UserError
+from label_draws import measured, several
 
 CHANCE = np.random.default_rng(0)
-
-
-def several(images=60, classes=4):
-    """Logits, rounded so that some are equal, and labels of which the last class is rare."""
-    label = (CHANCE.random((images, classes)) < [0.6, 0.4, 0.3, 0.1][:classes]).astype(np.float32)
-    logits = np.round(label + CHANCE.normal(-0.3, 1, (images, classes)), 1).astype(np.float32)
-    return torch.from_numpy(logits), torch.from_numpy(label)
-
-
-def measured(kind, batches):
-    metrics = MetricCollection(kind.training_metrics() | kind.evaluation_metrics())
-    for logits, label in batches:
-        metrics.update(logits, label)
-    return {name: value.item() for name, value in metrics.compute().items()}
 
 
 def weighted(kind, weight):
@@ -76,13 +62,13 @@ def test_the_followed_metric_of_one_label_is_that_of_scikit_learn_whatever_the_b
 
 
 def test_the_area_under_the_curve_of_several_labels_is_that_of_scikit_learn():
-    logits, label = several()
+    logits, label = several(CHANCE)
     found = measured(SeveralLabels(4, metric="auroc"), zip(logits.split(13), label.split(13), strict=True))
     assert found["auroc"] == pytest.approx(roc_auc_score(label, logits, average="macro"))
 
 
 def test_the_area_under_the_curve_leaves_out_what_has_no_curve_and_sees_no_saturation():
-    logits, label = several(classes=3)
+    logits, label = several(CHANCE, classes=3)
     label[:, 1] = 0
     areas = areas_under_roc(logits, label)
     assert areas.isnan().tolist() == [False, True, False]
@@ -134,7 +120,7 @@ def test_the_focal_loss_by_hand():
 
 
 def test_the_focal_loss_of_several_labels_is_torchvisions():
-    logits, label = several()
+    logits, label = several(CHANCE)
     found = SeveralLabels(4, loss=FocalLoss(gamma=2)).training_loss(logits, label, smoothing=0)
     torch.testing.assert_close(found, sigmoid_focal_loss(logits, label, alpha=-1, gamma=2, reduction="mean"))
 
@@ -142,7 +128,7 @@ def test_the_focal_loss_of_several_labels_is_torchvisions():
 def test_the_asymmetric_loss_is_timms_over_images_and_labels():
     from timm.loss import AsymmetricLossMultiLabel
 
-    logits, label = several()
+    logits, label = several(CHANCE)
     found = SeveralLabels(4, loss=asymmetric()).training_loss(logits.requires_grad_(), label, smoothing=0)
     theirs = AsymmetricLossMultiLabel(gamma_neg=4, gamma_pos=1, clip=0.05)(logits, label) / 4  # it sums over labels
     torch.testing.assert_close(found, theirs)
@@ -151,7 +137,7 @@ def test_the_asymmetric_loss_is_timms_over_images_and_labels():
 
 
 def test_class_weights_are_the_alpha_of_the_focal_loss():
-    logits, label = several()
+    logits, label = several(CHANCE)
     kind = weighted(SeveralLabels(4, loss=FocalLoss(gamma=2)), [3.0] * 4)
     terms = sigmoid_focal_loss(logits, label, alpha=-1, gamma=2)
     torch.testing.assert_close(kind.training_loss(logits, label, smoothing=0), (terms * (1 + 2 * label)).mean())
