@@ -16,6 +16,7 @@ from headstart.cli import main
 from headstart.report.analysis.stored_predictions import answers_in
 from headstart.runs.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
+from live_answers import live
 from number_photos import SMALL, number_photos, of_numbers
 
 
@@ -35,15 +36,10 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def live(run, split="test"):
+def live_numbers(run, split="test"):
     """Numbers, labels and names of a split, of the model as it was trained."""
-    parts = assembled(run_config(run))
-    parts.data.setup("test")
-    parts.module.load_state_dict(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"])
-    batches = list(parts.data.plain_dataloader(split))
-    with torch.no_grad():
-        predicted = torch.cat([parts.module.eval()(batch.image) for batch in batches])
-    return predicted.numpy(), torch.cat([batch.label for batch in batches]).numpy(), parts.data.names(split)
+    predicted, true, names = live(run, split)
+    return predicted.numpy(), true.numpy(), names
 
 
 def test_the_best_checkpoint_is_that_of_the_least_error_and_metrics_are_scikit_learns(run):
@@ -53,7 +49,7 @@ def test_the_best_checkpoint_is_that_of_the_least_error_and_metrics_are_scikit_l
     assert (result["monitor"], result["regression"], result["multi_label"]) == ("val/mae", True, False)
     assert result["metrics"]["val/mae"] == pytest.approx(min(reached))
     assert max(reached) > min(reached)
-    predicted, true, _ = live(run)
+    predicted, true, _ = live_numbers(run)
     assert {name: result["metrics"][f"test/{name}"] for name in ("mae", "rmse", "r2")} == pytest.approx(
         {
             "mae": mean_absolute_error(true, predicted),
@@ -66,7 +62,7 @@ def test_the_best_checkpoint_is_that_of_the_least_error_and_metrics_are_scikit_l
 
 def test_units_are_those_of_the_training_images_and_stand_in_the_checkpoint(run):
     state = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    _, true, _ = live(run, "train")
+    _, true, _ = live_numbers(run, "train")
     np.testing.assert_allclose(state["head.mean"], true.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(state["head.std"], true.std(axis=0), rtol=1e-5)
     np.testing.assert_allclose(state["labels.std"], true.std(axis=0), rtol=1e-5)
@@ -76,7 +72,7 @@ def test_the_run_begins_with_ridge_regression_and_its_start_is_measured(run):
     result = json.loads((run / "result.json").read_text())
     with (run / "metrics.csv").open() as file:
         first = next(float(row["val/mae"]) for row in csv.DictReader(file) if row["val/mae"])
-    _, true, _ = live(run, "val")
+    _, true, _ = live_numbers(run, "val")
     assert result["start_class_means"] > 0
     assert first < 0.9 * mean_absolute_error(true, np.tile(true.mean(axis=0), (len(true), 1)))
 
@@ -98,7 +94,7 @@ def test_what_each_image_contributed_is_kept(run):
 
 def test_evaluate_says_what_scikit_learn_says_and_finds_columns_by_name(run, photos, capsys):
     assert main(["task=evaluate", f"evaluate.run_dir={run}"]) == 0
-    found, (predicted, true, names) = json.loads((run / "evaluate-test.json").read_text()), live(run)
+    found, (predicted, true, names) = json.loads((run / "evaluate-test.json").read_text()), live_numbers(run)
     for at, name in enumerate(("age", "glow")):
         column = found["columns"][name]
         assert column["mae"] == pytest.approx(mean_absolute_error(true[:, at], predicted[:, at]), rel=1e-4)
@@ -122,7 +118,7 @@ def test_evaluate_says_what_scikit_learn_says_and_finds_columns_by_name(run, pho
 
 
 def test_predictions_are_numbers_in_their_own_units(run, photos):
-    predicted, _, names = live(run)
+    predicted, _, names = live_numbers(run)
     assert main(["task=predict", f"predict.run_dir={run}", f"predict.images={photos}"]) == 0
     with (run / "predictions.csv").open() as file:
         found = {Path(row["file"]).name: row for row in csv.DictReader(file)}
@@ -145,7 +141,7 @@ def test_an_exported_model_gives_numbers_in_their_own_units(run):
     parts.data.setup("test")
     batch = next(iter(parts.data.plain_dataloader("test")))
     exported = torch.jit.load(run / "export" / "model.ts")(batch.image).detach()
-    np.testing.assert_allclose(exported.numpy(), live(run)[0][: len(exported)], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(exported.numpy(), live_numbers(run)[0][: len(exported)], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from composed import TINY, composed, trained
+from composed import TINY, composed, run_by_command, trained
 from headstart.cli import main
 from headstart.runs.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 from headstart.runs.weights.source_model import source_config
+from live_answers import live
 
 CLASSES = ("bar", "frame", "grey")
 SMALL = [*TINY, "backbone.size=16", "target.batch_size=8", "trainer.max_epochs=3", "optimizer.lr=0.01"]
@@ -47,29 +48,14 @@ def table(photos):
 
 @pytest.fixture(scope="module")
 def run(photos, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        given = ["mode=gradual", "unfreeze=plateau", "module.class_weights=balanced", "target.sampler=balanced"]
-        assert main([*SMALL, *table(photos), *given, "unfreeze.until.patience=1"]) == 0
-    (run,) = Path(folder, "outputs", "runs").iterdir()
-    return run
+    given = ["mode=gradual", "unfreeze=plateau", "module.class_weights=balanced", "target.sampler=balanced"]
+    overrides = [*SMALL, *table(photos), *given, "unfreeze.until.patience=1"]
+    return run_by_command(overrides, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def live(run, split="test"):
-    """Logits, labels and names of a split, of the model as it was trained."""
-    parts = assembled(run_config(run))
-    parts.data.setup("test")
-    parts.module.load_state_dict(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"])
-    batches = list(parts.data.plain_dataloader(split))
-    with torch.no_grad():
-        logits = torch.cat([parts.module.eval()(batch.image) for batch in batches])
-    return logits, torch.cat([batch.label for batch in batches]), parts.data.names(split)
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_mean_average_precision(run):

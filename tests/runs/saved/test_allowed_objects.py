@@ -1,31 +1,21 @@
 """Objects that another person's config may name."""
 
 import ast
-import logging
 import re
 from pathlib import Path
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 
 import headstart
 from composed import CONF
-from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.allowed_objects import WRITTEN, is_allowed
 from headstart.runs.saved.saved_config import saved_config
 from headstart.types import UserError
 from saved_config_cases import changed, written
 
+pytestmark = pytest.mark.usefixtures("hydra_as_before")
+
 SOURCE = Path(headstart.__file__).parent
-
-
-@pytest.fixture(autouse=True)
-def _before():
-    register()
-    before, handlers = HydraConfig.instance().cfg, logging.getLogger().handlers[:]
-    yield
-    HydraConfig.instance().cfg = before
-    logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
 
 
 def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():

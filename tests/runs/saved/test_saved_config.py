@@ -1,7 +1,6 @@
 """The config in a run's folder: another person's may do nothing but train headstart's own parts in that folder."""
 
 import json
-import logging
 
 import pytest
 import yaml
@@ -11,13 +10,14 @@ from omegaconf import OmegaConf
 
 from composed import CONF
 from headstart.cli import main
-from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signing import sign
 from headstart.runs.saved.saved_config import saved_config
 from headstart.runs.saved.saved_job import saved_job
 from headstart.system.trust_flags import permitted
 from headstart.types import UserError
 from saved_config_cases import changed, written
+
+pytestmark = pytest.mark.usefixtures("hydra_as_before")
 
 
 def target(name, /, **arguments):
@@ -123,15 +123,6 @@ CHANGES = [
         ),
     ),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _before():
-    register()
-    before, handlers = HydraConfig.instance().cfg, logging.getLogger().handlers[:]
-    yield
-    HydraConfig.instance().cfg = before
-    logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
 
 
 @pytest.mark.parametrize(("place", "value"), CHANGES, ids=lambda one: str(one)[:60])

@@ -1,15 +1,12 @@
 """A user's own runs: signed, copied to another machine, changed."""
 
-import logging
 import re
 import shutil
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 
 from composed import CONF
 from headstart.cli import main
-from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signing import key_file, sign
 from headstart.runs.saved.finished_run import run_config
 from headstart.runs.saved.saved_config import CHANGED, saved_config
@@ -17,14 +14,7 @@ from headstart.runs.saved.saved_job import saved_job
 from headstart.types import UserError
 from saved_config_cases import changed, written
 
-
-@pytest.fixture(autouse=True)
-def _before():
-    register()
-    before, handlers = HydraConfig.instance().cfg, logging.getLogger().handlers[:]
-    yield
-    HydraConfig.instance().cfg = before
-    logging.getLogger().handlers[:] = handlers  # a command's own write to what pytest has closed
+pytestmark = pytest.mark.usefixtures("hydra_as_before")
 
 
 @pytest.fixture(scope="module")
