@@ -128,8 +128,8 @@ def _original_names(net: nn.Module, stages: Mapping[str, nn.Module]) -> dict[str
         for name, tensor in module.state_dict(keep_vars=True).items()
     }
     names = {id(tensor): name for name, tensor in named_tensors.items()}
-    there = net.state_dict(keep_vars=True)
-    return {name: names[id(tensor)] for name, tensor in there.items() if id(tensor) in names}
+    tensors_now = net.state_dict(keep_vars=True)
+    return {name: names[id(tensor)] for name, tensor in tensors_now.items() if id(tensor) in names}
 
 
 def pooled(x: Tensor) -> Tensor:

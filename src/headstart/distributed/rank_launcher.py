@@ -253,6 +253,6 @@ def _end(ranks: list[_Rank]) -> None:
             rank.process.wait()
 
 
-def _signal(rank: _Rank, which: signal.Signals) -> None:
+def _signal(rank: _Rank, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of the dead
-        os.killpg(rank.process.pid, which)
+        os.killpg(rank.process.pid, number)

@@ -24,19 +24,19 @@ from headstart.system.stop_signals import Interruption
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
-def main(what: str, folder: Path) -> int:
+def main(job_kind: str, folder: Path) -> int:
     """Run this rank's part of the folder's job -> the exit code; a failure goes to the parent's report file.
 
     Args:
-        what: `train` as one of several ranks; on one device `source`, the source model, or `trial`, the trials of the
-            recipe or the tuning.
+        job_kind: `train` as one of several ranks; on one device `source`, the source model, or `trial`, the trials of
+            the recipe or the tuning.
         folder: The run's folder.
     """
     place = json.loads(os.environ.pop("HEADSTART_APART", "") or os.environ[rank_environment.OWN])
     _end_with(place["parent"], place["lifeline"])
     try:
         with stop_signals.handled():
-            _do(what, folder, place)
+            _do(job_kind, folder, place)
     except Interruption as stop:
         _flush()
         os._exit(stop.exit_code)
@@ -47,7 +47,7 @@ def main(what: str, folder: Path) -> int:
     return 0
 
 
-def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
+def _do(job_kind: str, folder: Path, place: dict[str, Any]) -> None:
     from omegaconf import OmegaConf
 
     from headstart.compat.hydra_instantiation import instantiate
@@ -60,14 +60,14 @@ def _do(what: str, folder: Path, place: dict[str, Any]) -> None:
     for key, value in place["changes"].items():
         OmegaConf.update(cfg, key, value)
     _log_as_the_job(place["logging"])
-    if what == "source":
+    if job_kind == "source":
         from headstart.runs.quiet_logs import quieten
         from headstart.runs.weights.source_model import developed
 
         quieten()
         developed(cfg)
         return
-    if what == "trial":
+    if job_kind == "trial":
         from headstart.recipes.recipe_values import with_recipes
         from headstart.recipes.trial_runs import training_in_this_process
         from headstart.runs.quiet_logs import quieten

@@ -96,8 +96,8 @@ class MultiLabelEvaluation:
         """The same in words, for a terminal of 120 characters."""
         return [*self._class_lines(), "", *self._calibration_lines(), *self._worst_lines()]
 
-    def _named(self, which: NDArray[np.bool_]) -> list[str]:
-        return [self.class_names[at] for at in np.flatnonzero(which).tolist()]
+    def _named(self, has_class: NDArray[np.bool_]) -> list[str]:
+        return [self.class_names[at] for at in np.flatnonzero(has_class).tolist()]
 
     def _class_lines(self) -> list[str]:
         shown = list(self.class_names)

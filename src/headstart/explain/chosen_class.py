@@ -39,7 +39,7 @@ def explained(subject: Subject, *, of: Of, title: str) -> Iterator[ExplainedClas
             likeliest = int(network.logits(x).argmax())
         known = of == "label" and images.label is not None and images.label.ndim == 1
         number = int(images.label[n]) if known and images.label is not None else likeliest
-        what = "the true class" if known else "the predicted class"
+        meaning = "the true class" if known else "the predicted class"
         if known:
-            what += ", as predicted" if number == likeliest else f"; predicted is {subject.called(likeliest)}"
-        yield ExplainedClass(n, x, number, f"{images.names[n]}, the logit of {subject.called(number)} ({what})")
+            meaning += ", as predicted" if number == likeliest else f"; predicted is {subject.called(likeliest)}"
+        yield ExplainedClass(n, x, number, f"{images.names[n]}, the logit of {subject.called(number)} ({meaning})")

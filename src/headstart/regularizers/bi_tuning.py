@@ -87,9 +87,11 @@ class BiTuning(Regularizer):
         )  # the backward pass reads them, and new ones come before
         linear = _linear(stages)
         rows = normalize(torch.cat([linear.weight, linear.bias[:, None]], dim=1).float(), dim=1)[batch.label]
-        there = torch.arange(self.keys, device=self.counts.device) < self.counts[:, None]  # (classes, keys)
-        by_head = contrast(rows, vectors.features, queues[0], there, batch.label, self.temperature)
-        by_projector = contrast(vectors.projections, keys.projections, queues[1], there, batch.label, self.temperature)
+        is_filled = torch.arange(self.keys, device=self.counts.device) < self.counts[:, None]  # (classes, keys)
+        by_head = contrast(rows, vectors.features, queues[0], is_filled, batch.label, self.temperature)
+        by_projector = contrast(
+            vectors.projections, keys.projections, queues[1], is_filled, batch.label, self.temperature
+        )
         self._remember(keys, batch.label)
         return self.weight * (by_head + by_projector)
 
@@ -131,17 +133,17 @@ class _Vectors(NamedTuple):
         )
 
 
-def contrast(query: Tensor, own: Tensor, keys: Tensor, there: Tensor, label: Tensor, temperature: float) -> Tensor:
+def contrast(query: Tensor, own: Tensor, keys: Tensor, is_filled: Tensor, label: Tensor, temperature: float) -> Tensor:
     """The mean over images of -1/|P| sum_{p in P} log(exp(q.p / t) / sum_{k in P and N} exp(q.k / t)).
 
     query, own (B, V): of each image, and what it must be close to besides the keys of its class, P; N are the keys of
-    other classes. keys (classes, K, V), there (classes, K): which of them exist. label (B,) -> scalar.
+    other classes. keys (classes, K, V), is_filled (classes, K): which of them exist. label (B,) -> scalar.
     """
     near = (query * own).sum(dim=1, keepdim=True)  # (B, 1)
     others = query @ keys.flatten(0, 1).T.to(query.dtype)  # (B, classes * K)
-    others = others.masked_fill(~there.flatten(), -torch.inf)
+    others = others.masked_fill(~is_filled.flatten(), -torch.inf)
     likely = (torch.cat([near, others], dim=1) / temperature).log_softmax(dim=1)
-    same = nn.functional.one_hot(label, len(keys)).bool()[:, :, None] & there  # (B, classes, K)
+    same = nn.functional.one_hot(label, len(keys)).bool()[:, :, None] & is_filled  # (B, classes, K)
     positive = torch.cat([same.new_ones(len(label), 1), same.flatten(1)], dim=1)
     return -(likely.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1)).mean()
 

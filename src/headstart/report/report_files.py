@@ -105,14 +105,14 @@ def _earlier(file: Path) -> object:
 def _found(folder: Path, runs: Collection[str] | None) -> RunsBelow:
     if not folder.is_dir():
         beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
-        there = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
-        raise UserError(f"expected the folder of a study, but there is no {folder}; {there}")
+        holdings = f"{folder.parent} holds {', '.join(beside[:20])}" if beside else f"{folder.parent} holds no folder"
+        raise UserError(f"expected the folder of a study, but there is no {folder}; {holdings}")
     folder_runs = runs_below(folder, runs)
     if not folder_runs.finished and not folder_runs.levels:
         states = [f"{o.folder.name}: {o.state}, {o.why}" for o in folder_runs.others[:5]]
-        there = f"{len(folder_runs.others)} others ({'; '.join(states)})" if states else "no run at all"
+        holdings = f"{len(folder_runs.others)} others ({'; '.join(states)})" if states else "no run at all"
         raise UserError(
-            f"expected finished runs (folders with a result.json) below {folder}, found {there}; "
+            f"expected finished runs (folders with a result.json) below {folder}, found {holdings}; "
             "try: headstart -m mode=scratch,fine_tuning seed=0,1,2,3,4"
         )
     return folder_runs

@@ -52,12 +52,12 @@ def exhausted(error: BaseException) -> str | None:
     return None
 
 
-def _of_worker(what: str) -> str:
-    if _SHARED.search(what):
+def _of_worker(message: str) -> str:
+    if _SHARED.search(message):
         return NO_SHARED_MEMORY
-    if _FILES.search(what):
+    if _FILES.search(message):
         return TOO_MANY_FILES
-    how = "by SIGKILL, as the system does where memory is short" if "Killed" in what else "or has ended by itself"
+    how = "by SIGKILL, as the system does where memory is short" if "Killed" in message else "or has ended by itself"
     return f"a worker process that loads images was ended {how}; {FEWER_WORKERS}, or a smaller target.batch_size"
 
 

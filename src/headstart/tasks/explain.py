@@ -135,7 +135,7 @@ def _facts(
         ("size", f"{pixels.size} x {pixels.size} pixels, {'grey' if pixels.channels == 1 else 'in colour'}"),
         ("classes", f"{len(names)}: {listed}"),
     ]
-    return [(word, masked(what)) for word, what in facts if what is not None]
+    return [(word, masked(fact)) for word, fact in facts if fact is not None]
 
 
 def _of_run(run: SavedRun, data: DictConfig | None, whole: bool) -> _Model:

@@ -58,48 +58,48 @@ def adaptable(
     A layer that is not called, since whoever holds it takes its weight, is left out too. key: of the setting, for
     messages. Raises UserError where a name means no layer, or none that can be taken.
     """
-    there: dict[str, nn.Module] = {
+    candidates: dict[str, nn.Module] = {
         path: layer for path, layer in backbone.stages.named_modules() if isinstance(layer, KINDS)
     }
-    called = _called(backbone, there)
+    called = _called(backbone, candidates)
     readers = [path for path, module in backbone.stages.named_modules() if isinstance(module, READERS)]
-    inside = {path for path in there if any(path.startswith(f"{reader}.") for reader in readers)}
+    inside = {path for path in candidates if any(path.startswith(f"{reader}.") for reader in readers)}
     reasons = {
         path: "their weights are read by what holds them"
         if path not in called or path in inside
         else refused(layer)
-        for path, layer in there.items()
+        for path, layer in candidates.items()
     }  # fmt: skip
-    asked = dict.fromkeys(there)
+    asked = dict.fromkeys(candidates)
     if wanted is not None:
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         if not names:
             raise UserError(f"{key} must name a layer at least, got []; null takes all")
-        meant = {path for name in names for path in _meant(name, there, reasons, key)}
-        asked = dict.fromkeys(path for path in there if path in meant)
-    chosen = {path: there[path] for path in asked if not reasons[path]}
+        meant = {path for name in names for path in _meant(name, candidates, reasons, key)}
+        asked = dict.fromkeys(path for path in candidates if path in meant)
+    chosen = {path: candidates[path] for path in asked if not reasons[path]}
     # attention has its own; that its output projection is in it is no news
-    left_out = {path: reasons[path] for path in asked if reasons[path] and not _is_projection(path, there)}
+    left_out = {path: reasons[path] for path in asked if reasons[path] and not _is_projection(path, candidates)}
     if not chosen:
         reason = _why(left_out) or "there is none"
         raise UserError(f"{key} finds no layer in {', '.join(backbone.names)} that can be taken: {reason}")
     return chosen, left_out
 
 
-def _meant(name: str, there: Mapping[str, nn.Module], reasons: Mapping[str, str], key: str) -> list[str]:
+def _meant(name: str, candidates: Mapping[str, nn.Module], reasons: Mapping[str, str], key: str) -> list[str]:
     """The layers that one name means. Raises UserError where it means none that can be taken."""
-    paths = [path for path in there if f"{path}.".startswith(f"{name}.")]
+    paths = [path for path in candidates if f"{path}.".startswith(f"{name}.")]
     if not paths:
         try:
-            paths = [path for path in there if re.fullmatch(name, path)]
+            paths = [path for path in candidates if re.fullmatch(name, path)]
         except re.error as error:
             raise UserError(f"{key}: {name!r} is neither a layer nor a regular expression: {error}") from error
     if not paths:
-        known = {path[:at] for path in there for at in [*_dots(path), len(path)]}
+        known = {path[:at] for path in candidates for at in [*_dots(path), len(path)]}
         near = get_close_matches(name, sorted(known), n=1)
         raise UserError(
             f"{key} names {name!r}, which is no convolution, linear layer or attention and holds none; such are "
-            f"{first_few(list(there), SHOWN)}{f'; did you mean {near[0]}?' if near else ''}"
+            f"{first_few(list(candidates), SHOWN)}{f'; did you mean {near[0]}?' if near else ''}"
         )
     if all(reasons[path] for path in paths):
         raise UserError(f"{key} names {name!r}: {_why({path: reasons[path] for path in paths})}")
@@ -124,8 +124,8 @@ def _called(backbone: Backbone, layers: Mapping[str, nn.Module]) -> set[str]:
     return called
 
 
-def _is_projection(path: str, there: Mapping[str, nn.Module]) -> bool:
-    return isinstance(there.get(path.rpartition(".")[0]), nn.MultiheadAttention)
+def _is_projection(path: str, candidates: Mapping[str, nn.Module]) -> bool:
+    return isinstance(candidates.get(path.rpartition(".")[0]), nn.MultiheadAttention)
 
 
 def _why(reasons: Mapping[str, str]) -> str:

@@ -58,13 +58,13 @@ def from_hub(place: OnHub) -> tuple[Path, str]:
 def the_weights(files: Sequence[str], repo: str) -> str:
     """The one file of weights among these. Raises UserError where there is none, or several of one kind."""
     for suffixes in KINDS:
-        there = [file for file in files if file.endswith(suffixes) and file.rpartition("/")[2] not in BESIDES]
-        if len(there) == 1:
-            return there[0]
-        if there:
+        weight_files = [file for file in files if file.endswith(suffixes) and file.rpartition("/")[2] not in BESIDES]
+        if len(weight_files) == 1:
+            return weight_files[0]
+        if weight_files:
             raise UserError(
-                f"{repo} has {len(there)} files of weights: {', '.join(sorted(there)[:8])}"
-                f"{', ...' if len(there) > 8 else ''}; choose one: weights.path=hf://{repo}/{sorted(there)[0]}"
+                f"{repo} has {len(weight_files)} files of weights: {', '.join(sorted(weight_files)[:8])}"
+                f"{', ...' if len(weight_files) > 8 else ''}; choose one: weights.path=hf://{repo}/{sorted(weight_files)[0]}"
             )
     raise UserError(
         f"{repo} has no file of weights ({', '.join(suffix for suffixes in KINDS for suffix in suffixes)}), it has "
@@ -89,10 +89,10 @@ def _told(errors: Any, error: Exception, hub: Any, place: OnHub) -> str:
         return f"{place.repo} has no revision {place.revision}; leave @{place.revision} away for its main branch"
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         try:
-            there = ", ".join(sorted(_files(hub, place))[:8])
+            file_list = ", ".join(sorted(_files(hub, place))[:8])
         except Exception:
-            there = "others"
-        return f"{place.repo} has no file {place.file}{revision}; it has {there}"
+            file_list = "others"
+        return f"{place.repo} has no file {place.file}{revision}; it has {file_list}"
     why = " ".join(str(error).split()) or type(error).__name__
     if place.file is None:
         return (

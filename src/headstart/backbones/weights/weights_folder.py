@@ -20,13 +20,13 @@ def file_in(folder: Path) -> Path:
     """
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in BESIDES)
     for suffixes in KINDS:
-        there = [name for name in names if name.endswith(suffixes)]
-        if len(there) == 1:
-            return folder / there[0]
-        if there:
+        weight_files = [name for name in names if name.endswith(suffixes)]
+        if len(weight_files) == 1:
+            return folder / weight_files[0]
+        if weight_files:
             raise UserError(
-                f"{folder} has {len(there)} files of weights: {first_few(there)}; choose one: "
-                f"weights.path={folder / there[0]}"
+                f"{folder} has {len(weight_files)} files of weights: {first_few(weight_files)}; choose one: "
+                f"weights.path={folder / weight_files[0]}"
             )
     raise UserError(
         f"weights.path must be a file ({', '.join(suffix for suffixes in KINDS for suffix in suffixes)}) or a folder "

@@ -223,18 +223,18 @@ def divergence_message(first: Mapping[str, Any], learning_rate: str) -> str:
         first: The fields of a DivergenceSign, as result.json has them; those of an older result may be missing.
         learning_rate: The setting of the run's learning rate.
     """
-    what, epoch, step = first.get("what", "a loss"), first.get("epoch", 0), first.get("step", 0)
+    quantity, epoch, step = first.get("what", "a loss"), first.get("epoch", 0), first.get("step", 0)
     images = list(first.get("images") or ())
     when = f"in epoch {epoch}" if epoch else "before training"
-    if what == "the val loss" and epoch:
+    if quantity == "the val loss" and epoch:
         when += f", after step {step}"
     elif step:
         when += f" at step {step}"
     on = f", on the images {first_few(images, LISTED)}" if images else ""
-    verb = "were" if what == "the gradients" else "was"
+    verb = "were" if quantity == "the gradients" else "was"
     return (
-        f"training diverged: {what} {verb} {first.get('value', 'nan or infinite')} for the first time {when}{on}; the "
-        f"run ended there and keeps its checkpoints of before; try a smaller {learning_rate}, "
+        f"training diverged: {quantity} {verb} {first.get('value', 'nan or infinite')} for the first time {when}{on}; "
+        f"the run ended there and keeps its checkpoints of before; try a smaller {learning_rate}, "
         "trainer.gradient_clip_val=1 or scheduler=warmup_cosine"
     )
 

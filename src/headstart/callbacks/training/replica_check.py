@@ -86,13 +86,13 @@ def _take_rank_zeros(buffers: Mapping[str, Tensor]) -> None:
             dist.broadcast(buffer, src=0)
 
 
-def _compare(tensors: Mapping[str, Tensor], what: str, trainer: Trainer) -> None:
+def _compare(tensors: Mapping[str, Tensor], kind: str, trainer: Trainer) -> None:
     whole = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, DTensor)}
     names = differing(whole)
     if not names:
         return
     raise ReplicasDifferError(
-        f"in epoch {trainer.current_epoch} the {what} of the {trainer.world_size} devices are no longer equal: "
+        f"in epoch {trainer.current_epoch} the {kind} of the {trainer.world_size} devices are no longer equal: "
         f"{first_few(names, 10)}; something changes them outside of DDP's reduction, such as a callback that unfreezes "
         "without wrapping anew"
     )

@@ -248,13 +248,13 @@ class FeatureCaching(Callback):
         for number, scheduled in enumerate(self._unfreeze.phases):
             border = self._border(number)
             if border == 0:
-                what = f"from the images, {names[0]} learns"
+                way = f"from the images, {names[0]} learns"
             elif border in cached:
-                what = "on cached features" if border == len(names) else f"on what {names[border - 1]} gave, cached"
+                way = "on cached features" if border == len(names) else f"on what {names[border - 1]} gave, cached"
             else:
                 limit = f"feature_cache.max_gib={cache.max_gib:g}"
-                what = f"from the images: its border learns first or is too large ({limit})"
-            clauses.append(f"{scheduled.title} {what}")
+                way = f"from the images: its border learns first or is too large ({limit})"
+            clauses.append(f"{scheduled.title} {way}")
         if self._mixes:
             unused = "" if not cache.views else f", feature_cache.views={cache.views} is for images that are not mixed"
             clauses.append(f"mixed (module.mix): training images live, as each step makes others of them{unused}")

@@ -265,12 +265,12 @@ class WebDataset(ImageDataModule):
             most = -(-self.plain_images // len(chosen))
         places: ShardPlaces = []
         for shard in chosen:
-            there = (
+            numbered = (
                 self._shards.labels(urls[shard])
                 if not is_remote(urls[shard])
                 else self._shards.first_labels(urls[shard], most)
             )
-            places += [(shard, number, label) for number, label in enumerate(there[:most])]
+            places += [(shard, number, label) for number, label in enumerate(numbered[:most])]
         return places[: self.plain_images]
 
     def _split_of(self, urls: Sequence[str], places: ShardPlaces, room: int) -> ShardSplit:

@@ -126,8 +126,8 @@ def _full_range(values: NDArray[Any], mode: str, samples: Samples) -> NDArray[np
     if mode == "F":
         raise UnfitImageError(f"its values are floats of an unknown range; {SET_RANGE}")
     if not samples.has_range:
-        what = f"{samples.bits}-bit integers{' with a sign' if samples.is_signed else ''}"
-        raise UnfitImageError(f"its values are {what} of an unknown range; {SET_RANGE}")
+        number_type = f"{samples.bits}-bit integers{' with a sign' if samples.is_signed else ''}"
+        raise UnfitImageError(f"its values are {number_type} of an unknown range; {SET_RANGE}")
     most = int(values.max())
     if samples.bits == 16 and 0 < most < DARK and samples.white in (0, 65535):
         raise UnfitImageError(

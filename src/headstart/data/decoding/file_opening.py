@@ -106,8 +106,8 @@ def _can_heic() -> bool:
     return True
 
 
-def _too_large(what: str, limit: int) -> str:
-    return f"it has more pixels than max_pixels={limit} allows ({what}); where it is no attack, raise target.max_pixels"
+def _too_large(size: str, limit: int) -> str:
+    return f"it has more pixels than max_pixels={limit} allows ({size}); where it is no attack, raise target.max_pixels"
 
 
 def _let_pillow_take(pixels: int) -> None:

@@ -52,10 +52,10 @@ def _check_images(root: Path, parts: Mapping[str, Path], files_of: Mapping[str, 
     """Raise UserError where a split or a class has no image."""
     first = next(iter(files_of))
     if not any(files_of[first].values()):
-        there = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
+        content = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"root must hold class folders with images, or train/, val/ and test/ with such folders; "
-            f"no image lies in a class folder of {parts[first]}; {root} holds {there}"
+            f"no image lies in a class folder of {parts[first]}; {root} holds {content}"
         )
     for split, classes in files_of.items():
         if empty := [name for name, files in classes.items() if not files]:
@@ -96,8 +96,10 @@ def _as_said(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
         )
     for split, name in folders.items():
         if not (root / name).is_dir():
-            there = ", ".join(_folders_in(root)) or "none"
-            raise UserError(f"folders says that {split} lies in {name}, and {root} has no such folder; it has {there}")
+            folders_listed = ", ".join(_folders_in(root)) or "none"
+            raise UserError(
+                f"folders says that {split} lies in {name}, and {root} has no such folder; it has {folders_listed}"
+            )
     return {split: root / folders[split] for split in SPLITS if split in folders}
 
 

@@ -107,8 +107,8 @@ class ListedImages(ImageDataModule):
             if self.sampler is not None:
                 raise UserError("sampler=balanced draws classes equally often, and the targets are numbers; try null")
         elif len(self.class_names) < 2:
-            there = f"one with images, {self.class_names[0]}" if self.class_names else "none"
-            raise UserError(f"two classes are needed at least, got {there}, in {self.root}{self._deeper()}")
+            count = f"one with images, {self.class_names[0]}" if self.class_names else "none"
+            raise UserError(f"two classes are needed at least, got {count}, in {self.root}{self._deeper()}")
         if "train" not in self.given_splits:
             raise UserError(
                 f"{self._source} must list images to train on, it has {' and '.join(self.given_splits)} alone; "

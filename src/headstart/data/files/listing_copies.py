@@ -53,8 +53,8 @@ class ListingCopies:
             splits: Split of the run -> its files.
         """
         place = {name: split for split, names in splits.items() for name in names}
-        there = [[(place[name], name) for _, name in group if name in place] for group in self.groups]
-        return [sorted(group, key=lambda member: list(splits).index(member[0])) for group in there if len(group) > 1]
+        groups = [[(place[name], name) for _, name in group if name in place] for group in self.groups]
+        return [sorted(group, key=lambda member: list(splits).index(member[0])) for group in groups if len(group) > 1]
 
 
 def listing_copies(

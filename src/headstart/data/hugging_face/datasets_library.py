@@ -66,34 +66,34 @@ def _saved(
     return {split: splits[name_there] for split, name_there in chosen.items()}
 
 
-def chosen_splits(there: Sequence[str], wanted: Mapping[str, str | None], path: str) -> dict[str, str]:
+def chosen_splits(names: Sequence[str], wanted: Mapping[str, str | None], path: str) -> dict[str, str]:
     """train, val, test -> what each is called, where there is one. Raises UserError where there is none."""
     chosen: dict[str, str] = {}
     for split in SPLITS:
         wanted_name = wanted[split]
         if wanted_name is None:
             called = [
-                other for other in there if ALSO_CALLED.get(other, other) == split and other not in wanted.values()
+                other for other in names if ALSO_CALLED.get(other, other) == split and other not in wanted.values()
             ]
             if called:
                 chosen[split] = called[0]
             continue
         for part in wanted_name.split("+"):
-            if (plain := part.partition("[")[0].strip()) not in there:
-                close = get_close_matches(plain, there, n=1)
+            if (plain := part.partition("[")[0].strip()) not in names:
+                close = get_close_matches(plain, names, n=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                raise UserError(f"{split}_split must be of {', '.join(there)}, got {wanted_name!r}{hint}")
+                raise UserError(f"{split}_split must be of {', '.join(names)}, got {wanted_name!r}{hint}")
         chosen[split] = wanted_name
-    if len(there) == 1 and "train" not in chosen and not any(wanted.values()):
-        return {"train": there[0]}
+    if len(names) == 1 and "train" not in chosen and not any(wanted.values()):
+        return {"train": names[0]}
     if not chosen:
-        raise UserError(f"none of the splits of {path} is called train, it has {', '.join(there)}; set train_split")
+        raise UserError(f"none of the splits of {path} is called train, it has {', '.join(names)}; set train_split")
     return chosen
 
 
 def _why(path: str, name: str | None, revision: str | None, error: Exception) -> str:
     """Why there is no such data set, and what to try."""
-    what = f"{path}{f' (configuration {name})' if name else ''}{f' (revision {revision})' if revision else ''}"
+    data_set = f"{path}{f' (configuration {name})' if name else ''}{f' (revision {revision})' if revision else ''}"
     reason = (
         f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
     )
@@ -111,7 +111,7 @@ def _why(path: str, name: str | None, revision: str | None, error: Exception) ->
         hint = "is that one of its configurations (target.name)?"
     else:
         hint = "is its name right (org/name), and if it is private or gated, are you logged in (hf auth login)?"
-    return f"the data set {what} cannot be read ({reason}); {hint}"
+    return f"the data set {data_set} cannot be read ({reason}); {hint}"
 
 
 def datasets_library() -> Any:

@@ -24,30 +24,30 @@ class Columns(NamedTuple):
 
 def columns_of(features: Mapping[str, Any], *, image: str | None, label: str | None, path: str) -> Columns:
     """The columns that are named, or the only ones that their types allow. Raises UserError."""
-    there = ", ".join(f"{column} ({column_type(feature)})" for column, feature in features.items())
+    columns = ", ".join(f"{column} ({column_type(feature)})" for column, feature in features.items())
     for asked, setting in ((image, "image_column"), (label, "label_column")):
         if asked is not None and asked not in features:
             close = get_close_matches(asked, list(features), n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"{setting} must be a column of {path}, got {asked!r}; it has {there}{hint}")
+            raise UserError(f"{setting} must be a column of {path}, got {asked!r}; it has {columns}{hint}")
     kinds = {column: column_type(feature) for column, feature in features.items()}
     if image is None:
-        image = _only([column for column, kind in kinds.items() if kind == "Image"], "image", path, there)
+        image = _only([column for column, kind in kinds.items() if kind == "Image"], "image", path, columns)
     if label is None:
         classes = [column for column, kind in kinds.items() if kind == "ClassLabel"]
-        label = _only(classes or [column for column in LABELS if column in kinds], "label", path, there)
+        label = _only(classes or [column for column in LABELS if column in kinds], "label", path, columns)
     if kinds[label] != "ClassLabel" and not kinds[label].startswith(("string", "large_string", "int", "uint", "bool")):
         raise UserError(
             f"the class must be a ClassLabel, a word or a whole number, {label} of {path} is {kinds[label]}; "
-            f"it has {there}; set target.label_column"
+            f"it has {columns}; set target.label_column"
         )
     return Columns(image, label)
 
 
-def _only(fit: Sequence[str], what: str, path: str, there: str) -> str:
+def _only(fit: Sequence[str], role: str, path: str, columns: str) -> str:
     if len(fit) != 1:
-        problem = f"{len(fit)} columns could be the {what}" if fit else f"no column is the {what} by its type"
-        raise UserError(f"{problem}: {path} has {there}; name it by target.{what}_column")
+        problem = f"{len(fit)} columns could be the {role}" if fit else f"no column is the {role} by its type"
+        raise UserError(f"{problem}: {path} has {columns}; name it by target.{role}_column")
     return fit[0]
 
 

@@ -27,10 +27,10 @@ class DecodedImageCache:
 
     def has(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these are there (B,)."""
-        there = np.zeros(len(positions), np.bool_)
+        is_cached = np.zeros(len(positions), np.bool_)
         inside = positions < self.count
-        there[inside] = self._is_in[positions[inside]] == 1
-        return there
+        is_cached[inside] = self._is_in[positions[inside]] == 1
+        return is_cached
 
     def get(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at these positions, all of which are there."""

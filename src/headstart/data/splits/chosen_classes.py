@@ -43,13 +43,13 @@ class ChosenClasses:
         Args:
             files_of: Class of the data set -> its files.
         """
-        there = {
+        merged_parts = {
             name: [files_of[own] for own in members if own in files_of]
             for name, members in zip(self.names, self.members, strict=True)
         }
         return {
             name: list(parts[0]) if len(parts) == 1 else sorted(file for files in parts for file in files)
-            for name, parts in there.items()
+            for name, parts in merged_parts.items()
             if parts
         }
 

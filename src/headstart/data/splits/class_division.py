@@ -169,13 +169,13 @@ def chosen_files(
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
     least = {"train": shots or 1, "val": max(val_shots or 0, "val" in needed), "test": int("test" in needed)}
     if any(len(divided[split]) < count for split, count in least.items()):
-        there = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
-        there += f", in {groups} groups that must each stay in one split" if groups is not None and there else ""
+        counts = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
+        counts += f", in {groups} groups that must each stay in one split" if groups is not None and counts else ""
         hint = ", take fewer shots" if shots else ""
         hint += f", take fewer val_shots ({len(val)} at most)" if val_shots and len(val) < val_shots else ""
         hint += ", take fewer folds" if settings["fold"] is not None else ""
         raise UserError(
-            f"class {name} has too few images: {there or 'none'}; that would be {len(train)} to train on, "
+            f"class {name} has too few images: {counts or 'none'}; that would be {len(train)} to train on, "
             f"{len(val)} for val, {len(test)} for test, where {least['train']}, {least['val']} and {least['test']} "
             f"are needed; add images{hint} or take the class folder away"
         )

@@ -86,13 +86,13 @@ class ImageBudget(ImageDataModule):
         self._split(split)
         return self._data.names(split) if split == "test" else self._names[split]
 
-    def _tell(self, there: dict[str, int]) -> None:
-        shown = ", ".join(f"{min(n, there[split]):,} of {there[split]:,} {split}" for split, n in self._counts.items())
+    def _tell(self, sizes: dict[str, int]) -> None:
+        shown = ", ".join(f"{min(n, sizes[split]):,} of {sizes[split]:,} {split}" for split, n in self._counts.items())
         log.info("drawn by seed %d: %s images%s", self.seed, shown, ", all to train on" if self._merged else "")
         for split, wanted in self._counts.items():
-            if there[split] < wanted:
+            if sizes[split] < wanted:
                 log.info("%s has fewer than %d images, so all of them are taken", split, wanted)
-        if self._merged and (twice := min(self._counts["val"], 2 * self._counts["val"] - there["val"])) > 0:
+        if self._merged and (twice := min(self._counts["val"], 2 * self._counts["val"] - sizes["val"])) > 0:
             log.info("val has no %d others: %d of its images are also trained on", self._counts["val"], twice)
 
 

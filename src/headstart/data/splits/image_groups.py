@@ -153,14 +153,14 @@ def check_groups(splits: Mapping[str, Iterable[str]], groups: Groups, *, leakage
     of_group: dict[str, dict[str, int]] = defaultdict(dict)
     for split, names in splits.items():
         for name in names:
-            there = of_group[groups[name]]
-            there[split] = there.get(split, 0) + 1
-    apart = {group: there for group, there in sorted(of_group.items()) if len(there) > 1}
+            counts = of_group[groups[name]]
+            counts[split] = counts.get(split, 0) + 1
+    apart = {group: counts for group, counts in sorted(of_group.items()) if len(counts) > 1}
     if not apart:
         return
     listed = [
-        f"{group} ({', '.join(f'{count} in {split}' for split, count in there.items())})"
-        for group, there in apart.items()
+        f"{group} ({', '.join(f'{count} in {split}' for split, count in counts.items())})"
+        for group, counts in apart.items()
     ]
     problem = (
         f"{len(apart)} groups of images lie in two splits that the data come with, so that val or test measures what "

@@ -53,15 +53,15 @@ class LabelledFiles(ABC):
         """
         check_split_settings(settings)
         self.check(settings)
-        there = {split: [name for name in names if name in readable] for split, names in self.files().items()}
+        readable_files = {split: [name for name in names if name in readable] for split, names in self.files().items()}
         if groups is None:
             cut = partial(self._cut, copies=copies)
         else:
-            every = [name for names in there.values() for name in names]
+            every = [name for names in readable_files.values() for name in names]
             rows = zip(every, self.strata(every), strict=True)
             label = {name: np.flatnonzero(row).tolist() for name, row in rows}
             cut = partial(cut_groups, label=label, groups=groups)
-        splits = self._chosen(without_crossing(drawn(there, cut, settings), copies), settings)
+        splits = self._chosen(without_crossing(drawn(readable_files, cut, settings), copies), settings)
         splits = {split: sorted(splits[split]) for split in ("train", "val", "test")}
         self._check_sizes(splits, may_lack_val=settings["val_shots"] == 0)
         return splits

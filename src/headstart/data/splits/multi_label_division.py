@@ -78,9 +78,9 @@ class MultiLabelFiles(LabelledFiles):
         """So many images of each class at least. Raises UserError where a class has fewer."""
         order = shuffled(names, key)
         label = self.rows(order) > 0
-        there = label.sum(axis=0)
-        if (there < shots).any():
-            short = [f"{self.class_names[at]} has {there[at]}" for at in np.flatnonzero(there < shots).tolist()]
+        counts = label.sum(axis=0)
+        if (counts < shots).any():
+            short = [f"{self.class_names[at]} has {counts[at]}" for at in np.flatnonzero(counts < shots).tolist()]
             setting, kind = ("shots", "training") if split == "train" else ("val_shots", "val")
             raise UserError(
                 f"{setting}={shots} needs so many {kind} images of each class: {first_few(short)}; take fewer "
@@ -88,7 +88,7 @@ class MultiLabelFiles(LabelledFiles):
             )
         taken = np.zeros(len(order), bool)
         for wanted in range(1, shots + 1):
-            for number in np.argsort(there, kind="stable").tolist():
+            for number in np.argsort(counts, kind="stable").tolist():
                 if label[taken, number].sum() < wanted:
                     taken[np.flatnonzero(label[:, number] & ~taken)[0]] = True
         return [name for name, is_taken in zip(order, taken, strict=True) if is_taken]

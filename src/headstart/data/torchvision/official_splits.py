@@ -85,8 +85,8 @@ class OfficialImages(DecodedSplit):
 
         def digest(position: int) -> str:
             image = self._open(position)
-            what = f"{image.mode} {image.size}".encode()
-            return blake2b(how + what + image.tobytes(), digest_size=16).hexdigest()
+            shape = f"{image.mode} {image.size}".encode()
+            return blake2b(how + shape + image.tobytes(), digest_size=16).hexdigest()
 
         return [digest(position) for position in range(len(self.places))]
 

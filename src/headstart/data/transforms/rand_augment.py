@@ -28,7 +28,7 @@ class RandAugment:
     def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
         numbers = rng.uniform(2 * self.operations).view(-1, self.operations, 2).tolist()
         drawn = [
-            [DrawnOperation(NAMES[int(which * len(NAMES))], self.magnitude, side < 0.5) for which, side in draws]
+            [DrawnOperation(NAMES[int(place * len(NAMES))], self.magnitude, side < 0.5) for place, side in draws]
             for draws in numbers
         ]
         shift = 150 / 331 * image.shape[-1]  # AutoAugment's 150 pixels, of the 331 that its images had

@@ -17,7 +17,7 @@ class TrivialAugment:
 
     def __call__(self, image: Tensor, rng: ImageRng) -> Tensor:
         drawn = [
-            [DrawnOperation(NAMES[int(which * len(NAMES))], int(strength * LEVELS), side < 0.5)]
-            for which, strength, side in rng.uniform(3).tolist()
+            [DrawnOperation(NAMES[int(place * len(NAMES))], int(strength * LEVELS), side < 0.5)]
+            for place, strength, side in rng.uniform(3).tolist()
         ]
         return operated(image, drawn, space(shear=0.99, translate=32, rotate=135, enhance=0.99, dropped_bits=6))

@@ -69,10 +69,10 @@ class SampleMembers:
             word = _field(json.loads(text), self.label_field) if self._is_json else text
         except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
             field = f" with a field {self.label_field}" if self.label_field else ""
-            what = f"JSON{field}" if self._is_json else "text"
+            text_format = f"JSON{field}" if self._is_json else "text"
             raise UserError(
-                f"{_members_of(given, url)}, and .{self.label_key} is no {what} ({type(error).__name__}: {error}); set "
-                "label_key and label_field"
+                f"{_members_of(given, url)}, and .{self.label_key} is no {text_format} ({type(error).__name__}: "
+                f"{error}); set label_key and label_field"
             ) from error
         if not word or "\n" in word:
             raise UserError(f"{_members_of(given, url)}, and .{self.label_key} must hold one class, got {word[:40]!r}")
@@ -100,10 +100,10 @@ class ClassNumbers:
     @classmethod
     def of_words(cls, words: Iterable[str]) -> ClassNumbers:
         """Of all words that there are: numbers in their order, else by the alphabet."""
-        there = set(words)
-        if all(word.isdecimal() for word in there):
-            return cls(tuple(sorted(there, key=int)))
-        return cls(tuple(sorted(there)))
+        distinct = set(words)
+        if all(word.isdecimal() for word in distinct):
+            return cls(tuple(sorted(distinct, key=int)))
+        return cls(tuple(sorted(distinct)))
 
     def number(self, word: str, where: str) -> int:
         """Raises UserError where it is no class."""
@@ -156,5 +156,5 @@ def _field(value: Any, field: str | None) -> str:
 
 
 def _members_of(members: Mapping[str, Any], url: str) -> str:
-    there = ", ".join(f".{key}" for key in members if not key.startswith("__")) or "none"
-    return f"sample {members['__key__']} of {url} has the members {there}"
+    listed_members = ", ".join(f".{key}" for key in members if not key.startswith("__")) or "none"
+    return f"sample {members['__key__']} of {url} has the members {listed_members}"

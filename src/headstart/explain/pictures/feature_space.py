@@ -53,9 +53,9 @@ class FeatureSpace:
         for batch in torch.split(images.pixels, subject.batch_size):
             for stage, rows in passed(network, batch, stages):
                 explained_features[stage].append(rows)
-        there = {name: number for number, name in enumerate(subject.searched_names()[: len(searched_features)])}
-        extra = [n for n, name in enumerate(images.names) if name not in there]  # they come behind the searched ones
-        marked = {n: there[name] for n, name in enumerate(images.names) if name in there}
+        place_of = {name: number for number, name in enumerate(subject.searched_names()[: len(searched_features)])}
+        extra = [n for n, name in enumerate(images.names) if name not in place_of]  # they come behind the searched ones
+        marked = {n: place_of[name] for n, name in enumerate(images.names) if name in place_of}
         marked |= {n: len(searched_features) + place for place, n in enumerate(extra)}
         shown = _classes(searched_features.label, images.label, extra, len(searched_features))
         for stage in stages:

@@ -154,8 +154,10 @@ def last_with_slopes(network: Network, x: Tensor, index: Tensor) -> str:
     """
     with torch.no_grad():
         shapes = {name: maps(activations) for name, activations in network.passing(x, network.stages)}
-        there = [name for name, shape in shapes.items() if shape is not None and shape.shape[2] * shape.shape[3] > 1]
-    for stage in reversed(there):
+        with_places = [
+            name for name, shape in shapes.items() if shape is not None and shape.shape[2] * shape.shape[3] > 1
+        ]
+    for stage in reversed(with_places):
         if bool(slopes(network, x, index, stage=stage).gradient.any()):
             return stage
     raise UnfitError("class activation maps need a stage whose maps have places that reach the logit, here is none")

@@ -90,8 +90,10 @@ class Occlusion:
             network.check(self.stage)
             return self.stage
         with torch.no_grad():
-            there = [name for name, activations in network.passing(x, network.stages) if maps(activations) is not None]
-        return there[-1] if there else None
+            with_maps = [
+                name for name, activations in network.passing(x, network.stages) if maps(activations) is not None
+            ]
+        return with_maps[-1] if with_maps else None
 
 
 ALT = (

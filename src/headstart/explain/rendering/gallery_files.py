@@ -110,12 +110,12 @@ def _written(place: Path, picture: Shown, kind: str) -> GalleryPicture:
     return GalleryPicture(file, f"{kind}/{picture.name}", shape[1], shape[0], picture.caption, picture.alt)
 
 
-def _check_name(name: str, what: str) -> None:
+def _check_name(name: str, owner: str) -> None:
     """It becomes a file's name, in this folder and no other."""
     plain = name and not name.startswith(".") and len(name.encode()) <= LONGEST and name.isprintable()
     if not plain or set(name) & set('/\\:*?"<>|'):
         raise UserError(
-            f"the name of {what} must be that of a file, of at most {LONGEST} bytes, without slashes and without "
+            f"the name of {owner} must be that of a file, of at most {LONGEST} bytes, without slashes and without "
             f"a dot in front, got {name!r}"
         )
 

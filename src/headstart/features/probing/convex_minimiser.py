@@ -11,7 +11,7 @@ MEMORY = 10  # pairs of steps and changes of slope
 ENOUGH = 1e-4  # of the promised decrease, for a step to be taken (Armijo)
 SHORTEST = 1e-10  # a step shorter than this share makes no difference: rounding is all that is left
 
-# points (A, P) of the functions `which` (A,) -> their values (A,) and slopes (A, P)
+# points (A, P) of the functions `problems` (A,) -> their values (A,) and slopes (A, P)
 Functions = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -23,33 +23,33 @@ def minimised(functions: Functions, start: Tensor, *, tolerance: float, iteratio
     step length; only evaluations are shared, and a function that is done takes part in none.
     """
     points, done = start.clone(), torch.zeros(len(start), dtype=torch.bool, device=start.device)
-    which = torch.arange(len(start), device=start.device)
-    x = points[which]
-    value, slope = functions(x, which)
+    problems = torch.arange(len(start), device=start.device)
+    x = points[problems]
+    value, slope = functions(x, problems)
     steps: list[Tensor] = []  # (A, P) each, the newest last
     changes: list[Tensor] = []
     for _ in range(iterations):
-        there = slope.abs().amax(dim=1) <= tolerance
-        if there.any():
-            points[which[there]], done[which[there]] = x[there], True
-            left = ~there
+        at_minimum = slope.abs().amax(dim=1) <= tolerance
+        if at_minimum.any():
+            points[problems[at_minimum]], done[problems[at_minimum]] = x[at_minimum], True
+            left = ~at_minimum
             if not left.any():
                 return points, done
-            which, x, value, slope = which[left], x[left], value[left], slope[left]
+            problems, x, value, slope = problems[left], x[left], value[left], slope[left]
             steps, changes = [s[left] for s in steps], [y[left] for y in changes]
         direction = -_times_inverse(slope, steps, changes)
-        new_x, new_value, new_slope, moved = _along(functions, which, x, value, slope, direction)
+        new_x, new_value, new_slope, moved = _along(functions, problems, x, value, slope, direction)
         if not moved.all():
-            points[which[~moved]], done[which[~moved]] = x[~moved], True
-            which, x, value, slope = which[moved], x[moved], value[moved], slope[moved]
+            points[problems[~moved]], done[problems[~moved]] = x[~moved], True
+            problems, x, value, slope = problems[moved], x[moved], value[moved], slope[moved]
             new_x, new_value, new_slope = new_x[moved], new_value[moved], new_slope[moved]
             steps, changes = [s[moved] for s in steps], [y[moved] for y in changes]
-            if not len(which):
+            if not len(problems):
                 return points, done
         steps, changes = [*steps, new_x - x][-MEMORY:], [*changes, new_slope - slope][-MEMORY:]
         x, value, slope = new_x, new_value, new_slope
-    points[which] = x
-    done[which] = slope.abs().amax(dim=1) <= tolerance
+    points[problems] = x
+    done[problems] = slope.abs().amax(dim=1) <= tolerance
     return points, done
 
 
@@ -69,7 +69,7 @@ def _times_inverse(slope: Tensor, steps: list[Tensor], changes: list[Tensor]) ->
 
 
 def _along(
-    functions: Functions, which: Tensor, x: Tensor, value: Tensor, slope: Tensor, direction: Tensor
+    functions: Functions, problems: Tensor, x: Tensor, value: Tensor, slope: Tensor, direction: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Points further along, their values and slopes, and (A,) which of them are better enough.
 
@@ -78,7 +78,7 @@ def _along(
     promised = _dot(slope, direction)[:, 0]
     length = torch.ones_like(value)
     new_x = x + direction
-    new_value, new_slope = functions(new_x, which)
+    new_value, new_slope = functions(new_x, problems)
     while True:
         good = new_value <= value + ENOUGH * length * promised
         again = (~good & (length > SHORTEST)).nonzero()[:, 0]
@@ -87,7 +87,7 @@ def _along(
             return new_x, new_value, new_slope, good & (_dot(new_x - x, new_slope - slope)[:, 0] > 0)
         length[again] /= 2
         new_x[again] = x[again] + length[again, None] * direction[again]
-        new_value[again], new_slope[again] = functions(new_x[again], which[again])
+        new_value[again], new_slope[again] = functions(new_x[again], problems[again])
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

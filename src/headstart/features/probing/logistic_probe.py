@@ -36,18 +36,18 @@ def logistic(axes: PrincipalAxes, labels: Tensor, num_classes: int, c: Sequence[
     penalties = penalty[:, None, None].repeat(1, 1, z.shape[1])
     penalties[:, :, -1] = 0
 
-    def loss(point: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        weight = point.view(len(which), classes, -1) * units[which]
+    def loss(point: Tensor, problems: Tensor) -> tuple[Tensor, Tensor]:
+        weight = point.view(len(problems), classes, -1) * units[problems]
         flat = weight.flatten(0, 1)
-        fit, slope = -(weight * sums).sum(dim=(1, 2)), penalties[which] * weight
+        fit, slope = -(weight * sums).sum(dim=(1, 2)), penalties[problems] * weight
         value = fit + (slope * weight).sum(dim=(1, 2)) / 2
         slope -= sums
         for part in torch.split(z, max(1, CHUNK // len(flat))):
-            logits = (flat @ part.T).view(len(which), classes, -1)
+            logits = (flat @ part.T).view(len(problems), classes, -1)
             normal = logits.logsumexp(dim=1, keepdim=True)
             value += normal.sum(dim=(1, 2))
             slope += (logits.sub_(normal).exp_().flatten(0, 1) @ part).view_as(slope)
-        return value, (slope * units[which]).flatten(1)
+        return value, (slope * units[problems]).flatten(1)
 
     start = z.new_zeros(len(penalty), classes * z.shape[1])
     minima, converged = minimised(loss, start, tolerance=1e-6 * total**0.5, iterations=ITERATIONS)

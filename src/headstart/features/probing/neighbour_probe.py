@@ -27,8 +27,8 @@ def neighbours(
     classes = one_hot(labels, num_classes).to(train)
     predicted = []
     numbers = max(ks) * num_classes  # votes of an image
-    for weight, which in nearest(train, query, measure=measure, ks=ks, temperature=temperature, numbers=numbers):
-        counted = (weight[:, :, None] * classes[which]).cumsum(dim=1)  # (m, k, K)
+    for weight, positions in nearest(train, query, measure=measure, ks=ks, temperature=temperature, numbers=numbers):
+        counted = (weight[:, :, None] * classes[positions]).cumsum(dim=1)  # (m, k, K)
         predicted.append(torch.stack([counted[:, k - 1].argmax(dim=1) for k in ks]))
     return torch.cat(predicted, dim=1)
 
@@ -61,8 +61,8 @@ def nearest(
         near = part @ train.T
         if measure == "euclidean":  # less |q|^2, which is the same for all neighbours
             near = near.mul_(2).sub_(length)
-        nearness, which = near.topk(max(ks), dim=1)  # the nearest first
+        nearness, positions = near.topk(max(ks), dim=1)  # the nearest first
         if measure == "softmax":  # less the largest: only ratios count, and exp(1 / 0.001) is infinite
-            yield ((nearness - nearness[:, :1]) / temperature).exp(), which
+            yield ((nearness - nearness[:, :1]) / temperature).exp(), positions
         else:
-            yield torch.ones_like(nearness), which
+            yield torch.ones_like(nearness), positions

@@ -36,8 +36,8 @@ def neighbour_numbers(
     """
     predicted = []
     numbers = max(ks) * targets.shape[1]
-    for weight, which in nearest(train, query, measure=measure, ks=ks, temperature=temperature, numbers=numbers):
-        summed = (weight[:, :, None] * targets.to(weight)[which]).cumsum(dim=1)  # (m, k, T)
+    for weight, positions in nearest(train, query, measure=measure, ks=ks, temperature=temperature, numbers=numbers):
+        summed = (weight[:, :, None] * targets.to(weight)[positions]).cumsum(dim=1)  # (m, k, T)
         whole = weight.cumsum(dim=1)
         predicted.append(torch.stack([summed[:, k - 1] / whole[:, k - 1, None] for k in ks]))
     return torch.cat(predicted, dim=1)

@@ -56,9 +56,9 @@ class ProbeSettings(NamedTuple):
         ks = [k for k in self.ks if k <= len(train.labels)]
         settings = [{"measure": measure, "k": k} for measure in self.measures for k in ks]
 
-        def predict(features: Tensor, which: Sequence[int]) -> Tensor:
+        def predict(features: Tensor, fits: Sequence[int]) -> Tensor:
             wanted: dict[NeighbourMeasure, list[int]] = {}
-            for number in which:
+            for number in fits:
                 measure, place = divmod(number, len(ks))
                 wanted.setdefault(self.measures[measure], []).append(ks[place])
             predicted = [

@@ -71,8 +71,8 @@ class Probe:
         """Of linear heads, one a setting, on features as they are or on this scale."""
         heads = StackedHeads(heads.weight.float(), heads.bias.float())  # as exact as features are
 
-        def predict(features: Tensor, which: Sequence[int]) -> Tensor:
-            chosen = StackedHeads(heads.weight[list(which)], heads.bias[list(which)])
+        def predict(features: Tensor, fits: Sequence[int]) -> Tensor:
+            chosen = StackedHeads(heads.weight[list(fits)], heads.bias[list(fits)])
             return chosen.predictions(features if scale is None else scale.of(features))
 
         return cls(settings, predict)

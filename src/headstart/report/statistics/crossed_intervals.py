@@ -143,11 +143,11 @@ def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
     count = len(seeds)
     if count < 2:
         return _Estimate(VarianceComponents(math.nan, math.nan, math.nan, math.nan, math.nan, count))
-    values, there = _table(seeds)
-    n = there.sum(axis=1)  # images of each seed
+    values, presence = _table(seeds)
+    n = presence.sum(axis=1)  # images of each seed
     s2 = float(np.var([seed.mean for seed in seeds], ddof=1))
     pairs = np.triu_indices(count, 1)
-    both = (there @ there.T)[pairs]
+    both = (presence @ presence.T)[pairs]
     overlap = float(np.mean(both / (n[pairs[0]] * n[pairs[1]])))
     floored = s2 < max(resolution, 1e-12) ** 2
     s2 = max(s2, resolution**2)
@@ -157,15 +157,15 @@ def _estimate(seeds: Sequence[Contributions], resolution: float) -> _Estimate:
         within = float(np.mean([np.var(seed.value, ddof=1) if len(seed.value) > 1 else 0.0 for seed in seeds]))
         parts = VarianceComponents(max(0.0, s2 - within / images), 0.0, within, images, 0.0, count)
         return _Estimate(parts, over_seeds=s2 / count, floored=floored)
-    sums = values @ there.T  # [s, t]: of the values of s over the images of both
-    squares = (values**2) @ there.T
+    sums = values @ presence.T  # [s, t]: of the values of s over the images of both
+    squares = (values**2) @ presence.T
     first_sums, second_sums = sums[pairs], sums.T[pairs]
     dof = float((both - 1)[enough].sum())
     safe = np.maximum(both, 1)
     covariance = float(((values @ values.T)[pairs] - first_sums * second_sums / safe)[enough].sum()) / dof
     spread = squares[pairs] - first_sums**2 / safe + squares.T[pairs] - second_sums**2 / safe
     residual = max(0.0, float(spread[enough].sum()) / (2 * dof) - covariance)
-    times = there.sum(axis=0)
+    times = presence.sum(axis=0)
     times = times[times >= 2]
     sharing = 1 + float((times * (times - 1)).sum() / times.sum())
     shared = min(1.0, overlap * images)
@@ -189,7 +189,7 @@ def _table(seeds: Sequence[Contributions]) -> tuple[Floats, Floats]:
         values = np.stack([np.asarray(seed.value, dtype=np.float64) for seed in seeds])
         return values - values.mean(axis=1, keepdims=True), np.ones_like(values)
     images, place = np.unique(np.concatenate([seed.image for seed in seeds]), return_inverse=True)
-    values, there = np.zeros((len(seeds), len(images))), np.zeros((len(seeds), len(images)))
+    values, presence = np.zeros((len(seeds), len(images))), np.zeros((len(seeds), len(images)))
     begin = 0
     for row, seed in enumerate(seeds):
         where = place[begin : begin + len(seed.image)]
@@ -197,5 +197,5 @@ def _table(seeds: Sequence[Contributions]) -> tuple[Floats, Floats]:
         times = np.bincount(where, minlength=len(images))  # an image can be in a split twice
         total = np.bincount(where, weights=seed.value - seed.mean, minlength=len(images))
         values[row] = total / np.maximum(times, 1)
-        there[row] = times > 0
-    return values, there
+        presence[row] = times > 0
+    return values, presence

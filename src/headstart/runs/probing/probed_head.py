@@ -110,9 +110,9 @@ def _trained_heads(node: DictConfig, about: dict[str, Any], kinds: ProbeSettings
         heads.append(head.eval())
         settings.append({"lr": lr, "weight_decay": decay} | ({"epoch": epoch} if kinds.stops else {}))
 
-    def predict(features: Tensor, which: Sequence[int]) -> Tensor:
+    def predict(features: Tensor, fits: Sequence[int]) -> Tensor:
         scaled = scale(features)
-        return torch.stack([_predicted(heads[number], scaled) for number in which])
+        return torch.stack([_predicted(heads[number], scaled) for number in fits])
 
     return Probe(settings, predict)
 

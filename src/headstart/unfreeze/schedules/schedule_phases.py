@@ -199,7 +199,7 @@ def _phase_of(settings: dict[str, Any]) -> Phase:
     )
 
 
-def _check_keys(settings: Mapping[str, Any], what: type, title: str) -> None:
-    valid = [field.name for field in fields(what)]
+def _check_keys(settings: Mapping[str, Any], settings_class: type, title: str) -> None:
+    valid = [field.name for field in fields(settings_class)]
     if unknown := [str(key) for key in settings if key not in valid]:
         raise UserError(f"{title} has {', '.join(valid)}; got {', '.join(unknown)}")

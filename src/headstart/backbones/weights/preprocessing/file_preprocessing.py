@@ -105,8 +105,8 @@ def known_before(path: str, sha256: str | None) -> KnownPreprocessing | None:
     if not isinstance(place, Path):
         return None
     file = file_in(place) if place.is_dir() else place
-    there = file.is_file()
-    return known_of(file.name, file=file if there else None, sha256=sha256_of(file) if there else sha256)
+    is_here = file.is_file()
+    return known_of(file.name, file=file if is_here else None, sha256=sha256_of(file) if is_here else sha256)
 
 
 def counted_preprocessing(weights: Mapping[str, Any], backbone: Mapping[str, Any]) -> Any:

@@ -58,17 +58,17 @@ def torchvision_weights(model: str, name: str | None, *, key: str = "weights.nam
     Raises:
         UserError: There are none of this name.
     """
-    there = models.get_model_weights(model)
+    all_weights = models.get_model_weights(model)
     if name is None:
-        return there.DEFAULT
-    names = [weights.name for weights in there]
+        return all_weights.DEFAULT
+    names = [weights.name for weights in all_weights]
     if name not in names:
         near = get_close_matches(name.upper(), names, n=1)
         raise UserError(
             f"{key} of {model} must be {' or '.join(names)}, or null for the best of them, got {name}"
             f"{f'; did you mean {near[0]}?' if near else ''}"
         )
-    return there[name]
+    return all_weights[name]
 
 
 def weights_values(weights: Any) -> dict[str, Any]:

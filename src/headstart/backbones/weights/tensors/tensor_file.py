@@ -32,8 +32,8 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
     Raises UserError where there is no such file, it is of another kind, damaged, would run code, or holds no tensors.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise UserError(f"weights.path must be a file (.pth, .pt, .ckpt, .safetensors); {path} {what}")
+        problem = "is a folder" if path.is_dir() else "is not there"
+        raise UserError(f"weights.path must be a file (.pth, .pt, .ckpt, .safetensors); {path} {problem}")
     with path.open("rb") as stream:
         begin = stream.read(20)
     if path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(TORCH)):  # behind a length

@@ -41,17 +41,17 @@ def matching(state: Mapping[str, Tensor], backbone: Backbone, *, prefix: str | N
         UserError: No tensor matches, or equally many match under several prefixes.
     """
     places = {name: name for name in [*backbone.state_dict(), *backbone.original.values()]} | backbone.original
-    there = {name.replace(COMPILED, ""): name for name in state}
+    file_names = {name.replace(COMPILED, ""): name for name in state}
     if prefix is None:
-        prefix = _prefix(there, places)
+        prefix = _prefix(file_names, places)
     elif prefix and not prefix.endswith("."):
         prefix += "."
-    matched = _found(there, places, prefix)
+    matched = _found(file_names, places, prefix)
     if not matched and prefix:
-        behind = {short: name for short, name in there.items() if short.startswith(prefix)}
+        behind = {short: name for short, name in file_names.items() if short.startswith(prefix)}
         if further := _prefix(behind, places):
             prefix = further
-            matched = _found(there, places, prefix)
+            matched = _found(file_names, places, prefix)
     if not matched:
         raise UserError(
             f"nothing in the file has a name of the backbone's{f' behind {prefix}' if prefix else ''}: the file begins "
@@ -122,11 +122,11 @@ def complete(match: Matching, backbone: Backbone, *, reset_from: int | None) -> 
     return tensors
 
 
-def _found(there: Mapping[str, str], places: Mapping[str, str], prefix: str) -> dict[str, str]:
+def _found(file_names: Mapping[str, str], places: Mapping[str, str], prefix: str) -> dict[str, str]:
     """Name in the backbone -> name in the file, of what stands behind the prefix."""
     return {
         places[short.removeprefix(prefix)]: name
-        for short, name in there.items()
+        for short, name in file_names.items()
         if short.startswith(prefix) and short.removeprefix(prefix) in places
     }
 
