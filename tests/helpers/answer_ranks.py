@@ -32,14 +32,14 @@ class Noise(InMemory):
 
     def load(self):
         drawn = np.random.default_rng(self.seed)
-        found = {}
+        labelled = {}
         for split, count in SIZES.items():
             label = drawn.integers(0, 2, count)
             image = (drawn.integers(0, 200, (count, 4, 4)) + 20 * label[:, None, None]).astype(np.uint8)
             if self.multi_label:
                 label = np.stack([label, drawn.integers(0, 2, count)], axis=1).astype(np.float32)
-            found[split] = LabelledImages(image, label)
-        return found
+            labelled[split] = LabelledImages(image, label)
+        return labelled
 
 
 class BeforeTraining(Callback):

@@ -43,10 +43,10 @@ def _once(key: Hashable, make: Callable[[], Any]) -> Any:
             _KNOWN[key] = make()
         except Exception as error:
             _KNOWN[key] = error
-    found = _KNOWN[key]
-    if isinstance(found, Exception):
-        raise found.with_traceback(None)
-    return found
+    outcome = _KNOWN[key]
+    if isinstance(outcome, Exception):
+        raise outcome.with_traceback(None)
+    return outcome
 
 
 def _copy_of(key: Hashable, make: Callable[[], Any]) -> Any:
@@ -63,19 +63,29 @@ def _file(load: Callable[..., Any]) -> Callable[..., Any]:
 def _defaults(create: Callable[..., Any]) -> Callable[..., Any]:
     def known(*, repo: Any, config_name: str, overrides_list: list[Any], skip_missing: bool, **rest: Any) -> Any:
         choices = [
-            one
-            for one in overrides_list
-            if repo.group_exists(one.key_or_group) and not one.is_sweep_override() and not isinstance(one.value(), dict)
+            override
+            for override in overrides_list
+            if repo.group_exists(override.key_or_group)
+            and not override.is_sweep_override()
+            and not isinstance(override.value(), dict)
         ]
-        key = ("defaults", _sources(repo), config_name, skip_missing, tuple(one.input_line for one in choices))
-        found = _once(
+        key = (
+            "defaults",
+            _sources(repo),
+            config_name,
+            skip_missing,
+            tuple(override.input_line for override in choices),
+        )
+        defaults = _once(
             key,
             lambda: create(
                 repo=repo, config_name=config_name, overrides_list=choices, skip_missing=skip_missing, **rest
             ),
         )
-        values = [one for one in overrides_list if one not in choices and not one.is_sweep_override()]
-        return replace(found, config_overrides=values)
+        values = [
+            override for override in overrides_list if override not in choices and not override.is_sweep_override()
+        ]
+        return replace(defaults, config_overrides=values)
 
     return known
 

@@ -28,10 +28,10 @@ CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft"
 
 def executable():
     """The browser's path; the test is skipped where there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if program is None:
         pytest.skip("there is none of " + ", ".join(NAMES))
-    return found
+    return program
 
 
 class Tab:
@@ -48,10 +48,10 @@ class Tab:
     def _ask(self, method, **parameters):
         self._count += 1
         number = self._count
-        said = {"id": number, "method": method, "params": parameters}
+        message = {"id": number, "method": method, "params": parameters}
         if self._session:
-            said["sessionId"] = self._session
-        os.write(self._commands, json.dumps(said).encode() + b"\0")
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
         while True:
             heard = self._heard()
             if heard.get("id") == number:
@@ -81,9 +81,9 @@ class Tab:
 
     def value(self, expression):
         """What an expression of JavaScript gives; a promise's outcome."""
-        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def press(self, *keys):
         """Real key presses, as a person's: what the browser does of itself happens too."""
@@ -123,7 +123,7 @@ class Tab:
 
     def figures(self):
         """Chromium's own, such as JSHeapUsedSize and LayoutDuration (s)."""
-        return {one["name"]: one["value"] for one in self._ask("Performance.getMetrics")["metrics"]}
+        return {metric["name"]: metric["value"] for metric in self._ask("Performance.getMetrics")["metrics"]}
 
 
 @contextmanager

@@ -94,11 +94,12 @@ def pngs():
             lambda o: png(INDEX, colour=3, before=opaque_after, orientation=o), on(PALETTE[INDEX], TRANSPARENT[INDEX])
         ),
     )
-    one = [(b"PLTE", PALETTE.tobytes()), (b"tRNS", b"\xff" * 9 + b"\0")]
+    transparent = [(b"PLTE", PALETTE.tobytes()), (b"tRNS", b"\xff" * 9 + b"\0")]
     yield (
         "palette 8 with one transparent colour",
         Case(
-            lambda o: png(INDEX, colour=3, before=one, orientation=o), on(PALETTE[INDEX], np.where(INDEX == 9, 0, 255))
+            lambda o: png(INDEX, colour=3, before=transparent, orientation=o),
+            on(PALETTE[INDEX], np.where(INDEX == 9, 0, 255)),
         ),
     )
     la, rgba = np.stack([GREY, ALPHA], -1), np.dstack([RGB, ALPHA])
@@ -134,7 +135,7 @@ def tiffs():
     large = WIDE.astype(np.uint32) * 50000  # up to 3.2e9, beyond what has a sign
     one_one = [(530, 3, [1, 1])]
     linear = GREY.astype(np.float64) / 255 * 3 - 1
-    found = {
+    cases = {
         "grey 8": (grey(GREY), {"samples": GREY, "photometric": 1}, {}),
         "grey 8, white is 0": (grey(255 - GREY.astype(int)), {"samples": GREY, "photometric": 0}, {}),
         "grey 16": (grey(WIDE >> 8), {"samples": WIDE, "photometric": 1}, {}),
@@ -187,8 +188,8 @@ def tiffs():
             grey(WIDE * 50000.0 * 255 / 3.225e9), {"samples": large, "photometric": 1}, {"value_range": (0, 3.225e9)}
         ),
     }  # fmt: skip  # Pillow reads these in this order of bytes only
-    for name, (want, file, more) in (found | little).items():
-        for order in "<>" if name in found else "<":
+    for name, (want, file, more) in (cases | little).items():
+        for order in "<>" if name in cases else "<":
             for is_packed in (False, True):
                 if is_packed and (name in ("YCbCr", "grey 12") or (order == ">" and name in REFUSED_PACKED)):
                     continue  # libtiff wants more of a file than is written here

@@ -32,7 +32,7 @@ def png(samples, *, colour: int, depth: int = 8, before=(), orientation: int = 1
     pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines)))
     turned = b"" if orientation == 1 else chunk(b"eXIf", exif(orientation))
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    head += b"".join(chunk(*one) for one in before)
+    head += b"".join(chunk(*head_chunk) for head_chunk in before)
     body = pixels + turned if is_exif_last else turned + pixels
     return b"\x89PNG\r\n\x1a\n" + head + body + chunk(b"IEND", b"")
 

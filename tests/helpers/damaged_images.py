@@ -50,7 +50,7 @@ def whole_images() -> list[tuple[str, bytes]]:
     """A name and the bytes of small images, one for each format, mode and setting that can be written here."""
     chance = np.random.default_rng(0)
     wanted = [*WRITTEN, *(entry[1:] for entry in OF_PLUGINS if features.check(entry[0]))]
-    found = []
+    images = []
     for form, modes, settings in wanted:
         for mode in modes:
             for turned in (1, 6) if form in TURNED else (1,):
@@ -58,13 +58,13 @@ def whole_images() -> list[tuple[str, bytes]]:
                 more = {"exif": with_orientation(turned)} if turned > 1 else {}
                 stored = BytesIO()
                 image.save(stored, form, **settings, **more)
-                found.append((f"{form} {mode} {settings} {turned}", stored.getvalue()))
+                images.append((f"{form} {mode} {settings} {turned}", stored.getvalue()))
     frames = [drawn(chance, "RGB", (9, 7)) for _ in range(3)]
     for form in ("GIF", "PNG", "TIFF"):
         stored = BytesIO()
         frames[0].save(stored, form, save_all=True, append_images=frames[1:])
-        found.append((f"{form} of 3 frames", stored.getvalue()))
-    return found
+        images.append((f"{form} of 3 frames", stored.getvalue()))
+    return images
 
 
 def drawn(chance: np.random.Generator, mode: str, size: tuple[int, int]) -> Image.Image:

@@ -94,14 +94,19 @@ def untouched(network):
 
 
 def _state(network):
-    found = {}
+    state = {}
     for part, module in {"backbone": network.backbone, "head": network.head}.items():
         for name, tensor in module.state_dict().items():
-            found[f"{part}.{name}"] = tensor.clone()
-            found[f"{part}.{name} device"] = tensor.device
+            state[f"{part}.{name}"] = tensor.clone()
+            state[f"{part}.{name} device"] = tensor.device
         for name, weight in module.named_parameters():
-            found[f"{part}.{name} learns"] = (weight.requires_grad, weight.grad is None)
-        for name, one in module.named_modules():
-            hooks = [len(getattr(one, kind)) for kind in vars(one) if kind.endswith("_hooks")]
-            found[f"{part}.{name} module"] = (type(one), one.training, hooks, "forward" in vars(one))
-    return found
+            state[f"{part}.{name} learns"] = (weight.requires_grad, weight.grad is None)
+        for name, part_module in module.named_modules():
+            hooks = [len(getattr(part_module, kind)) for kind in vars(part_module) if kind.endswith("_hooks")]
+            state[f"{part}.{name} module"] = (
+                type(part_module),
+                part_module.training,
+                hooks,
+                "forward" in vars(part_module),
+            )
+    return state

@@ -9,8 +9,8 @@ RGB = Pixels(size=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 def folder(root, **changes) -> ImageFolder:
     small = {"resize": 8, "cache_gib": 0.1, "max_pixels": 10**6, "batch_size": 4, "num_workers": 0}
-    given = keywords("image_folder") | small | {"pixels": RGB, "seed": 0}
-    return ImageFolder(**given | changes | {"root": str(root)})
+    settings = keywords("image_folder") | small | {"pixels": RGB, "seed": 0}
+    return ImageFolder(**settings | changes | {"root": str(root)})
 
 
 def places(data) -> dict[str, str]:

@@ -7,11 +7,11 @@ from headstart.types import UserError
 
 def check_val_shots_and_folds(made):
     """made: settings -> the data set, with two val images of a class at least and no others held back."""
-    whole, one, none = made(), made(val_shots=1), made(val_shots=0)
+    whole, single, none = made(), made(val_shots=1), made(val_shots=0)
     classes = whole.num_classes
-    assert one.sizes == whole.sizes | {"val": classes}
+    assert single.sizes == whole.sizes | {"val": classes}
     assert none.sizes == whole.sizes | {"val": 0}
-    assert set(one.names("val")) < set(whole.names("val"))
+    assert set(single.names("val")) < set(whole.names("val"))
     assert sorted(none.names("train")) == sorted(whole.names("train"))
     vals = [name for fold in range(5) for name in made(fold=fold).names("val")]
     assert sorted(vals) == sorted([*whole.names("train"), *whole.names("val")])

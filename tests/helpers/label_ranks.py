@@ -33,12 +33,12 @@ def measured(places: torch.Tensor) -> dict[str, float]:
 def main(folder: Path) -> None:
     rank = int(os.environ["LOCAL_RANK"])
     dist.init_process_group("gloo", rank=rank, world_size=2)
-    found = {
+    metrics = {
         "shared": measured(torch.arange(30)[rank::2]),
         "uneven": measured(torch.arange(30)[:19] if rank == 0 else torch.arange(30)[19:]),
         "empty": measured(torch.arange(30) if rank == 0 else torch.arange(0)),
     }
-    (folder / f"{rank}.json").write_text(json.dumps(found))
+    (folder / f"{rank}.json").write_text(json.dumps(metrics))
     dist.destroy_process_group()
 
 

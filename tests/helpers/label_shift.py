@@ -26,7 +26,7 @@ class Corners(InMemory):
         label = np.repeat(np.arange(4), np.round(np.array(self.shares) * count).astype(int))
         image = 90 + self.light + 40 * chance.standard_normal((len(label), SIDE, SIDE))
         half = SIDE // 2
-        for one, corner in zip(image, label, strict=True):
+        for picture, corner in zip(image, label, strict=True):
             down, right = half * (corner // 2), half * (corner % 2)
-            one[down : down + half, right : right + half] += 60
+            picture[down : down + half, right : right + half] += 60
         return LabelledImages(image.clip(0, 255).astype(np.uint8), label)

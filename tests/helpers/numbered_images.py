@@ -35,7 +35,7 @@ class Images:
             for begin in range(0, len(positions), batch):
                 here = positions[begin : begin + batch]
                 self.computed.update(self.numbers[at] for at in here)
-                yield here, {one: torch.stack([row(self.numbers[at]) for at in here]) for one in self.cuts}
+                yield here, {of_cut: torch.stack([row(self.numbers[at]) for at in here]) for of_cut in self.cuts}
 
         return ImagesToCache(digests, compute)
 

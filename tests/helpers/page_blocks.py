@@ -42,8 +42,8 @@ def pages() -> list[Path]:
 
 def blocks(page: Path, *languages: str) -> list[Block]:
     """The fenced blocks of a page in these languages."""
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [Block(page, language, text) for language, text in found if language in languages]
+    fenced = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [Block(page, language, text) for language, text in fenced if language in languages]
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -79,7 +79,7 @@ def config_of(mode: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
     for key, value in MODES.get(mode, {}).items():
         config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
-    for key, _, text in (one.lstrip("+").partition("=") for one in sorted(overrides)):
+    for key, _, text in (override.lstrip("+").partition("=") for override in sorted(overrides)):
         node = config
         *above, last = key.split(".")
         for part in above:

@@ -59,15 +59,15 @@ class Setting:
 
 def settings(composer: Composer) -> list[Setting]:
     """All keys of the config and of each option of each group, each with the first option that has it."""
-    found: dict[str, Setting] = {}
+    settings_by_key: dict[str, Setting] = {}
     for options in [(), *((option,) for option in _all_options(composer))]:
         try:
             cfg = composer.composed(list(options)).cfg
         except Exception:  # an option that goes with another one only
             continue
         for key in _keys(cfg, ""):
-            found.setdefault(key, Setting(key, options))
-    return list(found.values())
+            settings_by_key.setdefault(key, Setting(key, options))
+    return list(settings_by_key.values())
 
 
 def random_command_line(chance: random.Random, known: list[Setting], groups: dict[str, list[str]]) -> list[str]:
@@ -137,12 +137,12 @@ def _all_options(composer: Composer) -> list[str]:
 
 
 def _keys(node: DictConfig | ListConfig, path: str) -> list[str]:
-    found = []
+    keys = []
     for key in node if isinstance(node, DictConfig) else range(len(node)):
         name = f"{path}.{key}" if path else str(key)
-        found.append(name)
+        keys.append(name)
         if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
             continue
         if isinstance(node[key], DictConfig | ListConfig):
-            found += _keys(node[key], name)
-    return found
+            keys += _keys(node[key], name)
+    return keys

@@ -190,8 +190,8 @@ def bytes_on_the_wire(out):
     seen = {}
     for name in ("gradual", "steps", "explicit"):
         schedule = SCHEDULES[name]
-        kept = fitted(of_seed(batch_norm=True, optimizer="adamw", schedule=schedule), schedule)
-        seen[name] = {"reduced": kept.reduced, "open": kept.open}
+        run = fitted(of_seed(batch_norm=True, optimizer="adamw", schedule=schedule), schedule)
+        seen[name] = {"reduced": run.reduced, "open": run.open}
     Path(out).write_text(json.dumps(seen))
 
 

@@ -28,11 +28,11 @@ def with_hooks(net, hook):
         seen = self.bn2(self.conv2(self.relu_a(self.bn1(self.conv1(x)))))
         return self.relu_b(seen + (x if self.downsample is None else self.downsample(x)))
 
-    for block in [one for one in net.modules() if type(one).__name__ == "BasicBlock"]:
+    for block in [layer for layer in net.modules() if type(layer).__name__ == "BasicBlock"]:
         del block.relu
         block.relu_a, block.relu_b = nn.ReLU(), nn.ReLU()
         block.forward = types.MethodType(forward, block)
-    for relu in [one for one in net.modules() if isinstance(one, nn.ReLU)]:
+    for relu in [layer for layer in net.modules() if isinstance(layer, nn.ReLU)]:
         relu.inplace = False
         relu.register_full_backward_hook(hook)
     return net

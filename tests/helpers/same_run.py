@@ -7,8 +7,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def run_of(place):
-    (found,) = [path.parent for path in place.glob("outputs/*/*/.hydra")]
-    return found
+    (run,) = [path.parent for path in place.glob("outputs/*/*/.hydra")]
+    return run
 
 
 def figures(folder):
@@ -28,15 +28,15 @@ def figures(folder):
 def curves(folder):
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def assert_same(folder, want):
     for name in ("last.ckpt", "best.ckpt"):
-        one, other = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (folder, want))
-        assert one["global_step"] == other["global_step"]
-        assert one["state_dict"].keys() == other["state_dict"].keys()
-        for key, tensor in one["state_dict"].items():
+        ran, other = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (folder, want))
+        assert ran["global_step"] == other["global_step"]
+        assert ran["state_dict"].keys() == other["state_dict"].keys()
+        for key, tensor in ran["state_dict"].items():
             assert torch.equal(tensor, other["state_dict"][key]), (name, key)
     assert (folder / "metrics.csv").read_bytes() == (want / "metrics.csv").read_bytes()
     assert figures(folder) == figures(want)
@@ -44,6 +44,6 @@ def assert_same(folder, want):
         assert (folder / "answers" / name).read_bytes() == (want / "answers" / name).read_bytes()
     times = [point["wall_s"] for point in json.loads((folder / "result.json").read_text())["evaluations"]]
     assert times == sorted(times)
-    one, other = curves(folder), curves(want)
-    assert one == other
+    ran, other = curves(folder), curves(want)
+    assert ran == other
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]

@@ -43,11 +43,11 @@ def sample(number: int) -> dict[str, bytes]:
 
 def web(folder, *, device=(0, 1), pixels=GREY, **changes) -> WebDataset:
     conf = keywords("webdataset")
-    given = {
+    settings = {
         "urls": f"{folder}/part-{{0..3}}.tar", "val_urls": f"{folder}/part-4.tar", "test_urls": f"{folder}/part-5.tar",
         "batch_size": 4, "num_workers": 0, "streams": 2, "shuffle": 6,
     }  # fmt: skip
-    data = WebDataset(**conf | given | changes, pixels=pixels, seed=0)
+    data = WebDataset(**conf | settings | changes, pixels=pixels, seed=0)
     data._device = lambda: device
     return data
 

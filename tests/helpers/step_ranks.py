@@ -20,7 +20,7 @@ ONE = [  # no BatchNorm, whose statistics are those of a batch; plain steps alon
 
 
 def parts_of(*overrides):
-    tiny = [one for one in TINY if not one.startswith("backbone.")]
+    tiny = [override for override in TINY if not override.startswith("backbone.")]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*tiny, *ONE, *overrides, "run_dir=run"])
     pl.seed_everything(0, verbose=False)
@@ -58,7 +58,7 @@ def ranks(folder):
             "devices": 2, "strategy": DDPStrategy(process_group_backend="gloo"), "use_distributed_sampler": False
         }  # fmt: skip
 
-    kept = {"accumulated": stepped(folder, "target.batch_size=6", accumulate_grad_batches=6, **both())}
+    runs = {"accumulated": stepped(folder, "target.batch_size=6", accumulate_grad_batches=6, **both())}
     rank = torch.distributed.get_rank()
 
     def unequal(data):
@@ -67,9 +67,9 @@ def ranks(folder):
         share = slice(0, 20) if rank == 0 else slice(20, None)
         return One(batch._replace(image=batch.image[share], label=batch.label[share], position=None))
 
-    kept["unequal"] = stepped(folder, "target.batch_size=30", loader=unequal, **both())
+    runs["unequal"] = stepped(folder, "target.batch_size=30", loader=unequal, **both())
     if rank == 0:
-        for name, weights in kept.items():
+        for name, weights in runs.items():
             torch.save(weights, folder / f"{name}.pt")
     torch.distributed.destroy_process_group()
 

@@ -26,5 +26,5 @@ class Unreadable:
 class DigitsWithoutTest(Digits):
     @cached_property
     def splits(self):
-        found = super().splits
-        return {**found, "test": Unreadable(len(found["test"].label))}
+        whole_splits = super().splits
+        return {**whole_splits, "test": Unreadable(len(whole_splits["test"].label))}

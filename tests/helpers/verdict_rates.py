@@ -68,15 +68,15 @@ def ends(
 
 
 def decided_over(right: np.ndarray, alpha: float = 0.05) -> tuple[list[Interval], list[Decision]]:
-    found = [crossed_interval(arm, resolution=1 / right.shape[-1]) for arm in contributions(right)]
-    return found, decide(found, [POINT] * len(found), alpha=alpha)
+    intervals = [crossed_interval(arm, resolution=1 / right.shape[-1]) for arm in contributions(right)]
+    return intervals, decide(intervals, [POINT] * len(intervals), alpha=alpha)
 
 
-def in_looks(seeds: tuple[int, ...], found: list[Interval]) -> Verdict:
+def in_looks(seeds: tuple[int, ...], intervals: list[Interval]) -> Verdict:
     """What a growing study has decided after these looks."""
     looks: list[Look] = []
     before: Verdict | None = None
-    for n, interval in zip(seeds, found, strict=True):
+    for n, interval in zip(seeds, intervals, strict=True):
         level = level_of(n, looks, fixed=False, digest=str(n))
         before = decide([interval], [POINT], alpha=level, before=[before])[0].verdict
         looks.append(Look(n, str(n), level))

@@ -116,13 +116,15 @@ def linear_models(
     for _ in range(400):
         x, y = data(train)
         truth.append(right(x, y, *far, features[1]) - right(x, y, *far, features[0]))
-    found = np.empty((studies, repeats * folds))
+    differences = np.empty((studies, repeats * folds))
     for study in range(studies):
         x, y = data(images)
-        for one in range(repeats * folds):
-            if one % folds == 0:
+        for replicate in range(repeats * folds):
+            if replicate % folds == 0:
                 place = rng.permutation(images) % folds
-            out = place == one % folds
+            out = place == replicate % folds
             fit_on, seen_on = (x[~out], y[~out]), (x[out], y[out])
-            found[study, one] = right(*fit_on, *seen_on, features[1]) - right(*fit_on, *seen_on, features[0])
-    return found, float(np.mean(truth))
+            differences[study, replicate] = right(*fit_on, *seen_on, features[1]) - right(
+                *fit_on, *seen_on, features[0]
+            )
+    return differences, float(np.mean(truth))
