@@ -21,7 +21,8 @@ class PADA(DANN):
     Cao et al. 2018, Partial Adversarial Domain Adaptation (arXiv:1808.04205), eqs. 4 to 6: the weight of a class is the
     mean of its probability over the target's training images, before each epoch, over the largest such mean. It weighs
     the source's images in the discriminator's loss and in the cross-entropy with their labels. Here both are weighted
-    means, so that few classes make neither smaller; there, sums over the images' number.
+    means, so that few classes make neither smaller; there, sums over the images' number. What label smoothing or class
+    weights change of the cross-entropy is not weighed.
 
     Args:
         weight: As of any adaptation.

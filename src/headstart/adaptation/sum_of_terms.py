@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Head, Side, Stages
+from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Head, Ramp, Side, Stages
 from headstart.backbones.stages import Backbone
 from headstart.types import Batch, UserError
 
@@ -48,7 +48,8 @@ class SumOfTerms(Adaptation):
             )
         self.view = views[0] if views else None
         self.least_images = max(term.least_images for term in chosen.values())
-        self.ramp = next((term.ramp for term in chosen.values() if term.ramp != "constant"), "constant")
+        ramps: list[Ramp] = [term.ramp for term in chosen.values() if term.ramp != "constant"]
+        self.ramp = ramps[0] if ramps else "constant"
         self._progress = 0.0
 
     def _check(self) -> None:

@@ -167,7 +167,10 @@ class AdaptedTraining:
         """The images of the global batch in its order: a term is no mean over images. Gradients go to all devices."""
         if self.module.trainer.world_size == 1:
             return side
-        return Side(*(None if part is None else self._gathered(part) for part in side))
+        label, position, view = (
+            None if part is None else self._gathered(part) for part in (side.label, side.position, side.view)
+        )
+        return Side(self._gathered(side.features), self._gathered(side.logits), label, position, view)
 
     def _gathered(self, part: Tensor) -> Tensor:
         of_each = self.module.all_gather(part, sync_grads=part.is_floating_point())  # (devices, B, ...)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,12 +67,17 @@ class TrainingBatches(Dataset[Batch]):
     def __getitems__(self, places: Sequence[ImagePlace]) -> Batch:
         epoch, position = torch.tensor(places).unbind(1)
         position = position.contiguous()
-        stored, label = self.split.at(position.numpy()), self.label[position]
-        places = {"epoch": epoch.numpy(), "position": position.numpy(), "pixels": self.pixels}
-        batch = training_batch(stored, label, **places, augment=self.augment, seed=self.seed)
-        view = None
-        if self.view is not None:  # with random numbers of its own
-            view = training_batch(stored, label, **places, augment=self.view, seed=self.seed + VIEW_SEED).image
+        made = partial(
+            training_batch,
+            self.split.at(position.numpy()),
+            self.label[position],
+            epoch=epoch.numpy(),
+            position=position.numpy(),
+            pixels=self.pixels,
+        )
+        batch = made(augment=self.augment, seed=self.seed)
+        # with random numbers of its own
+        view = None if self.view is None else made(augment=self.view, seed=self.seed + VIEW_SEED).image
         return batch._replace(position=position, view=view)
 
 

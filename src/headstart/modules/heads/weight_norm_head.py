@@ -45,7 +45,8 @@ class WeightNormHead(ClassificationHead):
     @torch.no_grad()
     def fit_means(self, read: Tensor, labels: Tensor, all_labels: Tensor | None) -> None:
         """Take the closed form of a linear layer on features (N, width), as a direction and a length."""
-        linear = nn.utils.skip_init(nn.Linear, *reversed(self.direction.shape)).to(self.direction)
+        classes, width = self.direction.shape
+        linear = nn.Linear(width, classes, device="meta").to_empty(device=self.direction.device)  # draws no number
         set_closed_form(linear, read, labels, all_labels)
         self.direction.copy_(linear.weight)
         self.length.copy_(linear.weight.norm(dim=1))
