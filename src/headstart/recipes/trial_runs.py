@@ -84,7 +84,7 @@ def trial_results(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -
     """
     if trains_in_this_process(processes):
         for number, trial in enumerate(trials, 1):
-            _trained(trial, f"{number} of {len(trials)}")
+            trained_trial(trial, f"{number} of {len(trials)}")
     else:
         waits = of_first(not all_finished(trials))
         if waits and rank_environment.rank() == 0:
@@ -120,7 +120,15 @@ def rows(cells: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
-def _trained(trial: Trial, number: str) -> None:
+def trained_trial(trial: Trial, number: str, *, callbacks: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The result of a trial, trained now if it is not there; whoever asks for the same one waits.
+
+    Args:
+        trial: To train.
+        number: Which it is, in a line of the log.
+        callbacks: Nodes of further callbacks by name, which can end the trial but change no metric of one that ends by
+            itself: they are not in its config and its hash.
+    """
     folder = trial.folder
 
     def make() -> dict[str, Any]:
@@ -128,12 +136,27 @@ def _trained(trial: Trial, number: str) -> None:
         write_mark(folder, trial.hash, asked=trial.hash)
         write_config(trial.cfg, folder / "config.yaml")
         about = {"study": TRIALS.name, "name": folder.name, "hash": trial.hash, "overrides": []}
-        result = train(trial.cfg, folder, about=about)
+        result = train(with_callbacks(trial.cfg, callbacks or {}), folder, about=about)
         if (divergence := (finished(folder) or {}).get("divergence")) is not None:
             log.warning("%s: %s", folder.name, divergence_message(divergence, "optimizer.lr"))
         return result
 
-    made_once(folder, trial.hash, make, what="trial")
+    return made_once(folder, trial.hash, make, what="trial")
+
+
+def with_callbacks(cfg: DictConfig, callbacks: Mapping[str, Any]) -> DictConfig:
+    """A config with further callbacks.
+
+    Args:
+        cfg: Of a run.
+        callbacks: Their nodes by name.
+    """
+    if not callbacks:
+        return cfg
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        plain.callbacks = {**plain.callbacks, **callbacks}
+    return plain
 
 
 def _last_part(node: DictConfig) -> str:

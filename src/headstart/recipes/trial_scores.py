@@ -58,7 +58,7 @@ def rung_of(trials: Mapping[int, Sequence[Trial]], results: Sequence[Mapping[str
     remaining = iter(results)
     by_setting = {number: [next(remaining) for _ in of_setting] for number, of_setting in trials.items()}
     seed_scores = {
-        number: [_score(trial, result, metric) for trial, result in zip(trials[number], of_setting, strict=True)]
+        number: [trial_score(trial, result, metric) for trial, result in zip(trials[number], of_setting, strict=True)]
         for number, of_setting in by_setting.items()
     }
     scores = {number: _mean_score(of_setting) for number, of_setting in seed_scores.items()}
@@ -74,8 +74,17 @@ def monitored_metric(result: Mapping[str, Any]) -> tuple[str, bool]:
     return monitor, lower_is_better(monitor)
 
 
-def _score(trial: Trial, result: Mapping[str, Any], metric: str) -> TrialScore:
-    """The mean of a trial's last evaluations. Raises UserError where it has none."""
+def trial_score(trial: Trial, result: Mapping[str, Any], metric: str) -> TrialScore:
+    """The mean of a trial's last evaluations.
+
+    Args:
+        trial: That is finished.
+        result: Of it.
+        metric: The monitored metric.
+
+    Raises:
+        UserError: It has no evaluation after its first step.
+    """
     if result.get("state") == "diverged":
         return TrialScore(None)
     run = run_in(trial.folder)

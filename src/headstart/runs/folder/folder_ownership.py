@@ -22,7 +22,9 @@ from headstart.types import UserError
 BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
 # tasks with a run's folder
-RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "probe", "few_images", "find_lr", "rank_sources"))
+RUNS = tuple(
+    f"headstart.tasks.{name}.{name}" for name in ("fit", "probe", "few_images", "find_lr", "rank_sources", "choose")
+)
 
 
 class TakenError(UserError):

@@ -15,7 +15,7 @@ from headstart.types import SPLITS
 MOST = 50_000  # images of a split whose contents are read for it
 
 
-def data_digest(data: Any) -> dict[str, Any]:
+def data_digest(data: Any, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
     """What each split holds, in its order, as 32 hex digits: two runs with equal digests learn from the same images.
 
     The digest is of each image's content and its label. Of a stream, and of a split of more than 50,000 images, whose
@@ -24,14 +24,15 @@ def data_digest(data: Any) -> dict[str, Any]:
 
     Args:
         data: A run's data, set up.
+        splits: That are looked at.
 
     Returns:
         {split: {images, digest, of}}, where `of` names what the digest is of; of data with a paired set of other data
         that one's digests as `paired`.
     """
-    splits = {split: _of_split(data, split) for split in SPLITS if data.sizes.get(split)}
+    digests: dict[str, Any] = {split: _of_split(data, split) for split in splits if data.sizes.get(split)}
     paired = data.paired if isinstance(data, PairedImages) else None
-    return splits if paired is None else {**splits, "paired": data_digest(paired)}
+    return digests if paired is None else {**digests, "paired": data_digest(paired, splits)}
 
 
 def _of_split(data: Any, split: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from headstart.runs.training.run_callbacks import RunCallbacks
 from headstart.selection.selection import Selection
 from headstart.system.credential_masking import masked_in
 from headstart.system.result_format import FORMAT
+from headstart.types import SPLITS
 
 
 def run_result(
@@ -83,8 +84,13 @@ def run_result(
         **({CHOSEN: OmegaConf.to_container(cfg[CHOSEN])} if cfg.get(CHOSEN) else {}),
         TUNED: OmegaConf.to_container(cfg[TUNED]) if cfg.get(TUNED) else None,
         "weights_hash": weights_hash(whole_state(run.assembly.module)),
-        **provenance(run.assembly.data, trainer.strategy.root_device),
+        **provenance(run.assembly.data, trainer.strategy.root_device, _seen_splits(trainer)),
     }
+
+
+def _seen_splits(trainer: pl.Trainer) -> tuple[str, ...]:
+    """The splits that a run looks at: with trainer.limit_test_batches=0, as a trial has it, no test images."""
+    return tuple(split for split in SPLITS if split != "test" or trainer.limit_test_batches != 0)
 
 
 def _data_and_model(run: PreparedRun, *, adapts: bool) -> dict[str, Any]:
