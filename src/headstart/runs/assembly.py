@@ -22,9 +22,9 @@ from headstart.data.splits.class_sets import ClassSets
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
-from headstart.runs.backbone_template import resolved, with_weights
-from headstart.runs.number_heads import check_numbers
-from headstart.runs.run_head import checked_head
+from headstart.runs.model_parts.backbone_template import resolved, with_weights
+from headstart.runs.model_parts.number_heads import check_numbers
+from headstart.runs.model_parts.run_head import checked_head
 from headstart.system.metric_direction import best_mode
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import ALL_FROZEN, WithBatchNorm

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.hydra_instantiation import instantiate
-from headstart.runs.backbone_template import template
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.folder.run_naming import is_control
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.weights.source_model import SOURCE_WEIGHTS, TARGET_WEIGHTS, source_recipe
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing

@@ -18,8 +18,8 @@ from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import built
-from headstart.runs.number_heads import with_units
-from headstart.runs.run_head import head_of
+from headstart.runs.model_parts.number_heads import with_units
+from headstart.runs.model_parts.run_head import head_of
 from headstart.runs.saved.finished_run import CheckpointName, saved_run
 from headstart.runs.saved.run_temperature import Temperature, chosen_temperature
 from headstart.runs.training.run_trainer import lone_trainer

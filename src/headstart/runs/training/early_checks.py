@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
 from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
-from headstart.runs.backbone_template import template
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer

@@ -23,8 +23,8 @@ from headstart.backbones.weights.tensors.tensor_fitting import fitted
 from headstart.backbones.weights.tensors.tensor_matching import Matching, linear_head
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in
-from headstart.runs.backbone_template import template
 from headstart.runs.folder.run_folder import finished
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.saved.finished_run import changed_since
 from headstart.system import rank_environment
 from headstart.system.credential_masking import without_credentials

@@ -13,7 +13,7 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.backbones.weights.preprocessing.preprocessing_values import shown
 from headstart.backbones.weights.pretrained_weights import differences
 from headstart.backbones.weights.weight_libraries import pretrained
-from headstart.runs.backbone_template import template
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.weights.weights_from_file import weights_in
 from headstart.system import rank_environment
 from headstart.types import UserError

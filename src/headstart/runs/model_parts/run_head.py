@@ -10,7 +10,7 @@ from headstart.backbones.stages import Backbone
 from headstart.backbones.token_output import give_tokens
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label, is_regression
-from headstart.runs.number_heads import with_units
+from headstart.runs.model_parts.number_heads import with_units
 from headstart.types import UserError
 
 
