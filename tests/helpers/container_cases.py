@@ -79,7 +79,10 @@ def pngs():
         "RGB 8 with a transparent colour",
         Case(
             lambda o: png(
-                RGB, colour=2, before=[(b"tRNS", b"".join(b"\0" + bytes([level]) for level in RGB[5, 6]))], orientation=o
+                RGB,
+                colour=2,
+                before=[(b"tRNS", b"".join(b"\0" + bytes([level]) for level in RGB[5, 6]))],
+                orientation=o,
             ),
             np.where((RGB[5, 6] == RGB).all(-1)[..., None], 0, RGB),
             background=0,

@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 
 def divided(
-    name: str, given: Mapping[str, Sequence[str]], settings: SplitSettings, *, copies: Copies = NO_COPIES
+    name: str, listed: Mapping[str, Sequence[str]], settings: SplitSettings, *, copies: Copies = NO_COPIES
 ) -> dict[str, list[str]]:
     """The files of one class for train, val and test, each sorted, as divided_classes divides them.
 
     Args:
         name: The class, for messages.
-        given: Split -> its files; `train` at least.
+        listed: Split -> its files; `train` at least.
         settings: Shares, shots, folds and seed.
         copies: Which files are copies of one image.
 
     Raises UserError as divided_classes does.
     """
-    return divided_classes({split: {name: files} for split, files in given.items()}, settings, copies=copies)[0]
+    return divided_classes({split: {name: files} for split, files in listed.items()}, settings, copies=copies)[0]
 
 
 def divided_classes(
@@ -60,7 +60,7 @@ def divided_classes(
     splits = without_crossing(
         {split: [file for files in part.values() for file in files] for split, part in parts.items()}, copies
     )
-    return chosen_classes(class_names, splits, class_of, settings, given=counts)
+    return chosen_classes(class_names, splits, class_of, settings, listed_counts=counts)
 
 
 def _cut_classes(listed: Listed, settings: SplitSettings, copies: Copies) -> dict[str, ByClass]:
@@ -95,7 +95,7 @@ def chosen_classes(
     class_of: Mapping[str, str],
     settings: SplitSettings,
     *,
-    given: Sequence[Mapping[str, int]],
+    listed_counts: Sequence[Mapping[str, int]],
     groups: Sequence[int] | None = None,
 ) -> list[dict[str, list[str]]]:
     """Of each class what a run reads of its files, as chosen_files says; a class that val or test lacks is a warning.
@@ -105,7 +105,7 @@ def chosen_classes(
         splits: Split -> files of all classes.
         class_of: File -> its class.
         settings: Shots, fraction and seed.
-        given: Of each class how many files it came with, by split.
+        listed_counts: Of each class how many files it came with, by split.
         groups: Of each class how many groups they form.
 
     Raises UserError as chosen_files does.
@@ -119,13 +119,15 @@ def chosen_classes(
     chosen = [
         chosen_files(
             name, of_class[name], settings,
-            given=given[at], groups=None if groups is None else groups[at], needed=empty,
+            listed_counts=listed_counts[at], groups=None if groups is None else groups[at], needed=empty,
         )
         for at, name in enumerate(class_names)
     ]  # fmt: skip
     for split in needed:
         if lacking := [
-            f"{name} ({sum(given[at].values())})" for at, name in enumerate(class_names) if not chosen[at][split]
+            f"{name} ({sum(listed_counts[at].values())})"
+            for at, name in enumerate(class_names)
+            if not chosen[at][split]
         ]:
             log.warning(
                 "%s has no image of %d classes, which have too few images or groups for all splits, so that it does "
@@ -139,7 +141,7 @@ def chosen_files(
     divided: Mapping[str, list[str]],
     settings: SplitSettings,
     *,
-    given: Mapping[str, int],
+    listed_counts: Mapping[str, int],
     groups: int | None = None,
     needed: Collection[str] = (),
 ) -> dict[str, list[str]]:
@@ -153,7 +155,7 @@ def chosen_files(
         name: The class, for messages.
         divided: Split -> its files.
         settings: Shots, fraction and seed.
-        given: How many files the class came with, by split, for the message.
+        listed_counts: How many files the class came with, by split, for the message.
         groups: How many groups they form, for the message.
         needed: Splits beside train that must have an image of it.
 
@@ -169,7 +171,7 @@ def chosen_files(
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
     least = {"train": shots or 1, "val": max(val_shots or 0, "val" in needed), "test": int("test" in needed)}
     if any(len(divided[split]) < count for split, count in least.items()):
-        counts = ", ".join(f"{count} in {split}" for split, count in given.items() if count)
+        counts = ", ".join(f"{count} in {split}" for split, count in listed_counts.items() if count)
         counts += f", in {groups} groups that must each stay in one split" if groups is not None and counts else ""
         hint = ", take fewer shots" if shots else ""
         hint += f", take fewer val_shots ({len(val)} at most)" if val_shots and len(val) < val_shots else ""
@@ -185,20 +187,20 @@ def chosen_files(
 
 
 def drawn(
-    given: Mapping[str, list[str]],
+    listed: Mapping[str, list[str]],
     cut: Callable[[list[str], Sequence[float], str, Sequence[int]], list[list[str]]],
     settings: SplitSettings,
 ) -> dict[str, list[str]]:
     """Files of all classes together for train, val and test: what is missing is cut off, as `divided` says.
 
     Args:
-        given: Split -> its files; `train` at least.
+        listed: Split -> its files; `train` at least.
         cut: Files, shares, a key, and how many groups of a class each part needs (two where it will be cut again) ->
             a part for each share.
         settings: Shares, folds and seed.
     """
     fold, folds, test_share = settings["fold"], settings["folds"], settings["test_share"]
-    train, val, test = given["train"], given.get("val"), given.get("test")
+    train, val, test = listed["train"], listed.get("val"), listed.get("test")
     whole, key = len(train), f"seed {settings['seed']}"
     if test is None and val is not None:
         val, test = cut(val, (0.5, 0.5), "test", (1, 1))

@@ -139,7 +139,7 @@ def divided_groups(
         len({groups[file] for classes in listed.values() for file in classes.get(name, ())}) for name in class_names
     ]
     return chosen_classes(
-        class_names, without_crossing(splits, copies), class_of, settings, given=listed_counts, groups=counts
+        class_names, without_crossing(splits, copies), class_of, settings, listed_counts=listed_counts, groups=counts
     )
 
 
