@@ -22,7 +22,7 @@ def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():
     named = {name for file in CONF.rglob("*.yaml") for name in re.findall(r"_target_: ([\w.]+)", file.read_text())}
     assert len(named) > 100
     others = {"describe", "embed", "evaluate", "explain", "export", "plan", "predict", "report", "feature_cache"}
-    others |= {"doctor", "find_lr", "interpolate", "reproduce", "soup"}
+    others |= {"choose", "doctor", "find_lr", "interpolate", "rank_sources", "reproduce", "soup"}
     assert {name for name in named if not is_allowed(name)} == {f"headstart.tasks.{task}.{task}" for task in others}
 
 
