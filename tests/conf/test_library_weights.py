@@ -1,0 +1,53 @@
+"""What fine-tuning takes of weights of a library: its own defaults, in those modes alone, below the user's overrides."""
+
+import pytest
+
+from composed import composed
+
+LIBRARY = (0.1, "statistics_frozen", True)
+OWN = (1.0, "learning", False)
+FILE = ["backbone=mobilenet_v2", "weights=file", "weights.path=mobilenet_v2.pth"]
+PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
+
+
+def settings(*overrides):
+    cfg = composed(*overrides)
+    return cfg.module.backbone_lr_ratio, cfg.module.batch_norm, cfg.head.standardise
+
+
+@pytest.mark.parametrize("weights", [FILE, PRETRAINED])
+@pytest.mark.parametrize("mode", ["fine_tuning", "gradual"])
+def test_small_steps_and_the_sources_statistics_with_weights_of_a_library(mode, weights):
+    assert settings(f"mode={mode}", *weights) == LIBRARY
+    assert settings(f"mode={mode}", *weights, "control=true") == LIBRARY  # a control differs in the weights alone
+
+
+@pytest.mark.parametrize("mode", ["scratch", "bias_only", "norm_only", "lora", "adapters", "multi_task"])
+def test_other_modes_are_as_they_are(mode):
+    assert settings(f"mode={mode}", *FILE) == settings(f"mode={mode}")
+
+
+@pytest.mark.parametrize("mode", ["fine_tuning", "gradual", "scratch"])
+def test_a_source_of_ones_own_is_learnt_on_at_full_rate(mode):
+    assert settings(f"mode={mode}") == OWN
+
+
+def test_overrides_count_before_them():
+    mine = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "head.standardise=false"]
+    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False)
+
+
+@pytest.mark.parametrize("experiment", ["bit", "vtab1k"])
+def test_published_recipes_keep_one_rate_for_all(experiment):
+    assert settings(f"experiment={experiment}", *PRETRAINED) == OWN
+
+
+@pytest.mark.parametrize("experiment", ["dinov2_small", "clip_base", "mobilenetv4"])
+def test_experiments_of_single_models_keep_their_rates(experiment):
+    ratio, _, standardise = settings(f"experiment={experiment}")
+    assert (ratio, standardise) == (1.0, False)
+
+
+def test_an_experiment_that_chooses_the_weights_gets_them_too(monkeypatch):
+    monkeypatch.setenv("HEADSTART_DATA", "/photos")
+    assert settings("experiment=ants_and_bees", "mode=gradual") == LIBRARY
