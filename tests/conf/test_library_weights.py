@@ -1,8 +1,9 @@
-"""What fine-tuning takes of weights of a library: its own defaults, in those modes alone, below the user's overrides."""
+"""Defaults of fine-tuning with weights of a library: in those modes alone, below the user's overrides."""
 
 import pytest
+from hydra import compose, initialize_config_dir
 
-from composed import composed
+from composed import CONF
 
 LIBRARY = (0.1, "statistics_frozen", True)
 OWN = (1.0, "learning", False)
@@ -11,7 +12,8 @@ PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
 
 
 def settings(*overrides):
-    cfg = composed(*overrides)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=list(overrides))
     return cfg.module.backbone_lr_ratio, cfg.module.batch_norm, cfg.head.standardise
 
 
