@@ -1,5 +1,8 @@
-"""Transferability scores: how well a source model suits a target task, before any training."""
+"""Transferability scores and distances between data sets, before any training."""
 
+from headstart.scores.data_set_transport import class_distances, data_set_transport
+from headstart.scores.debiased_cka import debiased_linear_cka
+from headstart.scores.domain_discrepancy import frechet_distance, gaussian_mmd
 from headstart.scores.etran import etran_classification, etran_energy
 from headstart.scores.gbc import gbc
 from headstart.scores.h_score import h_score, regularised_h_score
@@ -14,8 +17,13 @@ from headstart.scores.sfda import sfda
 from headstart.scores.transrate import transrate
 
 __all__ = [
+    "class_distances",
+    "data_set_transport",
+    "debiased_linear_cka",
     "etran_classification",
     "etran_energy",
+    "frechet_distance",
+    "gaussian_mmd",
     "gbc",
     "h_score",
     "leep",

@@ -19,7 +19,10 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes
-from headstart.runs.label_lists import (
+from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.result_pictures import write_pictures
+from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
+from headstart.runs.probing.label_lists import (
     JudgedImages,
     Ranked,
     UnlabelledFiles,
@@ -28,9 +31,7 @@ from headstart.runs.label_lists import (
     suspicious_list,
     write_list,
 )
-from headstart.runs.outcome.library_versions import versions
-from headstart.runs.outcome.result_pictures import write_pictures
-from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
+from headstart.runs.saved.finished_run import saved_run
 from headstart.system import rank_environment
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
@@ -86,7 +87,8 @@ def label_errors(
         check_cleanlab()
         files = None if unlabelled is None else files_of(unlabelled, setting="label_errors.unlabelled")
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
-        settings = _Settings(list(dict.fromkeys(splits)), stage, folds, logistic, show, files, next, batch_size)
+        node = data if data is not None else (cfg if run_dir is None else saved_run(run_dir, "best").cfg).target
+        settings = _Settings(list(dict.fromkeys(splits)), stage, folds, logistic, show, files, next, batch_size, node)
         result = _looked_at(cfg, folder, frozen(cfg, run_dir, data), settings)
     else:
         log.info("%s is finished (rerun=true looks again)", folder.name)
@@ -105,6 +107,7 @@ class _Settings(NamedTuple):
     files: list[str] | None
     count: int
     batch_size: int
+    node: DictConfig  # of the labelled data
 
 
 def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings
     lists, facts = _lists(cfg, model, labelled, settings.folds, settings.strengths)
     if settings.files is not None:
         wanted = UnlabelledFiles(settings.files, settings.count, settings.batch_size)
-        lists["next"] = next_list(cfg, model, labelled, wanted, facts["C"])
+        lists["next"] = next_list(settings.node, model, labelled, wanted, facts["C"])
     for called, ranked in lists.items():
         write_list(folder / f"{called}.csv", ranked)
     _draw(cfg, folder, lists, settings.show)

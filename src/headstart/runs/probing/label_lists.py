@@ -133,18 +133,20 @@ def ambiguous_list(images: JudgedImages, probabilities: NDArray[np.float64], qua
     return Ranked(rows, titles, lambda count: _images(images, order[:count]))
 
 
-def next_list(cfg: DictConfig, model: Frozen, images: JudgedImages, wanted: UnlabelledFiles, strength: float) -> Ranked:
+def next_list(
+    node: DictConfig, model: Frozen, images: JudgedImages, wanted: UnlabelledFiles, strength: float
+) -> Ranked:
     """Unlabelled images to label next, in the order in which they were chosen.
 
     Args:
-        cfg: The composed config, whose target says how files become images.
+        node: The labelled data's config, which says how files become images.
         model: That makes the features.
         images: With labels.
         wanted: Without labels.
         strength: C of the logistic regression.
     """
     files, batch_size = wanted.files, wanted.batch_size
-    decode = decoder_like(cfg.target, model.parts.backbone.pixels, resize=cfg.target.get("resize"))
+    decode = decoder_like(node, model.parts.backbone.pixels, resize=node.get("resize"))
 
     def read(some: Sequence[str]) -> Tensor:
         return channels_first(torch.from_numpy(np.stack([decode(Path(name)) for name in some])))

@@ -1,0 +1,242 @@
+"""The task `compare`: how related data sets are in a model's features, and two models in their layers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, MinLen
+from omegaconf import DictConfig, OmegaConf
+
+from headstart.data.data_protocols import is_multi_label, is_regression
+from headstart.runs.folder.folder_mark import write_mark
+from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.run_folder import RESULT, write_json
+from headstart.runs.folder.run_naming import hashes, is_control
+from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.result_pictures import write_pictures
+from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
+from headstart.runs.relatedness.data_relations import ITSELF, DataSample, Measure, Relation, advice, interval, relations
+from headstart.scores import class_distances, debiased_linear_cka
+from headstart.system import rank_environment
+from headstart.types import UserError
+
+log = logging.getLogger(__name__)
+SPLIT = "train"  # whose images are compared, of all data sets
+FEWEST = 8  # images of a data set: a half has 4
+
+
+def compare(
+    *,
+    cfg: DictConfig,
+    run_dir: str | None,
+    data: DictConfig | None,
+    sources: dict[str, dict[str, Any]] | None,
+    stage: str | None,
+    measures: Annotated[list[Measure], MinLen(1)],
+    images: Annotated[int, Ge(8)],
+    halves: Annotated[int, Ge(5)],
+    other_run_dir: str | None,
+) -> float:
+    """Measure how far each source is from the target in the features of one model -> the first measure's least mean.
+
+    Training images of both are compared, on half-samples; test is never read. The table, which source is nearest and
+    how sure that is are printed; pictures show the distances, those of the classes, and where another model is given
+    the likeness of both models' layers. Only the first of several ranks computes.
+
+    Args:
+        cfg: The composed config.
+        run_dir: A finished run whose best weights make the features and whose target counts; None for the weights that
+            the mode starts from.
+        data: Data in the place of the target.
+        sources: Name -> settings in the place of those of data@source; None for that source alone.
+        stage: Whose features; None for the last.
+        measures: Of the distance.
+        images: Of each data set at most.
+        halves: Half-samples.
+        other_run_dir: A finished run whose layers are compared with this model's, on the target's images; None for
+            none.
+
+    Raises:
+        UserError: There are too few images, the job is a control, the source is missing, or the two runs do not have
+            the same images.
+    """
+    if rank_environment.rank() > 0:
+        return float("nan")
+    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
+    check_folder(cfg, folder, config_hashes)
+    result = finished_run(cfg, folder, config_hashes)
+    if result is None:
+        if is_control(cfg) or not cfg.get("source"):
+            raise UserError(
+                "task=compare compares data@source with the target in the same features; it needs a source, and "
+                "control=false"
+            )
+        write_mark(folder, config_hashes.now, asked=config_hashes.now)
+        settings = _Settings(sources, stage, _available(measures), images, halves, other_run_dir)
+        result = _compared(cfg, folder, run_dir, data, settings)
+    else:
+        log.info("%s is finished (rerun=true compares again)", folder.name)
+    print(table(result))
+    return float(result["metrics"]["distance"])
+
+
+class _Settings(NamedTuple):
+    """What is compared and how, as the task's settings say it."""
+
+    sources: dict[str, dict[str, Any]] | None
+    stage: str | None
+    measures: list[Measure]
+    images: int
+    halves: int
+    other_run_dir: str | None
+
+
+def _available(measures: list[Measure]) -> list[Measure]:
+    """The measures without otdd where POT is not installed. Raises UserError where nothing is left."""
+    if "otdd" not in measures or find_spec("ot") is not None:
+        return measures
+    left = [measure for measure in measures if measure != "otdd"]
+    if not left:
+        raise UserError("compare.measures=[otdd] needs POT; pip install 'headstart[ot]'")
+    log.warning("otdd is left out, as it needs POT: pip install 'headstart[ot]'")
+    return left
+
+
+def _compared(
+    cfg: DictConfig, folder: Path, run_dir: str | None, data: DictConfig | None, settings: _Settings
+) -> dict[str, Any]:
+    """The content of result.json, which is written, and the pictures."""
+    start = time.monotonic()
+    model = frozen(cfg, run_dir, data)
+    name = settings.stage or model.stages[-1]
+    target = _sample(model, "target", name, settings.images, cfg.seed)
+    nodes = _source_nodes(cfg, settings.sources)
+    found_sources = [
+        _sample(frozen(cfg, run_dir, node), called, name, settings.images, cfg.seed) for called, node in nodes.items()
+    ]
+    unlabelled = any(sample.labels is None for sample in (target, *found_sources))
+    measures = [measure for measure in settings.measures if not (unlabelled and measure == "otdd")]
+    found = relations(target, found_sources, measures, halves=settings.halves, seed=int(cfg.seed))
+    layers = None if settings.other_run_dir is None else _layers(cfg, model, data, settings)
+    result = {
+        **result_origin(cfg, folder, model.facts),
+        "metrics": {"distance": min(np.mean(v) for k, v in found[measures[0]].values.items() if k != ITSELF)},
+        "measures": {measure: relation._asdict() for measure, relation in found.items()},
+        "advice": advice(found) if len(found_sources) > 1 else "",
+        "images": {sample.name: len(sample.features) for sample in (target, *found_sources)},
+        "stage": name,
+        "classes": {} if unlabelled else {source.name: _class_record(target, source) for source in found_sources},
+        "layers": layers,
+        "wall_s": time.monotonic() - start,
+        "versions": versions(),
+    }
+    _draw(cfg, folder, result, found)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def _source_nodes(cfg: DictConfig, sources: dict[str, dict[str, Any]] | None) -> dict[str, DictConfig]:
+    """The data node of each source."""
+    nodes = {}
+    for name, settings in (sources or {"source": {}}).items():
+        if name == ITSELF or name == "target":
+            raise UserError(f"compare.sources must not be called {name!r}, which the table has already")
+        if unknown := [key for key in settings or {} if key not in cfg.source]:
+            raise UserError(
+                f"compare.sources.{name} has settings of data@source, which has no {unknown[0]!r}; it has "
+                f"{', '.join(map(str, cfg.source))}"
+            )
+        changed = OmegaConf.merge(cfg, {"source": dict(settings or {})})  # a node keeps what it refers to
+        nodes[name] = changed.source
+    return nodes
+
+
+def _sample(model: Frozen, name: str, stage: str, images: int, seed: int) -> DataSample:
+    """Random training images of a data set, as many as are asked for at most."""
+    data = model.parts.data
+    stored = model.features(SPLIT, [stage])
+    count = len(stored.label)
+    if count < FEWEST:
+        raise UserError(f"{FEWEST} training images of each data set are needed, {name} has {count}")
+    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:images])
+    labels = None if is_multi_label(data) or is_regression(data) else stored.label.numpy()[chosen].astype(np.int64)
+    return DataSample(name, stored.features[stage].numpy()[chosen].astype(np.float64), labels, tuple(data.class_names))
+
+
+def _class_record(target: DataSample, source: DataSample) -> dict[str, Any]:
+    """Fréchet distances of the classes, not squared."""
+    assert target.labels is not None
+    assert source.labels is not None
+    squares, rows, columns = class_distances(target.features, target.labels, source.features, source.labels)
+    return {
+        "target": [target.class_names[at] for at in rows.tolist()],
+        "source": [source.class_names[at] for at in columns.tolist()],
+        "distances": np.sqrt(squares).tolist(),
+    }
+
+
+def _layers(cfg: DictConfig, model: Frozen, data: DictConfig | None, settings: _Settings) -> dict[str, Any]:
+    """Debiased linear CKA of each stage of this model with each of the other run's, on the target's images."""
+    other = frozen(cfg, settings.other_run_dir, data)
+    one, two = (each.features(SPLIT, list(each.stages)) for each in (model, other))
+    if one.names != two.names:
+        raise UserError(
+            "layers are compared on the same images, and the other run's target has others; try a run on the same "
+            "target, or data for both (data@compare.data=...)"
+        )
+    chosen = np.sort(np.random.default_rng(int(cfg.seed)).permutation(len(one.names))[: settings.images])
+    values = [
+        [debiased_linear_cka(a.numpy()[chosen], b.numpy()[chosen]) for b in two.features.values()]
+        for a in one.features.values()
+    ]
+    return {"stages": list(one.features), "other_stages": list(two.features), "cka": values, "images": len(chosen)}
+
+
+def _draw(cfg: DictConfig, folder: Path, result: dict[str, Any], found: dict[Measure, Relation]) -> None:
+    from headstart.runs.relatedness.data_relation_plots import (  # here: they need matplotlib
+        heatmap_figure,
+        relations_figure,
+    )
+
+    figures = {"distances": relations_figure(found)}
+    for name, record in result["classes"].items():
+        figures[f"classes_{name}"] = heatmap_figure(
+            np.array(record["distances"]), record["target"], record["source"],
+            title=f"Fréchet distance of classes, {result['stage']}", labels=("target", name),
+        )  # fmt: skip
+    if (layers := result["layers"]) is not None:
+        figures["layers"] = heatmap_figure(
+            np.array(layers["cka"]), layers["stages"], layers["other_stages"],
+            title="debiased linear CKA", labels=("this model", "the other run"),
+        )  # fmt: skip
+    write_pictures(cfg, folder, figures)
+
+
+def table(result: dict[str, Any]) -> str:
+    """A comparison as lines: each source's distances with intervals, and which is nearest."""
+    measures = result["measures"]
+    names = list(next(iter(measures.values()))["values"])
+    rows = [["", "images", *measures]]
+    for name in names:
+        count = str(result["images"].get(name, result["images"]["target"]))
+        cells = [interval(measures[measure]["values"][name]) for measure in measures]
+        rows.append([name, count, *(f"{mean:.3g} [{low:.3g}, {high:.3g}]" for mean, low, high in cells)])
+    if result["advice"]:
+        shares = [f"{one['nearest']} ({100 * one['share']:.0f} %)" for one in measures.values()]
+        rows.append(["nearest", "", *shares])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    halves = len(next(iter(measures.values()))["values"][ITSELF])
+    said = [
+        f"distances to the target in {result['stage']}, mean [95 %] of {halves} half-samples; {ITSELF}: between two "
+        "halves of the target",
+        *(f"  {line}" for line in lines),
+    ]
+    if result["advice"]:
+        said.append(f"{result['advice']} Near is not yet useful: task=probe or a run on the target measures that.")
+    return "\n".join(said)

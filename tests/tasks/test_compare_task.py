@@ -1,0 +1,111 @@
+"""What a user finds after task=compare, and how sure the nearest source is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from composed import TINY
+from headstart.cli import main
+from headstart.runs.relatedness.data_relations import ITSELF, DataSample, advice, relations
+from headstart.tasks import compare as module
+
+SMALL = [*TINY, "task=compare", "mode=scratch", "feature_cache=off", "compare.halves=5"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def sample(name, shift, seed, images=60):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % 3
+    means = np.random.default_rng(9).normal(size=(3, 4))
+    return DataSample(name, means[labels] + shift + rng.normal(size=(images, 4)), labels, ("a", "b", "c"))
+
+
+def test_a_source_that_lies_nearer_is_clearly_the_nearest():
+    sources = [sample("far", 3, 1), sample("near", 1, 2)]
+    found = relations(sample("target", 0, 0), sources, ["mmd", "frechet", "otdd"], halves=8, seed=0)
+    for relation in found.values():
+        assert (relation.nearest, relation.share) == ("near", 1.0)
+        assert max(relation.values[ITSELF]) < min(relation.values["near"])
+        assert list(relation.values) == ["far", "near", ITSELF]
+    assert advice(found).startswith("near is clearly the nearest source by mmd, frechet, otdd (in 100 %")
+
+
+def test_a_measure_at_its_end_tells_nothing():
+    """Two sources that a line tells from the target have the A-distance 2, both."""
+    sources = [sample("farther", 60, 1), sample("far", 30, 2)]
+    found = relations(sample("target", 0, 0), sources, ["a_distance", "mmd"], halves=6, seed=0)
+    assert found["a_distance"].values["far"] == found["a_distance"].values["farther"] == [2.0] * 6
+    assert found["a_distance"].share == 0.5
+    assert advice({"a_distance": found["a_distance"]}) == "None of a_distance tells which source is nearest."
+    decided = found["a_distance"]._replace(nearest="far", share=0.9)
+    assert advice({"a_distance": found["a_distance"], "mmd": decided}) == (
+        "far is probably the nearest source by mmd (in 90 % of the half-samples or more; a_distance cannot tell)."
+    )
+
+
+def test_of_two_sources_that_do_not_differ_none_is_clearly_nearer():
+    sources = [sample("one", 1, 1), sample("other", 1, 1)]
+    found = relations(sample("target", 0, 0), sources, ["mmd"], halves=20, seed=0)
+    assert found["mmd"].share < 0.95
+    assert "clearly" not in advice(found)
+
+
+def test_measures_that_disagree_name_no_source():
+    found = relations(sample("target", 0, 0), [sample("a", 3, 1), sample("b", 1, 2)], ["mmd"], halves=5, seed=0)
+    turned = found["mmd"]._replace(nearest="a")
+    assert "The measures disagree" in advice({"mmd": found["mmd"], "frechet": turned})
+
+
+def test_two_sources_by_command(capfd):
+    sources = "compare.sources={letters:{characters:letters},digits:{characters:digits}}"
+    assert main([*SMALL, sources]) == 0, capfd.readouterr().err
+    (path,) = Path("outputs", "compare").glob("*/*/result.json")
+    result, said = json.loads(path.read_text()), capfd.readouterr().out
+    assert list(result["measures"]) == ["a_distance", "mmd", "frechet", "otdd"]
+    assert list(result["measures"]["mmd"]["values"]) == ["letters", "digits", ITSELF]
+    assert len(result["measures"]["mmd"]["values"]["digits"]) == 5
+    assert result["classes"]["digits"]["source"] == [str(digit) for digit in range(10)]
+    assert np.shape(result["classes"]["letters"]["distances"])[0] == 10
+    assert result["advice"] in said
+    pictures = {file.name for file in path.parent.glob("*.png")}
+    assert pictures == {"distances.png", "classes_letters.png", "classes_digits.png"}
+    assert result["layers"] is None
+
+
+def test_a_model_and_itself_have_the_same_layers(capfd):
+    assert main([*TINY, "mode=scratch", "trainer.max_epochs=1", "feature_cache=off", "callbacks.figures=null"]) == 0
+    (run,) = Path("outputs", "runs").iterdir()
+    both = [f"compare.run_dir='{run}'", f"compare.other_run_dir='{run}'", "compare.measures=[frechet]"]
+    assert main([*SMALL, *both]) == 0, capfd.readouterr().err
+    (path,) = Path("outputs", "compare").glob("*/*/result.json")
+    layers = json.loads(path.read_text())["layers"]
+    assert np.diag(layers["cka"]) == pytest.approx(1)
+    assert layers["stages"] == layers["other_stages"] == ["stage1", "stage2", "stage3", "stage4"]
+    assert (path.parent / "layers.png").is_file()
+
+
+def test_without_pot_otdd_is_left_out_with_the_line_that_installs_it(monkeypatch, caplog):
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    assert module._available(["mmd", "otdd"]) == ["mmd"]
+    assert "pip install 'headstart[ot]'" in caplog.text
+    with pytest.raises(Exception, match="needs POT"):
+        module._available(["otdd"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["mode=fine_tuning", "control=true"], "it needs a source, and control=false"),
+        (["compare.sources={a:{colour:red}}"], "data@source, which has no 'colour'"),
+        (["compare.sources={target:{}}"], "must not be called 'target'"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(overrides, said, capfd):
+    assert main([*SMALL, *overrides]) == 2
+    assert said in capfd.readouterr().err
