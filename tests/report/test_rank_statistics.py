@@ -35,7 +35,9 @@ def test_the_null_is_that_of_scipys_tau_over_permutations():
     scipys = [weightedtau(np.arange(10), rng.permutation(10)).statistic for _ in range(1500)]
     assert np.std(scipys) == pytest.approx(0.29, abs=0.02)
     assert null_point(10, weighted=True) == pytest.approx(np.quantile(scipys, 0.95), abs=0.04)
-    assert null_point(5, weighted=True) == pytest.approx(0.77, abs=0.02)
+    assert (
+        0.68 < null_point(5, weighted=True) < 0.78
+    )  # of the 120 orders of five, six are above 0.719 and ten above 0.67
 
 
 def test_ranks_count_from_the_best_and_leave_out_what_is_not_there():

@@ -87,6 +87,7 @@ def test_only_train_and_val_are_looked_at(monkeypatch):
     assert asked == ["train", "val"]
 
 
+@pytest.mark.slow
 def test_a_finished_ranking_is_shown_again_until_a_file_of_its_candidates_is_another_one(capfd):
     assert main([*TINY, "mode=scratch", "trainer.max_epochs=1", "logger=csv", "hydra.run.dir=mine"]) == 0
     state = torch.load("mine/checkpoints/best.ckpt", weights_only=True)["state_dict"]

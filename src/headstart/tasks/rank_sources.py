@@ -100,8 +100,9 @@ def _is_of(result: dict[str, Any], candidates: Sequence[SourceCandidate]) -> boo
     """Whether a finished ranking is of these candidates: a file or a run of the same name may be another one now."""
     ranked = {entry["candidate"]: entry["hash"] for entry in result["candidates"]}
     return all(
-        ranked.get(candidate.text) == candidate.hash for candidate in candidates
-    )  # what could not be had may be there now
+        ranked.get(candidate.text) == candidate.hash or candidate.text in result["unavailable"]
+        for candidate in candidates
+    )
 
 
 def _ranked(

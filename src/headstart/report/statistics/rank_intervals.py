@@ -52,6 +52,8 @@ def centred_draws(whole: Floats, halves: Floats, share: float) -> Floats:
         halves: (draws, candidates), each draw the same images for all candidates.
         share: The images that the halves are halves of, over those that `whole` was computed on.
     """
+    if not len(halves):
+        return np.empty((0, len(whole)))
     return np.asarray(whole + (halves - halves.mean(axis=0)) * np.sqrt(share))
 
 

@@ -92,7 +92,7 @@ def score_values(
 def etran_of(energy: NDArray[np.float64], classification: NDArray[np.float64]) -> NDArray[np.float64]:
     """ETran of a set of candidates: its two parts, each scaled to 0 to 1 over the candidates, and added.
 
-    Gholami et al. 2023 (ICCV), section 3.4, without the part of regression.
+    Gholami et al. 2023, ETran: Energy-Based Transferability Estimation (ICCV), without the part of regression.
 
     Args:
         energy: (..., candidates).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from headstart.report.analysis.ranked_candidates import Ranked, by_score, by_static_rank, scores_in
@@ -78,7 +79,14 @@ def _choice(result: dict[str, Any]) -> list[str]:
 
 def _gap(entry: Ranked) -> str:
     behind = entry["behind_first"]
-    return f"{entry['candidate']} ({behind['difference']:+.3f} [{behind['low']:+.3f}, {behind['high']:+.3f}])"
+    return f"{entry['candidate']} ({behind['difference']:+.3f} {_bounds(behind)})"
+
+
+def _bounds(gap: dict[str, Any]) -> str:
+    """The interval of a difference; without half-samples there is none, which is null on disk."""
+    if gap["low"] is None or math.isinf(gap["low"]):
+        return "(no interval)"
+    return f"[{gap['low']:+.3f}, {gap['high']:+.3f}]"
 
 
 def _chance(result: dict[str, Any]) -> list[str]:
@@ -129,7 +137,7 @@ def _depth(result: dict[str, Any]) -> list[str]:
     last, stages = depth["last"], list(pick["stages"])
     if depth["best"] == stages[-1]:
         return [f"Depth: keep all {len(stages)} stages, whose last has the best features ({depth['by']})."]
-    gap = f"{last['difference']:+.3f} [{last['low']:+.3f}, {last['high']:+.3f}]"
+    gap = f"{last['difference']:+.3f} {_bounds(last)}"
     if depth["last_told_apart"]:
         return [
             f"Depth: features after {depth['best']} are better than after {stages[-1]} ({depth['by']}: the last is "
