@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from cached_composing import compose_options_once
 from shared_source_models import SHARED
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes on two cores: threads would wait for each other
@@ -18,3 +19,10 @@ def pytest_runtest_setup(item):
     """Tests share source models of the same recipe, but those that look at their training."""
     SHARED.active = item.get_closest_marker("own_source") is None
     SHARED.install()
+
+
+@pytest.fixture(autouse=True)
+def options_once(request, monkeypatch):
+    """What the files of conf/ say is put together once a process: a third of a test's time else."""
+    if request.node.get_closest_marker("faults") is None:  # which compose anew, to compare
+        compose_options_once(monkeypatch)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hydra._internal.config_repository import ConfigRepository
 from headstart.cli.checking import config_keys, override_errors
 from headstart.compat.hydra_config_loader import DefaultsListLoader
 
+CONF = str(Path(__file__).parents[2] / "conf")
 _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised
 
 
@@ -23,18 +25,23 @@ _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it r
 def cached_composing() -> Iterator[None]:
     """Read each file once, make each defaults list and its config once; Hydra sets the values, on a copy.
 
-    The files of the search path and the sources of targets must not change meanwhile. Nothing of Hydra's grammar or
-    of setting values is passed over: a test compares configs with those that are composed anew.
+    The sources of targets must not change meanwhile. Nothing of Hydra's grammar or of setting values is passed over: a
+    test compares configs with those that are composed anew.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
-        patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
-        compose = DefaultsListLoader._compose_config_from_defaults_list
-        patch.setattr(DefaultsListLoader, compose.__name__, _config(compose))
+        compose_options_once(patch)
         for module in (config_keys, override_errors):
             patch.setattr(module, "signature", cache(module.signature))
         patch.setattr(config_keys, "missing_part", cache(config_keys.missing_part))  # type: ignore[attr-defined]
         yield
+
+
+def compose_options_once(patch: pytest.MonkeyPatch) -> None:
+    """The part of it that keeps what files of conf/ say; configs that other folders have a part in are made anew."""
+    patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
+    patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
+    compose = DefaultsListLoader._compose_config_from_defaults_list
+    patch.setattr(DefaultsListLoader, compose.__name__, _config(compose))
 
 
 def _once(key: Hashable, make: Callable[[], Any]) -> Any:
@@ -55,6 +62,8 @@ def _copy_of(key: Hashable, make: Callable[[], Any]) -> Any:
 
 def _file(load: Callable[..., Any]) -> Callable[..., Any]:
     def known(self: ConfigRepository, config_path: str) -> Any:
+        if not _is_constant(self):
+            return load(self, config_path)
         return _copy_of(("file", _sources(self), config_path), lambda: load(self, config_path))
 
     return known
@@ -62,6 +71,10 @@ def _file(load: Callable[..., Any]) -> Callable[..., Any]:
 
 def _defaults(create: Callable[..., Any]) -> Callable[..., Any]:
     def known(*, repo: Any, config_name: str, overrides_list: list[Any], skip_missing: bool, **rest: Any) -> Any:
+        if not _is_constant(repo):
+            return create(
+                repo=repo, config_name=config_name, overrides_list=overrides_list, skip_missing=skip_missing, **rest
+            )
         choices = [
             override
             for override in overrides_list
@@ -93,6 +106,8 @@ def _defaults(create: Callable[..., Any]) -> Callable[..., Any]:
 def _config(compose: Callable[..., Any]) -> Callable[..., Any]:
     def known(self: DefaultsListLoader, defaults: list[Any], repo: Any) -> Any:
         self.defaults = tuple(defaults)
+        if not _is_constant(repo):
+            return compose(self, defaults, repo)
         return _copy_of(("config", _sources(repo), repr(defaults)), lambda: compose(self, defaults, repo))
 
     return known
@@ -100,3 +115,8 @@ def _config(compose: Callable[..., Any]) -> Callable[..., Any]:
 
 def _sources(repo: Any) -> tuple[str, ...]:
     return tuple(source.path for source in repo.get_sources())
+
+
+def _is_constant(repo: Any) -> bool:
+    """Whether all that it reads is the package's own, which no test writes."""
+    return all(source.path == CONF or source.scheme() != "file" for source in repo.get_sources())
