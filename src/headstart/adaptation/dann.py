@@ -24,7 +24,7 @@ class DANN(Adaptation):
         hidden: The width of the discriminator's two layers.
     """
 
-    measures = ("domain_accuracy",)
+    measures: tuple[str, ...] = ("domain_accuracy",)
 
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp, hidden: Annotated[int, Gt(0)]) -> None:
         super().__init__(weight=weight, ramp=ramp)
