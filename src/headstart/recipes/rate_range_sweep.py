@@ -144,8 +144,10 @@ def _swept(cfg: DictConfig, run: PreparedRun, settings: RangeTestSettings, part:
         begins=run.knows_labels and assembly.head.init == "class_means", validates=False,
     )  # fmt: skip
     cache = FeatureCaching(cache=instantiate(cfg.feature_cache) if cfg.get("feature_cache") else None)
+    alone = OmegaConf.merge(cfg.trainer, {"strategy": "auto", "devices": 1, "num_nodes": 1})
+    assert isinstance(alone, DictConfig)
     trainer = made_trainer(
-        OmegaConf.merge(cfg.trainer, {"strategy": "auto", "devices": 1, "num_nodes": 1}),
+        alone,
         **_trainer_settings(cfg, settings), callbacks=[unfreeze, cache, start, test],
     )  # fmt: skip
     seed_everything(cfg.seed, verbose=False)  # the same for each part, whatever the trainer's making draws

@@ -76,7 +76,7 @@ def gaussian_distance(x: Floats, y: Floats) -> float:
 def _factor(centred: Floats) -> Floats:
     """R (r, D) with R^T R the covariance, r at most D."""
     scaled = centred / np.sqrt(max(1, len(centred) - 1))
-    return np.linalg.qr(scaled, mode="r") if len(scaled) > scaled.shape[1] else scaled
+    return np.asarray(np.linalg.qr(scaled, mode="r")) if len(scaled) > scaled.shape[1] else scaled
 
 
 def same_width(first: Features, second: Features) -> tuple[Floats, Floats]:

@@ -100,7 +100,7 @@ def _available(measures: list[Measure]) -> list[Measure]:
     """The measures without otdd where POT is not installed. Raises UserError where nothing is left."""
     if "otdd" not in measures or find_spec("ot") is not None:
         return measures
-    left = [measure for measure in measures if measure != "otdd"]
+    left: list[Measure] = [measure for measure in measures if measure != "otdd"]
     if not left:
         raise UserError("compare.measures=[otdd] needs POT; pip install 'headstart[ot]'")
     log.warning("otdd is left out, as it needs POT: pip install 'headstart[ot]'")

@@ -105,7 +105,7 @@ class _Settings(NamedTuple):
     strengths: list[float]
     show: int
     files: list[str] | None
-    count: int
+    most: int
     batch_size: int
     node: DictConfig  # of the labelled data
 
@@ -116,7 +116,7 @@ def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings
     labelled = _labelled(model, settings.splits, name)
     lists, facts = _lists(cfg, model, labelled, settings.folds, settings.strengths)
     if settings.files is not None:
-        wanted = UnlabelledFiles(settings.files, settings.count, settings.batch_size)
+        wanted = UnlabelledFiles(settings.files, settings.most, settings.batch_size)
         lists["next"] = next_list(settings.node, model, labelled, wanted, facts["C"])
     for called, ranked in lists.items():
         write_list(folder / f"{called}.csv", ranked)

@@ -14,15 +14,13 @@ from headstart.types import Pixels
 class WeightLibrary(Protocol):
     """What the module of a library has."""
 
-    @staticmethod
-    def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
+    def pretrained(self, model: str, name: str | None, pixels: Pixels) -> Pretrained:
         """The weights of a model, those that the library thinks best where name is None, for such images.
 
         Raises UserError where there are none of that name, they cannot be had, or are of another model.
         """
 
-    @staticmethod
-    def resampled(model: str, state: Mapping[str, Tensor], pixels: Pixels) -> dict[str, Tensor]:
+    def resampled(self, model: str, state: Mapping[str, Tensor], pixels: Pixels) -> dict[str, Tensor]:
         """The tensors of any file under the model's names, for such images."""
 
 

@@ -112,6 +112,7 @@ def _backbone_of(folder: Path, text: str) -> DictConfig:
         node = OmegaConf.to_container(with_weights_preprocessing(run.cfg, fetch=False).backbone, resolve=True)
     except UserError as error:
         raise UserError(f"candidate {text!r}: {error}") from error
+    assert isinstance(node, dict)
     return OmegaConf.create(node)
 
 

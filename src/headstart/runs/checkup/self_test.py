@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 from omegaconf import DictConfig, open_dict
 
@@ -47,7 +48,7 @@ def self_test(cfg: DictConfig) -> Finding:
         "" if value is None else f", {figure} {value:.3f}{' (less is better)' if lower_is_better(figure) else ''}"
     )
     epochs = result["evaluations"][-1]["epoch"] if result["evaluations"] else 0
-    state = "ok" if result["state"] == "finished" else "failed"
+    state: Literal["ok", "failed"] = "ok" if result["state"] == "finished" else "failed"
     length = f"optimizer steps {result['steps']}, epochs {epochs:g}"
     return Finding("self-test", state, f"{result['state']} in {spent:.1f} s: {length}{measured}")
 

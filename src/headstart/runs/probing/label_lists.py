@@ -54,12 +54,12 @@ class UnlabelledFiles(NamedTuple):
 
     Attributes:
         files: Their paths.
-        count: How many are chosen, at most.
+        most: How many are chosen, at most.
         batch_size: Of a forward pass.
     """
 
     files: Sequence[str]
-    count: int
+    most: int
     batch_size: int
 
 
@@ -165,7 +165,7 @@ def next_list(
     probabilities = class_probabilities(learnt, features.to(device), classes, [strength])[0]
     scale = ProbeData(learnt, learnt, classes).scale
     unlabelled, known = (scale.of(part).cpu() for part in (features.to(device), learnt.features))
-    chosen = next_to_label(probabilities, unlabelled, known, min(wanted.count, len(files)))
+    chosen = next_to_label(probabilities, unlabelled, known, min(wanted.most, len(files)))
     names = images.data.class_names
     rows = [_next_row(str(files[at]), probabilities[at], names) for at in chosen]
     titles = [f"{row['first']} {row['p(first)']:.2f} {row['second']} {row['p(second)']:.2f}" for row in rows]
