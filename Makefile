@@ -93,8 +93,8 @@ types: $(READY)  ## mypy, strict
 
 check: lint types test  ## what CI runs
 
-tensorboard: $(READY)  ## the curves of all runs
-	$(BIN)/tensorboard --logdir outputs --host localhost
+tensorboard: $(READY)  ## the curves of the newest study; STUDY=outputs/demo names one, STUDY=outputs is all
+	$(BIN)/tensorboard --logdir "$${STUDY:-$$(ls -td outputs/*/ 2>/dev/null | grep -Ev '/(store|sources?|trials|probe|reproduced|embeddings|explain)/$$' | head -n 1 || true)}" --host localhost
 
 wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --installer uv

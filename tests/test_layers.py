@@ -12,6 +12,7 @@ ALLOWED = {
     "data": set(),
     "report": set(),
     "scores": set(),
+    "search": set(),
     "unfreeze": set(),
     "adaptation": {"backbones"},
     "features": {"backbones", "data"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "evaluation": {"modules"},
     "callbacks": {
         *("adaptation", "backbones", "data", "distributed", "evaluation", "explain", "features"),
-        *("modules", "selection", "unfreeze"),
+        *("modules", "search", "selection", "unfreeze"),
     },
     "runs": {"api", "cli", "tasks"},
     "recipes": {"api", "cli", "tasks"},

@@ -22,6 +22,10 @@ class DivergedError(OutcomeError):
     """A run whose training has diverged: it has its result, which says so, and the message says when and on what."""
 
 
+class PrunedError(OutcomeError):
+    """A run that a search has stopped, as its val metric was hopeless: it has its result, which says so."""
+
+
 class NotReproducedError(OutcomeError):
     """A run that was made again has other values than it had."""
 

@@ -1,6 +1,7 @@
 """What a user sees, and what stays on disk, when jobs fail."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import stub_jobs
 from headstart.cli import main
 from headstart.cli.run_job import FAILURES, failures_elsewhere
 from headstart.report import multirun_hook
+from headstart.types import UserError
 
 SOURCE = Path(main.__code__.co_filename).parents[2]
 
@@ -214,3 +216,38 @@ def test_a_value_that_only_the_job_knows_is_checked_before_its_task_begins(comma
     assert said in command.err
     assert command.err.count("\n") == 1
     assert stub_jobs.CALLS == []
+
+
+def test_a_sweep_tells_the_command_that_runs_a_failed_one_again(command):
+    assert command("-m", "seed=0,1", "mode=a", "+fit.fails_at=1") == 1
+    (sweep,) = (command.folder / "outputs").iterdir()
+    (told,) = [line for line in command.err.splitlines() if "again: " in line]
+    words = shlex.split(told.partition("again: ")[2])
+    assert words[:2] == ["headstart", "-m"]
+    assert {"seed=1", f"study_name={sweep.name}"} < set(words)
+
+
+def test_a_job_that_fails_is_tried_again_as_often_as_retry_says_and_a_mistake_is_not(command, monkeypatch):
+    calls = []
+
+    def fails_twice(*, cfg):
+        calls.append((cfg.get("resume"), cfg.seed))
+        if len(calls) < 3:
+            raise RuntimeError("the network is gone")
+        return 0
+
+    monkeypatch.setattr(stub_jobs, "fit", fails_twice)
+    assert command("+retry=2") == 0, command.err
+    assert calls == [(None, 0), ("auto", 0), ("auto", 0)]
+    calls.clear()
+    assert command("+retry=1") == 1
+    assert len(calls) == 2
+    calls.clear()
+
+    def mistaken(*, cfg):
+        calls.append(cfg.seed)
+        raise UserError("no such photo")
+
+    monkeypatch.setattr(stub_jobs, "fit", mistaken)
+    assert command("+retry=5") == 2
+    assert len(calls) == 1

@@ -25,6 +25,8 @@ from headstart.runs.folder.run_naming import study_folder
 from headstart.system.old_names import KEYS
 from headstart.types import UserError
 
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # Hydra's own, which runs each combination of values
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -65,6 +67,8 @@ def _checked(arguments: Arguments) -> Checked:
     if not multirun:
         _check_single(parsed)
     axes = _axes(composer, base, parsed) if multirun else []
+    if axes:
+        _check_sweeper(base, axes)
     fixed = [
         override
         for override, override_parsed in zip(overrides, parsed, strict=True)
@@ -180,6 +184,17 @@ def _axes(composer: Composer, base: Composed, parsed: list[Override]) -> list[Ax
         Axis(override.get_key_element(), override.key_or_group, (override.get_value_string(),)) for override in studied
     ]
     return axes + [study_axis for study_axis in fixed if study_axis.key not in {other.key for other in axes}]
+
+
+def _check_sweeper(base: Composed, axes: list[Axis]) -> None:
+    """Raise UserError where an interval, of which no one has listed the values, is given to Hydra's basic sweeper."""
+    interval = next((one for one in axes if one.is_interval), None)
+    if interval is not None and OmegaConf.select(base.cfg, "hydra.sweeper._target_") == BASIC:
+        low, high = interval.values
+        raise UserError(
+            f"{interval.key} is an interval, from which a sweeper that searches chooses; try hydra/sweeper=optuna, or "
+            f"list values: {interval.key}={low},{high}"
+        )
 
 
 def _composed(composer: Composer, overrides: list[str]) -> Composed:

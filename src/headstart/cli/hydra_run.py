@@ -39,12 +39,16 @@ from headstart.cli.run_job import (
     shown,
 )
 from headstart.compat.hydra_launch import run_jobs
-from headstart.runs.folder.run_naming import STUDY
+from headstart.runs.folder.run_naming import OUTPUTS, STUDY
+from headstart.runs.status.planned_jobs import FILE as PLANNED
+from headstart.runs.status.planned_jobs import command_of_job, written_overrides
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
 from headstart.system.files.conf_folder import conf_dir
-from headstart.types import DivergedError, OutcomeError
+from headstart.types import DivergedError, OutcomeError, PrunedError
 
+PRUNED = 3  # the exit code of a run that a search has stopped
+LEFTOVER = {"multirun.yaml", PLANNED, ".search.lock"}  # files of a sweep that no job has begun in
 ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
 
@@ -134,7 +138,7 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     if failure.error is not None and is_users(failure.error):
         return 2
     if isinstance(failure.error, OutcomeError):
-        return 1
+        return PRUNED if isinstance(failure.error, PrunedError) else 1
     if failure.folder is not None:
         _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
     elif not trace:
@@ -170,6 +174,9 @@ def _code_of_multirun(check: Checked, sweep: Path, started_ns: int, error: Excep
             _say(f"jobs that failed: {len(failed)}; the full trace of each is in its {ERROR_FILE}")
         for failure in failed:
             _say(f"  {shown(failure)}")
+            overrides = written_overrides(failure.folder) if failure.folder is not None else None
+            if overrides is not None:
+                _say(f"    again: {command_of_job(sweep, overrides, outputs=OUTPUTS)}")
         if diverged:
             _say(f"jobs whose training diverged: {len(diverged)}")
         for failure in diverged:
@@ -212,13 +219,12 @@ def _forget_reports() -> None:
 def _remove_leftover(sweep: Path, started_ns: int) -> None:
     """Take away what Hydra made before it found that a combination of values gives no config."""
     file = sweep / "multirun.yaml"
-    if (
-        rank_environment.rank() == 0
-        and file.exists()
-        and file.stat().st_mtime_ns >= started_ns
-        and [*sweep.iterdir()] == [file]
-    ):
-        file.unlink()
+    if rank_environment.rank() > 0 or not file.exists() or file.stat().st_mtime_ns < started_ns:
+        return
+    left = [*sweep.iterdir()]
+    if {path.name for path in left} <= LEFTOVER:
+        for path in left:
+            path.unlink()
         sweep.rmdir()
 
 

@@ -12,8 +12,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from headstart.runs.folder.folder_ownership import RUNS, check_folder
-from headstart.runs.folder.run_folder import finished
-from headstart.runs.folder.run_naming import CONTROL, hashes
+from headstart.runs.folder.run_folder import finished_for
+from headstart.runs.folder.run_naming import CONTROL, hashes, job_overrides, own_overrides
+from headstart.runs.status.planned_jobs import PlannedJob, note_job
 from headstart.system import rank_environment
 from headstart.types import UserError
 
@@ -42,6 +43,9 @@ class JobFolders:
                     f"two jobs of the sweep have other settings and the same folder, {folder}; leave out "
                     "hydra.sweep.subdir, or name in it what differs: hydra.sweep.subdir='${run_name:}'"
                 )
+            if cfg.hydra.mode == RunMode.MULTIRUN:
+                job = PlannedJob(folder, tuple(own_overrides(asked, job_overrides())))
+                note_job(folder.parent, job, is_first=number == 0)
         return folder
 
 
@@ -51,7 +55,7 @@ def keep_finished(cfg: DictConfig, folder: Path | None) -> None:
     folder: the job's, as JobFolders says.
     """
     is_idle = bool(cfg.get(CONTROL)) and not cfg.get("reuse")  # which is run as without, and never again
-    if folder is None or (cfg.get("rerun") and not is_idle) or finished(folder) is None:
+    if folder is None or (cfg.get("rerun") and not is_idle) or finished_for(cfg, folder) is None:
         return
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.output_subdir = None

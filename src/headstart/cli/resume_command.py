@@ -95,7 +95,7 @@ def exit_code_of_resumed(run: Resumed, arguments: Arguments, trace: bool) -> int
 
             folder = extended_run(folder, key=run.key, length=run.length, schedule=run.schedule)
             cfg = saved_job(folder, own=own)
-        for key, value in (("resume", "auto"), ("rerun", False)):
+        for key, value in (("resume", "auto"), ("rerun", False), ("trial", None)):
             OmegaConf.update(cfg, key, value, force_add=True)
         hydra = HydraConfig.get()
         with read_write(hydra):  # type: ignore[arg-type]  # typed as the schema, not as the node

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import select
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.cli import collector_pause
 from headstart.cli.command_check import check_started
@@ -28,8 +29,9 @@ from headstart.runs.saved.config_writing import hide_credentials
 from headstart.system import rank_environment, stop_signals
 from headstart.system.credential_masking import mask_logs, masked, remember
 from headstart.system.stop_signals import Interruption
-from headstart.types import DivergedError
+from headstart.types import DivergedError, OutcomeError, PrunedError
 
+log = logging.getLogger(__name__)
 ERROR_FILE = "error.txt"
 
 register()  # at import: a launcher's other process unpickles `job` and asks for the folder's name first
@@ -74,7 +76,7 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
         # _partial_: called here, so that its error is not wrapped and cfg keeps its interpolations
         task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
         collector_pause.look_again()
-        result: object = task(cfg=cfg)
+        result = _tried(cfg, task)
         stop_signals.check()  # a library may have swallowed what the signal raised
     except Interruption as stop:
         stop.advice = _to_go_on(cfg, folder)
@@ -86,11 +88,15 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
             later = stop_signals.interruption()
             later.advice = _to_go_on(cfg, folder)
             raise later from error
+        if isinstance(error, PrunedError) and HydraConfig.get().mode == RunMode.MULTIRUN:
+            FOLDERS.append(_output_folder())
+            log.info("%s", masked(str(error)))
+            return math.nan  # its sweeper reads in result.json that it was pruned
         forget_call(error, str(cfg.task))  # a task is what the command is: it goes without saying
         failure = Failure(folder, one_line(error), error)
         FAILURES.append(failure)
         if folder is not None and not isinstance(root_cause(error), TakenError):
-            is_told = isinstance(error, DivergedError)
+            is_told = isinstance(error, OutcomeError)
             text = masked(f"{error}\n" if is_told else "".join(traceback.format_exception(error)))
             with suppress(OSError):  # on a full disk the message is all that is left
                 (folder / file).write_text(text, encoding="utf-8")
@@ -109,6 +115,23 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
     if isinstance(result, float) and math.isfinite(result):
         VALUES.append(result)
     return result
+
+
+def _tried(cfg: DictConfig, task: Callable[..., object]) -> object:
+    """What the task returns; where it fails, unless by the user's mistake, again from its last checkpoint."""
+    # ranks that others have started would begin again at different times
+    tries = 1 + (int(cfg.get("retry") or 0) if rank_environment.launcher() is None else 0)
+    for number in range(2, tries + 1):
+        try:
+            return task(cfg=cfg)
+        except Exception as error:
+            if is_users(error) or isinstance(error, OutcomeError) or stop_signals.asked() or reader_is_gone(error):
+                raise
+            log.warning("failed: %s; try %d of %d, from the last checkpoint", one_line(error), number, tries)
+            cfg = cfg.copy()
+            with open_dict(cfg):
+                cfg.update({"resume": "auto", "rerun": False})
+    return task(cfg=cfg)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ class Axis:
     key: str  # as the override writes it, with + or @
     group_or_key: str
     values: tuple[str, ...]
+    is_interval: bool = False  # the values are then its ends
 
     @property
     def overrides(self) -> list[str]:
@@ -48,4 +49,4 @@ def axis(composer: Composer, override: Override) -> Axis:
         group = override.key_or_group
         valid = f"; {group} has {listed(composer.options(group))}" if composer.is_group(group) else ""
         raise UserError(f"{override.input_line} goes through no value at all{valid}")
-    return Axis(key, override.key_or_group, tuple(values))
+    return Axis(key, override.key_or_group, tuple(values), isinstance(value, IntervalSweep))

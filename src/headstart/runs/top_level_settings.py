@@ -43,6 +43,8 @@ class Settings:
     study_name: str | None
     objective: Literal["best_trained", "last", "best"]
     skipped_steps: Annotated[int, Ge(0)]
+    trial: dict[str, Any] | None
+    retry: Annotated[int, Ge(0)]
     rerun: bool
     resume: Literal["auto"] | None
     extended_lr: Literal["new_length", "held"]

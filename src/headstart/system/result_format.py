@@ -7,6 +7,7 @@ from typing import Any
 
 from headstart.system.old_names import with_key
 
+PRUNED = "pruned"  # the state of a run that a search has stopped
 FORMAT = 2  # of what this version writes
 KEYS = {  # path of an entry in format 1 -> its key of today; * is each item of a list
     "learns": "trainable",
@@ -36,3 +37,14 @@ def current_result(result: Mapping[str, Any]) -> dict[str, Any]:
     for path, key in KEYS.items():
         current = with_key(current, path.split("."), key)
     return {**current, "format": FORMAT}
+
+
+def pruned_text(result: Mapping[str, Any]) -> str:
+    """When a search has stopped a run, and the val metric that it had then.
+
+    Args:
+        result: The content of the run's result.json.
+    """
+    where = result.get("pruned")
+    where = where if isinstance(where, dict) else {}
+    return f"stopped by its search after epoch {where.get('epoch')} at {where.get('metric')} {where.get('value')}"

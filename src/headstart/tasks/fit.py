@@ -21,7 +21,7 @@ from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash
 from headstart.runs.folder.hash_exclusions import uncounted_differences
-from headstart.runs.folder.run_folder import finished, result_damage
+from headstart.runs.folder.run_folder import finished, is_pruned, result_damage
 from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overrides, own_overrides
 from headstart.runs.folder.training_lock import LOCK, held_alone
 from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
@@ -40,7 +40,8 @@ from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
-from headstart.types import DivergedError, UserError
+from headstart.system.result_format import pruned_text
+from headstart.types import DivergedError, PrunedError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -143,10 +144,19 @@ def _fitted(cfg: DictConfig, folder: Path, config_hashes: Hashes) -> float:
 
 
 def _outcome(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> float:
-    """The metric of a run that has its result. Raises DivergedError where training has diverged."""
+    """The metric of a run that has its result.
+
+    Raises:
+        DivergedError: Training has diverged.
+        PrunedError: A search has stopped it.
+    """
     if result.get("state") == "diverged":
         first = result.get("divergence") or {}  # an older result does not say more
         raise DivergedError(f"{folder.name}: {divergence_message(first, 'optimizer.lr')}; rerun=true runs it again")
+    if is_pruned(result):
+        raise PrunedError(
+            f"{folder.name}: {pruned_text(result)}; to train it anew, to its end: headstart resume={folder}"
+        )
     # of rank 0, which alone is sure to have the file of the curve on its disk
     return float(
         of_first(value_of(result, folder, cfg.get("objective", "best")) if rank_environment.rank() == 0 else math.nan)
@@ -162,7 +172,7 @@ def _other_files(cfg: DictConfig, folder: Path) -> str:
 
 def _tell_finished(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
     """Log that a run is finished, and what it has not that is asked for now."""
-    if result.get("state") != "diverged":
+    if result.get("state") != "diverged" and not is_pruned(result):
         log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
     if other := _other_files(cfg, folder):
         log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)

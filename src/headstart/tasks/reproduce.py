@@ -16,7 +16,7 @@ from headstart.compat.hydra_instantiation import instantiate
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.folder_ownership import RUNS
-from headstart.runs.folder.run_folder import finished, result_damage, write_json
+from headstart.runs.folder.run_folder import finished, is_pruned, result_damage, write_json
 from headstart.runs.folder.run_naming import OUTPUTS
 from headstart.runs.outcome.run_comparison import RunComparison, compared
 from headstart.runs.quiet_logs import quieten
@@ -98,6 +98,8 @@ def _check(folder: Path, result: dict[str, Any], saved: DictConfig) -> None:
     node = saved.get(str(task))
     if not isinstance(node, DictConfig) or node.get("_target_") not in RUNS:
         raise UserError(f"task=reproduce makes runs of task=fit, few_images and probe again, got one of task={task}")
+    if is_pruned(result):
+        raise UserError(f"a search has stopped {folder.name}; to train it anew, to its end: headstart resume={folder}")
     if saved.get(EXTENDED) or result.get("parent"):
         raise UserError(
             f"{folder.name} extends another run, whose last checkpoint it began with; reproduce that one, then "
@@ -118,7 +120,7 @@ def _copy_config(folder: Path, target: Path) -> None:
 
 def _run_again(cfg: DictConfig) -> None:
     with open_dict(cfg):
-        cfg.update({"rerun": True, "resume": None})
+        cfg.update({"rerun": True, "resume": None, "trial": None})
     task = instantiate(cfg[cfg.task], _partial_=True, _recursive_=False)
     try:
         task(cfg=cfg)

@@ -14,7 +14,7 @@ from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.system.credential_masking import without_credentials
 from headstart.system.old_names import override_now, renamed
-from headstart.system.result_format import current_result
+from headstart.system.result_format import PRUNED, current_result, pruned_text
 
 OTHER_TASK = "of another task"  # the state of a folder that is no run to compare, as a probe's
 LAST = "age (the last counts)"  # what chose a checkpoint that no metric did
@@ -138,7 +138,7 @@ class LeftOutRun:
     """A folder that cannot be compared, and why."""
 
     folder: Path
-    state: str  # failed, unfinished, damaged, replaced, of another task
+    state: str  # failed, unfinished, damaged, replaced, pruned, of another task
     why: str
 
 
@@ -205,6 +205,8 @@ def run_in(folder: Path) -> FinishedRun | LevelsResult | LeftOutRun:
         return LeftOutRun(folder, "damaged", f"result.json lacks {error}")
     except (OSError, ValueError, TypeError, RecursionError) as error:  # bad JSON, text and numbers are ValueErrors
         return LeftOutRun(folder, "damaged", f"{type(error).__name__}: {error}")
+    if result.get("state") == PRUNED:
+        return LeftOutRun(folder, PRUNED, pruned_text(result))
     if changed:
         why = f"{' and '.join(changed)} changed since the run wrote it, or was cut; rerun=true runs it again"
         return LeftOutRun(folder, "damaged", why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -44,7 +45,7 @@ def machine() -> Finding:
 def precisions(device: torch.device) -> Finding:
     """Which of Lightning's precisions a training step works in on this device."""
     tried = ON_CPU if device.type == "cpu" else tuple(TYPES)
-    failures = {name: why for name in tried if (why := _reason(lambda name=name: _step(device, name)))}  # type: ignore[misc]
+    failures = {name: why for name in tried if (why := _reason(partial(_step, device, name)))}
     works = [name for name in tried if name not in failures]
     about = f"{_called(device)}: trainer.precision={', '.join(works) or 'none works'}"
     told = "".join(f"; {name} does not work: {why}" for name, why in failures.items())
@@ -54,7 +55,7 @@ def precisions(device: torch.device) -> Finding:
 def compiles(device: torch.device) -> Finding:
     """Whether compile=true works on this device, and how long the first step takes."""
     began = time.perf_counter()
-    why = _reason(lambda: _step(device, "32-true", compiled=True))
+    why = _reason(partial(_step, device, "32-true", compiled=True))
     if why:
         return Finding("compile", "limited", f"{device}: compile=true does not work: {why}")
     return Finding(

@@ -14,7 +14,10 @@ NEEDED = (
     "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "numpy", "scipy",
     "scikit-learn", "pillow", "matplotlib", "safetensors", "captum", "tensorboard",
 )  # fmt: skip
-EXTRAS = ("timm", "peft", "huggingface-hub", "datasets", "webdataset", "pyarrow", "onnx", "pillow-heif")
+EXTRAS = (
+    "timm", "peft", "huggingface-hub", "datasets", "webdataset", "pyarrow", "onnx", "pillow-heif", "optuna",
+    "hydra-joblib-launcher", "hydra-submitit-launcher",
+)  # fmt: skip
 
 
 def installed_packages() -> list[Finding]:

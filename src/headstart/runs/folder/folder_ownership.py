@@ -11,7 +11,7 @@ from headstart.report.analysis.study_runs import config_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.folder.folder_mark import MARK, holder, marked_hashes
-from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished
+from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, finished_for
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes
 from headstart.runs.folder.training_lock import LOCK, is_held
 from headstart.system.credential_masking import masked_in
@@ -35,7 +35,7 @@ def finished_run(cfg: DictConfig, folder: Path, own: Hashes) -> dict[str, Any] |
 
     own: the config's hashes. Raises UserError where the run's curve is no longer what it wrote.
     """
-    result = None if cfg.get("rerun") else finished(folder)
+    result = None if cfg.get("rerun") else finished_for(cfg, folder)
     of_run, marked = (result or {}).get("hash"), marked_hashes(folder)
     if of_run and marked and of_run not in (*marked, *own):
         return None  # rerun=true was about to replace it, and was stopped

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from headstart.system.credential_masking import masked_in
 from headstart.system.files.atomic_write import plain, write_whole
-from headstart.system.result_format import current_result
+from headstart.system.result_format import PRUNED, current_result
 
 ANSWERS = "answers"  # what each image contributed to the metrics
 CHECKPOINTS = "checkpoints"
@@ -29,6 +30,20 @@ REPLACED = (
 def finished(folder: Path) -> dict[str, Any] | None:
     """The result of a finished run, None where there is none; a damaged one counts as none."""
     return _read(folder)[0]
+
+
+def is_pruned(result: Mapping[str, Any]) -> bool:
+    """Whether a search has stopped the run: for any other command it is not finished."""
+    return bool(result.get("state") == PRUNED)
+
+
+def finished_for(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The result of the run in the folder where it is finished for a job of this config.
+
+    cfg: the job's; with `trial`, a run that a search has stopped counts as finished.
+    """
+    result = finished(folder)
+    return None if result is not None and is_pruned(result) and not cfg.get("trial") else result
 
 
 def result_damage(folder: Path) -> str:

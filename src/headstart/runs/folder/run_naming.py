@@ -29,7 +29,14 @@ STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
-OF_THE_COMMAND = ("rerun", "resume", "extended_lr")  # whether and how a run is started, not which one
+OF_THE_COMMAND = (
+    "rerun",
+    "resume",
+    "extended_lr",
+    "trial",
+    "retry",
+    "slots",
+)  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_TESTS = "tests"  # what the finished model is tested on besides; nothing of its training depends on it
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how much of it there may be

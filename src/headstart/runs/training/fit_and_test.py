@@ -96,6 +96,8 @@ def _announce(cfg: DictConfig, run: PreparedRun, trainer: pl.Trainer, loggers: l
 def fit_and_test(folder: Path, run: PreparedRun, callbacks: RunCallbacks, trainer: pl.Trainer) -> FinalMetrics:
     """Fit the run, then test its best weights once; the module has these weights afterwards.
 
+    A run that a search has stopped is not tested, and the module has its last weights.
+
     Args:
         folder: The run's folder.
         run: What is fitted.
@@ -108,6 +110,9 @@ def fit_and_test(folder: Path, run: PreparedRun, callbacks: RunCallbacks, traine
     splits = VALIDATION if run.validates else ("train",)
     last = split_metrics(trainer.callback_metrics, *splits)  # the test clears them
     best = dict(checkpoint.best) if checkpoint else {}
+    if callbacks.pruning is not None and callbacks.pruning.pruned is not None:
+        wait_for_all()
+        return FinalMetrics(split_metrics(best, *splits) or last, best)  # test is read once, of runs that count
     wait_for_all()  # rank 0 gives a checkpoint its name after Lightning's own waiting
     if best:  # only the weights: as ckpt_path, trainer.test would turn the callbacks back to that epoch too
         load_whole(module, loaded(folder / CHECKPOINTS / BEST, mmap=True)["state_dict"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from headstart.backbones.weights.backbone_weights import weights_hash
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
@@ -15,7 +16,6 @@ from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.distributed.model_sharding import whole_state
 from headstart.modules.classifier import Classifier
 from headstart.recipes.recipe_values import CHOSEN, TUNED
-from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import KEY as FILES
 from headstart.report.result_digests import digests
 from headstart.runs.continuing.run_extension import parent_of
@@ -23,14 +23,13 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.outcome.run_provenance import provenance
-from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
+from headstart.runs.training.shown_settings import Shown
 from headstart.selection.selection import Selection
-from headstart.system.credential_masking import masked_in
-from headstart.system.result_format import FORMAT
+from headstart.system.result_format import FORMAT, PRUNED
 from headstart.types import SPLITS
 
 
@@ -57,10 +56,12 @@ def run_result(
         setup_s: Seconds from the beginning of the job to that of fitting.
         forgetting: The source's own test accuracy before and after; None where it was not measured.
     """
+    pruned = callbacks.pruning.pruned if callbacks.pruning is not None else None
     return {
         "format": FORMAT,
         **about,
-        "state": callbacks.divergence.state,
+        "state": PRUNED if pruned is not None else callbacks.divergence.state,
+        **({} if pruned is None else {"pruned": pruned._asdict()}),
         "divergence": None if callbacks.divergence.first is None else callbacks.divergence.first._asdict(),
         "parent": parent_of(cfg),
         "mode": cfg.mode,
@@ -139,14 +140,16 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
     write_json(folder / RESULT, result)
 
 
-def log_hyperparameters(loggers: list[Logger], cfg: DictConfig, metrics: dict[str, float]) -> None:
-    """Fill TensorBoard's HPARAMS with the config's leaves and the final metrics."""
-    settings = leaves(masked_in(resolved_without_variables(cfg)))
-    flat = {
-        key: value if isinstance(value, bool | int | float | str) else str(value)
-        for key, value in settings.items()
-        if key != "run_dir"
-    }
+def log_hyperparameters(loggers: list[Logger], settings: Mapping[str, Shown], metrics: Mapping[str, float]) -> None:
+    """Tell each logger the run's settings; TensorBoard's HPARAMS gets the final metrics beside them.
+
+    Args:
+        loggers: The run's loggers.
+        settings: Those that tell the runs of its study apart.
+        metrics: The final ones.
+    """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flat, {f"final/{name}": value for name, value in metrics.items()})
+            logger.log_hyperparams(dict(settings), {f"final/{name}": value for name, value in metrics.items()})
+        elif not isinstance(logger, CSVLogger):  # which would write a file beside config.yaml
+            logger.log_hyperparams(dict(settings))

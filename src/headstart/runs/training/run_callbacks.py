@@ -31,6 +31,7 @@ from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.first_validation import Start
 from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.time_budget import TimeBudget
+from headstart.callbacks.training.trial_pruning import TrialPruning
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.compat.lightning_hooks import without_idle_hooks
@@ -60,6 +61,7 @@ class RunCallbacks:
         recalls: The test recall of each class.
         test_sets: What named test sets say.
         oracle: Accuracy by the target's test labels; None where nobody asks.
+        pruning: Stops a hopeless run of a search; None of a run that is no search's.
         checkpoint: What keeps best.ckpt and last.ckpt; None where the config leaves it out.
         adapts: Whether the run learns for a target without labels.
         ordered: All callbacks of the trainer.
@@ -75,6 +77,7 @@ class RunCallbacks:
     recalls: ClassRecalls
     test_sets: NamedTestSets
     oracle: Oracle | None
+    pruning: TrialPruning | None
     checkpoint: BestAndLast | None
     adapts: bool
     ordered: list[Callback]
@@ -115,6 +118,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     )
     recalls, test_sets = ClassRecalls(), NamedTestSets(sets=run.test_sets, folder=folder / ANSWERS)
     oracle = Oracle() if cfg.get("oracle") else None
+    pruning = TrialPruning(trial=cfg.trial, monitor=_followed(run)) if cfg.get("trial") else None
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
     first = [*_time_budget(cfg), *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
@@ -124,7 +128,8 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         RankSeed(seed=cfg.seed),
         RngStates(),
     ]  # the last of all: see there
-    last = [FinalValidation(), divergence, *configured, finalize, recalls, answers, test_sets, *states]
+    pruners: list[Callback] = [pruning] if pruning else []
+    last = [FinalValidation(), divergence, *configured, *pruners, finalize, recalls, answers, test_sets, *states]
     return RunCallbacks(
         profiler=profiler,
         timeline=timeline,
@@ -136,10 +141,16 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         recalls=recalls,
         test_sets=test_sets,
         oracle=oracle,
+        pruning=pruning,
         checkpoint=checkpoint,
         adapts=adapts,
         ordered=without_idle_hooks([*first, *domains, *([oracle] if oracle else []), *last]),
     )
+
+
+def _followed(run: PreparedRun) -> str:
+    """The metric of val whose curve a sweeper's value is of."""
+    return run.monitor if run.selection is None else run.selection.metric
 
 
 def _time_budget(cfg: DictConfig) -> list[TimeBudget]:

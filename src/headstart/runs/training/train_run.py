@@ -26,7 +26,9 @@ from headstart.runs.training.logger_closing import ended_with_run
 from headstart.runs.training.prepared_run import prepared_run
 from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
+from headstart.runs.training.shown_settings import shown_settings
 from headstart.runs.training.source_forgetting import AFTER, BEFORE, measures_forgetting, source_forgetting
+from headstart.runs.training.tensorboard_layout import write_layout
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
     setup_s = round(time.perf_counter() - began, 4)
 
     begun += loggers
+    if run.resumed is None and trainer.is_global_zero:
+        write_layout(loggers, run.monitor, adapts=callbacks.adapts)
     tested = fit_and_test(folder, run, callbacks, trainer)
 
     forgetting = None
@@ -71,7 +75,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s,
         forgetting=forgetting,
     )  # fmt: skip
-    log_hyperparameters(loggers, cfg, tested.final)
+    log_hyperparameters(loggers, shown_settings(cfg, folder, about["overrides"]), tested.final)
     for logger in loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
