@@ -23,7 +23,7 @@ BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
 # tasks with a run's folder
 OF_FEATURES = ("probe", "few_images", "rank_sources", "more_labels", "label_errors", "compare")
-RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "find_lr", "choose", *OF_FEATURES))
+RUNS = tuple(f"headstart.tasks.{name}.{name}" for name in ("fit", "find_lr", "choose", "rank_check", *OF_FEATURES))
 
 
 class TakenError(UserError):
