@@ -9,6 +9,7 @@ import yaml
 from composed import CONF, TINY
 from headstart.cli import main
 from headstart.runs.ranking import fine_tuned
+from headstart.runs.training import train_run
 
 SMALL = [
     *TINY, "task=rank_check", "mode=fine_tuning", "logger=csv", "trainer.max_epochs=1", "source.characters=digits",
@@ -25,13 +26,13 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_check_says_what_it_found_and_goes_on_where_it_was_stopped(monkeypatch, capfd):
-    train, trained = fine_tuned.train, []
+    trained = []
 
     def recorded(cfg, folder, *, about):
         trained.append(folder.name)
         if len(trained) == 5:
             raise KeyboardInterrupt
-        return train(cfg, folder, about=about)
+        return train_run.train(cfg, folder, about=about)
 
     monkeypatch.setattr(fine_tuned, "train", recorded)
     assert main(SMALL) == 130

@@ -139,7 +139,7 @@ def checked_scores(
     mean = _mean(own, axis=1)
     drawn = np.empty((draws, len(names), 3))
     for draw in range(draws):
-        chosen = rng.integers(models, size=models)
+        chosen = np.asarray(rng.integers(models, size=models), dtype=np.int64)
         which = rng.integers(targets, size=targets)
         part = Outcomes(outcome.mean[which], outcome.tie[which])
         picked = {name: values[which] for name, values in scores.items()}
