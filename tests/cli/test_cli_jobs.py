@@ -79,8 +79,10 @@ def test_the_other_jobs_of_a_sweep_go_on(command):
     assert len(error_files(command)) == 1
     lines = command.err.splitlines()
     assert lines[0].startswith("headstart: failed: outputs/")
-    assert lines[-2].startswith("headstart: jobs that failed: 1;")
-    assert lines[-1].endswith("RuntimeError: boom")
+    assert lines[-3].startswith("headstart: jobs that failed: 1;")
+    assert lines[-2].endswith("RuntimeError: boom")
+    assert "fit.fails_at=1" in lines[-1]  # the command that runs it again
+    assert "seed=1" in lines[-1]
     assert "Error executing job" not in command.err
     assert "Traceback" not in command.err
 

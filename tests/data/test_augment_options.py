@@ -69,6 +69,8 @@ def test_workers_make_the_images_that_one_process_makes(augment):
             "fraction": None,
             "classes": None,
             "box": None,
+            "corruption": None,
+            "severity": 3,
         }
         loading = {"batch_size": batch_size, "num_workers": num_workers, "pixels": GREY, "seed": 3}
         data = Digits(**given, **loading, augment=augment)

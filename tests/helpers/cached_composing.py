@@ -41,7 +41,7 @@ def compose_options_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
     patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
     compose = DefaultsListLoader._compose_config_from_defaults_list
-    patch.setattr(DefaultsListLoader, compose.__name__, _config(compose))
+    patch.setattr(DefaultsListLoader, "_compose_config_from_defaults_list", _config(compose))
 
 
 def _once(key: Hashable, make: Callable[[], Any]) -> Any:

@@ -41,9 +41,9 @@ for _hook in HOOKS:
     setattr(Stop, _hook, _waits(_hook))
 
 
-def dropout_cnn(*, width, size, channels, keep, dropout=0.3):
+def dropout_cnn(*, width, size, channels, depth, keep, dropout=0.3):
     """The small network with BatchNorm, and dropout after each stage."""
-    backbone = small_cnn(width=width, size=size, channels=channels, keep=keep)
+    backbone = small_cnn(width=width, size=size, channels=channels, depth=depth, keep=keep)
     for stage in backbone.stages.values():
         stage.append(nn.Dropout(dropout))
     return backbone

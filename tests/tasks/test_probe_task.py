@@ -32,7 +32,7 @@ class Clouds:
     """A frozen model whose features are made up: the deeper the stage, the clearer the classes."""
 
     def __init__(self, names=("ant", "bee", "cat"), train=None):
-        data = SimpleNamespace(num_classes=len(names), class_names=names)
+        data = SimpleNamespace(num_classes=len(names), class_names=names, sizes={})
         self.parts, self.engine = SimpleNamespace(data=data), SimpleNamespace(device=torch.device("cpu"))
         self.stages, self.facts = ("low", "mid", "high"), {"run": None, "source": None}
         self.asked, self.train, self.shifted = [], train, 0  # shifted: by how much the test labels are wrong

@@ -191,6 +191,7 @@ def test_settings_that_came_later_leave_an_earlier_hash_and_an_earlier_config_as
     assert len({config_hash(composed(f"target.{key}=2")) for key in ("val_shots", "fold")} | {config_hash(cfg)}) == 3
     node = {"target": {"_target_": "headstart.data.datasets.digits.Digits", "shots": 5}, "list": [{"folds": 5}]}
     later = {"val_shots": None, "fold": None, "folds": 5, "fraction": None, "classes": None}
+    later |= {"box": None, "corruption": None, "severity": 3}
     assert with_later(node)["target"] == node["target"] | later
     assert without_later(with_later(node)) == node
 

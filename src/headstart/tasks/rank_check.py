@@ -84,8 +84,7 @@ def rank_check(
     check_folder(cfg, folder, config_hashes)
     result = finished_run(cfg, folder, config_hashes)
     if result is None:
-        if twice := next((target for at, target in enumerate(targets) if target in targets[:at]), None):
-            raise UserError(f"rank_check.targets names {twice!r} twice; leave one of them out")
+        _check_each_once(targets)
         grid = _composed(cfg, candidates, targets, seeds)
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         chosen = tuple(dict.fromkeys([NEIGHBOURS, *(ALL if scores is None else scores)]))
@@ -106,6 +105,11 @@ def rank_check(
         log.info("%s is finished (rerun=true checks again)", folder.name)
     print(f"{rank_check_text(result)}\n  page: {folder / PAGE}")
     return float(result["metrics"]["rank_check/least_regret"])
+
+
+def _check_each_once(targets: Sequence[str]) -> None:
+    if twice := next((target for at, target in enumerate(targets) if target in targets[:at]), None):
+        raise UserError(f"rank_check.targets names {twice!r} twice; leave one of them out")
 
 
 def _composed(cfg: DictConfig, candidates: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> Grid:

@@ -142,6 +142,8 @@ def test_where_there_are_fewer_images_all_of_them_are_taken(caplog):
         "fraction": None,
         "classes": None,
         "box": None,
+        "corruption": None,
+        "severity": 3,
         "batch_size": 8,
         "num_workers": 0,
     }

@@ -43,6 +43,8 @@ def digits(*, augment=MOVED, seed=3, **changes) -> Digits:
         "fraction": None,
         "classes": None,
         "box": None,
+        "corruption": None,
+        "severity": 3,
         "batch_size": 7,
         "num_workers": 0,
         "pixels": GREY,

@@ -23,7 +23,7 @@ def test_each_option_that_is_shipped_is_allowed_or_a_task_that_trains_nothing():
     assert len(named) > 100
     others = {"describe", "embed", "evaluate", "explain", "export", "plan", "predict", "report", "feature_cache"}
     others |= {"choose", "compare", "doctor", "find_lr", "interpolate", "label_errors", "more_labels", "rank_sources"}
-    others |= {"rank_check", "reproduce", "soup"}
+    others |= {"rank_check", "reproduce", "soup", "status"}
     assert {name for name in named if not is_allowed(name)} == {f"headstart.tasks.{task}.{task}" for task in others}
 
 
@@ -70,5 +70,5 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
         "runs/saved/allowed_objects.py", "backbones/weights/preprocessing/file_preprocessing.py",
         "report/analysis/study_runs.py", "report/rendering/reproduction_command.py",
-        "unfreeze/schedules/explicit_phases.py",
+        "unfreeze/schedules/explicit_phases.py", "runs/status/planned_jobs.py",
     }  # fmt: skip

@@ -20,6 +20,7 @@ from headstart.data.transforms.corruptions.corruption_kinds import ALL as ALL_KI
 from headstart.data.transforms.corruptions.corruption_kinds import KINDS, SEVERITIES
 from headstart.evaluation.class_indices import class_indices
 from headstart.runs.saved.other_data import EvaluatedData, other_data
+from headstart.runs.saved.settings_added_later import with_later
 from headstart.runs.test_sets.named_test_settings import NamedTestSettings
 from headstart.system.credential_masking import masked_in
 from headstart.types import Pixels, UserError
@@ -143,6 +144,7 @@ class _Maker:
         if "_target_" not in rest:
             base: Any = OmegaConf.to_container(self._run.target, resolve=True)
             node = {**base, **{key: None for key in DRAWING if key in base}, **rest}
+        node = with_later(node)  # corruption and severity are those of the test set, which the data have by name too
 
         def make(plain: DictConfig) -> Any:
             try:

@@ -122,12 +122,8 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
     first = [*_time_budget(cfg), *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
-    states = [
-        EpochMetricState(),
-        LogPositions(folder=folder),
-        RankSeed(seed=cfg.seed),
-        RngStates(),
-    ]  # the last of all: see there
+    # RngStates is the last of all: see there
+    states: list[Callback] = [EpochMetricState(), LogPositions(folder=folder), RankSeed(seed=cfg.seed), RngStates()]
     pruners: list[Callback] = [pruning] if pruning else []
     last = [FinalValidation(), divergence, *configured, *pruners, finalize, recalls, answers, test_sets, *states]
     return RunCallbacks(
