@@ -41,9 +41,10 @@ for _hook in HOOKS:
     setattr(Stop, _hook, _waits(_hook))
 
 
-def dropout_cnn(*, width, size, channels, depth, keep, dropout=0.3):
+def dropout_cnn(*, dropout=0.3, width, size, channels, depth, keep, bottleneck, bottleneck_norm):
     """The small network with BatchNorm, and dropout after each stage."""
-    backbone = small_cnn(width=width, size=size, channels=channels, depth=depth, keep=keep)
+    shape = {"width": width, "size": size, "channels": channels, "depth": depth, "keep": keep}
+    backbone = small_cnn(**shape, bottleneck=bottleneck, bottleneck_norm=bottleneck_norm)
     for stage in backbone.stages.values():
         stage.append(nn.Dropout(dropout))
     return backbone
