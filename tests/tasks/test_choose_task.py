@@ -94,6 +94,8 @@ def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here)
     assert main(CHOOSE) == 0
     after = content(here / "result.json")
     assert after["chosen"] == before["chosen"]
+    # late as it is, no candidate is left out that had gone on
+    assert [entry["kept"] for entry in after["candidates"]] == [entry["kept"] for entry in before["candidates"]]
     assert after["time"]["spent_s"] > 250
     assert content(here / "model" / "result.json")["weights_hash"] == model["weights_hash"]
 

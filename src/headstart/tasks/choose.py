@@ -22,7 +22,7 @@ from headstart.runs.choosing.choice_picture import choice_figure
 from headstart.runs.choosing.choice_record import candidate_entries, pareto_entries, trial_entries
 from headstart.runs.choosing.chosen_model import MODEL, ModelChoice, choice_of, chosen_model, ended_early, noted_choice
 from headstart.runs.choosing.model_commands import model_commands
-from headstart.runs.choosing.narrowing import narrowed
+from headstart.runs.choosing.narrowing import narrowed, note_narrowing, noted_narrowing
 from headstart.runs.choosing.time_left import TimeLeft, seconds_of
 from headstart.runs.choosing.timed_halving import Halving, timed_halving
 from headstart.runs.folder.folder_mark import write_mark
@@ -131,7 +131,10 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
     time_left = TimeLeft(folder, chosen.seconds)
     sources = {arm.candidate: arm.source for arm in arms}
     usable, missing = available([*sources.values()], skip=chosen.skip)
-    narrowing = narrowed(usable, time_left, share=chosen.scores_share, keep=chosen.keep, seed=int(cfg.seed))
+    narrowing = noted_narrowing(usable, folder)
+    if narrowing is None:
+        narrowing = narrowed(usable, time_left, share=chosen.scores_share, keep=chosen.keep, seed=int(cfg.seed))
+        note_narrowing(narrowing, usable, folder)
     scores_s = time_left.spent
     time_left.note()
     kept = {candidate.text for candidate in narrowing.kept}

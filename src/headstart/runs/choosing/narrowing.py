@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.data.data_protocols import is_multi_label, is_regression
@@ -11,10 +13,12 @@ from headstart.runs.assembly import assembled
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.choosing.inference_speed import InferenceSpeed, inference_speed
 from headstart.runs.choosing.time_left import TimeLeft
+from headstart.runs.folder.run_folder import write_json
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.ranking import ranking
 
 log = logging.getLogger(__name__)
+FILE = "candidates.json"
 SCORE = "logistic"  # cross-validated accuracy of a logistic regression on the training images' features
 
 
@@ -40,6 +44,46 @@ class Narrowed(NamedTuple):
     dropped: list[Dropped]
     speeds: dict[str, InferenceSpeed]
     scores: dict[str, float]
+
+
+def noted_narrowing(candidates: Sequence[SourceCandidate], folder: Path) -> Narrowed | None:
+    """What an earlier process of the same command found; None where it did not come so far, or of other candidates.
+
+    Args:
+        candidates: That can be computed.
+        folder: Of the command.
+    """
+    try:
+        noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        by_text = {candidate.text: candidate for candidate in candidates}
+        if noted["hashes"] != {text: candidate.hash for text, candidate in by_text.items()}:
+            return None
+        return Narrowed(
+            [by_text[text] for text in noted["kept"]],
+            [Dropped(*entry) for entry in noted["dropped"]],
+            {text: InferenceSpeed(*speed) for text, speed in noted["speeds"].items()},
+            noted["scores"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note_narrowing(narrowing: Narrowed, candidates: Sequence[SourceCandidate], folder: Path) -> None:
+    """Write down which candidates go on, for a process that goes on after this one was killed.
+
+    Args:
+        narrowing: To note.
+        candidates: That could be computed.
+        folder: Of the command.
+    """
+    content = {
+        "hashes": {candidate.text: candidate.hash for candidate in candidates},
+        "kept": [candidate.text for candidate in narrowing.kept],
+        "dropped": [list(entry) for entry in narrowing.dropped],
+        "speeds": {text: list(speed) for text, speed in narrowing.speeds.items()},
+        "scores": narrowing.scores,
+    }
+    write_json(folder / FILE, content)
 
 
 def narrowed(
