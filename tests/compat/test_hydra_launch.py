@@ -2,9 +2,10 @@
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 
 from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
-from headstart.compat.hydra_launch import run_jobs
+from headstart.compat.hydra_launch import BASIC_SWEEPER, run_jobs
 
 CONFIG = """
 defaults: [_self_, override hydra/job_logging: none, override hydra/hydra_logging: none]
@@ -41,3 +42,8 @@ def test_what_a_job_raises_comes_out_and_hydra_is_cleared(loader):
     with pytest.raises(KeyError, match="in the job"):
         run_jobs(loader, "config", fails, [], name="command", multirun=False)
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_the_sweeper_that_hydra_has_by_default_is_the_basic_one(loader):
+    cfg = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+    assert cfg.hydra.sweeper["_target_"] == BASIC_SWEEPER

@@ -21,11 +21,10 @@ from headstart.cli.config_composing import Composed, Composer, plain
 from headstart.cli.error_messages import hydras_reason
 from headstart.cli.path_overrides import shell_like
 from headstart.cli.sweep_axes import Axis, axis
+from headstart.compat.hydra_launch import BASIC_SWEEPER
 from headstart.runs.folder.run_naming import study_folder
 from headstart.system.old_names import KEYS
 from headstart.types import UserError
-
-BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # Hydra's own, which runs each combination of values
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ def _axes(composer: Composer, base: Composed, parsed: list[Override]) -> list[Ax
 def _check_sweeper(base: Composed, axes: list[Axis]) -> None:
     """Raise UserError where an interval, of which no one has listed the values, is given to Hydra's basic sweeper."""
     interval = next((one for one in axes if one.is_interval), None)
-    if interval is not None and OmegaConf.select(base.cfg, "hydra.sweeper._target_") == BASIC:
+    if interval is not None and OmegaConf.select(base.cfg, "hydra.sweeper._target_") == BASIC_SWEEPER:
         low, high = interval.values
         raise UserError(
             f"{interval.key} is an interval, from which a sweeper that searches chooses; try hydra/sweeper=optuna, or "

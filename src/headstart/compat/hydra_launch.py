@@ -1,7 +1,7 @@
 """Jobs that Hydra runs from a config loader that the caller has made.
 
 Relies on: `hydra._internal.hydra.Hydra` has `create_main_hydra2`, a `config_loader` that may be replaced, `run` and
-`multirun`, as `hydra.main` uses them.
+`multirun`, as `hydra.main` uses them; the `_target_` of the sweeper that it has by default is this one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import TaskFunction
+
+# Hydra's own sweeper, which runs each combination of listed values
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def run_jobs(

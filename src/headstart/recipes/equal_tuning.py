@@ -14,7 +14,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.search_space import Bounds, border_warning, settings_of, space_of
 from headstart.recipes.shortened_config import Length, lengths, shortened
-from headstart.recipes.trial_runs import Trial, all_finished, trains_in_this_process, trial_of, trial_results
+from headstart.recipes.trial_runs import (
+    Trial,
+    all_finished,
+    trains_in_this_process,
+    trial_of,
+    trial_results,
+    without_pictures,
+)
 from headstart.recipes.trial_scores import Rung, monitored_metric, rung_of
 from headstart.recipes.tuning_record import Search, cost_line, tuning_lines, tuning_record
 from headstart.runs.assembly import adaptation_of
@@ -25,12 +32,6 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 LENGTHS = ("max_epochs", "max_steps")
-PICTURES = ("figures", "domains", "explain")  # callbacks that a trial goes without
-LOGGER = {
-    "csv": {
-        "_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "${run_dir}", "name": "", "version": "",
-    }
-}  # fmt: skip
 
 
 def equal(
@@ -130,13 +131,10 @@ def _check(cfg: DictConfig, seeds: Sequence[int]) -> None:
 
 def _base(cfg: DictConfig, processes: int) -> DictConfig:
     """The config that all trials of a run share: on one device, without pictures and without what looks at test."""
-    base = deepcopy(cfg)
+    base = without_pictures(cfg)
     with open_dict(base):
         base.pop("tuning")
-        base.logger = LOGGER
-        for name in PICTURES:
-            base.callbacks.pop(name, None)
-        for key in ("oracle", "start_class_means", "forgetting"):
+        for key in ("oracle", "forgetting"):
             if key in base:
                 base[key] = False
         if processes > 1:  # the gradients of as many batches are averaged in either case

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 TRIALS = Path("outputs/trials")  # shared by all studies
 # a trial is trained on one device, and looks at no test image
 ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "limit_test_batches": 0}
+PICTURES = ("figures", "domains", "explain")  # callbacks that a trial goes without
+LOGGER = {
+    "csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "${run_dir}", "name": "", "version": ""}
+}
 _HERE: ContextVar[bool] = ContextVar("the process that trains the trials", default=False)
 
 
@@ -76,6 +80,22 @@ def trial_of(cfg: DictConfig, keys: Iterable[str], *, name: Iterable[str] = ()) 
     return Trial(plain, digest, values)
 
 
+def without_pictures(cfg: DictConfig) -> DictConfig:
+    """A copy of a config whose run keeps its curve in metrics.csv alone, and measures no start but its own.
+
+    Args:
+        cfg: Of a run.
+    """
+    plain = deepcopy(cfg)
+    with open_dict(plain):
+        plain.logger = LOGGER
+        for name in PICTURES:
+            plain.callbacks.pop(name, None)
+        if "start_class_means" in plain:
+            plain.start_class_means = False
+    return plain
+
+
 def trial_results(trials: Sequence[Trial], cfg: DictConfig, *, processes: int) -> list[dict[str, Any]]:
     """Train the trials that are not there -> the results of all.
 
@@ -112,12 +132,6 @@ def training_in_this_process() -> Iterator[None]:
         yield
     finally:
         _HERE.reset(token)
-
-
-def rows(cells: Sequence[Sequence[str]]) -> list[str]:
-    """A table's cells as lines, its columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def trained_trial(trial: Trial, number: str, *, callbacks: Mapping[str, Any] | None = None) -> dict[str, Any]:

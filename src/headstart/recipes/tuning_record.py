@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.recipes.search_space import Space, at_border
-from headstart.recipes.trial_runs import rows
 from headstart.recipes.trial_scores import Rung, TrialScore
+from headstart.system.aligned_columns import aligned
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def tuning_lines(search: Search) -> str:
         cells.append([*(f"{values[key]:g}" for key in search.space), *scores, mark])
     over = f", over {len(search.seeds)} seeds" if len(search.seeds) > 1 else ""
     head = f"{len(search.settings)} settings tried, by {search.metric} (mean of the last evaluations{over}):"
-    return "\n".join([head, *(f"  {line}" for line in rows(cells))])
+    return "\n".join([head, *(f"  {line}" for line in aligned(cells))])
 
 
 def cost_line(cost: Mapping[str, Any], rungs: Sequence[Rung]) -> str:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.recipes.recipe_values import CHOSEN, with_values
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
-from headstart.recipes.trial_runs import all_finished, rows, trial_of, trial_results
+from headstart.recipes.trial_runs import all_finished, trial_of, trial_results
 from headstart.system import rank_environment
+from headstart.system.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def table(
         for values, score in zip(tried, scores, strict=True)
     ]
     head = f"trained on {sizes['train']} images, measured on {sizes['val']}:"
-    return "\n".join([head, *(f"  {line}" for line in rows(cells))])
+    return "\n".join([head, *(f"  {line}" for line in aligned(cells))])
 
 
 def _last_part(node: DictConfig) -> str:

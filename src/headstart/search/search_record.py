@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.system.aligned_columns import aligned
 from headstart.system.files.atomic_write import plain, write_whole
 
 FILE = "search.json"
@@ -68,11 +69,9 @@ def table(trials: Sequence[TrialRecord], best: Sequence[int], objectives: Sequen
         ]
         for trial in shown
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     counts = {state: sum(trial.state == state for trial in trials) for state in dict.fromkeys(t.state for t in trials)}
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return "\n".join([f"{len(trials)} trials: {told}", *(lines if shown else [])])
+    return "\n".join([f"{len(trials)} trials: {told}", *(aligned(rows) if shown else [])])
 
 
 def _number(value: float) -> str:

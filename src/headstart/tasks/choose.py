@@ -30,7 +30,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.probing.frozen_features import result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
@@ -39,7 +39,6 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 PAGE, PICTURE = "choice.md", "choice.png"
-NO_SOURCE = {"run": None, "source": None, "control": False}  # of the result: each candidate has its own
 Share = Annotated[float, Interval(gt=0, lt=1)]
 
 

@@ -23,6 +23,7 @@ from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.relatedness.data_relations import ITSELF, DataSample, Measure, Relation, advice, interval, relations
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
+from headstart.system.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -229,13 +230,11 @@ def table(result: dict[str, Any]) -> str:
     if result["advice"]:
         shares = [f"{one['nearest']} ({100 * one['share']:.0f} %)" for one in measures.values()]
         rows.append(["nearest", "", *shares])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     halves = len(next(iter(measures.values()))["values"][ITSELF])
     said = [
         f"distances to the target in {result['stage']}, mean [95 %] of {halves} half-samples; {ITSELF}: between two "
         "halves of the target",
-        *(f"  {line}" for line in lines),
+        *(f"  {line}" for line in aligned(rows)),
     ]
     if result["advice"]:
         said.append(f"{result['advice']} Near is not yet useful: task=probe or a run on the target measures that.")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.cache_entries import CacheEntry
 from headstart.system import rank_environment
+from headstart.system.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -77,9 +78,7 @@ def _table(entries: list[CacheEntry]) -> str:
         used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
         shape = "x".join(map(str, entry.shape))
         rows.append((entry.key, after, shape, entry.dtype, str(entry.images), _size(entry.bytes), used))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(aligned(rows))
 
 
 def _size(count: int) -> str:

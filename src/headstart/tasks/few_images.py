@@ -35,6 +35,7 @@ from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
+from headstart.system.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -252,10 +253,8 @@ def table(result: dict[str, Any]) -> str:
         setting = " ".join(f"{key}={value:g}" for key, value in chosen["setting"].items())
         accuracies = [f"{levels[tag]:.3f}" for tag in ("val/accuracy", "test/accuracy")]
         rows.append([name, str(chosen["width"]), setting, *accuracies, f"{low:.3f} to {high:.3f}"])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head = (
         f"a linear classifier from {sizes['train']} labelled images of {result['num_classes']} classes; "
         f"{sizes['val']} val and {sizes['test']} test images:"
     )
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([head, *(f"  {line}" for line in lines)])
+    return "\n".join([head, *(f"  {line}" for line in aligned(rows))])

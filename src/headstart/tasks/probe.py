@@ -41,6 +41,7 @@ from headstart.runs.probing.number_probing import number_lines, number_result, p
 from headstart.runs.probing.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
+from headstart.system.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -282,5 +283,4 @@ def _setting(setting: dict[str, Any]) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"  {line}" for line in aligned(rows)]

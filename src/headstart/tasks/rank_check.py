@@ -27,7 +27,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.probing.frozen_features import result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.candidate_scores import ALL, ScoreName
 from headstart.runs.ranking.fine_tuned import fine_tuned
@@ -41,7 +41,6 @@ from headstart.types import UserError
 log = logging.getLogger(__name__)
 PAGE = "rank_check.md"
 STATIC, NEIGHBOURS = "static", "neighbours"
-NO_SOURCE = {"run": None, "source": None, "control": False}
 Grid = dict[str, dict[int, list[SourceCandidate]]]  # target -> seed -> candidates
 
 

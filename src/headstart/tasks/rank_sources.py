@@ -23,7 +23,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.probing.frozen_features import result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.candidate_scores import ALL, ScoreName
 from headstart.runs.ranking.ranking import ranking
@@ -34,7 +34,6 @@ from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 PAGE, PICTURE = "ranking.md", "ranking.png"
-NO_SOURCE = {"run": None, "source": None, "control": False}  # of the result: each candidate has its own
 
 
 def rank_sources(

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from headstart.runs.folder.run_naming import OUTPUTS
 from headstart.runs.status.job_states import STATES, JobState, job_states
 from headstart.runs.status.planned_jobs import command_of_job
+from headstart.system.aligned_columns import aligned
 from headstart.system.credential_masking import masked
 from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
@@ -61,8 +62,7 @@ def _lines(jobs: list[JobState], folder: Path) -> list[str]:
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     rows = [["state", "epoch", "metric", "value", "time", "left", "run"]]
     rows += [_row(job) for job in sorted(jobs, key=lambda job: STATES.index(job.state))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(rows)
     again = [job for job in jobs if job.state in ("failed", "stopped") and job.overrides is not None]
     for job in again:
         lines += ["", f"{job.state}: {job.folder.name}{f': {job.error}' if job.error else ''}"]

@@ -8,6 +8,7 @@ from headstart.report.rendering.markdown_report import escaped, markdown_table
 from headstart.report.rendering.tables.ranking_tables import ranking_tables
 from headstart.report.rendering.tables.table_cells import ReportTable
 from headstart.report.rendering.wording.ranking_words import recommendation
+from headstart.system.aligned_columns import aligned
 
 SHORT = ("Candidates", "Not computed")  # tables that a terminal shows
 
@@ -46,7 +47,5 @@ def table_lines(table: ReportTable) -> list[str]:
         table: Of any report.
     """
     cells = [table.head, *([cell.text for cell in row] for row in table.rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
     note = [f"  {table.note}"] if table.note else []
-    return [f"{table.title}:", *(f"  {line}" for line in aligned), *note, ""]
+    return [f"{table.title}:", *(f"  {line}" for line in aligned(cells)), *note, ""]

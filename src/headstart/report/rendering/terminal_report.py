@@ -13,6 +13,7 @@ from headstart.report.rendering.wording.number_format import MISSING, plus_minus
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title, gain_text, verdict_text
+from headstart.system.aligned_columns import aligned
 
 _ASCII = {ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"}
 
@@ -71,5 +72,4 @@ def _axis_rows(axis: SweptAxis) -> list[str]:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"  {line}" for line in aligned(rows)]

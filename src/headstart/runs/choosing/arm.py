@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.compat.hydra_job_composing import JobComposer
 from headstart.recipes.search_space import settings_of, space_of
+from headstart.recipes.trial_runs import without_pictures
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates, config_of
 from headstart.runs.folder.run_naming import config_hash
 from headstart.types import UserError
@@ -19,10 +20,6 @@ from headstart.types import UserError
 SCRATCH = "scratch"
 COMMAND = "command"  # the candidate that the command itself names
 NO_SOURCE = "none"  # the candidate of mode=scratch
-PICTURES = ("figures", "domains", "explain")  # callbacks that a trial goes without
-LOGGER = {
-    "csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "${run_dir}", "name": "", "version": ""}
-}
 
 
 @dataclass(frozen=True)
@@ -102,15 +99,10 @@ def trial_config(arm: ComparedArm, values: Mapping[str, float], seed: int) -> Di
         values: The setting.
         seed: Of the trial.
     """
-    plain = with_values(arm.cfg, values)
+    plain = without_pictures(with_values(arm.cfg, values))
     with open_dict(plain):
         plain.seed = seed
-        plain.logger = LOGGER
-        plain.tests = {}
-        for name in PICTURES:
-            plain.callbacks.pop(name, None)
-        for key in ("oracle", "start_class_means", "forgetting"):
-            plain[key] = False
+        plain.oracle = plain.forgetting = False
     return plain
 
 

@@ -35,6 +35,9 @@ from headstart.runs.weights.weights_preprocessing import with_weights_preprocess
 from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
+# where the weights come from, of a result whose candidates have each their own
+NO_SOURCE: dict[str, Any] = {"run": None, "source": None, "control": False}
+
 
 class Stored(NamedTuple):
     """The features of a split's images in its order."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig, open_dict
 
+from headstart.recipes.trial_runs import without_pictures
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_naming import config_hash, safe
@@ -21,10 +21,6 @@ from headstart.runs.weights.weights_preprocessing import with_weights_preprocess
 
 log = logging.getLogger(__name__)
 RUNS = Path("outputs/rank_check_runs")  # shared by all checks
-PICTURES = ("figures", "domains", "explain")  # callbacks that such a run goes without
-LOGGER = {
-    "csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "${run_dir}", "name": "", "version": ""}
-}
 
 
 class FineTuned(NamedTuple):
@@ -58,13 +54,9 @@ def fine_tuned(by_seed: Mapping[int, SourceCandidate], rates: Sequence[float]) -
 
 def _result(cfg: DictConfig, rate: float) -> dict[str, Any]:
     """The result of one run, trained now if it is not there."""
-    plain = deepcopy(with_weights_preprocessing(cfg))
+    plain = without_pictures(with_weights_preprocessing(cfg))
     with open_dict(plain):
         plain.optimizer.lr = rate
-        plain.logger = LOGGER
-        plain.start_class_means = False
-        for name in PICTURES:
-            plain.callbacks.pop(name, None)
         plain.task, plain.fit = "fit", {"_target_": "headstart.tasks.fit.fit"}
     digest = config_hash(plain)
     backbone = str(plain.backbone["_target_"]).rpartition(".")[2]
