@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, Len, MinLen
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import TensorBoardLogger
 
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.recipes.search_space import Bounds
 from headstart.report.rendering.choice_page import choice_markdown, choice_text
 from headstart.runs.candidates.candidate_check import available
@@ -26,10 +24,11 @@ from headstart.runs.choosing.narrowing import narrowed, note_narrowing, noted_na
 from headstart.runs.choosing.time_left import TimeLeft, seconds_of
 from headstart.runs.choosing.timed_halving import Halving, timed_halving
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes, job_overrides
+from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.result_pictures import show_in, tensorboards
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
@@ -85,21 +84,19 @@ def choose(
     """
     if rank_environment.rank() > 0:
         return math.nan
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
     seconds = seconds_of(time, "choose.time")
     _check(cfg, halving, seed, (scores_share, trials_share))
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         chosen = ChoiceSettings(
             seconds=seconds, candidates=candidates, modes=modes, settings=settings, times=times, keep=keep,
             halving=sorted(halving), shortest=shortest, seed=seed, scores_share=scores_share,
             trials_share=trials_share, skip=unavailable == "skip",
         )  # fmt: skip
-        result = _chosen(cfg, folder, config_hashes.now, chosen)
-    else:
-        log.info("%s is finished (rerun=true chooses again)", folder.name)
-    print(f"{choice_text(result)}\n  all tables: {folder / PAGE}")
+        return _chosen(cfg, folder, config_hashes.now, chosen)
+
+    result = finished_or(cfg, make, again="chooses")
+    print(f"{choice_text(result)}\n  all tables: {Path(cfg.run_dir) / PAGE}")
     return float(result["metrics"].get(result["monitor"], math.nan))
 
 
@@ -213,11 +210,6 @@ def _write(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
     """The picture, as a file and in TensorBoard, the page, and result.json."""
     figure = choice_figure(result)
     figure.savefig(folder / PICTURE, dpi=110)
-    loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    lines = "\n".join(f"    {line}" for line in choice_text(result).splitlines())
-    for board in (logger for logger in loggers if isinstance(logger, TensorBoardLogger)):
-        board.experiment.add_text("choose", lines, global_step=0)
-        board.experiment.add_figure("choose/costs", figure, global_step=0, close=False)
-        board.experiment.close()
+    show_in(tensorboards(cfg), "choose", {"costs": figure}, choice_text(result))
     write_whole(folder / PAGE, choice_markdown(result))
     write_json(folder / RESULT, result)

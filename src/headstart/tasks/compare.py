@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes, is_control
+from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
@@ -68,10 +68,8 @@ def compare(
     """
     if rank_environment.rank() > 0:
         return float("nan")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         if is_control(cfg) or not cfg.get("source"):
             raise UserError(
                 "task=compare compares data@source with the target in the same features; it needs a source, and "
@@ -79,9 +77,9 @@ def compare(
             )
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         settings = _Settings(sources, stage, _available(measures), images, halves, other_run_dir)
-        result = _compared(cfg, folder, run_dir, data, settings)
-    else:
-        log.info("%s is finished (rerun=true compares again)", folder.name)
+        return _compared(cfg, folder, run_dir, data, settings)
+
+    result = finished_or(cfg, make, again="compares")
     print(table(result))
     return float(result["metrics"]["distance"])
 

@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 from headstart.recipes.rate_range_sweep import ALL_PARTS, RangeTestSettings, RateSweep, rate_sweeps
 from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes
+from headstart.runs.folder.run_naming import Hashes
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import result_origin
@@ -67,18 +67,16 @@ def find_lr(
         return float("nan")
     _check(cfg, min_lr, max_lr)
     quieten()
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         settings = RangeTestSettings(
             lowest=min_lr, highest=max_lr, steps=steps, smoothing=smoothing, stop_above=stop_above, phase=phase,
             processes=needed_processes(cfg.trainer),
         )  # fmt: skip
-        result = _found(cfg, folder, settings, by_part=by_part, suggest=suggest, run_hash=config_hashes.now)
-    else:
-        log.info("%s is finished (rerun=true sweeps again)", folder.name)
+        return _found(cfg, folder, settings, by_part=by_part, suggest=suggest, run_hash=config_hashes.now)
+
+    result = finished_or(cfg, make, again="sweeps")
     print(table(result))
     found = result["metrics"]["lr"]
     return float("nan") if found is None else float(found)

@@ -16,9 +16,9 @@ from headstart.evaluation.label_quality import check_cleanlab, label_quality
 from headstart.features.probing.out_of_fold import out_of_fold
 from headstart.features.probing.probes import LabelledFeatures
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes
+from headstart.runs.folder.run_naming import Hashes
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
@@ -80,19 +80,17 @@ def label_errors(
     """
     if rank_environment.rank() > 0:
         return float("nan")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         check_cleanlab()
         files = None if unlabelled is None else files_of(unlabelled, setting="label_errors.unlabelled")
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         node = data if data is not None else (cfg if run_dir is None else saved_run(run_dir, "best").cfg).target
         settings = _Settings(list(dict.fromkeys(splits)), stage, folds, logistic, show, files, next, batch_size, node)
-        result = _looked_at(cfg, folder, frozen(cfg, run_dir, data), settings)
-    else:
-        log.info("%s is finished (rerun=true looks again)", folder.name)
-    print(table(result, folder))
+        return _looked_at(cfg, folder, frozen(cfg, run_dir, data), settings)
+
+    result = finished_or(cfg, make, again="looks")
+    print(table(result, Path(cfg.run_dir)))
     return float(result["metrics"]["label_errors"])
 
 

@@ -17,9 +17,9 @@ from headstart.evaluation.forecast.error_power_law import FEWEST_SIZES
 from headstart.features.probing.probes import LabelledFeatures, first_empty
 from headstart.features.probing.shot_curve import CurveHead, CurvePoint, curve_sizes, shot_curve
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes
+from headstart.runs.folder.run_naming import Hashes
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
@@ -68,15 +68,13 @@ def more_labels(
         return float("nan")
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "more_labels")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         settings = _CurveSettings(stage, head, strengths, shots, draws, more, replicates)
-        result = _measured(cfg, folder, frozen(cfg, run_dir, data), settings)
-    else:
-        log.info("%s is finished (rerun=true measures again)", folder.name)
+        return _measured(cfg, folder, frozen(cfg, run_dir, data), settings)
+
+    result = finished_or(cfg, make, again="measures")
     print(table(result))
     return float(result["gain"]["value"])
 

@@ -11,10 +11,8 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.probing.neighbour_probe import NeighbourMeasure
@@ -32,9 +30,10 @@ from headstart.features.probing.probes import (
 from headstart.features.probing.stacked_heads import StackedHeads
 from headstart.modules.heads.linear_head import class_means
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes
+from headstart.runs.folder.run_naming import Hashes
+from headstart.runs.outcome.result_pictures import show_in, tensorboards
 from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, Stored, fitting_device, result_origin
 from headstart.runs.probing.number_probing import number_lines, number_result, probe_value
@@ -92,19 +91,17 @@ def probe(
         return float("nan")
     if run_dir is None and data is None:
         check_chooses_on_val(cfg, "probe")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         kinds = ProbeSettings(
             ridge=ridge, logistic=logistic, measures=neighbours, ks=k, temperature=temperature,
             lr=lr, weight_decay=weight_decay, epochs=epochs, batch_size=batch_size, stops=checkpoint == "best",
             seed=int(cfg.seed),
         )  # fmt: skip
-        result = _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
-    else:
-        log.info("%s is finished (rerun=true probes again)", folder.name)
+        return _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
+
+    result = finished_or(cfg, make, again="probes")
     print(table(result))
     return probe_value(result)
 
@@ -211,13 +208,12 @@ def _check(labels: Tensor, val: int, kinds: ProbeSettings, data: Any) -> None:
 
 def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None:
     """The table, the accuracy by stage and the grid of the linear heads, in TensorBoard."""
-    loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    boards = [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    boards = tensorboards(cfg)
     if not boards:
         return
     from headstart.features.probing.probe_plots import grid_figure, stages_figure  # here: they need matplotlib
 
-    figures = {"probe/stages": stages_figure(list(result["stages"]), by_stage(result))}
+    figures = {"stages": stages_figure(list(result["stages"]), by_stage(result))}
     if kinds.grid:
         shape = len(kinds.lr), len(kinds.weight_decay)
         reached: dict[str, list[float]] = {}
@@ -228,13 +224,8 @@ def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None
         best = result["chosen"][LINEAR]
         place = kinds.grid.index((best["setting"]["lr"], best["setting"]["weight_decay"]))
         chosen = best["stage"], *divmod(place, len(kinds.weight_decay))
-        figures["probe/grid"] = grid_figure(panels, kinds.lr, kinds.weight_decay, chosen)
-    lines = "\n".join(f"    {line}" for line in table(result).splitlines())  # as Markdown shows what is aligned already
-    for board in boards:
-        board.experiment.add_text("probe", lines, global_step=0)
-        for tag, figure in figures.items():
-            board.experiment.add_figure(tag, figure, global_step=0, close=False)
-        board.experiment.close()
+        figures["grid"] = grid_figure(panels, kinds.lr, kinds.weight_decay, chosen)
+    show_in(boards, "probe", figures, table(result))
 
 
 def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:

@@ -23,9 +23,9 @@ from headstart.runs.candidates.candidate import SourceCandidate, composed_candid
 from headstart.runs.candidates.candidate_check import available
 from headstart.runs.candidates.candidate_overrides import WORD
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes, job_overrides
+from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.ranking.candidate_row import RankingSettings
@@ -79,10 +79,8 @@ def rank_check(
     if rank_environment.rank() > 0:
         return math.nan
     check_chooses_on_val(cfg, "rank_check")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         _check_each_once(targets)
         grid = _composed(cfg, candidates, targets, seeds)
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
@@ -100,9 +98,10 @@ def rank_check(
         }
         write_whole(folder / PAGE, rank_check_markdown(result, f"headstart {shlex.join(job_overrides())}"))
         write_json(folder / RESULT, result)
-    else:
-        log.info("%s is finished (rerun=true checks again)", folder.name)
-    print(f"{rank_check_text(result)}\n  page: {folder / PAGE}")
+        return result
+
+    result = finished_or(cfg, make, again="checks")
+    print(f"{rank_check_text(result)}\n  page: {Path(cfg.run_dir) / PAGE}")
     return float(result["metrics"]["rank_check/least_regret"])
 
 

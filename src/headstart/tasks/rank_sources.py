@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, MinLen
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import TensorBoardLogger
 
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.report.rendering.ranking_page import ranking_markdown, ranking_text
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
@@ -23,6 +21,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
+from headstart.runs.outcome.result_pictures import show_in, tensorboards
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.candidate_scores import ALL, ScoreName
@@ -132,9 +131,4 @@ def _draw(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
     """The picture, as a file and in TensorBoard, there with the tables."""
     figure = ranking_figure(result)
     figure.savefig(folder / PICTURE, dpi=110)
-    loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    lines = "\n".join(f"    {line}" for line in ranking_text(result, whole=True).splitlines())
-    for board in (logger for logger in loggers if isinstance(logger, TensorBoardLogger)):
-        board.experiment.add_text("rank_sources", lines, global_step=0)
-        board.experiment.add_figure("rank_sources/ranks", figure, global_step=0, close=False)
-        board.experiment.close()
+    show_in(tensorboards(cfg), "rank_sources", {"ranks": figure}, ranking_text(result, whole=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.folder.folder_mark import MARK, holder, marked_hashes
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, finished_for
-from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes
+from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes, hashes
 from headstart.runs.folder.training_lock import LOCK, is_held
 from headstart.system.credential_masking import masked_in
 from headstart.system.name_listing import first_few
 from headstart.types import UserError
 
+log = logging.getLogger(__name__)
 # what lies in a folder before a run has begun there: Hydra's files, and what a run that failed at once has left
 BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
@@ -44,6 +47,26 @@ def finished_run(cfg: DictConfig, folder: Path, own: Hashes) -> dict[str, Any] |
             f"{folder.name} has a {RESULT}, but {' and '.join(changed)} is not what the run wrote: it was changed or "
             "cut since; rerun=true runs it again"
         )
+    return result
+
+
+def finished_or(cfg: DictConfig, make: Callable[[Path, Hashes], dict[str, Any]], *, again: str) -> dict[str, Any]:
+    """The result of a task in its folder: of the finished one there, or made now.
+
+    Args:
+        cfg: The task's config.
+        make: Gets the folder and the config's hashes; marks the folder when it begins to write, and gives the result.
+        again: What rerun=true does, in the line that says that it is finished.
+
+    Raises:
+        UserError: The folder is another run's.
+    """
+    folder, own = Path(cfg.run_dir), hashes(cfg)
+    check_folder(cfg, folder, own)
+    result = finished_run(cfg, folder, own)
+    if result is None:
+        return make(folder, own)
+    log.info("%s is finished (rerun=true %s again)", folder.name, again)
     return result
 
 
