@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from composed import CONF
+from data_conf import keywords
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.loading.image_seed import ImageRng
@@ -61,19 +62,8 @@ def test_the_given_images_are_left_as_they_are(augment):
 
 def test_workers_make_the_images_that_one_process_makes(augment):
     def seen(num_workers, batch_size):
-        given = {
-            "shots": 2,
-            "val_shots": None,
-            "fold": None,
-            "folds": 5,
-            "fraction": None,
-            "classes": None,
-            "box": None,
-            "corruption": None,
-            "severity": 3,
-        }
-        loading = {"batch_size": batch_size, "num_workers": num_workers, "pixels": GREY, "seed": 3}
-        data = Digits(**given, **loading, augment=augment)
+        loading = {"batch_size": batch_size, "num_workers": num_workers, "augment": augment}
+        data = Digits(**keywords("digits") | loading | {"shots": 2}, pixels=GREY, seed=3)
         loader = data.train_dataloader()
         places = list(chain(*loader.batch_sampler))
         return dict(zip(places, torch.cat([batch.image for batch in loader]), strict=True))

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from composed import CONF
+from data_conf import keywords
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
@@ -134,20 +135,7 @@ def test_of_several_labels_an_image_none_comes_first():
 def test_where_there_are_fewer_images_all_of_them_are_taken(caplog):
     caplog.set_level("INFO")
     pixels = Pixels(32, 1, (0.5,), (0.5,))
-    given = {
-        "shots": None,
-        "val_shots": None,
-        "fold": None,
-        "folds": 5,
-        "fraction": None,
-        "classes": None,
-        "box": None,
-        "corruption": None,
-        "severity": 3,
-        "batch_size": 8,
-        "num_workers": 0,
-    }
-    digits = Digits(**given, augment=None, pixels=pixels, seed=0)
+    digits = Digits(**keywords("digits") | {"shots": None}, pixels=pixels, seed=0)
     data = ImageBudget(data=digits, train=800, val=200, merged=True)
     assert data.sizes == {"train": 577 + 200, "val": 200, "test": 720}
     assert "train has fewer than 800 images, so all of them are taken" in caplog.text

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from data_conf import keywords
 from headstart.data.datasets.digits import Digits
 from headstart.data.decoding.pixel_conversion import standardised
 from headstart.data.loading.image_seed import ImageRng
@@ -35,21 +36,8 @@ MOVED = RandomAffine(degrees=15, translate=0.1)
 
 
 def digits(*, augment=MOVED, seed=3, **changes) -> Digits:
-    given = {
-        "shots": 3,
-        "val_shots": None,
-        "fold": None,
-        "folds": 5,
-        "fraction": None,
-        "classes": None,
-        "box": None,
-        "corruption": None,
-        "severity": 3,
-        "batch_size": 7,
-        "num_workers": 0,
-        "pixels": GREY,
-    }
-    return Digits(**given | changes, augment=augment, seed=seed)
+    given = keywords("digits") | {"shots": 3, "batch_size": 7, "augment": augment, "pixels": GREY}
+    return Digits(**given | changes, seed=seed)
 
 
 def seen(data: Digits, epoch: int) -> dict[int, Tensor]:
