@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
+from headstart.callbacks.training.time_budget import TimeBudget
 from headstart.recipes.recipe_values import with_recipes
 from headstart.runs.assembly import assembled
 from headstart.runs.quiet_logs import quieten
@@ -48,6 +49,7 @@ def _lone_trainer(node: DictConfig) -> pl.Trainer:
     assert isinstance(settings, dict)
     return pl.Trainer(
         **{key: settings[key] for key in LENGTH if key in settings},
+        callbacks=[TimeBudget(settings["max_time"])] if settings.get("max_time") is not None else [],
         accelerator="cpu", devices=1, logger=False, barebones=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip

@@ -33,6 +33,7 @@ class RunLength:
         steps_per_epoch: Optimizer steps.
         epochs: The run ends after so many epochs, or after `max_steps` if that is earlier.
         max_steps: Optimizer steps.
+        seconds: The run ends when they are over, if that is earlier; phases and rates end with it.
         validates_first: Whether it validates before the first step too.
         validates_every: Epochs from one with validations to the next.
         validations: In each such epoch, evenly spread, the last one at its end.
@@ -41,6 +42,7 @@ class RunLength:
     steps_per_epoch: int
     epochs: float = math.inf
     max_steps: float = math.inf
+    seconds: float = math.inf
     validates_first: bool = False
     validates_every: int = 1
     validations: int = 1

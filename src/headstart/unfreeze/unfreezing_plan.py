@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from headstart.unfreeze.phase_begins import PhaseBegin, RunLength
@@ -88,9 +90,8 @@ def _phase_lines(plan: Plan) -> list[str]:
                 f"{row.saved_mib:,.2f}",
             ]
         )
-    steps = f"{plan.run.steps:,.0f} steps" if plan.run.end else "no known end"
     return [
-        f"run: {steps}, {plan.run.steps_per_epoch:,} an epoch. trainable: of {plan.share.of:,} parameters.",
+        f"run: {_length(plan.run)}, {plan.run.steps_per_epoch:,} an epoch. trainable: of {plan.share.of:,} parameters.",
         str(plan.share),
         *_norm_lines(plan),
         f"forward, backward: FLOPs of a step, of one that trains everything ({_flops(plan.flops)} an image).",
@@ -99,6 +100,14 @@ def _phase_lines(plan: Plan) -> list[str]:
         "",
         *_aligned(table, left=5 + waits),
     ]
+
+
+def _length(run: RunLength) -> str:
+    steps = f"{run.steps:,.0f} steps" if run.end else "no known end"
+    if math.isinf(run.seconds):
+        return steps
+    limit = f"{timedelta(seconds=run.seconds)} (max_time), and phases and rates end with it"
+    return f"{steps} in at most {limit}" if run.end else f"as many steps as there are in {limit}"
 
 
 def _norm_lines(plan: Plan) -> list[str]:

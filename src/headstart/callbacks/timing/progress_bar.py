@@ -67,6 +67,6 @@ class Progress(Callback):
     def _figures(self, trainer: Trainer) -> str:
         value = None if self.monitor is None else trainer.callback_metrics.get(self.monitor)
         shown = "" if value is None else f", {self.monitor} {float(value):.3f}"
-        if trainer.max_epochs == -1:  # the run is so many steps long
-            return f"step {trainer.global_step}/{trainer.max_steps}{shown}"
+        if trainer.max_epochs == -1:  # the run is so many steps long, or ends by its time
+            return f"step {trainer.global_step}{f'/{trainer.max_steps}' * (trainer.max_steps != -1)}{shown}"
         return f"epoch {trainer.current_epoch}/{trainer.max_epochs}{shown}"

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from headstart.callbacks.training.time_budget import budget_of
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
@@ -101,6 +102,7 @@ def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> RunLength:
         steps_per_epoch=math.ceil(batches / trainer.accumulate_grad_batches),
         epochs=_unlimited(trainer.max_epochs),
         max_steps=_unlimited(trainer.max_steps),
+        seconds=math.inf if (budget := budget_of(trainer)) is None else budget.seconds,
         validates_first=validates,  # callbacks/training/first_validation.py
         validates_every=math.ceil(apart / batches) if every is None else every,
         validations=max(1, batches // apart) if validates else 0,
