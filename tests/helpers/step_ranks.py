@@ -10,6 +10,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from composed import CONF, TINY
 from headstart.runs.assembly import assembled
+from headstart.runs.training.prepared_run import weigh_labels
 from numbered import trainer
 
 ONE = [  # no BatchNorm, whose statistics are those of a batch; plain steps along the gradient
@@ -26,6 +27,8 @@ def parts_of(*overrides):
     pl.seed_everything(0, verbose=False)
     parts = assembled(cfg)
     parts.module.begin((), {})
+    parts.data.setup("fit")
+    weigh_labels(cfg, parts)
     return parts
 
 
@@ -67,6 +70,8 @@ def ranks(folder):
         share = slice(0, 20) if rank == 0 else slice(20, None)
         return One(batch._replace(image=batch.image[share], label=batch.label[share], position=None))
 
+    weighted = ["module.class_weights={8: 5, 3: 0.2}", "target.batch_size=10"]
+    runs["weighted"] = stepped(folder, *weighted, accumulate_grad_batches=3, **both())
     runs["unequal"] = stepped(folder, "target.batch_size=30", loader=unequal, **both())
     if rank == 0:
         for name, weights in runs.items():

@@ -138,9 +138,10 @@ class Classifier(MeasuredClassifier):
             return
         if isinstance(self.class_weights, str):
             counts = class_counts(label, class_names, self.class_weights)
-            self.labels.weight = self.labels.balancing(counts, len(label) - counts, self.class_weights).float()
+            weight = self.labels.balancing(counts, len(label) - counts, self.class_weights).float()
         else:
-            self.labels.weight = given_weights(self.class_weights, class_names)
+            weight = given_weights(self.class_weights, class_names)
+        self.labels.weight = self.labels.relative(weight, label)
 
     def begin(self, from_source: Collection[str], source_head: Mapping[str, Tensor]) -> None:
         """Take note of the weights that a run starts with.

@@ -92,12 +92,28 @@ def test_the_command_lines_weights_reach_the_loss_of_training_and_no_checkpoint(
     module = assembled(composed("mode=scratch", f"module.class_weights={given}")).module
     module.weigh(torch.arange(10), tuple("0123456789"))
     want = [3.0 if digit == 8 else 1.0 for digit in range(10)] if want is None else [*map(float, want)]
+    want = [weight / (sum(want) / 10) for weight in want]  # the training images weigh 1 on average
     assert module.labels.weight.tolist() == pytest.approx(want)
     assert not [name for name in module.state_dict() if name.startswith("labels")]
     logits, label = torch.randn(6, 10), torch.tensor([8, 8, 1, 2, 3, 8])
-    wanted = torch.nn.functional.cross_entropy(logits, label, weight=torch.tensor(want))
+    terms = torch.nn.functional.cross_entropy(logits, label, weight=torch.tensor(want), reduction="none")
+    wanted = terms.mean()
     torch.testing.assert_close(module.loss(logits, label), wanted)
     torch.testing.assert_close(module.labels.loss(logits, label), torch.nn.functional.cross_entropy(logits, label))
+
+
+@pytest.mark.parametrize("given", ["balanced", "effective", [3.0, 0.5, 7.0]])
+def test_over_all_training_images_the_loss_is_torchs_weighted_one_in_whatever_batches_they_come(given):
+    """Of 12 images in uneven batches: the mean of the batches' losses, each by its images, is the loss of all at once."""
+    label = torch.tensor([0] * 7 + [1] * 4 + [2])
+    module = SimpleNamespace(class_weights=given, labels=OneLabel(3), scale_numbers=lambda *_: None)
+    Classifier.weigh(module, label, ("ants", "bees", "cats"))
+    logits, weight = torch.randn(12, 3), module.labels.weight
+    whole = torch.nn.functional.cross_entropy(logits, label, weight=weight)
+    for order in (torch.arange(12), torch.randperm(12)):
+        parts = order.split(5)
+        losses = [module.labels.training_loss(logits[part], label[part], smoothing=0) * len(part) for part in parts]
+        torch.testing.assert_close(sum(losses) / 12, whole)
 
 
 def test_balanced_weights_of_a_class_without_images_are_an_error():

@@ -34,6 +34,14 @@ def test_a_step_over_several_batches_is_that_of_all_their_images_at_once(tmp_pat
     torch.testing.assert_close(found, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("loss", [[], ["loss@module.loss=focal", "module.label_smoothing=0.1"]])
+def test_weighted_classes_count_in_a_step_over_several_batches_as_in_one(tmp_path, loss):
+    weighted = ["module.class_weights={8: 5, 3: 0.2}", *loss]
+    want = stepped(tmp_path, *weighted, f"target.batch_size={IMAGES}")
+    found = stepped(tmp_path, *weighted, "target.batch_size=12", accumulate_grad_batches=3)
+    torch.testing.assert_close(found, want, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("accumulated", [3, 6])
 def test_each_of_two_tasks_counts_its_own_images(tmp_path, accumulated):
     """20 images of the source in batches of 8, 8 and 4, beside 30 of the target in batches of 10."""
@@ -74,3 +82,5 @@ def test_two_devices_step_as_one_however_their_batches_are_cut(tmp_path, whole):
     run_both(step_ranks.__file__, tmp_path, seconds=300)
     for name in ("accumulated", "unequal"):
         torch.testing.assert_close(torch.load(tmp_path / f"{name}.pt"), whole, rtol=0, atol=1e-6)
+    want = stepped(tmp_path / "weighted", "module.class_weights={8: 5, 3: 0.2}", f"target.batch_size={IMAGES}")
+    torch.testing.assert_close(torch.load(tmp_path / "weighted.pt"), want, rtol=0, atol=1e-6)

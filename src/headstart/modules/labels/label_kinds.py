@@ -118,6 +118,10 @@ class Labels(nn.Module, ABC):
     def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
         """The most confident wrong prediction of one image in words; its logits (classes,) and its label."""
 
+    def relative(self, weight: Tensor, label: Tensor) -> Tensor:  # noqa: ARG002 - a kind may ask
+        """Weights (classes,) such that the training images, whose labels these are, weigh 1 on average."""
+        return weight
+
     @abstractmethod
     def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:
         """The weights (classes,) of `balanced` or `effective`, of how many training images have each class or not."""

@@ -41,19 +41,24 @@ class OneLabel(Labels):
         )
 
     def training_loss(self, logits: Tensor, label: Tensor, *, smoothing: float) -> Tensor:
-        """The weighted terms over the images' weights, as torch has it for labels (B,), and for shares alike."""
+        """The mean of the images' weighted terms, of labels (B,) and of shares (B, classes).
+
+        torch's cross_entropy divides by the sum of the batch's weights instead. Then an image would count by its
+        neighbours, and several small batches would not be one large batch.
+        """
         if isinstance(self.chosen_loss, TrainingLoss):
             if not label.is_floating_point():
                 label = one_hot(label, self.num_classes).to(logits.dtype)
             terms = self.chosen_loss.of_classes(logits, (1 - smoothing) * label + smoothing / self.num_classes)
-            return terms.sum() / len(label) if self.weight is None else _weighted(terms, label, self.weight)
+            return (terms if self.weight is None else self.weight * terms).sum() / len(label)
         if self.chosen_loss is not None:
             value: Tensor = self.chosen_loss(logits, label)
             return value
-        if self.weight is None or not label.is_floating_point():
-            return cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing)
-        wanted = (1 - smoothing) * label + smoothing / self.num_classes
-        return _weighted(-wanted * logits.float().log_softmax(dim=1), label, self.weight)
+        if self.weight is None:
+            return cross_entropy(logits, label, label_smoothing=smoothing)
+        # shares of the classes, a row an image: torch weights each class's term of a row by the class's weight
+        total = cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing, reduction="sum")
+        return total / len(label)
 
     def loss(self, logits: Tensor, label: Tensor) -> Tensor:
         return cross_entropy(logits, label)
@@ -72,10 +77,8 @@ class OneLabel(Labels):
         probability, predicted = logits.softmax(dim=0).max(dim=0)
         return f"{names[int(label)]} as {names[int(predicted)]} {float(probability):.2f}"
 
+    def relative(self, weight: Tensor, label: Tensor) -> Tensor:
+        return weight / weight[label].mean()
+
     def balancing(self, of_class: Tensor, of_others: Tensor, chosen: str) -> Tensor:  # noqa: ARG002 - a kind may ask
         return balanced(of_class) if chosen == "balanced" else effective(of_class)
-
-
-def _weighted(terms: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """The terms of images and classes (B, C), weighted by class, over the weights of the images' classes."""
-    return (weight * terms).sum() / (weight * label).sum()

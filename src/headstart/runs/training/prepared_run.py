@@ -132,9 +132,14 @@ def _set_up_data(cfg: DictConfig, assembly: Assembly) -> bool:
     validates = not has_no_val(assembly.data)
     if not validates:
         check_needs_no_val(cfg)
+    weigh_labels(cfg, assembly)
+    return validates
+
+
+def weigh_labels(cfg: DictConfig, assembly: Assembly) -> None:
+    """Give the loss its class weights, or numbers their units, by the training images' labels; the data are set up."""
     if cfg.module.get("class_weights") is not None or is_regression(assembly.data):
         assembly.module.weigh(_labels(assembly.data), assembly.data.class_names)
-    return validates
 
 
 def _labels(data: Any) -> torch.Tensor:
