@@ -104,7 +104,7 @@ def test_the_command_lines_weights_reach_the_loss_of_training_and_no_checkpoint(
 
 @pytest.mark.parametrize("given", ["balanced", "effective", [3.0, 0.5, 7.0]])
 def test_over_all_training_images_the_loss_is_torchs_weighted_one_in_whatever_batches_they_come(given):
-    """Of 12 images in uneven batches: the mean of the batches' losses, each by its images, is the loss of all at once."""
+    """Of 12 images in uneven batches: the mean of the batches' losses by their images is the loss of all."""
     label = torch.tensor([0] * 7 + [1] * 4 + [2])
     module = SimpleNamespace(class_weights=given, labels=OneLabel(3), scale_numbers=lambda *_: None)
     Classifier.weigh(module, label, ("ants", "bees", "cats"))
