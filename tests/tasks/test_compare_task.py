@@ -8,7 +8,7 @@ import pytest
 
 from composed import TINY
 from headstart.cli import main
-from headstart.runs.relatedness.data_relations import ITSELF, DataSample, advice, relations
+from headstart.runs.relatedness.data_relations import ITSELF, DataSample, advice, half_size, relations
 from headstart.tasks import compare as module
 
 SMALL = [*TINY, "task=compare", "mode=scratch", "feature_cache=off", "compare.halves=5"]
@@ -54,6 +54,21 @@ def test_of_two_sources_that_do_not_differ_none_is_clearly_nearer():
     found = relations(sample("target", 0, 0), sources, ["mmd"], halves=20, seed=0)
     assert found["mmd"].share < 0.95
     assert "clearly" not in advice(found)
+
+
+def test_of_two_sources_that_do_not_differ_the_larger_is_not_nearer():
+    """Each measure is smaller of more images; here a source has 1,000 and the other 40."""
+    rng = np.random.default_rng(0)
+    target, large, small = (
+        DataSample(name, rng.normal(size=(images, 16)), rng.integers(0, 5, images), tuple("abcde"))
+        for name, images in (("target", 100), ("large", 1000), ("small", 40))
+    )
+    found = relations(target, [large, small], ["a_distance", "mmd", "frechet"], halves=20, seed=0)
+    assert half_size(target, [large, small]) == 20
+    for relation in found.values():
+        assert relation.share < 0.8
+        of_none, of_itself = (np.mean(relation.values[name]) for name in ("large", ITSELF))
+        assert abs(of_none - of_itself) < 3 * np.std(relation.values[ITSELF])
 
 
 def test_measures_that_disagree_name_no_source():

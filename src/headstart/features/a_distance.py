@@ -14,14 +14,13 @@ def a_distance(source: Tensor, target: Tensor, *, strength: float) -> float:
     """The proxy A-distance 2 (1 - 2 error): 2 for domains that a line tells apart, around 0 for equal ones.
 
     source (n, D), target (m, D), n and m from 2 up, in random order: a logistic regression of standardised features
-    learns from the first half of each, and its error is the mean of those on the two other halves; 0.5 is chance, and
-    below it by chance the distance is below 0. strength: scikit-learn's C.
+    learns from the first images of each, as many of both as half of the smaller one has, as with more of one it would
+    say that one of all; its error is the mean of those on the images that are left of each. 0.5 is chance, and below it
+    by chance the distance is below 0. strength: scikit-learn's C.
     Ben-David et al. 2007, Analysis of Representations for Domain Adaptation (NIPS 19).
     """
-    halves = [
-        (domain_features[: len(domain_features) // 2].double(), domain_features[len(domain_features) // 2 :].double())
-        for domain_features in (source, target)
-    ]
+    learning = min(len(source), len(target)) // 2
+    halves = [(features[:learning].double(), features[learning:].double()) for features in (source, target)]
     (of_source, held_source), (of_target, held_target) = halves
     learnt = torch.cat([of_source, of_target])
     domain = torch.cat([torch.zeros(len(of_source)), torch.ones(len(of_target))]).long()

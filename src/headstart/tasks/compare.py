@@ -20,7 +20,7 @@ from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
-from headstart.runs.relatedness.data_relations import ITSELF, DataSample, Measure, Relation, advice, interval, relations
+from headstart.runs.relatedness.data_relations import ITSELF, DataSample, Measure, Relation, advice, half_size, interval, relations
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
@@ -127,6 +127,7 @@ def _compared(
         "metrics": {"distance": min(np.mean(v) for k, v in found[measures[0]].values.items() if k != ITSELF)},
         "measures": {measure: relation._asdict() for measure, relation in found.items()},
         "advice": advice(found) if len(found_sources) > 1 else "",
+        "half_images": half_size(target, found_sources),
         "images": {sample.name: len(sample.features) for sample in (target, *found_sources)},
         "stage": name,
         "classes": {} if unlabelled else {source.name: _class_record(target, source) for source in found_sources},
@@ -229,9 +230,10 @@ def table(result: dict[str, Any]) -> str:
         shares = [f"{one['nearest']} ({100 * one['share']:.0f} %)" for one in measures.values()]
         rows.append(["nearest", "", *shares])
     halves = len(next(iter(measures.values()))["values"][ITSELF])
+    each = result.get("half_images")  # results of earlier versions do not say it
     said = [
-        f"distances to the target in {result['stage']}, mean [95 %] of {halves} half-samples; {ITSELF}: between two "
-        "halves of the target",
+        f"distances to the target in {result['stage']}, mean [95 %] of {halves} half-samples"
+        f"{f' of {each} images each' if each else ''}; {ITSELF}: between two halves of the target",
         *(f"  {line}" for line in aligned(rows)),
     ]
     if result["advice"]:

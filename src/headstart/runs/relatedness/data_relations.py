@@ -58,10 +58,11 @@ class Relation(NamedTuple):
 def relations(
     target: DataSample, sources: Sequence[DataSample], measures: Sequence[Measure], *, halves: int, seed: int
 ) -> dict[Measure, Relation]:
-    """Each measure between a random half of the target and a random half of each source, so many times.
+    """Each measure between some random images of the target and as many of each source, so many times.
 
-    The same halves serve all measures and all sources. Between the two halves of the target a measure is what it is
-    of data that do not differ, with as many images.
+    They are half of the smallest data set: all these measures depend on how many images there are, so that of two
+    sources that do not differ the larger one would be the nearer. The same images serve all measures and all sources.
+    Between two halves of the target a measure is what it is of data that do not differ, with as many images.
 
     Args:
         target: 4 images or more.
@@ -74,11 +75,10 @@ def relations(
     values: dict[Measure, dict[str, list[float]]] = {
         measure: {name: [] for name in (*(source.name for source in sources), ITSELF)} for measure in measures
     }
+    count = half_size(target, sources)
     for _ in range(halves):
-        order = rng.permutation(len(target.features))
-        middle = len(order) // 2
-        own, rest = target.at(order[:middle]), target.at(order[middle:])
-        drawn = [_half(source, rng) for source in sources]
+        own, rest = _drawn(target, rng, count)
+        drawn = [_drawn(source, rng, count)[0] for source in sources]
         for measure in measures:
             for other in drawn:
                 values[measure][other.name].append(MEASURES[measure](own, other))
@@ -86,8 +86,20 @@ def relations(
     return {measure: _relation(found, [source.name for source in sources]) for measure, found in values.items()}
 
 
-def _half(sample: DataSample, rng: np.random.Generator) -> DataSample:
-    return sample.at(rng.permutation(len(sample.features))[: len(sample.features) // 2])
+def half_size(target: DataSample, sources: Sequence[DataSample]) -> int:
+    """How many images of each data set a half-sample has: half of the smallest.
+
+    Args:
+        target: As for relations().
+        sources: As for relations().
+    """
+    return min(len(sample.features) for sample in (target, *sources)) // 2
+
+
+def _drawn(sample: DataSample, rng: np.random.Generator, count: int) -> tuple[DataSample, DataSample]:
+    """Two random parts of so many images, without a common one."""
+    order = rng.permutation(len(sample.features))
+    return sample.at(order[:count]), sample.at(order[count : 2 * count])
 
 
 def _relation(values: dict[str, list[float]], names: Sequence[str]) -> Relation:
