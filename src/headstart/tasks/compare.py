@@ -20,7 +20,16 @@ from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
-from headstart.runs.relatedness.data_relations import ITSELF, DataSample, Measure, Relation, advice, half_size, interval, relations
+from headstart.runs.relatedness.data_relations import (
+    ITSELF,
+    DataSample,
+    Measure,
+    Relation,
+    advice,
+    half_size,
+    interval,
+    relations,
+)
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
