@@ -17,7 +17,6 @@ from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.adapted_training import AdaptedTraining
 from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.labels.label_choice import labels_of
-from headstart.modules.losses.class_weights import class_counts, given_weights
 from headstart.modules.measured_classifier import MeasuredClassifier
 from headstart.modules.metrics.epoch_mean import Mean
 from headstart.modules.optimization.batch_shares import Shares, in_step, step_shares
@@ -134,14 +133,8 @@ class Classifier(MeasuredClassifier):
         Raises UserError where class_weights does not fit the classes, a class has no image, or numbers do not differ.
         """
         self.scale_numbers(label, class_names)
-        if self.class_weights is None:
-            return
-        if isinstance(self.class_weights, str):
-            counts = class_counts(label, class_names, self.class_weights)
-            weight = self.labels.balancing(counts, len(label) - counts, self.class_weights).float()
-        else:
-            weight = given_weights(self.class_weights, class_names)
-        self.labels.weight = self.labels.relative(weight, label)
+        if self.class_weights is not None:
+            self.labels.weigh(self.class_weights, label, class_names)
 
     def begin(self, from_source: Collection[str], source_head: Mapping[str, Tensor]) -> None:
         """Take note of the weights that a run starts with.

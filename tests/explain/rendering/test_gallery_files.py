@@ -2,6 +2,9 @@
 
 import base64
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import numpy as np
@@ -202,3 +205,27 @@ def test_pictures_and_a_page_of_somebody_else_s_stay(tmp_path):
     with pytest.raises(UserError, match="page of something else"):
         gallery(tmp_path, kind("maps", shown("b")))
     assert (tmp_path / PAGE).read_text() == "<html>my own gallery</html>"
+
+
+def test_of_two_commands_that_draw_in_one_folder_at_once_the_second_waits_and_both_are_whole(tmp_path, caplog):
+    caplog.set_level("INFO")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        assert go_on.wait(30)
+        yield shown("slow")
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(gallery, tmp_path, GalleryKind("maps", "Maps", "What they are.", slow()))
+        assert begun.wait(30)
+        second = pool.submit(gallery, tmp_path, kind("filters", shown("quick")))
+        while "waiting for the pictures" not in caplog.text:
+            assert not second.done(), second.result()
+            time.sleep(0.01)
+        go_on.set()
+        assert first.result(30) == second.result(30) == tmp_path / PAGE
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")) == [
+        "filters/quick.png", "maps/slow.png"
+    ]  # fmt: skip
+    assert "quick" in (tmp_path / PAGE).read_text(encoding="utf-8"), "the page is that of the last one"

@@ -1,14 +1,11 @@
 """Classes count in the loss as the formulas say."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from composed import composed
-from headstart.modules.classifier import Classifier
 from headstart.modules.labels.multi_label import SeveralLabels
 from headstart.modules.labels.single_label import OneLabel
 from headstart.modules.losses.class_weights import balanced, effective, effective_number, given_weights
@@ -52,9 +49,9 @@ def test_of_several_labels_the_images_with_a_class_weigh_as_much_as_those_withou
 
 def test_the_training_images_labels_give_the_weights_of_several_labels():
     """Of 10 images 3 have the first class and 5 the second: 7 / 3 and 5 / 5."""
-    module = SimpleNamespace(class_weights="balanced", labels=SeveralLabels(2), scale_numbers=lambda *_: None)
-    Classifier.weigh(module, torch.tensor([[1.0, 1]] * 3 + [[0, 1]] * 2 + [[0, 0]] * 5), ("ants", "bees"))
-    assert module.labels.weight.tolist() == pytest.approx([7 / 3, 1])
+    labels = SeveralLabels(2)
+    labels.weigh("balanced", torch.tensor([[1.0, 1]] * 3 + [[0, 1]] * 2 + [[0, 0]] * 5), ("ants", "bees"))
+    assert labels.weight.tolist() == pytest.approx([7 / 3, 1])
 
 
 def test_of_one_label_the_kind_gives_the_weights_of_its_counts():
@@ -106,13 +103,13 @@ def test_the_command_lines_weights_reach_the_loss_of_training_and_no_checkpoint(
 def test_over_all_training_images_the_loss_is_torchs_weighted_one_in_whatever_batches_they_come(given):
     """Of 12 images in uneven batches: the mean of the batches' losses by their images is the loss of all."""
     label = torch.tensor([0] * 7 + [1] * 4 + [2])
-    module = SimpleNamespace(class_weights=given, labels=OneLabel(3), scale_numbers=lambda *_: None)
-    Classifier.weigh(module, label, ("ants", "bees", "cats"))
-    logits, weight = torch.randn(12, 3), module.labels.weight
+    labels = OneLabel(3)
+    labels.weigh(given, label, ("ants", "bees", "cats"))
+    logits, weight = torch.randn(12, 3), labels.weight
     whole = torch.nn.functional.cross_entropy(logits, label, weight=weight)
     for order in (torch.arange(12), torch.randperm(12)):
         parts = order.split(5)
-        losses = [module.labels.training_loss(logits[part], label[part], smoothing=0) * len(part) for part in parts]
+        losses = [labels.training_loss(logits[part], label[part], smoothing=0) * len(part) for part in parts]
         torch.testing.assert_close(sum(losses) / 12, whole)
 
 

@@ -18,12 +18,14 @@ from PIL.PngImagePlugin import PngInfo
 from headstart.explain.picture_protocol import Shown, UnfitError
 from headstart.explain.rendering.gallery_page import GalleryAnswer, GalleryPicture, GallerySection, page
 from headstart.explain.rendering.map_rendering import RgbImage
+from headstart.system.files.file_lock import locked
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 
 PAGE = "gallery.html"
 PARTIAL = ".explain.partial"  # a folder: what a killed command leaves, and the next one sweeps away
+LOCK = ".explain.lock"
 EVENTS = ".explain"  # at the end of the events' name: those of a training run are never taken for an earlier gallery's
 OURS = "<footer>headstart "  # in a page
 NAMED = re.compile(r'data-name="([^"]+)"')  # of a picture, its kind and its own name
@@ -58,22 +60,27 @@ def write_gallery(
     were explained, and what the model says of them. All is written elsewhere first and put in its place at the end:
     whatever ends the command before, an earlier gallery is there as it was. That one's pictures of the same kinds and
     its events are replaced. Raises the first kind's UnfitError where none applies, UserError where a picture cannot
-    be shown.
+    be shown. Of two commands at once, one waits for the other.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = _earlier(folder)
-    partial = folder / PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        sections = _sections(partial, kinds)
-        with (partial / PAGE).open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(page(sections, of=of, facts=facts, answered=answered))
-        if tensorboard:
-            _write_events(partial, sections)
-        _put(partial, folder, [section.name for section in sections], earlier)
-    finally:
+
+    def busy() -> None:
+        log.info("waiting for the pictures that another command draws in %s", folder)
+
+    with locked(folder / LOCK, busy=busy, doing=f"draws in {folder}"):
+        earlier = _earlier(folder)
+        partial = folder / PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            sections = _sections(partial, kinds)
+            with (partial / PAGE).open("w", encoding="utf-8", newline="\n") as stream:
+                stream.writelines(page(sections, of=of, facts=facts, answered=answered))
+            if tensorboard:
+                _write_events(partial, sections)
+            _put(partial, folder, [section.name for section in sections], earlier)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     log.info("%s: %d pictures", folder / PAGE, sum(len(section.pictures) for section in sections))
     return folder / PAGE
 

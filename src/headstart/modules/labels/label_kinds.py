@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from headstart.modules.losses.class_weights import class_counts, given_weights
 from headstart.modules.losses.training_loss import Kind, TrainingLoss
 from headstart.types import UserError
 
@@ -117,6 +118,17 @@ class Labels(nn.Module, ABC):
     @abstractmethod
     def mistake(logits: Tensor, label: Tensor, names: Sequence[str]) -> str:
         """The most confident wrong prediction of one image in words; its logits (classes,) and its label."""
+
+    def weigh(
+        self, chosen: str | Sequence[float] | Mapping[str, float], label: Tensor, class_names: Sequence[str]
+    ) -> None:
+        """Take the weights of the classes: chosen by name, by which the training images' labels give them, or given."""
+        if isinstance(chosen, str):
+            counts = class_counts(label, class_names, chosen)
+            weight = self.balancing(counts, len(label) - counts, chosen).float()
+        else:
+            weight = given_weights(chosen, class_names)
+        self.weight = self.relative(weight, label)
 
     def relative(self, weight: Tensor, label: Tensor) -> Tensor:  # noqa: ARG002 - a kind may ask
         """Weights (classes,) such that the training images, whose labels these are, weigh 1 on average."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from filelock import FileLock, Timeout
 from headstart.report.result_digests import CURVE, WEIGHTS, changed_files
 from headstart.runs.folder.folder_mark import holder
 from headstart.runs.folder.run_folder import finished, result_damage
+from headstart.system.files.file_lock import locked
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 LOCK = ".lock"  # in a run's folder
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # a file system without them
 
 
 def made_once(folder: Path, digest: str, make: Callable[[], dict[str, Any]], *, what: str) -> dict[str, Any]:
@@ -57,28 +56,17 @@ def held_alone(file: Path, *, what: str, folder: Path, waits: bool = True) -> It
     file system has no locks, a warning says that nobody waits. Raises UserError where another process holds it and
     this one does not wait.
     """
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+
+    def busy() -> None:
         if not waits:
             raise UserError(
                 f"{what} is being trained by {holder(folder)}; wait for its end, or give this run another folder "
                 "(hydra.run.dir=<folder>)"
-            ) from None
+            )
         log.info("waiting for %s, which %s is training; Ctrl-C stops waiting alone", what, holder(folder))
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
-            raise
-        log.warning(
-            "%s: the file system of %s has no locks (%s), so see to it that no other command trains it at this time",
-            what, file.parent, error,
-        )  # fmt: skip
-    try:
+
+    with locked(file, busy=busy, doing=f"trains {what}"):
         yield
-    finally:
-        lock.release()
 
 
 def is_held(file: Path) -> bool:
