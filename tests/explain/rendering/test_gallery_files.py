@@ -91,6 +91,13 @@ def test_a_picture_full_of_photos_is_small_on_the_page_and_exact_in_its_file(tmp
     assert np.abs(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float) - photo).mean() < 6
 
 
+def test_a_picture_that_is_plain_but_for_a_little_noise_is_small_on_the_page_too(tmp_path):
+    picture = np.full((340, 900, 3), 240, np.uint8)
+    picture[20:120, 20:220] = image(100, 200)
+    (shown_there,) = pictures(Page(gallery(tmp_path, kind("maps", shown("a", image=picture)))))
+    assert len(shown_there["src"]) < 0.6 * 4 / 3 * (tmp_path / "maps" / "a.png").stat().st_size
+
+
 def test_each_picture_has_words_for_those_who_cannot_see_it_its_size_and_is_loaded_when_it_is_near(tmp_path):
     answered = [GalleryAnswer(image(), ExplainedPrediction("photo.png", "cat", "dog (0.80)", False))]
     page = Page(gallery(tmp_path, kind("maps", shown("a"), shown("b")), answered=answered))

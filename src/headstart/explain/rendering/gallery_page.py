@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LEAST = 160  # pixels of the longer side that a picture has on the page at least: smaller ones become larger
 PHOTO = 96  # pixels of the longer side of a photo below which it is pixel art, and not compressed with loss
-LARGE = 0.5  # bytes of a PNG a pixel, from which on a picture is no flat map
-QUALITY = 85  # of WebP and JPEG, of 100
+WORTH = 0.6  # of the size without loss, below which a loss is worth it
+QUALITY = 70  # of WebP and JPEG, of 100
 WEBP_MOST = 16383  # pixels of a side that WebP can hold
 WORDS = 224  # pixels that a caption has at least
 
@@ -104,15 +104,16 @@ def _places(sections: Sequence[GallerySection]) -> list[str]:
 
 
 def _url(picture: GalleryPicture) -> str:
-    """A picture as it is, where it is small or plain; with a little loss, where it is full of photos or noise.
+    """A picture with a little loss where that makes it much smaller, as photos and noise; as it is, where it is small.
 
     The file beside the page is without loss in both cases.
     """
-    content = picture.file.read_bytes()
-    if len(content) < LARGE * picture.width * picture.height or max(picture.width, picture.height) < PHOTO:
-        return _data_url("png", content)
+    exact = _data_url("png", picture.file.read_bytes())
+    if max(picture.width, picture.height) < PHOTO:
+        return exact
     with Image.open(picture.file) as image:
-        return _with_loss(image.convert("RGB"))
+        smaller = _with_loss(image.convert("RGB"))
+    return smaller if len(smaller) < WORTH * len(exact) else exact
 
 
 def _photo_url(image: RgbImage) -> str:
