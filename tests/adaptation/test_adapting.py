@@ -22,6 +22,7 @@ def weights(folder, name="best.ckpt"):
 
 
 FEW = [pytest.param(method, marks=pytest.mark.slow) for method in ("coral", "shot", "adda", "self_training", "sum")]
+FEW += [pytest.param(method, marks=pytest.mark.slow) for method in ("osbp", "tent")]
 
 
 @pytest.mark.parametrize("method", ["dann", *FEW])
@@ -32,7 +33,7 @@ def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_scor
     assert of_ranks[0]["scores"] == of_ranks[1]["scores"]
     assert len(of_one["scores"]) == 3
     for of_two, want in zip(of_ranks[0]["scores"], of_one["scores"], strict=True):
-        weighed = () if method in ("shot", "adda") else ("iwcv", "dev")  # by training images of the source
+        weighed = () if method in ("shot", "adda", "tent") else ("iwcv", "dev")  # by training images of the source
         assert set(of_two) == {f"target/{name}" for name in ("entropy", "infomax", "snd", *weighed)}
         torch.testing.assert_close(of_two, want, rtol=1e-3, atol=1e-5)
     alone, ranks = of_one["weights"], [found["weights"] for found in of_ranks]
@@ -40,10 +41,15 @@ def test_two_processes_learn_what_one_does_from_the_same_global_batches_and_scor
     learnt = [name for name in alone if name.endswith(("weight", "bias"))]
     assert any(name.startswith("adaptation.") for name in learnt) == (method in ("dann", "adda", "sum"))
     stays = ("head.", "adaptation.source_encoder.") if method in ("shot", "adda") else ()
+    if method == "tent":  # all but BatchNorm
+        stays = ("head.", "backbone.stages.stage1.1.", "backbone.stages.stage2.")
     for name in learnt:
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         torch.testing.assert_close(ranks[0][name], alone[name], rtol=1e-4, atol=1e-6)
         assert torch.equal(alone[name], began[name]) == name.startswith(stays), name
+    for name in [name for name in alone if "running" in name]:  # of all of the target's training images
+        assert torch.equal(ranks[0][name], ranks[1][name]), name
+        torch.testing.assert_close(ranks[0][name], alone[name])
     if method == "shot":  # of each of the 32 images, on both ranks, the label that one process gives
         assert all(torch.equal(rank["adaptation.pseudo_label"], alone["adaptation.pseudo_label"]) for rank in ranks)
         assert len(alone["adaptation.pseudo_label"].unique()) == 2
@@ -146,10 +152,17 @@ def test_what_stands_beside_the_head_learns_with_the_head_and_frozen_stages_do_n
 
 # a second view of each image, labels and weights of all images, several terms
 SUM = ["adaptation=sum", "adaptation@adaptation.terms.first=pada", "adaptation@adaptation.terms.second=fixmatch"]
+OPEN = ["source.classes=[0,1,2]", "target.classes=[1,2,8,9]", "class_sets=open", "source.batch_size=4"]
+RESUMED = {
+    "cdan": ["adaptation=cdan"],
+    "deepjdot": ["adaptation=deepjdot"],
+    "osbp": ["adaptation=osbp", *OPEN],
+    "sum": SUM,
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [["adaptation=cdan"], SUM], ids=["cdan", "sum"])
+@pytest.mark.parametrize("method", list(RESUMED.values()), ids=list(RESUMED))
 def test_a_killed_and_resumed_run_ends_as_the_uninterrupted_one(tmp_path, method):
     run = [
         *TINY, *DOMAINS, *method, "selection=infomax", "oracle=true", "trainer.max_epochs=3", "logger=csv",

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
+from torch.nn.functional import batch_norm
 from torch.optim.lr_scheduler import ConstantLR
 
 from headstart.adaptation.adda import ADDA
@@ -16,10 +17,12 @@ from headstart.adaptation.dann import DANN
 from headstart.adaptation.deepjdot import DeepJDOT
 from headstart.adaptation.fixmatch import FixMatch
 from headstart.adaptation.mcc import MCC
+from headstart.adaptation.osbp import OSBP
 from headstart.adaptation.pada import PADA
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT
 from headstart.adaptation.sum_of_terms import SumOfTerms
+from headstart.adaptation.tent import Tent
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.selection_scores import SelectionScores
@@ -32,6 +35,7 @@ from headstart.modules.heads.linear_head import LinearHead
 from headstart.runs.training.checkpoint_selection import scores
 from headstart.types import Pixels
 from headstart.unfreeze.schedules.constant import Constant
+from headstart.unfreeze.schedules.one_parameter_kind import OneParameterKind
 from headstart.unfreeze.schedules.without_head import WithoutHead
 from numbered import trainer
 
@@ -42,6 +46,8 @@ METHODS = {
     "self_training": lambda: SelfTraining(weight=3.0, ramp="linear", confidence=0.6),
     "shot": lambda: SHOT(weight=1.0, ramp="constant", beta=0.3),
     "adda": lambda: ADDA(weight=1.0, ramp="constant", hidden=8),
+    "osbp": lambda: OSBP(weight=1.0, ramp="sigmoid", boundary=0.4),
+    "tent": lambda: Tent(weight=1.0, ramp="constant"),
     # of PADA, FixMatch, DeepJDOT and MCC at once
     "sum": lambda: SumOfTerms(
         terms={
@@ -83,18 +89,30 @@ def noise(seed, batch_size):
     )
 
 
-def classifier(method):
-    """Without BatchNorm, whose statistics are each rank's own."""
+class NormOfTwoRanks(nn.BatchNorm1d):
+    """In one process what BatchNorm is on two ranks: each normalises its own images; the statistics are rank 0's."""
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        of_rank_1 = batch_norm(x[1::2], None, None, self.weight, self.bias, training=True, eps=self.eps)
+        return torch.stack([super().forward(x[0::2]), of_rank_1], dim=1).flatten(0, 1)
+
+
+def classifier(method, *, ranks=1):
+    """Without BatchNorm, whose statistics are each rank's own, but for TENT."""
     torch.manual_seed(0)
-    body = {"stage1": nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU()), "stage2": nn.Linear(8, 6)}
+    norm = {1: NormOfTwoRanks, 2: nn.BatchNorm1d}[ranks](8) if method == "tent" else nn.Identity()
+    body = {"stage1": nn.Sequential(nn.Flatten(), nn.Linear(16, 8), norm, nn.ReLU()), "stage2": nn.Linear(8, 6)}
     backbone = Backbone(body, pixels=PIXELS, keep=None)
+    classes = 3 if method == "osbp" else 2  # one more is the unknown class
     return Classifier(
-        backbone=backbone, head=LinearHead(width=6, num_classes=2, init="random"), num_classes=2,
+        backbone=backbone, head=LinearHead(width=6, num_classes=classes, init="random"), num_classes=classes,
         optimizer=lambda groups, lr=0.1: torch.optim.SGD(groups, lr=lr),
         scheduler=lambda optimizer: ConstantLR(optimizer, factor=1.0, total_iters=1),
         stage_decay=1.0, layer_decay=1.0, label_smoothing=0.0, class_weights=None, scheduler_interval="step",
         scheduler_monitor="val/loss",
-        adaptation=METHODS[method](), target_labels_share=0.25 if method == "self_training" else 0.0,
+        adaptation=METHODS[method](), source_classes=2, target_labels_share=0.25 if method == "self_training" else 0.0,
     )  # fmt: skip
 
 
@@ -110,9 +128,9 @@ class Noted(Callback):
 
 
 def fit(folder, method, *, ranks):
-    """The weights after three epochs in global batches of 8 and 8, and the scores after each."""
+    """The weights, as tested, after three epochs in global batches of 8 and 8, and the scores after each."""
     devices = {"devices": 2, "strategy": DDPStrategy(process_group_backend="gloo")} if ranks == 2 else {"devices": 1}
-    module = classifier(method)
+    module = classifier(method, ranks=ranks)
     adaptation = module.adaptation
     data = Domains(
         source=noise(0, 8 // ranks), target=noise(1, 8 // ranks), unlabelled=adaptation.main == "unlabelled",
@@ -120,7 +138,7 @@ def fit(folder, method, *, ranks):
         view=adaptation.view,
     )  # fmt: skip
     module.begin((), {})
-    schedule = Constant()
+    schedule = OneParameterKind(kind="norms") if adaptation.trains_norms_alone else Constant()
     if not module.knows_labels:
         schedule = WithoutHead(schedule=schedule, instead=("adaptation",) if method == "adda" else ())
     watching = [
@@ -131,6 +149,7 @@ def fit(folder, method, *, ranks):
     callbacks = [Unfreeze(schedule), ReplicaCheck(), *watching]
     run = trainer(folder, max_epochs=3, **devices, use_distributed_sampler=False, callbacks=callbacks)
     run.fit(module, datamodule=data)
+    module.finalize(data)
     return {"weights": module.state_dict(), "scores": noted.scores}
 
 
