@@ -11,8 +11,8 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
-from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.system.files.csv_cells import uncelled
 from headstart.tasks.predict import Prediction, _Csv
 from photos import CLASSES, three_classes
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from headstart.backbones.denormalise import denormalised
-from headstart.data.decoding.csv_cells import cell
+from headstart.system.files.csv_cells import cell
 from headstart.types import Pixels
 
 WRITTEN = ("projector_config.pbtxt", "tensors.tsv", "metadata.tsv", "sprite.png")

@@ -140,8 +140,9 @@ def _with_metric(runs: RunsBelow, metric: str) -> RunsBelow:
         raise UserError(
             f"expected a metric that the runs measured, got {metric}; the metrics.csv have {', '.join(valid)}"
         )
+    kept = {run.folder for run in having}
     lacking = tuple(
-        LeftOutRun(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run not in having
+        LeftOutRun(run.folder, "damaged", f"metrics.csv has no {metric}") for run in others if run.folder not in kept
     )
     lacking += tuple(
         LeftOutRun(result.folder, "damaged", f"result.json has no {metric}")

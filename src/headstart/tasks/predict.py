@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from headstart.data.decoding.csv_cells import cell
 from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.decoding.utf8_names import escaped, utf8
@@ -32,6 +31,7 @@ from headstart.runs.saved.finished_run import CheckpointName
 from headstart.runs.saved.run_temperature import Temperature
 from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
+from headstart.system.files.csv_cells import cell
 from headstart.system.files.setting_paths import given_path
 from headstart.types import UserError
 

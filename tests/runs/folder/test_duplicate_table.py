@@ -3,9 +3,9 @@
 import csv
 from types import SimpleNamespace
 
-from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.files.duplicate_files import Duplicate
 from headstart.runs.folder.duplicate_table import write_duplicates
+from headstart.system.files.csv_cells import uncelled
 
 
 def test_each_file_is_a_row_and_names_are_found_again(tmp_path):

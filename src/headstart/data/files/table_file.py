@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headstart.data.decoding.csv_cells import uncelled
+from headstart.system.files.csv_cells import uncelled
 from headstart.types import UserError
 
 

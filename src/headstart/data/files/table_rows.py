@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from headstart.data.decoding.csv_cells import uncelled
 from headstart.data.files.listed_images import ClassFiles
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.data.splits.number_division import NumberFiles
 from headstart.data.splits.split_names import ALSO_CALLED
+from headstart.system.files.csv_cells import uncelled
 from headstart.types import SPLITS, UserError
 
 LISTED = 5  # rows that an error names

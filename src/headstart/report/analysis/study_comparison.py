@@ -64,7 +64,8 @@ def study_of(
     resolution = one_image(reusing or levels, metric, "val")
     settings = [arm.setting for arm in (*arms, *adapting)] + [level_setting(test) for test in levels]
     common = frozenset.intersection(*settings) if settings else frozenset()
-    sections = [_section(g, arms, baseline, metric, common) for g in groups_of(arms, baseline)]
+    random = [arm for arm in arms if arm.begins_random]
+    sections = [_section(g, random, baseline, metric, common) for g in groups_of(arms, baseline)]
     placed = level_arms(levels, metric, _resolutions(levels))
     adapted = adaptation_comparison.adapted(adapting, common)
 
@@ -104,9 +105,10 @@ def study_of(
     )
 
 
-def _section(group: ArmGroup, arms: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> StudySection:
+def _section(group: ArmGroup, random: Sequence[Arm], mode: str, metric: str, common: frozenset[str]) -> StudySection:
+    """random: the arms of the study that begin with random weights, among which the controls are."""
     members = ((group.baseline,) if group.baseline else ()) + tuple(sorted(group.arms, key=_rank))
-    controls = {id(arm): control_of(arm, arms) for arm in members}
+    controls = {id(arm): control_of(arm, random) for arm in members}
     outside = [
         control for control in controls.values() if control is not None and not any(control is arm for arm in members)
     ]

@@ -198,7 +198,7 @@ def run_in(folder: Path) -> FinishedRun | LevelsResult | LeftOutRun:
         if not isinstance(mode, str) or isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"mode must be text and seed a whole number, got {mode!r} and {seed!r}")
         if overrides is None:
-            overrides = _overrides_file(folder)
+            overrides = overrides_in(folder)
         rows = rows_in(folder / "metrics.csv")
         changed = changed_files(folder, result, CURVE)
     except KeyError as error:
@@ -273,7 +273,7 @@ def rows_in(file: Path) -> dict[int, dict[str, float]]:
     return dict(sorted(rows.items()))
 
 
-def _overrides_file(folder: Path) -> list[str]:
+def overrides_in(folder: Path) -> list[str]:
     """The overrides of .hydra/overrides.yaml; none where there is no such file."""
     import yaml  # here: not needed where result.json lists them
 

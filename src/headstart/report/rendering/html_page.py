@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +143,7 @@ def _axis(index: int, axis: SweptAxis, colours: dict[str, int]) -> dict[str, Any
 def _readout(chart: Chart) -> dict[str, Any]:
     """What the script shows under the pointer."""
     keys = ("label", "colour", "x", "y", "at", "mean", "low", "high")
-    lines = [{key: asdict(line)[key] for key in keys} for line in chart.lines]
+    lines = [{key: getattr(line, key) for key in keys} for line in chart.lines]
     for line in lines:
         for key in ("mean", "low", "high"):
             line[key] = [None if v is None else round(v, 4) for v in line[key]]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.data_protocols import ComparedImages
-from headstart.data.decoding.csv_cells import cell
 from headstart.data.files.duplicate_files import Duplicate
+from headstart.system.files.csv_cells import cell
 
 FILE = "duplicates.csv"
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TextIO
 
-from headstart.data.decoding.csv_cells import cell
+from headstart.system.files.csv_cells import cell
 
 Predicted = tuple[str, Sequence[float], str]  # file, numbers, and the error where there are none
 

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.backbones.denormalise import eight_bit
-from headstart.data.decoding.csv_cells import cell
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.label_quality import LabelQuality
@@ -26,6 +25,7 @@ from headstart.features.probing.out_of_fold import class_probabilities
 from headstart.features.probing.probes import LabelledFeatures, ProbeData
 from headstart.runs.probing.frozen_features import Frozen, fitting_device
 from headstart.system.files.atomic_write import write_whole
+from headstart.system.files.csv_cells import cell
 from headstart.types import Batch
 
 

@@ -12,6 +12,7 @@ from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import optional_number
 from headstart.system.files.short_paths import with_short_paths
 
+LISTED = 8  # values of a key; of more their range
 _OTHER_GROUPS = ("logger", "callbacks", "fit", "chosen", "tuned")  # change no result, or list what was tried
 
 
@@ -25,17 +26,27 @@ def settings_table(study: Study) -> ReportTable:
         [TableCell("images"), TableCell(_entries(results, "sizes"))],
         [TableCell("versions"), TableCell(_entries(results, "versions"))],
     ]
-    configs = [config for run in runs if (config := run.config())]
-    groups = dict.fromkeys(key for config in configs for key, node in config.items() if isinstance(node, dict))
+    groups = _values_by_group(runs)
     rows += [
-        [
-            TableCell(group),
-            TableCell(with_short_paths(_group_values([leaves(config.get(group)) for config in configs]), study.paths)),
-        ]
-        for group in groups
+        [TableCell(group), TableCell(with_short_paths(_group_values(nodes), study.paths))]
+        for group, nodes in groups.items()
         if group not in _OTHER_GROUPS
     ]
     return ReportTable("Settings", ["what", "value"], rows)
+
+
+def _values_by_group(runs: list[FinishedRun | LevelsResult]) -> dict[str, list[dict[str, Any]]]:
+    """Group of the config -> its values in each run, by the keys below the group."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        nodes: dict[str, dict[str, Any]] = {}
+        for key, value in (run.settings if isinstance(run, FinishedRun) else leaves(run.config())).items():
+            group, dot, below = key.partition(".")
+            if dot:
+                nodes.setdefault(group, {})[below] = value
+        for group, node in nodes.items():
+            groups.setdefault(group, []).append(node)
+    return groups
 
 
 def _entries(results: list[dict[str, Any]], name: str) -> str:
@@ -47,14 +58,28 @@ def _entries(results: list[dict[str, Any]], name: str) -> str:
 
 def _group_values(nodes: list[dict[str, Any]]) -> str:
     """The name of a group's target, then its values; several where runs differ."""
-    keys = dict.fromkeys(key for node in nodes for key in node)
+    values_by_key: dict[str, dict[str, None]] = {}  # each value once, in order
+    for node in nodes:
+        for key, value in node.items():
+            values_by_key.setdefault(key, {})[plain_value(value)] = None
     names = distinct_values([{"name": str(node.get("_target_", "")).rpartition(".")[2]} for node in nodes], "name")
     values = (
-        f"{key}={' or '.join(dict.fromkeys(plain_value(node[key]) for node in nodes if key in node))}"
-        for key in keys
+        f"{key}={_joined(list(values))}"
+        for key, values in values_by_key.items()
         if not key.rpartition(".")[2].startswith("_")
     )
     return f"{names} {' '.join(values)}".strip()
+
+
+def _joined(values: list[str]) -> str:
+    """a or b; of many values their range, or the first ones, and how many there are."""
+    if len(values) <= LISTED:
+        return " or ".join(values)
+    try:
+        numbers = sorted(values, key=float)
+    except ValueError:
+        return f"{' or '.join(values[:LISTED])} or others ({len(values)} values)"
+    return f"{numbers[0]} to {numbers[-1]} ({len(values)} values)"
 
 
 def source_table(study: Study) -> ReportTable | None:

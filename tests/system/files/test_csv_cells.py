@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.data.decoding.csv_cells import cell, uncelled
+from headstart.system.files.csv_cells import cell, uncelled
 
 
 @pytest.mark.parametrize(
