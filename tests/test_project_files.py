@@ -69,3 +69,10 @@ def test_the_changelog_has_one_section_of_what_is_not_released_first_and_the_usu
     headings = re.findall(r"^### (.*)$", text("CHANGELOG.md"), re.M)
     assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert len(headings) == len(set(headings)) or len(versions) > 1
+
+
+def test_the_readmes_count_the_methods_of_adaptation_that_there_are():
+    no_method = {"source_only", "source_task", "sum"}  # baselines, and what puts methods together
+    methods = {path.stem for path in (ROOT / "conf" / "adaptation").glob("*.yaml")} - no_method
+    assert f"({len(methods)} methods)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(methods)} 种方法" in (ROOT / "README.zh.md").read_text(encoding="utf-8")
