@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-faults check-minimum check-newest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
+.PHONY: help setup demo test test-all test-browser test-loggers test-faults check-minimum check-newest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -36,6 +36,15 @@ test-faults: $(READY)  ## faults at random places: kills, torn files, full disks
 
 test-browser: $(READY)  ## the report page in a headless Chromium
 	$(BIN)/python -m pytest -m browser
+
+# in a .venv of their own: what `make check` runs in does not depend on them
+.venv-loggers/.ready: $(READY) pyproject.toml
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-loggers
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-loggers/bin/python -e '.[wandb,mlflow,comet]' 'pytest>=8.2'
+	@touch $@
+
+test-loggers: .venv-loggers/.ready  ## W&B, MLflow and Comet without network, beside TensorBoard (some minutes)
+	.venv-loggers/bin/python -m pytest -q -m slow tests/runs/training/test_offline_loggers.py
 
 $(VENV)/.coverage-ready: $(READY) pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[coverage]'
@@ -94,7 +103,7 @@ types: $(READY)  ## mypy, strict
 check: lint types test  ## what CI runs
 
 tensorboard: $(READY)  ## the curves of the newest study; STUDY=outputs/demo names one, STUDY=outputs is all
-	$(BIN)/tensorboard --logdir "$${STUDY:-$$(ls -td outputs/*/ 2>/dev/null | grep -Ev '/(store|sources?|trials|probe|reproduced|embeddings|explain)/$$' | head -n 1 || true)}" --host localhost
+	$(BIN)/tensorboard --logdir "$${STUDY:-$$(ls -td outputs/*/ 2>/dev/null | grep -Ev '/(store|mlflow|sources?|trials|probe|reproduced|embeddings|explain)/$$' | head -n 1 || true)}" --host localhost
 
 wheel: $(READY)  ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --installer uv
@@ -141,4 +150,4 @@ docs: $(VENV)/.docs-ready  ## the documentation site, in build/docs; warnings ar
 	@echo "build/docs/index.html; with search: $(BIN)/python -m http.server -d build/docs"
 
 clean:  ## remove what was built; outputs/ stays
-	rm -rf $(VENV) .venv-bench .venv-minimum .venv-newest dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .venv-loggers .venv-minimum .venv-newest dist build .pytest_cache .mypy_cache .ruff_cache

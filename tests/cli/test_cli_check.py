@@ -126,7 +126,7 @@ WRONG = [
     ("~task", "task cannot be left out", "got ~task"),
     ("~seed", "seed cannot be left out", "got ~seed"),
     ("~target.batch_size", "target.batch_size cannot be left out", "Digits has no value of its own"),
-    ("logger=null", "logger takes csv, tensorboard, got null", "every run has one"),
+    ("logger=null", "logger takes comet, csv, mlflow, tensorboard, wandb, got null", "every run has one"),
     # not an override
     ("report", "key=value", "did you mean task=report"),
     ("repor", "key=value", "did you mean task=report"),

@@ -34,7 +34,7 @@ def error(capfd):
     ("overrides", "code", "said"),
     [
         (["data@target=image_folder", "target.root=nowhere"], 2, "nowhere"),
-        (["+logger.board._target_=pytorch_lightning.loggers.WandbLogger"], 1, "wandb"),
+        (["+logger.board._target_=pytorch_lightning.loggers.WandbLogger"], 2, "headstart[wandb]"),
         (["+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar"], 2, "RichProgressBar"),
         (["data@target=table", "target.table=photos.csv"], 2, "missing.png"),
     ],

@@ -28,7 +28,7 @@ from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.outcome.result_pictures import show_in, tensorboards
+from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
@@ -207,9 +207,9 @@ def _check(cfg: DictConfig, halving: Sequence[float], seed: int, shares: tuple[f
 
 
 def _write(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
-    """The picture, as a file and in TensorBoard, the page, and result.json."""
+    """The picture, as a file and in the loggers, the page, and result.json."""
     figure = choice_figure(result)
     figure.savefig(folder / PICTURE, dpi=110)
-    show_in(tensorboards(cfg), "choose", {"costs": figure}, choice_text(result))
+    show_in(picture_loggers(cfg), "choose", {"costs": figure}, choice_text(result))
     write_whole(folder / PAGE, choice_markdown(result))
     write_json(folder / RESULT, result)

@@ -45,7 +45,7 @@ def find_lr(
 ) -> float:
     """Train a copy of the run's model for some steps at rising learning rates -> the suggested `optimizer.lr`.
 
-    The curve is drawn to curve.png and TensorBoard, and written to result.json. Nothing of a run changes by it: it
+    The curve is drawn to curve.png and the loggers, and written to result.json. Nothing of a run changes by it: it
     has a folder, a model and random numbers of its own. Computed on one device, with as many images a step as the run
     has; of several ranks the first computes. NaN where no rate is suggested.
 

@@ -58,7 +58,7 @@ def label_errors(
 
     Each image is judged by logistic regressions on frozen features that did not learn from it. suspicious.csv has all
     images, the likeliest wrong label first; ambiguous.csv those between two classes; next.csv the unlabelled images to
-    label next. Of each there is a picture, in TensorBoard too. Nothing is changed. Only the first of several ranks
+    label next. Of each there is a picture, in the loggers too. Nothing is changed. Only the first of several ranks
     computes.
 
     Args:

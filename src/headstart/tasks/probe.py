@@ -33,7 +33,7 @@ from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes
-from headstart.runs.outcome.result_pictures import show_in, tensorboards
+from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, Stored, fitting_device, result_origin
 from headstart.runs.probing.number_probing import number_lines, number_result, probe_value
@@ -66,7 +66,7 @@ def probe(
     """Train heads of all kinds and settings on the features of frozen stages -> the best one's val accuracy.
 
     Of each kind, the head with the best val accuracy (of equals the first) is measured on test, once. The table is
-    printed and written to result.json; pictures go to TensorBoard. Only the first of several ranks computes.
+    printed and written to result.json; pictures go to the loggers. Only the first of several ranks computes.
 
     Args:
         cfg: The composed config.
@@ -207,9 +207,9 @@ def _check(labels: Tensor, val: int, kinds: ProbeSettings, data: Any) -> None:
 
 
 def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None:
-    """The table, the accuracy by stage and the grid of the linear heads, in TensorBoard."""
-    boards = tensorboards(cfg)
-    if not boards:
+    """The table, the accuracy by stage and the grid of the linear heads, in the loggers that take pictures."""
+    loggers = picture_loggers(cfg)
+    if not loggers:
         return
     from headstart.features.probing.probe_plots import grid_figure, stages_figure  # here: they need matplotlib
 
@@ -225,7 +225,7 @@ def _draw(cfg: DictConfig, result: dict[str, Any], kinds: ProbeSettings) -> None
         place = kinds.grid.index((best["setting"]["lr"], best["setting"]["weight_decay"]))
         chosen = best["stage"], *divmod(place, len(kinds.weight_decay))
         figures["grid"] = grid_figure(panels, kinds.lr, kinds.weight_decay, chosen)
-    show_in(boards, "probe", figures, table(result))
+    show_in(loggers, "probe", figures, table(result))
 
 
 def by_stage(result: dict[str, Any]) -> dict[str, list[float]]:

@@ -21,7 +21,7 @@ from headstart.runs.folder.folder_ownership import check_folder, finished_run
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.outcome.result_pictures import show_in, tensorboards
+from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.candidate_scores import ALL, ScoreName
@@ -51,7 +51,7 @@ def rank_sources(
     """Score candidates on the target's training images -> the val accuracy of a probe on the recommended one.
 
     All candidates are composed and checked before the first one is computed. Test images are not looked at. The table
-    is printed and written to result.json and ranking.md; the picture goes to TensorBoard. Only the first of several
+    is printed and written to result.json and ranking.md; the picture goes to the loggers. Only the first of several
     ranks computes.
 
     Args:
@@ -128,7 +128,7 @@ def _ranked(
 
 
 def _draw(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> None:
-    """The picture, as a file and in TensorBoard, there with the tables."""
+    """The picture, as a file and in the loggers, there with the tables."""
     figure = ranking_figure(result)
     figure.savefig(folder / PICTURE, dpi=110)
-    show_in(tensorboards(cfg), "rank_sources", {"ranks": figure}, ranking_text(result, whole=True))
+    show_in(picture_loggers(cfg), "rank_sources", {"ranks": figure}, ranking_text(result, whole=True))

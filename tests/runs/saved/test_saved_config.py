@@ -158,6 +158,16 @@ def test_what_headstart_ships_is_read_from_anybody(tmp_path, overrides):
     assert saved_config(file)["run_dir"] == str(tmp_path / "run")  # never where a stranger says
 
 
+def test_loggers_that_would_send_something_are_left_out_of_another_person_s_config_and_kept_in_one_s_own(tmp_path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        several = ["logger=[tensorboard,wandb,mlflow,comet]", "logger.mlflow.tracking_uri=https://collector.org"]
+        config = OmegaConf.to_yaml(compose("config", overrides=[*several, "run_dir=/tmp/elsewhere"]))
+    file = written(tmp_path / "run", config)
+    assert list(saved_config(file)["logger"]) == ["csv", "tensorboard"]
+    sign(file)
+    assert list(saved_config(file)["logger"]) == ["csv", "tensorboard", "wandb", "mlflow", "comet"]
+
+
 def test_a_link_out_of_another_person_s_folder_would_write_elsewhere(tmp_path):
     file = written(tmp_path / "run", changed(("seed",), 3))
     (tmp_path / "run" / "checkpoints" / "also.ckpt").symlink_to("best.ckpt")

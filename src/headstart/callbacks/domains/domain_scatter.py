@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from headstart.callbacks.loggers.logged_pictures import show_figures
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.explain.pictures.feature_space import NAMED, class_colour
 from headstart.features.pca import directions
@@ -58,7 +58,7 @@ class DomainFigures(Callback):
 
     DomainPredictions calls it.
 
-    domains/pca and domains/tsne as TensorBoard images at the end of fit, domains-pca.png and domains-tsne.png in the
+    domains/pca and domains/tsne as images of the loggers at the end of fit, domains-pca.png and domains-tsne.png in the
     folder. The same images each time, at most IMAGES of each domain. Colours are the classes that the source's images
     have and that the model predicts for the target's, whose labels are hidden. No random number of the run is drawn.
 
@@ -79,14 +79,12 @@ class DomainFigures(Callback):
         if not self._clouds:
             return
         names: tuple[str, ...] = datamodule_of(trainer).class_names
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, plane in PLANES.items():
             figure = domains_figure(self._clouds, plane, names)
             partial = self.folder / f"domains-{name}.png.partial"
             figure.savefig(partial, format="png", dpi=80)
             partial.replace(partial.with_suffix(""))
-            for board in boards:
-                board.experiment.add_figure(f"domains/{name}", figure, global_step=trainer.global_step, close=False)
+            show_figures(trainer.loggers, {f"domains/{name}": figure}, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         return {when: cloud._asdict() for when, cloud in self._clouds.items()}

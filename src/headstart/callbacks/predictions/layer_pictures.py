@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 import torch
 from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from headstart.backbones.weights.tensors.tensor_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
+from headstart.callbacks.loggers.logged_pictures import show_image
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.compat.torch_compilation import is_compiled
 from headstart.data.data_protocols import without_labels
@@ -36,7 +36,7 @@ BEFORE = "before.pt"  # in the folder, while a run is not finished
 class Explain(Callback):
     """Draws kinds of pictures of the same images before the first step, after every n epochs, and at the end of fit.
 
-    Each is <folder>/<kind>/<name>-step<optimizer steps done>.png, and explain/<kind>/<name> among TensorBoard's images.
+    Each is <folder>/<kind>/<name>-step<optimizer steps done>.png, and explain/<kind>/<name> among the loggers' images.
     Rank 0 draws, from the module itself and without a word to the others, which wait for it in the next step. The
     weights are those that are trained, also where others are validated (callbacks=ema). Nothing of the run changes:
     random numbers, modes, gradients and what is trainable are afterwards what they were.
@@ -105,13 +105,12 @@ class Explain(Callback):
             self._say("pictures need whole weights on each device; with trainer=fsdp callbacks.explain draws nothing")
             return
         self._last = trainer.global_step
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         with _unnoticed(module):
             subject = self._subject(trainer, module)
             with subject.network.at_rest():
                 for name, kind in self.pictures.items():
                     for shown in self._drawn(name, kind, subject):
-                        self._keep(name, shown, trainer.global_step, boards)
+                        self._keep(name, shown, trainer)
 
     def _drawn(self, name: str, kind: Picture, subject: Subject) -> Iterator[Shown]:
         try:
@@ -119,12 +118,11 @@ class Explain(Callback):
         except (UnfitError, HiddenLabelError) as error:
             self._say(f"picture {name} left out: {error}")
 
-    def _keep(self, kind: str, shown: Shown, step: int, boards: list[TensorBoardLogger]) -> None:
-        path = self.folder / kind / f"{shown.name}-step{step:06d}.png"
+    def _keep(self, kind: str, shown: Shown, trainer: Trainer) -> None:
+        path = self.folder / kind / f"{shown.name}-step{trainer.global_step:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(shown.image))
-        for board in boards:
-            board.experiment.add_image(f"explain/{kind}/{shown.name}", shown.image, global_step=step, dataformats="HWC")
+        show_image(trainer.loggers, f"explain/{kind}/{shown.name}", shown.image, trainer.global_step)
 
     def _subject(self, trainer: Trainer, module: LightningModule) -> Subject:
         if not isinstance(module, HeadedModule):

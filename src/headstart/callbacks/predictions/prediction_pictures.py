@@ -10,11 +10,11 @@ import torch.distributed as dist
 from annotated_types import Ge
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
+from headstart.callbacks.loggers.logged_pictures import show_figures, take_pictures
 from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import is_regression
@@ -53,7 +53,7 @@ class _Wrong(NamedTuple):
 
 
 class Figures(Callback):
-    """At the end of the test: test/confusion, test/abstention and test/wrong (the surest wrong) as TensorBoard images.
+    """At the end of the test: test/confusion, test/abstention and test/wrong (the surest wrong) as the loggers' images.
 
     The abstention is the accuracy on the surest answers against their share. Where an image may have several labels,
     test/labels (each class's scores) stands for the first two, and where targets are numbers test/numbers (predicted
@@ -79,8 +79,9 @@ class Figures(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._source_val is not None and trainer.is_global_zero:
             names: tuple[str, ...] = datamodule_of(trainer).class_names
-            boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-            _show({"val/confusion": confusion_figure(*self._source_val, names)} if boards else {}, boards, trainer)
+            if take_pictures(trainer.loggers):
+                figures = {"val/confusion": confusion_figure(*self._source_val, names)}
+                show_figures(trainer.loggers, figures, trainer.global_step)
         self._source_val = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,8 +108,7 @@ class Figures(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not boards:
+        if not take_pictures(trainer.loggers):
             return
         everywhere = _gathered((self._seen, self._wrong), trainer)
         batches = [part for of_rank, _ in everywhere for part in of_rank]
@@ -129,19 +129,13 @@ class Figures(Callback):
         if len(wrong.images):
             images = denormalised(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
             figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong, kind)
-        _show(figures, boards, trainer)
+        show_figures(trainer.loggers, figures, trainer.global_step)
 
 
 def _abstention(logits: Tensor, labels: Tensor) -> Figure:
     probability, predicted = logits.softmax(dim=1).max(dim=1)
     sure, right = probability.numpy(), (predicted == labels).numpy()
     return abstention_figure(coverage_curve(sure, right), area_under_risk(sure, right))
-
-
-def _show(figures: dict[str, Figure], boards: list[TensorBoardLogger], trainer: Trainer) -> None:
-    for board in boards:
-        for tag, figure in figures.items():
-            board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
 
 
 def _images(images: Tensor, data: Any) -> Tensor:

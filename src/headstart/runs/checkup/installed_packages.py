@@ -16,6 +16,7 @@ NEEDED = (
 )  # fmt: skip
 EXTRAS = (
     "timm", "peft", "huggingface-hub", "datasets", "webdataset", "pyarrow", "onnx", "pillow-heif", "optuna",
+    "wandb", "mlflow-skinny", "comet-ml",
     "hydra-joblib-launcher", "hydra-submitit-launcher",
 )  # fmt: skip
 

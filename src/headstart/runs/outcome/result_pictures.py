@@ -1,4 +1,4 @@
-"""Figures of a task as PNG files in its folder, and in TensorBoard."""
+"""Figures of a task as PNG files in its folder, and in the loggers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.callbacks.loggers.logged_pictures import show_figures, show_text, take_pictures
+from headstart.runs.training.logger_closing import ended_with_run
+from headstart.runs.training.run_loggers import RunNames, made_loggers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,38 +19,35 @@ if TYPE_CHECKING:
 DPI = 120
 
 
-def tensorboards(cfg: DictConfig) -> list[TensorBoardLogger]:
-    """The TensorBoard loggers that a config names.
+def picture_loggers(cfg: DictConfig) -> list[Logger]:
+    """The loggers of a config that take pictures, for a task that trains no run.
 
     Args:
         cfg: The composed config.
     """
-    loggers = [instantiate(node) for node in cfg.logger.values() if node]
-    return [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    task = str(cfg.task)
+    names = RunNames(study=task, arm=task, name=task, settings={"seed": cfg.seed})
+    loggers = made_loggers(cfg, Path(cfg.run_dir), names, goes_on=False)
+    return [logger for logger in loggers if take_pictures([logger])]
 
 
-def show_in(
-    boards: Sequence[TensorBoardLogger], task: str, figures: Mapping[str, Figure], text: str | None = None
-) -> None:
-    """Show figures in TensorBoard as <task>/<name>, and a text as <task>.
+def show_in(loggers: Sequence[Logger], task: str, figures: Mapping[str, Figure], text: str | None = None) -> None:
+    """Show figures in loggers as <task>/<name>, and a text as <task>.
 
     Args:
-        boards: Of the config; each is closed.
+        loggers: Of the config; each is closed.
         task: What the tags begin with.
         figures: By name.
-        text: Aligned lines, which Markdown shows as they are.
+        text: Aligned lines.
     """
-    for board in boards:
+    with ended_with_run(loggers):
         if text is not None:
-            lines = "\n".join(f"    {line}" for line in text.splitlines())
-            board.experiment.add_text(task, lines, global_step=0)
-        for name, figure in figures.items():
-            board.experiment.add_figure(f"{task}/{name}", figure, global_step=0, close=False)
-        board.experiment.close()
+            show_text(loggers, task, text)
+        show_figures(loggers, {f"{task}/{name}": figure for name, figure in figures.items()}, 0)
 
 
 def write_pictures(cfg: DictConfig, folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
-    """Write each figure to <folder>/<name>.png, and to TensorBoard as <task>/<name> where there is such a logger.
+    """Write each figure to <folder>/<name>.png, and to the loggers that take pictures as <task>/<name>.
 
     Args:
         cfg: The composed config.
@@ -59,5 +58,5 @@ def write_pictures(cfg: DictConfig, folder: Path, figures: Mapping[str, Figure])
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=DPI)
-    show_in(tensorboards(cfg), cfg.task, figures)
+    show_in(picture_loggers(cfg), cfg.task, figures)
     return paths

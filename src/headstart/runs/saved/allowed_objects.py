@@ -16,6 +16,7 @@ from headstart.system.files.conf_folder import conf_dir
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 # tasks that train, and so can be gone on with; the others write where their settings say
 TRAINING = ("fit", "few_images", "probe")
+LOCAL_LOGGERS = ("csv", "tensorboard")  # the others send what they are told to an address
 # what our own code writes into the config of a trial or of a rule's run, and no file of conf/ names
 WRITTEN = ("headstart.data.splits.image_budget.ImageBudget", "headstart.unfreeze.schedules.shortened_phases.Shortened")
 # what users name besides: it computes or prints, and writes no file
@@ -83,11 +84,19 @@ def content(file: Path) -> Any:
 
 
 @cache
+def sending_loggers() -> tuple[dict[str, Any], ...]:
+    """The nodes of the shipped loggers that send what they are told to an address."""
+    files = sorted(file for file in conf_dir().glob("logger/*.yaml") if file.stem not in LOCAL_LOGGERS)
+    return tuple(content(file)[file.stem] for file in files)
+
+
+@cache
 def _shipped() -> frozenset[str]:
     conf = conf_dir()
+    sending = {name for node in sending_loggers() for name in _names(node)}
     others = {name for file in conf.glob("task/*.yaml") if file.stem not in TRAINING for name in _names(content(file))}
     usual = {f"{module}.{name}" for module, names in USUAL.items() for name in names}
-    return (named_in(conf) - others) | usual | set(WRITTEN)
+    return (named_in(conf) - others - sending) | usual | set(WRITTEN)
 
 
 def _names(node: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.runs.saved.allowed_objects import is_allowed, values_in
+from headstart.runs.saved.allowed_objects import is_allowed, sending_loggers, values_in
 from headstart.runs.saved.config_signing import signed
 from headstart.system.files.conf_folder import conf_dir
 from headstart.system.files.file_identity import sha256
@@ -66,6 +66,7 @@ def saved_config(file: Path, *, vouched: str | None = None, own: Iterable[Path] 
     if whose == "changed":
         log.warning("%s %s; it is read as another person's", file, CHANGED)
     if whose != "own":
+        _drop_sending_loggers(config, file)
         _check(config, file, tuple(own_folders() if own is None else own), whose)
         if "run_dir" in config:
             config["run_dir"] = str(_run_folder(file).absolute())
@@ -117,6 +118,19 @@ def _check(config: dict[str, Any], file: Path, own: tuple[Path, ...], whose: str
         "and write nothing elsewhere. Where you trust whoever made it, add --trust; where your own conf folder names "
         f"that part, --config-dir <folder>; try: cat {shlex.quote(str(file))}"
     )
+
+
+def _drop_sending_loggers(config: dict[str, Any], file: Path) -> None:
+    """Leave out the loggers by which another person's run told an address of itself: they change no metric."""
+    sending = {node["_target_"] for node in sending_loggers()}
+    loggers = config.get("logger")
+    if not isinstance(loggers, dict):
+        return
+    dropped = [key for key, node in loggers.items() if isinstance(node, dict) and str(node.get("_target_")) in sending]
+    for key in dropped:
+        del loggers[key]
+    if dropped:
+        log.info("%s: left out logger %s of another person's run", file, ", ".join(map(str, dropped)))
 
 
 def _links(folder: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ from headstart.data.data_protocols import is_multi_label
 from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
+from headstart.runs.training.run_loggers import NEEDED, check_packages
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.weights.source_model import waits_for_source
@@ -24,7 +25,8 @@ def check_first(cfg: DictConfig, *, processes: int) -> None:
     decides = cfg.get("recipe") or cfg.get("tuning")  # it sets other parts and the length, perhaps by trials
     if not waits_for_source(cfg) and not (decides and cfg.get(TESTS)):
         return
-    loggers = [instantiate(node) for node in cfg.logger.values() if node]
+    check_packages(cfg)  # making a logger of Comet begins an experiment
+    loggers = [instantiate(node) for node in cfg.logger.values() if node and node["_target_"] not in NEEDED]
     callbacks = [instantiate(with_monitor(node, USUAL)) for node in cfg.callbacks.values() if node]
     trainer = made_trainer(cfg.trainer, logger=loggers, callbacks=callbacks)  # which says what does not go together
     with torch.random.fork_rng(devices=[]):

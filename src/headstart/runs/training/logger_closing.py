@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from pytorch_lightning.loggers import Logger
 
+from headstart.compat.logger_experiments import has_begun
+
 log = logging.getLogger(__name__)
 # what ends an experiment, by the loggers that have it: W&B; Comet; Neptune; TensorBoard, Aim and others
 ENDING = ("finish", "end", "stop", "close")
@@ -27,6 +29,8 @@ def ended_with_run(loggers: Sequence[Logger]) -> Iterator[None]:
         status = "success"
     finally:
         for logger in loggers:
+            if not has_begun(logger):
+                continue
             try:
                 logger.finalize(status)
                 _end(logger, failed=status == "failed")

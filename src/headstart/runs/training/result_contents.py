@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from headstart.backbones.weights.backbone_weights import weights_hash
 from headstart.callbacks.checkpoints.best_and_last import BestAndLast
@@ -27,7 +25,6 @@ from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.run_callbacks import RunCallbacks
-from headstart.runs.training.shown_settings import Shown
 from headstart.selection.selection import Selection
 from headstart.system.result_format import FORMAT, PRUNED
 from headstart.types import SPLITS
@@ -138,18 +135,3 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Write result.json, with the checksums of the run's files."""
     result[FILES] = digests(folder)
     write_json(folder / RESULT, result)
-
-
-def log_hyperparameters(loggers: list[Logger], settings: Mapping[str, Shown], metrics: Mapping[str, float]) -> None:
-    """Tell each logger the run's settings; TensorBoard's HPARAMS gets the final metrics beside them.
-
-    Args:
-        loggers: The run's loggers.
-        settings: Those that tell the runs of its study apart.
-        metrics: The final ones.
-    """
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(settings), {f"final/{name}": value for name, value in metrics.items()})
-        elif not isinstance(logger, CSVLogger):  # which would write a file beside config.yaml
-            logger.log_hyperparams(dict(settings))

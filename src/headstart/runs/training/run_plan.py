@@ -10,10 +10,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, ListConfig
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from headstart.callbacks.loggers.logged_pictures import show_text
 from headstart.callbacks.training.time_budget import budget_of
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
@@ -73,12 +73,9 @@ def share_of_run(parts: Assembly) -> TrainableShare:
 
 
 def log_plan(plan: Plan, loggers: Iterable[Any]) -> None:
-    """Say the plan in one message, and in TensorBoard as the text `plan`."""
+    """Say the plan in one message, and in the loggers as the text `plan`."""
     log.info("%s", plan)
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            lines = [f"    {line}" for line in str(plan).splitlines()]  # as Markdown shows what is aligned already
-            logger.experiment.add_text("plan", "\n".join(lines), global_step=0)
+    show_text(loggers, "plan", str(plan))
 
 
 def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> RunLength:

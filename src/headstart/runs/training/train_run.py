@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from headstart.callbacks.checkpoints.best_and_last import PREVIOUS
+from headstart.callbacks.loggers.logged_pictures import show_summary
 from headstart.callbacks.timing.bottleneck_advice import line
 from headstart.callbacks.training.memory_reuse import return_freed_memory
-from headstart.compat.hydra_instantiation import instantiate
 from headstart.distributed.model_sharding import whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
@@ -24,9 +24,9 @@ from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
 from headstart.runs.training.fitting_batch import with_fitting_batch
 from headstart.runs.training.logger_closing import ended_with_run
 from headstart.runs.training.prepared_run import prepared_run
-from headstart.runs.training.result_contents import log_hyperparameters, run_result, write_result
+from headstart.runs.training.result_contents import run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
-from headstart.runs.training.shown_settings import shown_settings
+from headstart.runs.training.run_loggers import begin_loggers, made_loggers, run_names
 from headstart.runs.training.source_forgetting import AFTER, BEFORE, measures_forgetting, source_forgetting
 from headstart.runs.training.tensorboard_layout import write_layout
 
@@ -50,16 +50,18 @@ def train(cfg: DictConfig, folder: Path, *, about: dict[str, Any]) -> dict[str, 
 
 
 def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[Logger]) -> dict[str, Any]:
-    """What train() returns; begun: gets the loggers when they are about to log."""
+    """What train() returns; begun: gets the loggers when they are made."""
     began = time.perf_counter()
     quieten()
     run = prepared_run(cfg, folder, run_hash=about["hash"])
     callbacks = run_callbacks(cfg, folder, run, run_hash=about["hash"])
-    loggers: list[Logger] = [instantiate(node) for node in cfg.logger.values() if node]
+    names = run_names(cfg, folder, about)
+    loggers = made_loggers(cfg, folder, names, goes_on=run.resumed is not None)
+    begun += loggers
+    begin_loggers(cfg, folder, loggers, names)
     trainer = run_trainer(cfg, folder, run, callbacks, loggers)
     setup_s = round(time.perf_counter() - began, 4)
 
-    begun += loggers
     if run.resumed is None and trainer.is_global_zero:
         write_layout(loggers, run.monitor, adapts=callbacks.adapts)
     tested = fit_and_test(folder, run, callbacks, trainer)
@@ -75,7 +77,8 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s,
         forgetting=forgetting,
     )  # fmt: skip
-    log_hyperparameters(loggers, shown_settings(cfg, folder, about["overrides"]), tested.final)
+    final = {f"final/{name}": value for name, value in tested.final.items()}
+    show_summary(loggers, names.settings, final, trainer.global_step)
     for logger in loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
