@@ -26,7 +26,8 @@ def n_leep(
 
     Li et al. 2021, Ranking Neural Checkpoints (CVPR), section 4.3. Where there are fewer images than components, each
     image is one. The paper has no limit to the principal components; without one, noise in thousands of features takes
-    minutes, as each Gaussian has a covariance of all pairs of components. Rotating and shifting the features changes nothing but the mixture's random start.
+    minutes, as each Gaussian has a covariance of all pairs of components. Rotating and shifting the features changes
+    nothing but the mixture's random start.
 
     Args:
         features: An array (N, D) or its shards; all are in memory, N of some thousands.
