@@ -37,7 +37,11 @@ def show_figures(loggers: Iterable[Logger], figures: Mapping[str, Figure], step:
     """
     for logger in loggers:
         for tag, figure in figures.items():
-            _told(logger, lambda kind, tag=tag, figure=figure: kind.show_figure(tag, figure, step), pictures=True)
+            _told(logger, _figure(tag, figure, step), pictures=True)
+
+
+def _figure(tag: str, figure: Figure, step: int) -> Callable[[KnownLogger], None]:
+    return lambda kind: kind.show_figure(tag, figure, step)
 
 
 @rank_zero_only
