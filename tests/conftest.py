@@ -1,5 +1,6 @@
 """Environment of all tests."""
 
+import logging
 import os
 from tempfile import TemporaryDirectory
 
@@ -26,3 +27,11 @@ def options_once(request, monkeypatch):
     """What the files of conf/ say is put together once a process: a third of a test's time else."""
     if request.node.get_closest_marker("faults") is None:  # which compose anew, to compare
         compose_options_once(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def no_handlers_of_earlier_commands():
+    """A command writes to the stderr of its process; that of an earlier test is closed, and logging would say so."""
+    for handler in [*logging.getLogger().handlers]:
+        if getattr(getattr(handler, "stream", None), "closed", False):
+            logging.getLogger().removeHandler(handler)
