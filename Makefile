@@ -130,16 +130,17 @@ bench: .venv-bench/.ready  ## time and memory, against the peers: benchmarks/RES
 bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: benchmarks/RESULTS-ddp.md
 	TORCH_CPP_LOG_LEVEL=ERROR .venv-bench/bin/python benchmarks/ddp.py
 
-# shot goes on from the source's model, one for each seed, so it is compared with source_only that does
+# shot goes on from the source's model, one for each seed, so it is compared with source_only that does, in as many steps;
+# an epoch of MNIST is 844 steps, one of USPS 103
 SEEDS := seed=0,1,2,3,4 selection=infomax
-ON    := adaptation=source_only,shot 'weights.seed=$${seed}' weights.max_epochs=2
+ON    := adaptation=source_only,shot 'weights.seed=$${seed}'
 bench-adaptation: export HEADSTART_DATA ?= ../shared/data
 bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/how_to/adaptation.md (an hour or two on 2 cores)
 	for pair in mnist_to_usps usps_to_mnist; do \
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,dann,cdan $(SEEDS) || exit 1; \
 	done
-	$(BIN)/headstart -m 'experiment=[mnist_to_usps_unlabelled,shot]' $(ON) trainer.max_epochs=10 $(SEEDS)
-	$(BIN)/headstart -m 'experiment=[usps_to_mnist_unlabelled,shot]' $(ON) trainer.max_epochs=2 $(SEEDS)
+	$(BIN)/headstart -m 'experiment=[mnist_to_usps_unlabelled,shot]' $(ON) weights.max_epochs=2 trainer.max_epochs=10 +trainer.max_steps=1030 $(SEEDS)
+	$(BIN)/headstart -m 'experiment=[usps_to_mnist_unlabelled,shot]' $(ON) weights.max_epochs=16 trainer.max_epochs=2 $(SEEDS)
 
 $(VENV)/.docs-ready: $(READY) pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
