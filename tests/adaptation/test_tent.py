@@ -65,7 +65,11 @@ def test_a_backbone_without_batchnorm_is_an_error_that_names_others():
 
 @pytest.mark.parametrize(
     ("overrides", "told"),
-    [(["mode=fine_tuning"], "trains norms alone"), (["target.batch_size=1"], "needs batches of 2 images or more")],
+    [
+        (["mode=fine_tuning"], "trains norms alone"),
+        (["target.batch_size=1"], "needs batches of 2 images or more"),
+        (["head.init=class_means"], "try mode=norm_only head.init=source"),
+    ],
 )
 def test_what_tent_cannot_do_is_one_message(tmp_path, monkeypatch, capsys, overrides, told):
     monkeypatch.chdir(tmp_path)

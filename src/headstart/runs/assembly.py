@@ -119,15 +119,14 @@ def check_adaptation(cfg: DictConfig) -> None:
     if chosen.main != "unlabelled":
         return
     reset_from = cfg.weights.get("reset_from") if cfg.get("weights") else None
+    mode = "norm_only" if chosen.trains_norms_alone else "fine_tuning"
     if not cfg.reuse or cfg.head.get("init") != "source" or reset_from is not None or cfg.backbone.get("keep"):
         raise UserError(
             f"adaptation {name} goes on from the source's whole model and its head, got mode={cfg.mode} "
-            f"head.init={cfg.head.get('init')}; try mode=fine_tuning head.init=source weights.reset_from=null"
+            f"head.init={cfg.head.get('init')}; try mode={mode} head.init=source weights.reset_from=null"
         )
     if chosen.trains_norms_alone and cfg.trainable != "norms":
-        raise UserError(
-            f"adaptation {name} trains norms alone, got mode={cfg.mode}; try mode=norm_only head.init=source"
-        )
+        raise UserError(f"adaptation {name} trains norms alone, got mode={cfg.mode}; try mode={mode} head.init=source")
     for setting in ("mix", "class_weights", "loss"):
         if cfg.module.get(setting) is not None:
             raise UserError(f"adaptation {name} trains on images without labels, which module.{setting} needs")
