@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart.compat.omegaconf_resolvers import register_resolver
 from headstart.runs.folder.counted_weights import by_content, preprocessing_of_weights
+from headstart.runs.folder.changed_figures import changed_figures
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
@@ -233,7 +234,10 @@ def _hash_of(counted: dict[str, Any]) -> str:
     assert isinstance(resolved, dict)  # a DictConfig gives a dict; mypy cannot know
     monitor = (resolved.get("module") or {}).get("scheduler_monitor") or "val/loss"
     plain = without_later(with_modes(resolved, str(monitor)))  # null modes are those that earlier configs named
-    return _hex(json.dumps(_canonical(as_earlier(plain)), sort_keys=True, default=str))
+    named = as_earlier(plain)
+    if changed := changed_figures(resolved):
+        named = {**named, "changed": changed}
+    return _hex(json.dumps(_canonical(named), sort_keys=True, default=str))
 
 
 def safe(text: str) -> str:
