@@ -7,7 +7,7 @@ from typing import Any
 
 
 def changed_figures(config: Mapping[str, Any]) -> list[str]:
-    """What has changed for runs of this config since they were first computed; a run of before is not found as finished.
+    """What has changed for runs of this config since then; a run of before is not found as finished.
 
     Args:
         config: Plain, resolved.
