@@ -192,6 +192,7 @@ def _is_reported(check: Checked, sweep: Path, trace: bool) -> bool:
     if rank_environment.rank() > 0:  # rank 0 writes it
         return True
     from headstart.report import multirun_hook
+    from headstart.runs.outcome.report_logging import log_report
 
     if (
         check.cfg.get("task") not in multirun_hook.REPORTED
@@ -204,6 +205,8 @@ def _is_reported(check: Checked, sweep: Path, trace: bool) -> bool:
         if trace:
             show_trace(error)
         _say(f"error: no report of {sweep}: {one_line(error)}")
+    for report in multirun_hook.written:
+        log_report(check.cfg, report)
     return not multirun_hook.failures
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.system import rank_environment
 
+if TYPE_CHECKING:
+    from headstart.report.report_files import WrittenReport
+
 REPORTED = ("fit", "few_images")  # the tasks whose sweeps end in a report
-written: list[Path] = []  # the pages of this process, so that the command knows what Hydra has not called for
+written: list[WrittenReport] = []  # of this process, so that the command knows what Hydra has not called for
 failures: list[Exception] = []  # Hydra turns an exception of a callback into a warning: the exit code needs it
 
 
@@ -35,6 +38,6 @@ def report_at_end(folder: Path) -> Path | None:
     except Exception as error:
         failures.append(error)
         return None
-    written.append(report.page)
+    written.append(report)
     print(f"\n{report.text}\n  report: {report.page}")
     return report.page

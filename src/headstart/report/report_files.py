@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -15,10 +16,12 @@ from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.study_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.rendering.reproduction_command import command, planned_seeds
 from headstart.report.rendering.short_study import short_command, short_study
+from headstart.report.rendering.tensorboard_arms import write_arms
 from headstart.report.rendering.terminal_report import terminal_report
 from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
 
+log = logging.getLogger(__name__)
 OURS = "<footer>headstart "  # in a page
 
 
@@ -77,7 +80,12 @@ def write_report(
             f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "
             f"folder writable, or make room on its disk, then headstart task=report report.dir={folder}"
         ) from error
-    return WrittenReport(folder / "report.html", study, terminal_report(study, name))
+    text = terminal_report(study, name)
+    try:
+        write_arms(folder, study, text)
+    except OSError as error:  # the report itself is there
+        log.warning("the arms of %s cannot be written for TensorBoard: %s", folder, error.strerror)
+    return WrittenReport(folder / "report.html", study, text)
 
 
 def _check_own(folder: Path, files: Iterable[str]) -> None:

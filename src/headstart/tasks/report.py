@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from headstart.report.report_files import write_report
+from headstart.runs.outcome.report_logging import log_report
 from headstart.system.files.setting_paths import given_path
 
 
@@ -14,7 +15,7 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
 
     Args:
-        cfg: The composed config, of which nothing is read.
+        cfg: The composed config, of which the loggers alone are read: W&B, MLflow and Comet are told the verdicts.
         dir: The study's folder.
         baseline: The mode that the others are compared with.
         metric: A column of metrics.csv; None for the runs' own monitored metric.
@@ -22,6 +23,6 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
     Raises:
         UserError: There is no finished run, or the runs lack the metric.
     """
-    del cfg  # every task gets it; a report depends on what lies on disk alone
     written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric)
     print(f"{written.text}\n  report: {written.page}")
+    log_report(cfg, written)

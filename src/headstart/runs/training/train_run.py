@@ -18,6 +18,7 @@ from headstart.callbacks.training.memory_reuse import return_freed_memory
 from headstart.distributed.model_sharding import whole_state
 from headstart.distributed.rank_agreement import wait_for_all
 from headstart.runs.folder.run_folder import CHECKPOINTS
+from headstart.runs.outcome.run_levels import run_levels
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.test_sets.named_test_table import named_test_lines
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
@@ -77,7 +78,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s,
         forgetting=forgetting,
     )  # fmt: skip
-    final = {f"final/{name}": value for name, value in tested.final.items()}
+    final = run_levels(folder, result) | {f"final/{name}": value for name, value in tested.final.items()}
     show_summary(loggers, names.settings, final, trainer.global_step)
     for logger in loggers:
         logger.finalize("success")
