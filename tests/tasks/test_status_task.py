@@ -83,3 +83,54 @@ def test_a_list_that_is_cut_or_climbs_gives_the_jobs_that_it_has(tmp_path):
         '{"folder": "a", "overrides": []}\n{"folder": "../b", "overrides": []}\n{"fold'
     )
     assert [each.folder.name for each in planned_jobs(tmp_path)] == ["a"]
+
+
+PHASED = "epoch,step,stages/trainable,val/accuracy\n0.0,0,,0.1\n1.0,4,0,0.5\n2.0,8,2,\n"
+
+
+def test_the_phase_is_what_is_trainable_by_the_last_row_that_says_it(sweep, capsys):
+    (sweep / "now" / "metrics.csv").write_text(PHASED)
+    assert main(["task=status", "status.dir=outputs/pilot"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("running")]
+    assert " ".join(row.split()[:6]) == "running head, 2 stages 2/8 val/accuracy"
+
+
+def followed(monkeypatch, sweep, changes):
+    """Follow the sweep; between two looks one of the changes happens, and at last no job runs any more."""
+    left = list(changes)
+
+    def between(_):
+        if left:
+            left.pop(0)()
+        else:
+            monkeypatch.setattr("headstart.runs.status.job_states.is_held", lambda _: False)
+
+    monkeypatch.setattr("headstart.tasks.status.time.sleep", between)
+    assert main(["task=status", "status.dir=outputs/pilot", "status.every=2"]) == 0
+
+
+def test_without_a_terminal_a_job_has_a_line_when_it_has_changed_and_the_table_comes_at_the_end(
+    sweep, monkeypatch, capsys
+):
+    curve = sweep / "now" / "metrics.csv"
+    followed(monkeypatch, sweep, [lambda: None, lambda: curve.write_text(f"{CURVE}3.0,12,0.7\n"), lambda: None])
+    lines = capsys.readouterr().out.splitlines()
+    table = next(number for number, line in enumerate(lines) if line.startswith("7 jobs: "))
+    told = [line.split()[1:3] for line in lines[:table] if line.endswith(" now")]
+    assert told == [["running", "2/8"], ["running", "3/8"], ["stopped", "3/8"]]
+    assert sum(line.endswith(" done") for line in lines[:table]) == 1
+    assert not any(line.endswith(" later") for line in lines[:table])  # it waits
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_terminal_shows_one_table_in_its_place_that_fits_it(sweep, monkeypatch, capsys):
+    monkeypatch.setattr("headstart.tasks.status.sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("headstart.tasks.status.shutil.get_terminal_size", lambda: (60, 7))
+    followed(monkeypatch, sweep, [lambda: None])
+    screens = capsys.readouterr().out.split("\x1b[H")[1:]
+    assert len(screens) == 3
+    for screen in screens:
+        lines = screen.partition("\x1b[J")[0].replace("\x1b[K", "").splitlines()
+        assert len(lines) == 5
+        assert all(len(line) < 60 for line in lines)
+        assert lines[-1] == "... and 5 more jobs"

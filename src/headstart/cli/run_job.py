@@ -26,6 +26,7 @@ from headstart.runs.folder.folder_ownership import TakenError
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signing import sign
 from headstart.runs.saved.config_writing import hide_credentials
+from headstart.runs.status.sweep_progress import sweep_progress
 from headstart.system import rank_environment, stop_signals
 from headstart.system.credential_masking import mask_logs, masked, remember
 from headstart.system.stop_signals import Interruption
@@ -114,6 +115,9 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
     FOLDERS.append(_output_folder())
     if isinstance(result, float) and math.isfinite(result):
         VALUES.append(result)
+    is_of_sweep = HydraConfig.get().mode == RunMode.MULTIRUN and cfg.task == "fit" and rank_environment.rank() == 0
+    if is_of_sweep and (told := sweep_progress(Path(HydraConfig.get().sweep.dir))):
+        log.info("%s", told)
     return result
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -18,7 +19,7 @@ pytest.importorskip("mlflow", reason="make test-loggers has it")
 pytest.importorskip("comet_ml", reason="make test-loggers has it")
 pytestmark = pytest.mark.slow
 SECRET = "s3cret"
-JOBS = ["mode=scratch", "trainer.max_epochs=2", "seed=0,1", "study_name=pilot"]
+JOBS = ["mode=scratch", "trainer.max_epochs=3", "seed=0,1", "study_name=pilot"]
 TOLD = {"study": "pilot", "arm": "scratch", "mode": "scratch"}
 
 
@@ -40,7 +41,7 @@ def curve_in_csv(folder):
     with (folder / "metrics.csv").open() as file:
         rows = {int(row["step"]): float(row["val/accuracy"]) for row in csv.DictReader(file) if row["val/accuracy"]}
     assert min(rows) == 0
-    assert len(rows) == 3
+    assert len(rows) == 4
     return rows
 
 
@@ -74,6 +75,23 @@ def test_w_and_b_has_each_job_in_a_run_of_its_own(runs):
         assert not any(SECRET.encode() in file.read_bytes() for file in folder.rglob("*") if file.is_file())
         assert json.loads((folder / "loggers.json").read_text())["wandb"] == run.run_id
     assert len(ids) == 2
+    read = list(records(next(iter(runs.values())).parent))
+    (run,) = [record.run for record in read if record.WhichOneof("record_type") == "run"][:1]
+    assert (run.display_name, run.job_type) == ("pilot report", "pilot")
+    rows = [items(record.history.item) for record in read if record.WhichOneof("record_type") == "history"]
+    assert any("verdict/path" in row for row in rows)
+
+
+def test_a_later_report_goes_on_with_the_run_that_the_study_has(runs):
+    from mlflow import MlflowClient
+
+    study = next(iter(runs.values())).parent
+    named = json.loads((study / "loggers.json").read_text())
+    assert main(["task=report", f"report.dir={study}", "logger=mlflow"]) == 0
+    assert json.loads((study / "loggers.json").read_text())["mlflow"] == named["mlflow"]
+    client = MlflowClient(f"sqlite:///{study.parent / 'mlflow' / 'mlflow.db'}")
+    (pilot,) = client.search_experiments(filter_string="name = 'pilot'")
+    assert len(client.search_runs([pilot.experiment_id])) == 3
 
 
 def test_mlflow_has_each_job_in_a_run_of_its_own(runs):
@@ -82,8 +100,15 @@ def test_mlflow_has_each_job_in_a_run_of_its_own(runs):
     outputs = next(iter(runs.values())).parents[1]
     client = MlflowClient(f"sqlite:///{outputs / 'mlflow' / 'mlflow.db'}")
     pilot = client.get_experiment_by_name("pilot")
-    by_seed = {run.data.params["seed"]: run for run in client.search_runs([pilot.experiment_id])}
+    found = {run.info.run_name: run for run in client.search_runs([pilot.experiment_id])}
+    report = found.pop("pilot report")
+    assert (
+        "val/accuracy against scratch" in Path(client.download_artifacts(report.info.run_id, "verdict.txt")).read_text()
+    )
+    by_seed = {run.data.params["seed"]: run for run in found.values()}
     assert set(by_seed) == {"0", "1"}
+    ends = [np.mean(list(curve_in_csv(folder).values())[-3:]) for folder in runs.values()]
+    assert report.data.metrics["asymptote/scratch"] == pytest.approx(np.mean(ends))
     for seed, folder in runs.items():
         run = by_seed[str(seed)]
         assert run.info.status == "FINISHED"
@@ -109,7 +134,7 @@ def test_comet_has_each_job_in_an_archive_of_its_own(runs):
         told = [json.loads(line)["payload"] for line in lines]
         metrics = [payload["metric"] for payload in told if payload.get("metric")]
         points = [(m["step"], m["metricValue"]) for m in metrics if m["metricName"] == "val/accuracy"]
-        assert len(points) == 3  # each once: Comet would take TensorBoard's too
+        assert len(points) == 4  # each once: Comet would take TensorBoard's too
         assert dict(points) == pytest.approx(curve_in_csv(folder))
         settings = [payload["param"] for payload in told if payload.get("param")]
         params = {setting["paramName"]: setting["paramValue"] for setting in settings}

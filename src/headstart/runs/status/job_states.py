@@ -31,6 +31,7 @@ class JobState(NamedTuple):
         epoch: Epochs that are done; nan where nothing was measured.
         epochs: How many it has in all; None where another setting ends it.
         metric: Name of its monitored metric; empty where it is not known.
+        trainable: How many stages are trainable in the phase of now; nan where nothing says it.
         value: The metric's newest value, of a finished run that of its best checkpoint.
         elapsed_s: Seconds since it began, of a finished run what fitting took; nan where nobody knows.
         error: Of a failed job the last line of its error.
@@ -43,6 +44,7 @@ class JobState(NamedTuple):
     epochs: int | None = None
     metric: str = ""
     value: float = math.nan
+    trainable: float = math.nan
     elapsed_s: float = math.nan
     error: str = ""
 
@@ -99,11 +101,12 @@ def job_state(folder: Path, overrides: tuple[str, ...] | None = None) -> JobStat
     state: State = "running" if is_trained else "failed" if error else "stopped"
     config = config_in(folder)
     metric = _metric(config)
-    epoch, value = _newest(folder, metric)
+    epoch, value, trainable = _newest(folder, metric, "stages/trainable")
     length = (config.get("trainer") or {}).get("max_epochs")
     epochs = length if isinstance(length, int) and length > 0 else None
     elapsed = _elapsed(folder) if state == "running" else math.nan
-    return JobState(folder, overrides, state, epoch, epochs, metric, value, elapsed, error if state == "failed" else "")
+    told = error if state == "failed" else ""
+    return JobState(folder, overrides, state, epoch, epochs, metric, value, trainable, elapsed, told)
 
 
 def _metric(config: dict[str, Any]) -> str:
@@ -111,15 +114,15 @@ def _metric(config: dict[str, Any]) -> str:
     return f"val/{said}" if isinstance(said, str) else "val/accuracy"
 
 
-def _newest(folder: Path, metric: str) -> tuple[float, float]:
-    """The last epoch in metrics.csv, and the metric's last value."""
+def _newest(folder: Path, *columns: str) -> tuple[float, ...]:
+    """The last epoch in metrics.csv, and the last value of each of the columns."""
     try:
         rows = rows_in(folder / "metrics.csv")
     except (OSError, ValueError):  # it has not measured anything yet, or writes just now
-        return math.nan, math.nan
-    epochs = [row["epoch"] for row in rows.values() if "epoch" in row]
-    values = [row[metric] for row in rows.values() if metric in row]
-    return (epochs[-1] if epochs else math.nan), (values[-1] if values else math.nan)
+        return (math.nan,) * (1 + len(columns))
+    return tuple(
+        next((row[name] for row in reversed(rows.values()) if name in row), math.nan) for name in ("epoch", *columns)
+    )
 
 
 def _elapsed(folder: Path) -> float:
