@@ -77,6 +77,14 @@ def test_in_a_mapping_from_names_to_objects_a_plain_value_is_none(real):
     assert real("callbacks=explain", "callbacks.explain.pictures.filters=null")[0] == 0
 
 
+def test_a_data_set_of_a_task_is_a_mapping(real):
+    for node in ("[a]", "[]", "[{root: x}]"):
+        code, _, err = real("task=compare", f"compare.data={node}")
+        assert (code, err.startswith("headstart: error: compare.data must be a mapping or null")) == (2, True), err
+    assert real("task=compare", "compare.data=null")[0] == 0
+    assert real("task=compare", "data@compare.data=printed")[0] == 0
+
+
 def test_trace_shows_the_trace(real, monkeypatch):
     assert "Traceback" not in real("optimizer.lrr=1")[2]
     assert "Traceback" in real("optimizer.lrr=1", "--trace")[2]

@@ -65,7 +65,7 @@ def planted(seed, more=100):
 
 
 def test_the_interval_of_the_gain_covers_the_truth():
-    inside, backtests = 0, 0
+    inside, backtests, off = 0, 0, 0
     for seed in range(40):
         tables, truth = planted(seed)
         found = forecast(SIZES, tables, more=100, replicates=200, seed=seed)
@@ -73,9 +73,21 @@ def test_the_interval_of_the_gain_covers_the_truth():
         assert found.backtest is not None
         assert found.backtest.images == 320
         backtests += found.backtest.holds
+        off += found.is_off
+        assert 0 <= found.backtest.predicted.low <= found.backtest.predicted.high <= 1
         assert found.gain.low <= found.gain.value <= found.gain.high
     assert inside >= 34  # of a binomial of 40 with 0.95, 99.9 % is above
     assert backtests >= 34
+    assert off <= 6
+
+
+def test_a_curve_that_falls_with_more_images_is_said_to_be_no_power_law():
+    """The law is flat then, and lies far above what all images gave."""
+    rng = np.random.default_rng(0)
+    tables = [rng.random((5, 200)) < share for share in (0.9, 0.8, 0.7)] + [rng.random((1, 200)) < 0.6]
+    found = forecast([5, 10, 20, 40], tables, more=100, replicates=200, seed=0)
+    assert found.limit.value > 0.7
+    assert found.is_off
 
 
 def test_the_first_half_of_another_curve_does_not_predict_its_end():

@@ -100,6 +100,33 @@ def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here)
     assert content(here / "model" / "result.json")["weights_hash"] == model["weights_hash"]
 
 
+def test_rerun_chooses_again_in_the_whole_time(here, monkeypatch):
+    """Not in the rest of the earlier time, with the earlier candidates and model."""
+    (here / "time_spent.json").write_text('{"seconds": 299.0}')
+    (here / "choice.json").write_text('{"candidate": "none", "mode": "scratch", "values": {}, "epochs": 1}')
+    begun, train = [], model_module.train
+    monkeypatch.setattr(model_module, "train", lambda *args, **about: begun.append(args[1]) or train(*args, **about))
+    before = content(here / "model" / "result.json")
+    assert main([*CHOOSE, "rerun=true"]) == 0
+    after = content(here / "result.json")
+    assert begun == [here / "model"] or [path.resolve() for path in begun] == [here.resolve() / "model"]
+    assert after["time"]["spent_s"] < 299
+    assert after["chosen"]["epochs"] == 2
+    assert content(here / "model" / "result.json")["weights_hash"] == before["weights_hash"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["{}", "[]", "x", '{"candidate": "command", "mode": "fine_tuning", "values": null, "epochs": 2}',
+     '{"candidate": "command", "mode": "fine_tuning", "values": {"optimizer.lr": "x"}, "epochs": 2}',
+     '{"candidate": "command", "mode": "fine_tuning", "values": {}, "epochs": "two"}',
+     '{"candidate": "command", "mode": "fine_tuning", "values": {}, "epochs": -1}'],
+)  # fmt: skip
+def test_a_damaged_choice_is_none(tmp_path, damaged):
+    (tmp_path / "choice.json").write_text(damaged)
+    assert model_module.noted_choice(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

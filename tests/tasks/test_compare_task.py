@@ -77,6 +77,12 @@ def test_measures_that_disagree_name_no_source():
     assert "The measures disagree" in advice({"mmd": found["mmd"], "frechet": turned})
 
 
+@pytest.mark.parametrize("name", ["a/b", "../up", ".hidden"])
+def test_a_name_that_is_no_name_of_a_file_is_refused_before_anything_is_computed(name, capfd):
+    assert main([*SMALL, f"compare.sources={{{name}:{{characters:letters}}}}"]) == 2
+    assert "names in compare.sources become names of files" in capfd.readouterr().err
+
+
 def test_two_sources_by_command(capfd):
     sources = "compare.sources={letters:{characters:letters},digits:{characters:digits}}"
     assert main([*SMALL, sources]) == 0, capfd.readouterr().err

@@ -13,6 +13,7 @@ from PIL import Image
 from composed import TINY
 from headstart.cli import main
 from headstart.runs.probing.frozen_features import Stored
+from headstart.runs.probing.label_lists import Ranked
 from headstart.tasks import label_errors as label_errors_module
 from headstart.tasks import more_labels as more_labels_module
 from headstart.types import Batch, Pixels
@@ -116,6 +117,25 @@ def test_both_by_command_on_real_images(capfd):
     _, result = result_of("more_labels")
     assert [point["images"] for point in result["curve"]] == [10, 20, 50]
     assert result["backtest"] is None
+
+
+def test_new_unlabelled_images_are_looked_at(monkeypatch, capfd):
+    """The same command, after more photos came."""
+    looked = []
+
+    def next_list(node, model, labelled, wanted, strength):
+        looked.append(len(wanted.files))
+        return Ranked([], [], lambda _: [])
+
+    monkeypatch.setattr(label_errors_module, "frozen", lambda *_: Clouds())
+    monkeypatch.setattr(label_errors_module, "next_list", next_list)
+    monkeypatch.setattr(label_errors_module, "_draw", lambda *_: None)
+    Path("new").mkdir()
+    command = [*SMALL, "task=label_errors", "label_errors.unlabelled=new", "label_errors.logistic=[0.1]"]
+    for count in (1, 1, 2):
+        Image.new("L", (20, 20), count).save(Path("new", f"{count}.png"))
+        assert main(command) == 0, capfd.readouterr().err
+    assert looked == [1, 2]
 
 
 @pytest.mark.parametrize(

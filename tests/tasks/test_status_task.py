@@ -134,3 +134,17 @@ def test_a_terminal_shows_one_table_in_its_place_that_fits_it(sweep, monkeypatch
         assert len(lines) == 5
         assert all(len(line) < 60 for line in lines)
         assert lines[-1] == "... and 5 more jobs"
+
+
+def test_a_strangers_sweep_moves_no_cursor_and_is_not_written_to(sweep, tmp_path, capsys):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    folder = job(sweep, "evil\x1b[2J", error="boom \x1b]0;title\x07\n")
+    (folder / ".lock").symlink_to(precious)
+    (folder / ".hydra" / "config.yaml").write_text("trainer: [1]\nmodule: text\n")
+    assert main(["task=status", f"status.dir={sweep}"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "failed" in said
+    assert "boom \\x1b]0;title\\x07" in said
+    assert precious.read_text() == "precious"

@@ -91,12 +91,5 @@ def _file(error: OSError) -> str:
     return "a file of the run" if error.filename is None else str(error.filename)
 
 
-def printable(text: str) -> str:
-    """The text with each character that a terminal would not show escaped, line breaks too: \\n, \\x1b, \\u200b."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
 def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()

@@ -22,7 +22,6 @@ from headstart.cli.error_messages import (
     is_users,
     no_room,
     one_line,
-    printable,
     show_trace,
     unwritable,
 )
@@ -45,6 +44,7 @@ from headstart.runs.status.planned_jobs import command_of_job, written_overrides
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
 from headstart.system.files.conf_folder import conf_dir
+from headstart.system.terminal_text import printable
 from headstart.types import DivergedError, OutcomeError, PrunedError
 
 PRUNED = 3  # the exit code of a run that a search has stopped

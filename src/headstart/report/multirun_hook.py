@@ -9,6 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 
 if TYPE_CHECKING:
     from headstart.report.report_files import WrittenReport
@@ -39,5 +40,5 @@ def report_at_end(folder: Path) -> Path | None:
         failures.append(error)
         return None
     written.append(report)
-    print(f"\n{report.text}\n  report: {report.page}")
+    tell(f"\n{report.text}\n  report: {report.page}")
     return report.page

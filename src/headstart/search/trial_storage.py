@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from headstart.types import UserError
 
 JOURNAL = "trials.journal"  # in the sweep's folder
+BEGINS = b'{"op_code":'  # each line of a journal
 INSTALL = "pip install 'headstart[optuna]'"
 
 
@@ -31,27 +33,66 @@ def opened_storage(address: str) -> Any:
         address: The path of a journal, or the URL of a database as SQLAlchemy writes it (sqlite:///trials.db).
 
     Raises:
-        UserError: The database cannot be opened, or its driver is not installed.
+        UserError: The journal is damaged or cannot be written, the database cannot be opened, or its driver is not
+            installed.
     """
     library = optuna()
     if "://" not in address:
-        backend = import_module("optuna.storages.journal").JournalFileBackend(address)
-        return library.storages.JournalStorage(backend)
+        return _opened_journal(Path(address), library)
     try:
         return library.storages.RDBStorage(address)
     except Exception as error:  # SQLAlchemy, its drivers and servers raise whatever they do
-        text = " ".join(str(error).split())[:300]
         raise UserError(
-            f"hydra.sweeper.storage cannot be opened ({type(error).__name__}: {text}); null keeps a journal in the "
-            "sweep's folder"
+            f"hydra.sweeper.storage cannot be opened ({_told(error)}); null keeps a journal in the sweep's folder"
         ) from error
 
 
 def mend_journal(file: Path) -> None:
-    """Cut off a last line that a process which was killed has not written to its end; no other may write meanwhile."""
-    if not file.is_file():
+    """Cut off a last line that a process which was killed has not written to its end; no other may write meanwhile.
+
+    Args:
+        file: The journal.
+
+    Raises:
+        UserError: The file is there and is no journal: nothing in it is touched.
+    """
+    if not file.exists():
         return
+    if not file.is_file():
+        raise UserError(f"hydra.sweeper.storage must be a journal's file or the URL of a database, got {file}")
     content = file.read_bytes()
-    if content and not content.endswith(b"\n"):
+    *lines, last = content.split(b"\n")
+    wrong = next((number for number, line in enumerate(lines, 1) if not _is_entry(line)), None)
+    if wrong is not None or not (last.startswith(BEGINS) or BEGINS.startswith(last)):
+        raise UserError(_damaged(file, f"line {wrong or len(lines) + 1} is no entry of Optuna's journal"))
+    if last:
         with file.open("r+b") as stream:
-            stream.truncate(content.rfind(b"\n") + 1)
+            stream.truncate(len(content) - len(last))
+
+
+def _opened_journal(file: Path, library: Any) -> Any:
+    try:
+        return library.storages.JournalStorage(import_module("optuna.storages.journal").JournalFileBackend(str(file)))
+    except OSError:  # no room, no permission: said as of any file
+        raise
+    except Exception as error:  # of entries that do not fit Optuna raises whatever its own code does
+        raise UserError(_damaged(file, _told(error))) from error
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and isinstance(entry.get("op_code"), int)
+
+
+def _damaged(file: Path, why: str) -> str:
+    return (
+        f"{file} is no journal of a search, or is damaged: {why}; put a whole copy in its place, or give this search "
+        "another study_name or hydra.sweeper.storage"
+    )
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

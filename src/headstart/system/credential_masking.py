@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from headstart.system.terminal_text import without_commands
 from headstart.types import UserError
 
 MASK = "***"
@@ -76,7 +77,10 @@ def usable(address: str) -> str:
 
 
 def mask_logs() -> None:
-    """Have every log record of this process masked, whoever makes it and wherever it goes."""
+    """Have every log record of this process masked, whoever makes it and wherever it goes.
+
+    What a terminal would obey is escaped too: a class, a file or a run can be called by it.
+    """
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Masking):
         logging.setLogRecordFactory(_Masking(make))
@@ -92,7 +96,7 @@ class _Masking:
             text = record.getMessage()
         except Exception:  # logging itself tells of arguments that do not fit
             return record
-        if (hidden := masked(text)) != text:
+        if (hidden := without_commands(masked(text))) != text:
             record.msg, record.args = hidden, ()
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = masked("".join(traceback.format_exception(record.exc_info[1]))).rstrip("\n")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headstart.system.old_names import with_key
+from headstart.system.result_types import misfit
 
 PRUNED = "pruned"  # the state of a run that a search has stopped
 FORMAT = 2  # of what this version writes
@@ -26,8 +27,16 @@ def current_result(result: Mapping[str, Any]) -> dict[str, Any]:
         result: The content as it was read; without a format it is of the earliest version.
 
     Raises:
-        ValueError: A later version of headstart wrote it.
+        ValueError: A later version of headstart wrote it, or an entry is of another type than it has.
     """
+    current = _of_today(result)
+    if wrong := misfit(current):
+        raise ValueError(wrong)
+    return current
+
+
+def _of_today(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The content by the names of today. Raises ValueError where a later version wrote it."""
     written = result.get("format", 1)
     if written == FORMAT:
         return dict(result)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval, Len, MinLen
 from omegaconf import DictConfig
 
+from headstart.callbacks.training.divergence import divergence_message
 from headstart.recipes.search_space import Bounds
 from headstart.report.rendering.choice_page import choice_markdown, choice_text
 from headstart.runs.candidates.candidate_check import available
@@ -19,6 +20,7 @@ from headstart.runs.choosing.arm import ComparedArm, composed_arms
 from headstart.runs.choosing.choice_picture import choice_figure
 from headstart.runs.choosing.choice_record import candidate_entries, pareto_entries, trial_entries
 from headstart.runs.choosing.chosen_model import MODEL, ModelChoice, choice_of, chosen_model, ended_early, noted_choice
+from headstart.runs.choosing.earlier_choice import forget_earlier
 from headstart.runs.choosing.model_commands import model_commands
 from headstart.runs.choosing.narrowing import narrowed, note_narrowing, noted_narrowing
 from headstart.runs.choosing.time_left import TimeLeft, seconds_of
@@ -30,11 +32,14 @@ from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
+from headstart.runs.quiet_logs import quieten
+from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
 from headstart.system.metric_direction import lower_is_better
-from headstart.types import UserError
+from headstart.system.terminal_printing import tell
+from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)
 PAGE, PICTURE = "choice.md", "choice.png"
@@ -81,9 +86,11 @@ def choose(
 
     Raises:
         UserError: A value is out of place, a candidate cannot be composed, or none can be had.
+        DivergedError: Training of the chosen model diverged.
     """
     if rank_environment.rank() > 0:
         return math.nan
+    quieten()
     seconds = seconds_of(time, "choose.time")
     _check(cfg, halving, seed, (scores_share, trials_share))
 
@@ -96,8 +103,17 @@ def choose(
         return _chosen(cfg, folder, config_hashes.now, chosen)
 
     result = finished_or(cfg, make, again="chooses")
-    print(f"{choice_text(result)}\n  all tables: {Path(cfg.run_dir) / PAGE}")
-    return float(result["metrics"].get(result["monitor"], math.nan))
+    tell(f"{choice_text(result)}\n  all tables: {Path(cfg.run_dir) / PAGE}")
+    return _value(result)
+
+
+def _value(result: dict[str, Any]) -> float:
+    """The model's val metric. Raises DivergedError where its training diverged."""
+    if result.get("state") == "diverged":
+        told = divergence_message(result.get("divergence") or {}, "optimizer.lr")
+        raise DivergedError(f"{result['name']}: the chosen model: {told}; rerun=true chooses again")
+    value = result["metrics"].get(result["monitor"])
+    return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -124,6 +140,8 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
     arms = composed_arms(cfg, chosen.candidates, chosen.modes, settings=chosen.settings, times=chosen.times)
     folder.mkdir(parents=True, exist_ok=True)
     write_mark(folder, digest, asked=digest)
+    if cfg.get("rerun"):
+        forget_earlier(folder)
     time_left = TimeLeft(folder, chosen.seconds)
     sources = {arm.candidate: arm.source for arm in arms}
     usable, missing = available([*sources.values()], skip=chosen.skip)
@@ -145,6 +163,8 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
     result = {
         **result_origin(cfg, folder, NO_SOURCE),
         "metrics": model["metrics"],
+        "state": model.get("state"),
+        "divergence": model.get("divergence"),
         "monitor": str(model["monitor"]),
         "lower": lower_is_better(str(model["monitor"])),
         "chosen": asdict(choice),
@@ -198,6 +218,7 @@ def _check(cfg: DictConfig, halving: Sequence[float], seed: int, shares: tuple[f
         )
     if any(override.startswith(("mode=", "+mode=", "control=")) for override in job_overrides()):
         raise UserError("choose.modes says which modes are tried; leave mode= and control= out")
+    check_chooses_on_val(cfg, "choose")
     if cfg.get("adaptation"):
         raise UserError(
             "task=choose compares models by the labels of val, which an adaptation has none of; leave it out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import finished_or
+from headstart.runs.folder.folder_ownership import RUN_WEIGHTS, finished_or, is_of_same_weights
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.library_versions import versions
@@ -33,9 +34,11 @@ from headstart.runs.relatedness.data_relations import (
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+NAME = re.compile(r"\w[\w.-]*")
 SPLIT = "train"  # whose images are compared, of all data sets
 FEWEST = 8  # images of a data set: a half has 4
 
@@ -84,19 +87,20 @@ def compare(
                 "task=compare compares data@source with the target in the same features; it needs a source, and "
                 "control=false"
             )
+        nodes = _source_nodes(cfg, sources)
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
-        settings = _Settings(sources, stage, _available(measures), images, halves, other_run_dir)
+        settings = _Settings(nodes, stage, _available(measures), images, halves, other_run_dir)
         return _compared(cfg, folder, run_dir, data, settings)
 
-    result = finished_or(cfg, make, again="compares")
-    print(table(result))
+    result = finished_or(cfg, make, again="compares", is_of_now=_has_same_layers)
+    tell(table(result))
     return float(result["metrics"]["distance"])
 
 
 class _Settings(NamedTuple):
     """What is compared and how, as the task's settings say it."""
 
-    sources: dict[str, dict[str, Any]] | None
+    sources: dict[str, DictConfig]
     stage: str | None
     measures: list[Measure]
     images: int
@@ -123,9 +127,9 @@ def _compared(
     model = frozen(cfg, run_dir, data)
     name = settings.stage or model.stages[-1]
     target = _sample(model, "target", name, settings.images, cfg.seed)
-    nodes = _source_nodes(cfg, settings.sources)
     found_sources = [
-        _sample(frozen(cfg, run_dir, node), called, name, settings.images, cfg.seed) for called, node in nodes.items()
+        _sample(frozen(cfg, run_dir, node), called, name, settings.images, cfg.seed)
+        for called, node in settings.sources.items()
     ]
     unlabelled = any(sample.labels is None for sample in (target, *found_sources))
     measures = [measure for measure in settings.measures if not (unlabelled and measure == "otdd")]
@@ -155,6 +159,10 @@ def _source_nodes(cfg: DictConfig, sources: dict[str, dict[str, Any]] | None) ->
     for name, settings in (sources or {"source": {}}).items():
         if name == ITSELF or name == "target":
             raise UserError(f"compare.sources must not be called {name!r}, which the table has already")
+        if not NAME.fullmatch(str(name)):
+            raise UserError(
+                f"names in compare.sources become names of files: letters, digits, _, - and . , got {name!r}"
+            )
         if unknown := [key for key in settings or {} if key not in cfg.source]:
             raise UserError(
                 f"compare.sources.{name} has settings of data@source, which has no {unknown[0]!r}; it has "
@@ -189,6 +197,11 @@ def _class_record(target: DataSample, source: DataSample) -> dict[str, Any]:
     }
 
 
+def _has_same_layers(result: dict[str, Any]) -> bool:
+    """Whether the other run of a finished comparison has the weights that it had then."""
+    return is_of_same_weights(result.get("layers") or {})
+
+
 def _layers(cfg: DictConfig, model: Frozen, data: DictConfig | None, settings: _Settings) -> dict[str, Any]:
     """Debiased linear CKA of each stage of this model with each of the other run's, on the target's images."""
     other = frozen(cfg, settings.other_run_dir, data)
@@ -203,7 +216,14 @@ def _layers(cfg: DictConfig, model: Frozen, data: DictConfig | None, settings: _
         [debiased_linear_cka(a.numpy()[chosen], b.numpy()[chosen]) for b in two.features.values()]
         for a in one.features.values()
     ]
-    return {"stages": list(one.features), "other_stages": list(two.features), "cka": values, "images": len(chosen)}
+    origin = {key: other.facts.get(key) for key in ("run", RUN_WEIGHTS)}
+    return {
+        **origin,
+        "stages": list(one.features),
+        "other_stages": list(two.features),
+        "cka": values,
+        "images": len(chosen),
+    }
 
 
 def _draw(cfg: DictConfig, folder: Path, result: dict[str, Any], found: dict[Measure, Relation]) -> None:

@@ -13,7 +13,7 @@ from headstart.runs.checkup.self_test import self_test
 from headstart.runs.checkup.surroundings import disk, launchers, network, write_access
 from headstart.runs.quiet_logs import quieten
 from headstart.system import rank_environment
-from headstart.system.credential_masking import masked
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 
@@ -36,7 +36,7 @@ def doctor(*, cfg: DictConfig, compile: bool, network: bool, self_test: bool) ->
         return []
     found = []
     for finding in _findings(cfg, compiled=compile, asked=network, trained=self_test):
-        print(masked(str(finding)), flush=True)
+        tell(str(finding))
         found.append(finding)
     failed = [finding.name for finding in found if finding.state == "failed"]
     if failed:

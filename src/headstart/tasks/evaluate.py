@@ -58,6 +58,7 @@ from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def evaluate(
     content = outcome.content | answers.content(worst) | scaled.content | sets.content
     write_json(Path(f"{stem}.json"), metadata | content)
     _draw(stem, answers, images, pixels, within, worst)
-    print(*outcome.lines, "", *answers.lines(), *scaled.lines, *sets.lines, sep="\n")
+    tell(*outcome.lines, "", *answers.lines(), *scaled.lines, *sets.lines)
     log.info("%s.json: %d images; pictures beside it", stem, len(answers.label))
     return outcome.metrics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,17 +27,17 @@ from headstart.features.probing.probes import (
     first_empty,
 )
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes, is_control
+from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
-log = logging.getLogger(__name__)
 BASELINE = "pixels"  # what a report compares the others with
 VARIES = 1e-9  # of the whole variance: a direction with less of it is rounding
 
@@ -74,10 +73,8 @@ def few_images(
     if rank_environment.rank() > 0:
         return float("nan")
     check_chooses_on_val(cfg, "few_images")
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None:
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         if not cfg.reuse:
             raise UserError(
@@ -88,11 +85,10 @@ def few_images(
             raise UserError(
                 "few_images has its control in itself, the representation random_features; leave control=false"
             )
-        result = _compared(cfg, folder, list(dict.fromkeys(representations)), stage, components, logistic)
-        print(table(result))
-    else:
-        print(table(result))
-        log.info("%s is finished (rerun=true compares again)", folder.name)
+        return _compared(cfg, folder, list(dict.fromkeys(representations)), stage, components, logistic)
+
+    result = finished_or(cfg, make, again="compares")
+    tell(table(result))
     return float(result["metrics"]["val/accuracy"])
 
 

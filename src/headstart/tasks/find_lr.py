@@ -25,6 +25,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def find_lr(
         return _found(cfg, folder, settings, by_part=by_part, suggest=suggest, run_hash=config_hashes.now)
 
     result = finished_or(cfg, make, again="sweeps")
-    print(table(result))
+    tell(table(result))
     found = result["metrics"]["lr"]
     return float("nan") if found is None else float(found)
 

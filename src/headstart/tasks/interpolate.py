@@ -27,6 +27,7 @@ from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weig
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def interpolate(
     }
     write_json(run.folder / "interpolate.json", content)
     saved(interpolation_picture([*line], model.monitor, chosen.share), run.folder / "interpolate.png")
-    print(*_table(line, chosen, model.monitor), sep="\n")
+    tell(*_table(line, chosen, model.monitor))
     return content
 
 

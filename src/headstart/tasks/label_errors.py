@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -33,10 +34,12 @@ from headstart.runs.probing.label_lists import (
 )
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+UNLABELLED = "unlabelled"  # in result.json
 SHOWN = 10  # lines of the terminal
 
 
@@ -81,17 +84,26 @@ def label_errors(
     if rank_environment.rank() > 0:
         return float("nan")
 
+    files = None if unlabelled is None else files_of(unlabelled, setting="label_errors.unlabelled")
+
     def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         check_cleanlab()
-        files = None if unlabelled is None else files_of(unlabelled, setting="label_errors.unlabelled")
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         node = data if data is not None else (cfg if run_dir is None else saved_run(run_dir, "best").cfg).target
         settings = _Settings(list(dict.fromkeys(splits)), stage, folds, logistic, show, files, next, batch_size, node)
         return _looked_at(cfg, folder, frozen(cfg, run_dir, data), settings)
 
-    result = finished_or(cfg, make, again="looks")
-    print(table(result, Path(cfg.run_dir)))
+    result = finished_or(cfg, make, again="looks", is_of_now=lambda known: known.get(UNLABELLED) == _listing(files))
+    tell(table(result, Path(cfg.run_dir)))
     return float(result["metrics"]["label_errors"])
+
+
+def _listing(files: list[str] | None) -> dict[str, Any] | None:
+    """How many unlabelled images there are, and a digest of their names and sizes: new ones are looked at."""
+    if files is None:
+        return None
+    known = [(file, Path(file).stat().st_size if Path(file).is_file() else None) for file in files]
+    return {"images": len(files), "digest": sha256(repr(known).encode(errors="surrogatepass")).hexdigest()}
 
 
 class _Settings(NamedTuple):
@@ -116,6 +128,7 @@ def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings
     if settings.files is not None:
         wanted = UnlabelledFiles(settings.files, settings.most, settings.batch_size)
         lists["next"] = next_list(settings.node, model, labelled, wanted, facts["C"])
+    (folder / RESULT).unlink(missing_ok=True)  # an earlier one is not of these lists
     for called, ranked in lists.items():
         write_list(folder / f"{called}.csv", ranked)
     _draw(cfg, folder, lists, settings.show)
@@ -123,6 +136,7 @@ def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings
         **result_origin(cfg, folder, model.facts),
         "metrics": {"label_errors": facts["issues"] / len(labelled.names)},
         **facts,
+        UNLABELLED: _listing(settings.files),
         "stage": name,
         "images": len(labelled.names),
         "splits": settings.splits,

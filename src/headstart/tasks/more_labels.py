@@ -25,6 +25,7 @@ from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def more_labels(
         return _measured(cfg, folder, frozen(cfg, run_dir, data), settings)
 
     result = finished_or(cfg, make, again="measures")
-    print(table(result))
+    tell(table(result))
     return float(result["gain"]["value"])
 
 
@@ -160,6 +161,7 @@ def _record(points: list[CurvePoint], found: Forecast, more: int) -> dict[str, A
         "gain": found.gain._asdict(),
         "accuracy_with_more": found.accuracy._asdict(),
         "limit": found.limit._asdict(),
+        "off_at_end": found.is_off,
         "backtest": found.backtest
         and {
             "images": found.backtest.images,
@@ -206,6 +208,11 @@ def sentences(result: dict[str, Any]) -> list[str]:
         f"With ever more of them it would reach {limit['value']:.3f} [{limit['low']:.3f}, {limit['high']:.3f}]: what "
         "is missing above that is a matter of training the stages (mode=fine_tuning), not of data.",
     ]
+    if result.get("off_at_end"):  # results of earlier versions do not say it
+        said.append(
+            "The curve is no power law: with all images the law misses what was measured by more than chance explains. "
+            "Do not believe the lines above; look at curve.png, and whether the images are drawn alike."
+        )
     backtest = result["backtest"]
     if backtest is None:
         said.append("There are too few sizes to try the law on its own first half.")

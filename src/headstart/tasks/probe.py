@@ -41,6 +41,7 @@ from headstart.runs.probing.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def probe(
         return _probed(cfg, folder, probed_model(cfg, run_dir, data), stages, kinds)
 
     result = finished_or(cfg, make, again="probes")
-    print(table(result))
+    tell(table(result))
     return probe_value(result)
 
 

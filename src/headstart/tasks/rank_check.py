@@ -36,6 +36,7 @@ from headstart.runs.top_level_settings import Seed
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def rank_check(
         return result
 
     result = finished_or(cfg, make, again="checks")
-    print(f"{rank_check_text(result)}\n  page: {Path(cfg.run_dir) / PAGE}")
+    tell(f"{rank_check_text(result)}\n  page: {Path(cfg.run_dir) / PAGE}")
     return float(result["metrics"]["rank_check/least_regret"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shlex
 import time
@@ -17,9 +16,9 @@ from headstart.report.rendering.ranking_page import ranking_markdown, ranking_te
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
 from headstart.runs.folder.folder_mark import write_mark
-from headstart.runs.folder.folder_ownership import check_folder, finished_run
+from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
-from headstart.runs.folder.run_naming import hashes, job_overrides
+from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
@@ -29,9 +28,9 @@ from headstart.runs.ranking.ranking import ranking
 from headstart.runs.ranking.ranking_picture import ranking_figure
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
-log = logging.getLogger(__name__)
 PAGE, PICTURE = "ranking.md", "ranking.png"
 
 
@@ -71,25 +70,23 @@ def rank_sources(
     """
     if rank_environment.rank() > 0:
         return math.nan
-    folder, config_hashes = Path(cfg.run_dir), hashes(cfg)
-    check_folder(cfg, folder, config_hashes)
     if cfg.get("adaptation"):
         raise UserError(
             "task=rank_sources reads the labels of the target, which an adaptation has none of; leave it out"
         )
     found = composed_candidates(cfg, list(candidates), setting="rank_sources.candidates")
-    result = finished_run(cfg, folder, config_hashes)
-    if result is None or not _is_of(result, found):
+
+    def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         chosen = tuple(dict.fromkeys([by, *(ALL if scores is None else scores)]))
         settings = RankingSettings(
             by=by, scores=chosen, neighbours=neighbours, sample=sample, half_samples=half_samples,
             half_images=half_images, depth=depth, seed=int(cfg.seed),
         )  # fmt: skip
-        result = _ranked(cfg, folder, found, settings, skip=unavailable == "skip")
-    else:
-        log.info("%s is finished (rerun=true ranks again)", folder.name)
-    print(f"{ranking_text(result)}\n  all tables: {folder / PAGE}")
+        return _ranked(cfg, folder, found, settings, skip=unavailable == "skip")
+
+    result = finished_or(cfg, make, again="ranks", is_of_now=lambda known: _is_of(known, found))
+    tell(f"{ranking_text(result)}\n  all tables: {Path(cfg.run_dir) / PAGE}")
     value = result["metrics"].get("val/accuracy")
     return math.nan if value is None else float(value)
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from headstart.report.report_files import write_report
 from headstart.runs.outcome.report_logging import log_report
 from headstart.system.files.setting_paths import given_path
+from headstart.system.terminal_printing import tell
 
 
 def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None) -> None:  # noqa: A002
@@ -24,5 +25,5 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
         UserError: There is no finished run, or the runs lack the metric.
     """
     written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric)
-    print(f"{written.text}\n  report: {written.page}")
+    tell(f"{written.text}\n  report: {written.page}")
     log_report(cfg, written)

@@ -17,6 +17,7 @@ from headstart.runs.saved.other_data import check_no_target
 from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
 from headstart.system import rank_environment
 from headstart.system.files.setting_paths import given_path
+from headstart.system.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
         "checkpoint": str(Path(pot[0].run.folder.name) / CHECKPOINTS / "soup.ckpt"),
     }
     write_json(folder / "soup.json", content)
-    print(*_table(content, model.monitor), sep="\n")
+    tell(*_table(content, model.monitor))
     return content
 
 

@@ -19,6 +19,8 @@ from headstart.system.aligned_columns import aligned
 from headstart.system.credential_masking import masked
 from headstart.system.duration_text import duration_text
 from headstart.system.files.setting_paths import given_path
+from headstart.system.terminal_printing import tell
+from headstart.system.terminal_text import without_commands
 from headstart.types import UserError
 
 # of a terminal: to its upper left corner, the rest of a line, the rest of the screen
@@ -59,7 +61,7 @@ def status(*, cfg: DictConfig, dir: str | Path, every: Annotated[float, Gt(0)] |
 
 def _print(lines: list[str]) -> None:
     if lines:
-        print(masked("\n".join(lines)), flush=True)
+        tell(*lines)
 
 
 def _repaint(before: list[JobState], jobs: list[JobState]) -> None:
@@ -70,7 +72,7 @@ def _repaint(before: list[JobState], jobs: list[JobState]) -> None:
     room = max(4, height - 2)
     if len(lines) > room:
         lines = [*lines[: room - 1], f"... and {len(lines) - room + 1} more jobs"]
-    shown = "".join(f"{masked(line)[: width - 1]}{LINE_END}\n" for line in lines)
+    shown = "".join(f"{without_commands(masked(line))[: width - 1]}{LINE_END}\n" for line in lines)
     print(f"{HOME}{shown}{SCREEN_END}", end="", flush=True)
 
 

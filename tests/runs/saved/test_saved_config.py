@@ -259,3 +259,13 @@ def test_each_command_that_reads_a_run_s_folder_refuses_before_anything_happens(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert "names 'os.system' as optimizer._target_" in line
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("storage", ["elsewhere/trials.journal", "sqlite:///elsewhere.db"])
+def test_another_persons_run_of_a_search_writes_to_no_journal(tmp_path, storage):
+    """It can be looked at and gone on with; what its search would hear of it is left out."""
+    trial = {"storage": storage, "study": "outputs/pilot", "number": 3}
+    file = written(tmp_path / "run", changed(("trial",), trial))
+    assert saved_config(file)["trial"] is None
+    sign(file)
+    assert saved_config(file)["trial"] == trial

@@ -34,6 +34,9 @@ class Instance:
     name: str
 
 
+NODE: Final = Instance("DictConfig")  # a node of the config as it is
+
+
 @dataclass(frozen=True)
 class Null:
     """null"""
@@ -97,6 +100,8 @@ def fits(value: object, kind: ValueType) -> bool:
     if value is UNKNOWN or (isinstance(value, dict) and "_target_" in value):
         return True  # what a target makes, only the run will know
     match kind:
+        case Instance() if kind == NODE:
+            return isinstance(value, dict)
         case Anything() | Instance():  # third-party classes often take more than they say
             return True
         case Null():
@@ -127,7 +132,7 @@ def expected(kind: ValueType) -> str:
         case Anything():
             return "anything"
         case Instance(name):
-            return f"a {name} (a mapping with _target_)"
+            return "a mapping" if kind == NODE else f"a {name} (a mapping with _target_)"
         case Null():
             return "null"
         case Scalar(name):
@@ -135,7 +140,7 @@ def expected(kind: ValueType) -> str:
         case Choice(values):
             return _joined([_shown(value) for value in values])
         case Either(options):
-            told = [option for option in options if not isinstance(option, Instance)]
+            told = [option for option in options if not isinstance(option, Instance) or option == NODE]
             return _joined([words for option in told or options for words in _alternatives(option)])
         case Listing(item):
             return "a list" if isinstance(item, Anything) else f"a list (of {expected(item)})"

@@ -50,6 +50,8 @@ class Forecast(NamedTuple):
         accuracy: With `more` images more.
         limit: With ever more images: what is beyond it needs other features.
         backtest: None where half of the images have too few sizes.
+        is_off: Whether the law misses what was measured with all images by more than chance explains: the curve is no
+            power law, as where accuracy falls with more images, and nothing above is to be believed.
     """
 
     law: PowerLaws
@@ -58,6 +60,7 @@ class Forecast(NamedTuple):
     accuracy: Estimate
     limit: Estimate
     backtest: Backtest | None
+    is_off: bool
 
 
 def forecast(images: Sequence[int], correct: Sequence[Correct], *, more: int, replicates: int, seed: int) -> Forecast:
@@ -89,7 +92,14 @@ def forecast(images: Sequence[int], correct: Sequence[Correct], *, more: int, re
         accuracy=_estimate(float(1 - law.error(total + more)[0]), 1 - laws.error(total + more)),
         limit=_estimate(float(1 - law.floor[0]), 1 - laws.floor),
         backtest=_backtest(images, means, replicated, weights),
+        is_off=_is_off(replicated[:, -1] - laws.error(total)),
     )
+
+
+def _is_off(differences: np.ndarray) -> bool:
+    """Whether the differences of the bootstrap lie on one side of 0."""
+    low, high = (float(np.percentile(differences, q)) for q in TAILS)
+    return not low <= 0 <= high
 
 
 def _backtest(images: Sequence[int], means: np.ndarray, replicated: np.ndarray, weights: np.ndarray) -> Backtest | None:
@@ -103,7 +113,7 @@ def _backtest(images: Sequence[int], means: np.ndarray, replicated: np.ndarray, 
     off = replicated[:, -1] - laws.error(images[-1])
     center = float(law.error(images[-1])[0])
     spread = off - float(means[0, -1]) + center
-    low, high = (float(1 - center - np.percentile(spread, q)) for q in reversed(TAILS))
+    low, high = (float(np.clip(1 - center - np.percentile(spread, q), 0, 1)) for q in reversed(TAILS))
     return Backtest(images[-1], Estimate(1 - center, low, high), float(1 - means[0, -1]))
 
 

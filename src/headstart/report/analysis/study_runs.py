@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Collection, Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.report.analysis.metric_rows import rows_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.system.credential_masking import without_credentials
@@ -251,26 +251,6 @@ def _run_folders(folder: Path) -> Iterator[Path]:
                 yield from _run_folders(child)
             except OSError:  # a folder that may not be read holds no run that could be
                 continue
-
-
-def rows_in(file: Path) -> dict[int, dict[str, float]]:
-    """Step -> column -> value of metrics.csv; several logging events of one step are one row, the last wins.
-
-    An empty cell is absent; a cell "nan" was measured and is kept.
-    """
-    rows: dict[int, dict[str, float]] = {}
-    with file.open(encoding="utf-8", newline="") as stream:
-        for line in csv.DictReader(stream, restval=""):
-            if not (line.get("step") or "").strip():
-                continue
-            cells = ((key, cell) for key, cell in line.items() if key and isinstance(cell, str))
-            values = {key: float(cell) for key, cell in cells if cell.strip()}
-            if not math.isfinite(values["step"]):
-                raise ValueError(f"metrics.csv: step must be a number, got {line['step']!r}")
-            rows.setdefault(int(values["step"]), {}).update(values)
-    if not rows:
-        raise ValueError("metrics.csv holds no row with a step")
-    return dict(sorted(rows.items()))
 
 
 def overrides_in(folder: Path) -> list[str]:

@@ -50,8 +50,14 @@ def choice_sentences(result: dict[str, Any]) -> list[str]:
         f"Chosen: {chosen['candidate']}, mode={chosen['mode']}{values}{epochs}; {_metrics(result)}",
         f"Time: {spent:.0f} s of {given:.0f} s, the model itself {result['time']['model_s']:.0f} s",
     ]
+    if result.get("state") == "diverged":
+        sentences.append("Training of the model diverged: its metrics are not those of a model to use.")
     rivals = [entry for entry in result["pareto"] if not _is_chosen(entry, chosen)]
-    if not result["pareto"]:
+    if any(entry["state"] == "diverged" for entry in result["trials"]) and not result["pareto"]:
+        sentences.append(
+            "All trials that were in time diverged: the arm as it comes was trained. A lower optimizer.lr may not."
+        )
+    elif not result["pareto"]:
         sentences.append(
             "No trial was in time: the arm as it comes was trained. More time (choose.time) compares arms."
         )
@@ -82,7 +88,9 @@ def _against(rival: dict[str, Any], own: float, result: dict[str, Any]) -> str:
 def _metrics(result: dict[str, Any]) -> str:
     """Its metrics on val and test, test read once."""
     shown = (result["monitor"], result["monitor"].replace("val/", "test/", 1))
-    return ", ".join(f"{name} {result['metrics'][name]:.3f}" for name in shown if name in result["metrics"])
+    metrics = result["metrics"]  # a number that was none is null in the file, and nan before
+    known = [name for name in shown if metrics.get(name) is not None and math.isfinite(metrics[name])]
+    return ", ".join(f"{name} {metrics[name]:.3f}" for name in known) or "no metric"
 
 
 def _is_chosen(entry: dict[str, Any], chosen: dict[str, Any]) -> bool:

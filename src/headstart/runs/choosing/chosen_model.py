@@ -73,9 +73,16 @@ def noted_choice(folder: Path) -> ModelChoice | None:
         folder: Of the command.
     """
     try:
-        return ModelChoice(**json.loads((folder / CHOICE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        choice = ModelChoice(**json.loads((folder / CHOICE).read_text(encoding="utf-8")))
+        values = choice.values.values()
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+    is_whole = all(isinstance(value, int | float) for value in values) and _is_count(choice.epochs)
+    return choice if is_whole else None  # a damaged file is none
+
+
+def _is_count(epochs: object) -> bool:
+    return epochs is None or (isinstance(epochs, int) and not isinstance(epochs, bool) and epochs >= 1)
 
 
 def chosen_model(arm: ComparedArm, choice: ModelChoice, folder: Path, time_left: TimeLeft) -> dict[str, Any]:
@@ -133,4 +140,4 @@ def ended_early(choice: ModelChoice, result: Mapping[str, Any]) -> bool:
     """
     evaluations = result.get("evaluations") or []
     last = float(evaluations[-1]["epoch"]) if evaluations else 0.0
-    return choice.epochs is not None and last < choice.epochs
+    return choice.epochs is not None and last < choice.epochs and result.get("state") != "diverged"

@@ -56,7 +56,13 @@ def noted_narrowing(candidates: Sequence[SourceCandidate], folder: Path) -> Narr
     try:
         noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
         by_text = {candidate.text: candidate for candidate in candidates}
-        if noted["hashes"] != {text: candidate.hash for text, candidate in by_text.items()}:
+        texts = [*noted["kept"], *(entry[0] for entry in noted["dropped"])]
+        if (
+            noted["hashes"] != {text: candidate.hash for text, candidate in by_text.items()}
+            or not noted["kept"]
+            or sorted(texts) != sorted(by_text)
+            or sorted(noted["speeds"]) != sorted(by_text)
+        ):
             return None
         return Narrowed(
             [by_text[text] for text in noted["kept"]],
@@ -64,7 +70,7 @@ def noted_narrowing(candidates: Sequence[SourceCandidate], folder: Path) -> Narr
             {text: InferenceSpeed(*speed) for text, speed in noted["speeds"].items()},
             noted["scores"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 

@@ -15,12 +15,13 @@ from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.folder.folder_mark import MARK, holder, marked_hashes
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, finished_for
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes, hashes
-from headstart.runs.folder.training_lock import LOCK, is_held
+from headstart.runs.folder.training_lock import LOCK, held_alone, is_held
 from headstart.system.credential_masking import masked_in
 from headstart.system.name_listing import first_few
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+RUN_WEIGHTS = "run_weights"  # in the result of a task that looks at a finished run: the hash of that run's weights
 # what lies in a folder before a run has begun there: Hydra's files, and what a run that failed at once has left
 BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt")
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
@@ -50,24 +51,51 @@ def finished_run(cfg: DictConfig, folder: Path, own: Hashes) -> dict[str, Any] |
     return result
 
 
-def finished_or(cfg: DictConfig, make: Callable[[Path, Hashes], dict[str, Any]], *, again: str) -> dict[str, Any]:
+def finished_or(
+    cfg: DictConfig,
+    make: Callable[[Path, Hashes], dict[str, Any]],
+    *,
+    again: str,
+    is_of_now: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
     """The result of a task in its folder: of the finished one there, or made now.
+
+    Another command that asks for the same waits and takes its result. A result of a finished run (`run_dir`) whose
+    weights are other ones now counts as none.
 
     Args:
         cfg: The task's config.
         make: Gets the folder and the config's hashes; marks the folder when it begins to write, and gives the result.
         again: What rerun=true does, in the line that says that it is finished.
+        is_of_now: Whether a finished result is of what the task would look at now.
 
     Raises:
         UserError: The folder is another run's.
     """
     folder, own = Path(cfg.run_dir), hashes(cfg)
     check_folder(cfg, folder, own)
-    result = finished_run(cfg, folder, own)
-    if result is None:
-        return make(folder, own)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held_alone(folder / LOCK, what=f"task={cfg.task} in {folder.name}", folder=folder):
+        check_folder(cfg, folder, own, holds_lock=True)
+        result = finished_run(cfg, folder, own)
+        if result is None:
+            return make(folder, own)
+        if not is_of_now(result) or not is_of_same_weights(result):
+            log.warning("%s is made anew: its result is of other weights or images than there are now", folder.name)
+            return make(folder, own)
     log.info("%s is finished (rerun=true %s again)", folder.name, again)
     return result
+
+
+def is_of_same_weights(result: dict[str, Any]) -> bool:
+    """Whether the finished run that a result on frozen features is of still has the weights that it had then.
+
+    Args:
+        result: Of the task; one of no run, or of an earlier version, says nothing of weights.
+    """
+    run, told = result.get("run"), result.get(RUN_WEIGHTS)
+    now = finished(Path(run)) if isinstance(run, str) and told is not None else None
+    return now is None or now.get("weights_hash") == told
 
 
 def run_hash(own: Hashes, known: tuple[str, ...]) -> str:

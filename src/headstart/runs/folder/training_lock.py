@@ -70,8 +70,11 @@ def held_alone(file: Path, *, what: str, folder: Path, waits: bool = True) -> It
 
 
 def is_held(file: Path) -> bool:
-    """Whether another process holds the lock of this file now."""
-    if not file.exists():
+    """Whether another process holds the lock of this file now.
+
+    A link is no lock of ours: to open what it leads to could empty it.
+    """
+    if file.is_symlink() or not file.is_file():
         return False
     lock = FileLock(file)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.report.analysis.study_runs import rows_in
+from headstart.report.analysis.metric_rows import rows_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import TABLE
 

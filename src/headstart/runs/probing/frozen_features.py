@@ -23,6 +23,7 @@ from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cached_activations import Engine, ImageGroup, cached_activations, in_eval
 from headstart.runs.assembly import Assembly, assembled, check_adapters
+from headstart.runs.folder.folder_ownership import RUN_WEIGHTS
 from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import saved_run
@@ -150,7 +151,12 @@ def frozen(
         own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
         parts.backbone.load_state_dict(own)  # the head is of the run's own classes
         control = bool(run.result.get("control"))
-        facts = {"run": run.folder.as_posix(), "source": run.result["source"], "control": control}
+        facts = {
+            "run": run.folder.as_posix(),
+            RUN_WEIGHTS: run.result.get("weights_hash"),
+            "source": run.result.get("source"),
+            "control": control,
+        }
     parts.data.setup("test")
     if run_dir is None and weights.control:
         measure_statistics(parts.backbone, norms_of(parts.backbone.stages), parts.data, cfg.trainer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from headstart.runs.folder.training_lock import made_once
 from headstart.runs.saved.config_writing import write_config
 from headstart.runs.training.train_run import train
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
+from headstart.types import UserError
 
 log = logging.getLogger(__name__)
 RUNS = Path("outputs/rank_check_runs")  # shared by all checks
@@ -28,7 +30,7 @@ class FineTuned(NamedTuple):
 
     Attributes:
         lr: The rate with the best mean over seeds on val, of equals the first.
-        test: Test accuracy of that rate's runs, by seed.
+        test: Test accuracy of that rate's runs, by seed; nan of one that diverged.
         val: Their val accuracy.
     """
 
@@ -47,9 +49,26 @@ def fine_tuned(by_seed: Mapping[int, SourceCandidate], rates: Sequence[float]) -
         rates: Values of optimizer.lr.
     """
     results = [[_result(candidate.cfg, rate) for candidate in by_seed.values()] for rate in rates]
-    val = [[float(result["metrics"]["val/accuracy"]) for result in of_rate] for of_rate in results]
+    val = [[_measured(result, "val/accuracy") for result in of_rate] for of_rate in results]
     best = int(np.argmax(np.nan_to_num([np.mean(values) for values in val], nan=-1.0)))
-    return FineTuned(rates[best], [float(r["metrics"]["test/accuracy"]) for r in results[best]], val[best])
+    return FineTuned(rates[best], [_measured(result, "test/accuracy") for result in results[best]], val[best])
+
+
+def _measured(result: Mapping[str, Any], tag: str) -> float:
+    """A final metric; nan of a run that diverged, whatever its last whole checkpoint had.
+
+    Raises:
+        UserError: A run that did not diverge has no such metric.
+    """
+    if result.get("state") == "diverged":
+        return math.nan
+    value = result["metrics"].get(tag)
+    if value is None:
+        raise UserError(
+            f"rank_check compares {tag} after fine-tuning, and {result.get('name')} has none; it needs val and test "
+            "images (trainer.limit_test_batches=1.0), and module.metric=null"
+        )
+    return float(value)
 
 
 def _result(cfg: DictConfig, rate: float) -> dict[str, Any]:

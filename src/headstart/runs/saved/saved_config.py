@@ -67,6 +67,8 @@ def saved_config(file: Path, *, vouched: str | None = None, own: Iterable[Path] 
         log.warning("%s %s; it is read as another person's", file, CHANGED)
     if whose != "own":
         _drop_sending_loggers(config, file)
+        if "trial" in config:
+            config["trial"] = None  # a run that goes on would write to its search's journal, wherever that lies
         _check(config, file, tuple(own_folders() if own is None else own), whose)
         if "run_dir" in config:
             config["run_dir"] = str(_run_folder(file).absolute())

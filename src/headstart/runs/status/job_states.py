@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from headstart.report.analysis.study_runs import config_in, rows_in
+from headstart.report.analysis.metric_rows import rows_in
+from headstart.report.analysis.study_runs import config_in
 from headstart.runs.folder.folder_mark import MARK
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.training_lock import LOCK, is_held
@@ -92,7 +93,7 @@ def job_state(folder: Path, overrides: tuple[str, ...] | None = None) -> JobStat
             folder,
             overrides,
             "pruned" if said == "pruned" else "diverged" if said == "diverged" else "finished",
-            epoch=float(points[-1].get("epoch", math.nan)),
+            epoch=_number(points[-1].get("epoch")),
             metric=metric,
             value=_number(value),
             elapsed_s=_number(wall),
@@ -102,16 +103,22 @@ def job_state(folder: Path, overrides: tuple[str, ...] | None = None) -> JobStat
     config = config_in(folder)
     metric = _metric(config)
     epoch, value, trainable = _newest(folder, metric, "stages/trainable")
-    length = (config.get("trainer") or {}).get("max_epochs")
-    epochs = length if isinstance(length, int) and length > 0 else None
+    length = _node(config, "trainer").get("max_epochs")
+    epochs = length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None
     elapsed = _elapsed(folder) if state == "running" else math.nan
     told = error if state == "failed" else ""
     return JobState(folder, overrides, state, epoch, epochs, metric, value, trainable, elapsed, told)
 
 
 def _metric(config: dict[str, Any]) -> str:
-    said = (config.get("module") or {}).get("metric")
+    said = _node(config, "module").get("metric")
     return f"val/{said}" if isinstance(said, str) else "val/accuracy"
+
+
+def _node(config: dict[str, Any], key: str) -> dict[str, Any]:
+    """A node of a config; empty where it is none, as in a config that was damaged."""
+    node = config.get(key)
+    return node if isinstance(node, dict) else {}
 
 
 def _newest(folder: Path, *columns: str) -> tuple[float, ...]:
