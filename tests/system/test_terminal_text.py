@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from headstart.cli.error_messages import one_line, show_trace
 from headstart.system.credential_masking import mask_logs
 from headstart.system.terminal_printing import tell
 from headstart.system.terminal_text import printable, without_commands
@@ -26,6 +27,13 @@ def test_other_texts_are_as_they_are(text):
 
 def test_an_error_is_one_line_whatever_it_holds():
     assert printable("a\nb\x1b\u200b") == "a\\nb\\x1b\\u200b"
+
+
+def test_errors_of_libraries_and_their_traces_have_none_of_it(capsys):
+    error = RuntimeError("cannot open \x1b]0;title\x07cats.png\nnext")
+    assert one_line(error) == "RuntimeError: cannot open \\x1b]0;title\\x07cats.png next"
+    show_trace(error)
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_logs_have_none_of_it_either(caplog):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from headstart.system.credential_masking import masked
 from headstart.system.resource_errors import exhausted
+from headstart.system.terminal_text import without_commands
 from headstart.types import OutcomeError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
@@ -32,13 +33,20 @@ def is_users(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, on one line; only a UserError may take several, as where it shows a table."""
+    """What an exception says, on one line; only a UserError may take several, as where it shows a table.
+
+    Secrets are masked, and what a terminal would obey is written out.
+    """
+    return without_commands(masked(_told(error)))
+
+
+def _told(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, UserError | OutcomeError):
-        return masked(str(cause))
+        return str(cause)
     if told := exhausted(cause) or no_room(cause):
-        return masked(told)
-    text = masked(_flat(str(cause)))
+        return told
+    text = _flat(str(cause))
     notes = [*getattr(cause, "__notes__", ()), *([str(error)] if cause is not error else [])]  # by Hydra, of its call
     key = re.search(r"full_key: (\S+)", notes[0] if notes else "")
     made = f" (while making {key[1]})" if key else ""
@@ -47,7 +55,7 @@ def one_line(error: BaseException) -> str:
 
 def show_trace(error: BaseException) -> None:
     """Print an exception's trace to stderr, secrets masked."""
-    print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    print(without_commands(masked("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
 
 
 def hydras_reason(error: BaseException) -> str:
