@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_take_the_report_is_one_line_and_the_runs_are_as_th
     assert {path: path.read_bytes() for path in Path("study").rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("name", ["report.html", "report.md", "report.json"])
+@pytest.mark.parametrize("name", ["report.html", "report.md", "report.json", "report.csv"])
 def test_a_report_replaces_no_file_of_somebody_else_s(here, capfd, name):
     assert main([*FAST, "mode=scratch", "hydra.run.dir=study/one"]) == 0
     Path("study", name).write_text("{}" if name.endswith("json") else "my own report")

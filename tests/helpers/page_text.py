@@ -7,7 +7,7 @@ from pathlib import Path
 class Text(HTMLParser):
     """What a page shows, and whether its tags are closed."""
 
-    void = frozenset({"meta", "link", "input", "br", "path", "img"})
+    void = frozenset({"meta", "link", "input", "br", "path", "img", "wbr"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -31,10 +31,10 @@ def test_curves_and_rows_are_in_the_dom_and_the_console_is_clean(demo: Path, bro
     assert [line for line in log.splitlines() if "CONSOLE" in line] == []
     for arm in ("scratch", "feature_extraction", "fine_tuning", "gradual"):
         assert dom.count(f'data-arm="{arm}" d="M') == 2, "a line by steps and one by images"
-    assert dom.count('class="band') == 8
-    assert dom.count('class="dot') == 8, "the script has run"
-    assert dom.count("<article") == 3
-    assert dom.count('<a href="mode%3D') == 22
+    assert dom.count('class="band') == 14, "four modes and three controls"
+    assert dom.count('class="dot') == 14, "the script has run"
+    assert dom.count("<article") == 6, "three modes, two questions"
+    assert dom.count('<a href="mode%3D') == 37 + 2, "all runs, and those left out"
     assert "headstart -m study=demo" in dom
 
 

@@ -234,7 +234,7 @@ def test_a_report_of_levels_alone_is_a_whole_page(tmp_path):
     assert "1 damaged" in words
     assert "runs that use it" in words, "the source model is shown"
     assert page.outside == []
-    assert page.words.count("task=few_images,target.shots=5,seed=0") == 1
+    assert page.words.count("task=few_images,target.shots=5,seed=0") == 3  # in the table, and for each of two arms
 
 
 def test_levels_without_an_axis_have_a_table(tmp_path):

@@ -14,7 +14,7 @@ from headstart.types import UserError
 from page_text import shown
 
 
-def test_the_three_files_and_the_terminal_say_the_same(demo: Path):
+def test_the_files_and_the_terminal_say_the_same(demo: Path):
     written = write_report(demo)
     assert written.page == demo / "report.html"
     record = json.loads((demo / "report.json").read_text())
@@ -31,7 +31,9 @@ def test_the_three_files_and_the_terminal_say_the_same(demo: Path):
         for text in (page, markdown, written.text.replace("-", "−")):
             assert f"{start['mean']:+.3f} [{start['low']:+.3f}, {start['high']:+.3f}]" in text
     assert "headstart -m study=demo" in page
-    assert sorted(p.name for p in demo.glob("*report*")) == ["report.html", "report.json", "report.md"]
+    assert sorted(p.name for p in demo.glob("*report*")) == [
+        f"report.{kind}" for kind in ("csv", "html", "json", "md", "tex")
+    ]
 
 
 def test_the_page_fetches_nothing(demo: Path):

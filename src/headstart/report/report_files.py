@@ -22,6 +22,7 @@ from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+BEFORE_RANKINGS = ("report.json", "report.md", "report.html")  # what a report of format 2 wrote
 OURS = "<footer>headstart "  # in a page
 
 
@@ -29,7 +30,7 @@ OURS = "<footer>headstart "  # in a page
 class WrittenReport:
     """A report that lies on disk."""
 
-    page: Path  # report.html; report.md and report.json beside it
+    page: Path  # report.html; report.md, report.json, report.csv and report.tex beside it
     study: Study
     text: str  # the verdicts, for a terminal
 
@@ -41,7 +42,7 @@ def write_report(
     metric: str | None = None,
     runs: Collection[str] | None = None,
 ) -> WrittenReport:
-    """Write report.html, report.md and report.json of the runs below a folder into it.
+    """Write report.html, report.md, report.json, report.csv and report.tex of the runs below a folder into it.
 
     Args:
         folder: The study's folder.
@@ -52,6 +53,11 @@ def write_report(
     Raises:
         UserError: There is no such folder, no finished run or no such metric.
     """
+    from headstart.report.leaderboard.study_ranking import ranking_of
+    from headstart.report.rendering.exports.json_lines import json_text
+    from headstart.report.rendering.exports.ranking_record import ranking_record
+    from headstart.report.rendering.exports.run_csv import run_csv
+    from headstart.report.rendering.exports.setting_latex import setting_latex
     from headstart.report.rendering.html_page import page
     from headstart.report.rendering.json_record import looks_in, record
     from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
@@ -63,13 +69,16 @@ def write_report(
     history = looks_in(_earlier(folder / "report.json"))
     whole = study_of(usable, baseline=baseline, metric=metric, history=history, planned=planned_seeds(folder))
     study = short_study(whole, usable)
+    ranking = ranking_of(study, usable)
     name = folder.resolve().name
     reproduction = short_command(command(folder, [*usable.finished, *usable.levels]))
-    content = record(study, name, reproduction)
+    content = record(study, name, reproduction) | ranking_record(ranking, study, folder)
     texts = {
-        "report.json": json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        "report.md": markdown(study, name, reproduction),
-        "report.html": page(study, name, reproduction, folder),
+        "report.json": json_text(content),
+        "report.md": markdown(study, ranking, name, reproduction),
+        "report.html": page(study, ranking, name, reproduction, folder),
+        "report.csv": run_csv(ranking, folder),
+        "report.tex": setting_latex(ranking),
     }
     _check_own(folder, texts)
     try:
@@ -80,7 +89,7 @@ def write_report(
             f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "
             f"folder writable, or make room on its disk, then headstart task=report report.dir={folder}"
         ) from error
-    text = terminal_report(study, name)
+    text = terminal_report(study, ranking, name)
     try:
         write_arms(folder, study, text)
     except OSError as error:  # the report itself is there
@@ -91,11 +100,14 @@ def write_report(
 def _check_own(folder: Path, files: Iterable[str]) -> None:
     """Raise UserError where files of a report's names are something else, which would be lost."""
     earlier = _earlier(folder / "report.json")
+    ours: tuple[str, ...] = ()
     if isinstance(earlier, dict) and {"format", "study", "metric"} <= earlier.keys():
+        ours = BEFORE_RANKINGS if "ranking" not in earlier else tuple(files)
+    present = [file for file in files if file not in ours and (folder / file).exists()]
+    if ours and not present:
         return
-    present = [file for file in files if (folder / file).exists()]
     page = folder / "report.html"
-    if present and not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace")):
+    if present and (ours or not (page.is_file() and OURS in page.read_text(encoding="utf-8", errors="replace"))):
         raise UserError(
             f"{folder} holds {', '.join(present)} of something else, which a report would replace; move them away, "
             f"then headstart task=report report.dir={folder}"

@@ -54,13 +54,13 @@ def differences(
     what is compared. A schedule counts where a run follows it, adapters where they are put in.
     """
     unequal = []
-    for key in sorted(ours.keys() | theirs.keys()):
-        if not _counts(key, ours, theirs) or _within(key, without):
-            continue
+    for key in ours.keys() | theirs.keys():
         value, other_value = ours.get(key), theirs.get(key)
-        if value != other_value and _plain(value) != _plain(other_value):
+        if value == other_value or _plain(value) == _plain(other_value):  # nearly all: asked first
+            continue
+        if _counts(key, ours, theirs) and not _within(key, without):
             unequal.append(SettingDifference(key, value, other_value))
-    return tuple(unequal)
+    return tuple(sorted(unequal, key=lambda difference: difference.key))
 
 
 def _counts(key: str, *configs: Mapping[str, Any]) -> bool:

@@ -152,3 +152,29 @@ class Study:
     looks: tuple[tuple[str, tuple[Look, ...]], ...] = ()  # of each comparison, this look the last
     fixed_seeds: bool = False
     paths: dict[str, str] = field(hash=False, default_factory=dict)  # of data and weights -> their short names
+
+    @property
+    def shown_sections(self) -> tuple[StudySection, ...]:
+        """Those with a comparison; one without is shown too, several of them are a list of runs."""
+        alone = [section for section in self.sections if not section.comparisons]
+        return self.sections if len(alone) < 2 else tuple(s for s in self.sections if s.comparisons)
+
+    @property
+    def shown_adapted(self) -> tuple[AdaptationSection, ...]:
+        """The same of adaptation methods: those with a baseline, or the only one."""
+        return self.adapted if len(self.adapted) < 2 else tuple(s for s in self.adapted if s.baseline and s.methods)
+
+    @property
+    def folded(self) -> tuple[StudySection | AdaptationSection, ...]:
+        """Those that stand in the list of runs alone."""
+        shown = {id(section) for section in (*self.shown_sections, *self.shown_adapted)}
+        return tuple(section for section in (*self.sections, *self.adapted) if id(section) not in shown)
+
+    @property
+    def compares(self) -> bool:
+        """Whether anything is compared with a baseline or a control."""
+        return bool(
+            any(section.comparisons for section in self.sections)
+            or any(section.methods and section.baseline for section in self.adapted)
+            or self.level_arms
+        )

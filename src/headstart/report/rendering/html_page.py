@@ -12,7 +12,9 @@ from headstart.report.analysis.adaptation_comparison import TEST_METRIC, Adaptat
 from headstart.report.analysis.arms import RANDOM
 from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.answer_cards import comparison_cards, method_cards
+from headstart.report.rendering.board.board_content import board_content
 from headstart.report.rendering.charts.arm_colours import COLOURS, arm_colours
 from headstart.report.rendering.charts.axis_chart import axis_charts
 from headstart.report.rendering.charts.chart_layout import Chart
@@ -33,15 +35,17 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
+DRAWN = 24  # settings whose learning curves are drawn, so that the page stays small
 BENEFIT_PICTURES = ("start", "slope", "asymptote")
 DOMAIN_PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
 
 
-def page(study: Study, name: str, command: str | None, folder: Path) -> str:
+def page(study: Study, ranking: StudyRanking, name: str, command: str | None, folder: Path) -> str:
     """The page as HTML: self-contained, readable without JavaScript.
 
     Args:
         study: The comparison.
+        ranking: All runs, ranked.
         name: The study's name, the page's title.
         command: The command line that makes the study again; None where there is none.
         folder: Where the page will lie; links to run folders are relative to it.
@@ -51,10 +55,11 @@ def page(study: Study, name: str, command: str | None, folder: Path) -> str:
         name=name,
         study=study,
         command=command,
-        sections=[_section(i, section, study, colours) for i, section in enumerate(study.sections)],
-        adapted=[_adaptation(i, section, colours) for i, section in enumerate(study.adapted)],
+        board=board_content(ranking, study, folder),
+        sections=[_section(i, section, study, colours) for i, section in enumerate(study.shown_sections)],
+        adapted=[_adaptation(i, section, colours) for i, section in enumerate(study.shown_adapted)],
         axes=[_axis(i, axis, colours) for i, axis in enumerate(study.axes)],
-        overview=overview_table(study) if len(study.sections) > 1 else None,
+        overview=overview_table(study) if len(study.shown_sections) > 1 else None,
         tables=closing_tables(study, folder),
         others=left_out_text(study) if study.others else "",
         look=look_text(study) if study.verdicts else "",
@@ -68,12 +73,16 @@ def _benefit_pictures() -> list[Markup]:
     """The three benefits as drawings, which stand in the page itself."""
     from markupsafe import Markup  # jinja2 needs it
 
-    folder = Path(__file__).parent
-    return [Markup((folder / f"benefit_{name}.svg").read_text(encoding="utf-8")) for name in BENEFIT_PICTURES]
+    return [Markup(_text(f"benefit_{name}.svg")) for name in BENEFIT_PICTURES]
+
+
+def _text(name: str) -> str:
+    """A file beside this module."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _section(index: int, section: StudySection, study: Study, colours: dict[str, int]) -> dict[str, Any]:
-    charts = learning_charts(section, study, colours)
+    charts = learning_charts(section, study, colours) if index < DRAWN else []
     missing = dict(section.missing)
     return {
         "id": f"setting-{index}",
@@ -94,6 +103,7 @@ def _section(index: int, section: StudySection, study: Study, colours: dict[str,
         "charts": charts,
         "readout": {chart.axis: _readout(chart) for chart in charts},
         "tables": section_tables(section, study),
+        "is_drawn": index < DRAWN,
     }
 
 
@@ -153,6 +163,7 @@ def _readout(chart: Chart) -> dict[str, Any]:
 @cache
 def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("headstart.report.rendering", "."),
@@ -164,4 +175,6 @@ def _template() -> Template:
     environment.filters["path"] = lambda text: quote(text + "/")
     environment.globals["colours"] = COLOURS
     environment.globals["random"] = RANDOM
+    environment.globals["board_style"] = Markup(_text("board/board.css"))
+    environment.globals["board_script"] = Markup(_text("board/board.js"))
     return environment.get_template("page.html.jinja")

@@ -20,7 +20,9 @@ from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MA
 from headstart.system.files.atomic_write import plain
 from headstart.system.metric_direction import lower_is_better
 
-FORMAT = 2  # 1 had figures, figure, keeps_answers, kept_before_training and said in the place of some keys
+# docs/reference/report.schema.json describes it. 2 had no runs and no ranking; 1 had figures, figure, keeps_answers,
+# kept_before_training and said in the place of some keys
+FORMAT = 3
 
 
 def record(study: Study, name: str, command: str | None) -> dict[str, Any]:

@@ -7,34 +7,46 @@ from collections.abc import Sequence
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
 from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.tables.axis_tables import axis_tables
+from headstart.report.rendering.tables.setting_rows import front_table, importance_table, setting_table
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
 from headstart.report.rendering.tables.verdict_tables import untuned_table, verdict_table
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary
+from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_definitions import definitions
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 
 
-def markdown(study: Study, name: str, command: str | None) -> str:
+def markdown(study: Study, ranking: StudyRanking, name: str, command: str | None) -> str:
     """The report's sentences and tables in GitHub's Markdown.
 
     Args:
         study: The comparison.
+        ranking: All runs, ranked.
         name: The study's name, the title.
         command: The command line that makes the study again; None where there is none.
     """
-    parts = [f"# {escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
+    if study.compares:
+        parts = [f"# {escaped(name)}: what transfer brought", f"{study.metric}, against {study.baseline}."]
+    else:
+        parts = [f"# {escaped(name)}: runs by {study.metric}"]
+    parts.append(_bullets(board_sentences(ranking, study)))
     if command:
         parts.append(f"```\n{command}\n```")
-    for adaptation in study.adapted:
+    for adaptation in study.shown_adapted:
         parts += _adaptation_parts(adaptation)
     for axis in study.axes:
         parts += _axis_parts(axis)
-    for section in study.sections:
+    for section in study.shown_sections:
         parts += _section_parts(section, study)
+    parts.append(markdown_table(setting_table(ranking)))
+    parts += [markdown_table(front_table(front, ranking.board.figure)) for front in ranking.fronts]
+    if ranking.importance.shares:
+        parts.append(markdown_table(importance_table(ranking)))
     parts += map(markdown_table, closing_tables(study))
     if study.verdicts:
         parts.append(look_text(study))

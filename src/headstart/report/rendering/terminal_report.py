@@ -7,34 +7,45 @@ from collections.abc import Sequence
 from headstart.report.analysis.adaptation_comparison import BASELINE, TEST_METRIC, AdaptationSection
 from headstart.report.analysis.study_records import ArmComparison, Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
+from headstart.report.leaderboard.study_ranking import StudyRanking
+from headstart.report.rendering.tables.setting_rows import group_rows
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary
+from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_format import MISSING, plus_minus
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title, gain_text, verdict_text
 from headstart.system.aligned_columns import aligned
 
+LISTED = 10  # settings of a study that compares nothing
 _ASCII = {ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"}
 
 
-def terminal_report(study: Study, name: str) -> str:
+def terminal_report(study: Study, ranking: StudyRanking, name: str) -> str:
     """The verdicts and sentences of a study, in plain characters.
 
     Args:
         study: The comparison.
+        ranking: All runs, ranked.
         name: The study's name, for the first line.
     """
-    lines = [f"{name}: {study.metric} against {study.baseline}"]
-    for section in study.sections:
+    sentences = [f"  {sentence}" for sentence in board_sentences(ranking, study)]
+    if study.compares:
+        lines = [f"{name}: {study.metric} against {study.baseline}"]
+    else:
+        lines = [f"{name}: {study.metric}", "", *_columns(group_rows(ranking, LISTED)), *sentences]
+    for section in study.shown_sections if study.compares else ():
         lines += _section_lines(section, study)
-    for adaptation in study.adapted:
+    for adaptation in study.shown_adapted:
         lines += _adaptation_lines(adaptation, has_modes=bool(study.sections or study.levels))
     for axis in study.axes:
         lines += ["", f"  {axis.metrics[0]} over {axis.key}", *_axis_rows(axis)]
         lines += [f"  {sentence}" for sentence in axis_summary(axis)]
     if study.verdicts:
         lines.append(f"  {look_text(study)}")
+    if study.compares and study.folded:
+        lines += sentences[1:]
     if study.others:
         lines.append(f"  {left_out_text(study)}")
     return "\n".join(lines).translate(_ASCII)

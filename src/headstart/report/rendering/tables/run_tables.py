@@ -15,28 +15,27 @@ from headstart.report.rendering.wording.number_format import number, optional_nu
 from headstart.system.metric_direction import lower_is_better
 
 
-def run_table(study: Study, base: Path | None = None) -> ReportTable | None:
+def run_table(study: Study) -> ReportTable | None:
     """Every finished run with a curve: folder, seed, state and values; None where there is none.
 
     Args:
         study: The comparison.
-        base: The folder that links to run folders are relative to; None for no links.
     """
     if not study.sections:
         return None
     arms = [arm for section in study.sections for arm in section.all_arms]
     sign = -1.0 if lower_is_better(study.metric) else 1.0
     tag = test_tag(next((measured.run.monitor for arm in arms for measured in arm.runs), None))
-    rows = [_run_row(arm.arm.name, measured, tag, sign, base) for arm in arms for measured in arm.runs]
+    rows = [_run_row(arm.arm.name, measured, tag, sign) for arm in arms for measured in arm.runs]
     head = ["folder", "mode", "seed", "state", "start in closed form", "level at the end", tag, "seconds"]
     return ReportTable("Runs", head, rows)
 
 
-def _run_row(mode: str, measured: MeasuredRun, tag: str, sign: float, base: Path | None) -> list[TableCell]:
+def _run_row(mode: str, measured: MeasuredRun, tag: str, sign: float) -> list[TableCell]:
     run = measured.run
     start, end = (sign * measured.values.get(key, math.nan) for key in (START, END))
     return [
-        TableCell(run.folder.name, link=relative_link(run.folder, base)),
+        TableCell(run.folder.name),
         TableCell(mode),
         TableCell(str(run.seed), "" if run.fold is None else f"fold {run.fold}"),
         TableCell("diverged" if run.has_diverged else str(run.result.get("state") or "finished")),

@@ -48,12 +48,17 @@ def method_tables(section: AdaptationSection) -> list[ReportTable]:
 
 
 def closing_tables(study: Study, folder: Path | None = None) -> list[ReportTable]:
-    """The tables of the whole study; links are relative to the folder, None for no links."""
+    """The tables of the whole study.
+
+    Args:
+        study: The comparison.
+        folder: That links are relative to, of a page, which lists runs with a curve itself; None: no links, all runs.
+    """
     return _existing(
         level_table(study),
         settings_table(study),
         source_table(study),
-        run_table(study, folder),
+        run_table(study) if folder is None else None,
         adaptation_run_table(study, folder),
         level_run_table(study, folder),
         left_out_table(study, folder),

@@ -1,0 +1,91 @@
+"""Tables of settings: the best ones, those that nothing surpasses, and what each key explains."""
+
+from __future__ import annotations
+
+from headstart.report.leaderboard.run_entries import BoardColumn
+from headstart.report.leaderboard.setting_groups import SettingGroup
+from headstart.report.leaderboard.study_ranking import CostFront, StudyRanking
+from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
+from headstart.report.rendering.wording.leaderboard_words import setting_text
+from headstart.report.rendering.wording.number_format import MISSING, number
+
+MOST = 20  # settings of a table
+
+
+def setting_table(ranking: StudyRanking) -> ReportTable:
+    """The best settings with their runs, figure, spread and cost.
+
+    Args:
+        ranking: The runs, ranked.
+    """
+    head, *rows = group_rows(ranking, MOST)
+    count = len(ranking.groups)
+    note = f"The first {MOST} of {count} settings; report.csv has all runs." if count > MOST else ""
+    return ReportTable("Settings by what they reached", head, [[TableCell(text) for text in row] for row in rows], note)
+
+
+def front_table(front: CostFront, figure: BoardColumn) -> ReportTable:
+    """The settings that no other surpasses in the figure and a cost.
+
+    Args:
+        front: Of one cost.
+        figure: The column that ranks.
+    """
+    rows = [
+        [
+            TableCell(setting_text(group.settings)),
+            TableCell(number(group.means[figure.key], figure.decimals)),
+            TableCell(number(group.means[front.cost.key], front.cost.decimals)),
+            TableCell(str(len(group.entries))),
+        ]
+        for group in front.front
+    ]
+    head = ["setting", figure.title, front.cost.title, "runs"]
+    return ReportTable(f"No other setting surpasses these in {figure.title} and {front.cost.title}", head, rows)
+
+
+def importance_table(ranking: StudyRanking) -> ReportTable:
+    """The share of the variance that each setting explains; a note alone where there is none.
+
+    Args:
+        ranking: The runs, ranked.
+    """
+    importance = ranking.importance
+    figure = ranking.board.figure.title
+    if importance.why:
+        return ReportTable("Importance of each setting", [], [], f"Not computed: {importance.why}.")
+    rows = [[TableCell(entry.key), TableCell(f"{100 * entry.share:.0f} %")] for entry in importance.shares]
+    rest = max(0.0, 1 - sum(entry.share for entry in importance.shares))
+    note = (
+        f"The share of the variance of {figure} between {importance.settings} settings that each explains alone, over "
+        f"the values that were tried (functional ANOVA); {100 * rest:.0f} % are of settings together, and chance."
+    )
+    return ReportTable("Importance of each setting", ["setting", "share"], rows, note)
+
+
+def group_rows(ranking: StudyRanking, most: int) -> list[list[str]]:
+    """The first settings as texts: the head, then each with its runs, figure, spread, test metric and cost.
+
+    Args:
+        ranking: The runs, ranked.
+        most: How many settings.
+    """
+    board = ranking.board
+    others = [column for column in board.columns[1:] if column.key in ("test", "wall_s", "parameters")]
+    head = [*board.setting_keys, "runs", board.figure.title, "std. dev.", *(column.title for column in others)]
+    rows = [
+        [
+            *(group.settings[key] or MISSING for key in board.setting_keys),
+            _runs(group),
+            number(group.means[board.figure.key], board.figure.decimals),
+            number(group.spread, board.figure.decimals),
+            *(number(group.means[column.key], column.decimals) for column in others),
+        ]
+        for group in ranking.groups[:most]
+    ]
+    return [head, *rows]
+
+
+def _runs(group: SettingGroup) -> str:
+    """3; 2 of 3, where one failed or diverged."""
+    return str(group.count) if group.is_whole else f"{group.count} of {len(group.entries)}"
