@@ -11,7 +11,8 @@ import pytest
 
 import stub_jobs
 from headstart.cli import main
-from headstart.cli.run_job import FAILURES, failures_elsewhere
+from headstart.cli.jobs_elsewhere import failures_elsewhere
+from headstart.cli.run_job import FAILURES
 from headstart.report import multirun_hook
 from headstart.types import UserError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from headstart.cli.checking.value_types import UNKNOWN
-from headstart.cli.job_folders import JobFolders, keep_finished
+from headstart.cli.job_folders import JobFolders, job_folder, keep_finished
 from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path, set_version_base
+from headstart.runs.folder.run_naming import STUDY
 from headstart.system.files.conf_folder import conf_dir
 from headstart.types import UserError
 
@@ -40,13 +42,16 @@ class CommandLoader(DefaultsListLoader):
         super().__init__(search_path)
         self._swept: dict[tuple[str, ...], tuple[DictConfig, Path | None]] = {}  # and the job's folder
         self._folders: JobFolders | None = JobFolders()
+        self._command: tuple[str, str] | None = None  # of a loader that was sent to another process: study, folder
 
     def __getstate__(self) -> dict[str, Any]:
-        """For launchers that send it to other machines with each job: without the configs of all jobs.
+        """For launchers that send it to other processes with each job: without the configs of all jobs.
 
-        Nor with their folders, as a job's number in the sweep is not known there; the task looks itself.
+        Nor with their folders, as a job's number in the sweep is not known there; the task looks itself. With the
+        command's study and working folder: a process may be one that an earlier command has started.
         """
-        return {**vars(self), "_swept": {}, "_folders": None}
+        command = self._command or (os.environ.get(STUDY, ""), str(Path.cwd()))
+        return {**vars(self), "_swept": {}, "_folders": None, "_command": command}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
@@ -54,8 +59,21 @@ class CommandLoader(DefaultsListLoader):
             composed, folder = self._swept.pop(key)
             keep_finished(composed, folder)
             return composed
+        if self._folders is None:
+            return self._elsewhere(master_config, sweep_overrides)
         composed = super().load_sweep_config(master_config, sweep_overrides)
-        self._swept[key] = composed, None if self._folders is None else self._folders.checked(composed)
+        self._swept[key] = composed, self._folders.checked(composed)
+        return composed
+
+    def _elsewhere(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The config of a job that begins now in another process, whose paths are as in the command."""
+        assert self._command is not None
+        study, folder = self._command
+        os.environ[STUDY] = study
+        if Path(folder).is_dir():
+            os.chdir(folder)
+        composed = super().load_sweep_config(master_config, sweep_overrides)
+        keep_finished(composed, job_folder(composed))
         return composed
 
     def load_configuration(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from headstart.system.credential_masking import masked
 from headstart.system.resource_errors import exhausted
-from headstart.system.terminal_text import without_commands
+from headstart.system.terminal_text import printable, without_commands
 from headstart.types import OutcomeError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"
@@ -97,6 +97,16 @@ def _system_errors(error: BaseException | None) -> Iterator[OSError]:
 
 def _file(error: OSError) -> str:
     return "a file of the run" if error.filename is None else str(error.filename)
+
+
+def say(text: str) -> None:
+    """Print lines to stderr that begin with the command's name, secrets masked.
+
+    Args:
+        text: The lines.
+    """
+    # a name of a file or a value can hold what a terminal obeys
+    print("\n".join(printable(line) for line in f"headstart: {masked(text)}".split("\n")), file=sys.stderr)
 
 
 def _flat(text: str) -> str:

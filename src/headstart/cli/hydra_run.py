@@ -21,35 +21,29 @@ from headstart.cli.error_messages import (
     hydras_reason,
     is_users,
     no_room,
-    one_line,
+    say,
     show_trace,
     unwritable,
 )
 from headstart.cli.job_folders import JobFolders, keep_finished
+from headstart.cli.jobs_elsewhere import note_jobs_elsewhere
 from headstart.cli.run_job import (
     ERROR_FILE,
     FAILURES,
     FOLDERS,
     VALUES,
-    failures_elsewhere,
     job,
     reader_is_gone,
     relative,
-    shown,
 )
+from headstart.cli.sweep_exit import code_of_sweep
 from headstart.compat.hydra_launch import run_jobs
-from headstart.runs.folder.run_naming import OUTPUTS, STUDY
-from headstart.runs.status.planned_jobs import FILE as PLANNED
-from headstart.runs.status.planned_jobs import command_of_job, written_overrides
+from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
-from headstart.system.credential_masking import masked
 from headstart.system.files.conf_folder import conf_dir
-from headstart.system.terminal_text import printable
-from headstart.types import DivergedError, OutcomeError, PrunedError
+from headstart.types import OutcomeError, PrunedError
 
 PRUNED = 3  # the exit code of a run that a search has stopped
-LEFTOVER = {"multirun.yaml", PLANNED, ".search.lock"}  # files of a sweep that no job has begun in
-ALIKE = 3  # jobs of a sweep whose values are all the same, from which on it is said
 
 
 def exit_code(arguments: Arguments, trace: bool) -> int:
@@ -60,12 +54,12 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
     with working_folder_importable():
         check = checked(arguments) if arguments.composes else None
         for note in check.notes if check is not None and rank_environment.rank() == 0 else ():
-            _say(note)
+            say(note)
         started_ns = time.time_ns()
         outcome = run_command(arguments, check)
         if check is None or not check.multirun or not arguments.runs:
             return code_of_single(outcome.error, trace)
-        return _code_of_multirun(check, outcome.sweep, started_ns, outcome.error, trace)
+        return code_of_sweep(check, outcome.sweep, started_ns, outcome.error, trace=trace)
 
 
 class CommandOutcome(NamedTuple):
@@ -90,26 +84,29 @@ def run_command(arguments: Arguments, checked_command: Checked | None) -> Comman
     for jobs in (FAILURES, VALUES, FOLDERS):
         jobs.clear()
     _forget_reports()
+    started_ns = time.time_ns()
     with _as_hydra_expects(arguments, checked_command):
-        sweep = OmegaConf.select(checked_command.cfg, "hydra.sweep.dir") if checked_command else "."
-        return CommandOutcome(_error_of_hydra(arguments, checked_command), Path(str(sweep)))
+        sweep = Path(str(OmegaConf.select(checked_command.cfg, "hydra.sweep.dir") if checked_command else "."))
+        returned, error = None, None
+        try:
+            returned = _returned(arguments, checked_command)
+        except Exception as raised:
+            if reader_is_gone(raised):
+                raise
+            error = raised
+        if checked_command is not None and checked_command.multirun and arguments.runs:
+            note_jobs_elsewhere(sweep, started_ns, returned)
+        return CommandOutcome(error, sweep)
 
 
-def _error_of_hydra(arguments: Arguments, check: Checked | None) -> Exception | None:
-    """The exception that ended the run, None where there was none."""
-    try:
-        if check is not None and arguments.runs:
-            _run(check, [*check.overrides, *_of_later_rank(check)])
-        else:
-            hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
-    except Exception as error:
-        if reader_is_gone(error):
-            raise
-        return error
-    return None
+def _returned(arguments: Arguments, check: Checked | None) -> object:
+    """What Hydra gives back. Raises what a job raises, or Hydra."""
+    if check is not None and arguments.runs:
+        return _run(check, [*check.overrides, *_of_later_rank(check)])
+    return hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="config")(job)()
 
 
-def _run(check: Checked, overrides: list[str]) -> None:
+def _run(check: Checked, overrides: list[str]) -> object:
     """Do what hydra.main does with a command that runs, but for composing the config twice more.
 
     It does so to learn the mode, and for the job: of a single run, the check has composed it already.
@@ -122,7 +119,9 @@ def _run(check: Checked, overrides: list[str]) -> None:
     else:
         keep_finished(check.cfg, JobFolders().checked(check.cfg))
         composer.loader.ready = (check.overrides, check.cfg)
-    run_jobs(composer.loader, composer.config_name, job, overrides, name=composer.job_name, multirun=check.multirun)
+    return run_jobs(
+        composer.loader, composer.config_name, job, overrides, name=composer.job_name, multirun=check.multirun
+    )
 
 
 def code_of_single(error: Exception | None, trace: bool) -> int:
@@ -131,83 +130,19 @@ def code_of_single(error: Exception | None, trace: bool) -> int:
     if trace:
         show_trace(error)
     if not FAILURES:  # the job did not begin
-        _say(f"error: {hydras_reason(error)}")
+        say(f"error: {hydras_reason(error)}")
         return 1 if no_room(error) or unwritable(error) else 2
     failure = FAILURES[-1]
-    _say(f"error: {failure.message}")
+    say(f"error: {failure.message}")
     if failure.error is not None and is_users(failure.error):
         return 2
     if isinstance(failure.error, OutcomeError):
         return PRUNED if isinstance(failure.error, PrunedError) else 1
     if failure.folder is not None:
-        _say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
+        say(f"the full trace is in {relative(failure.folder / ERROR_FILE)}; or run with --trace")
     elif not trace:
-        _say("for the full trace run with --trace")
+        say("for the full trace run with --trace")
     return 1
-
-
-def _code_of_multirun(check: Checked, sweep: Path, started_ns: int, error: Exception | None, trace: bool) -> int:
-    failures = [*FAILURES, *failures_elsewhere(sweep, started_ns)]
-    if trace:
-        for failure in failures:
-            if failure.error is not None:
-                show_trace(failure.error)
-    if error is not None and not any(failure.error in (error, None) for failure in failures):
-        if trace:
-            show_trace(error)
-        _say(f"error: {hydras_reason(error)}")
-        if not failures:
-            _remove_leftover(sweep, started_ns)
-            return 1 if no_room(error) or unwritable(error) else 2
-    reported = _is_reported(check, sweep, trace)
-    if rank_environment.rank() == 0 and len(VALUES) >= ALIKE and len(set(VALUES)) == 1:
-        objective = check.cfg.get("objective")
-        _say(
-            f"warning: all {len(VALUES)} jobs gave the same value, {VALUES[0]:.4g} (objective={objective}), by which "
-            f"no sweeper can choose; try objective={'best_trained' if objective == 'last' else 'last'}, or look "
-            "whether what varies is read at all"
-        )
-    if failures:
-        diverged = [failure for failure in failures if isinstance(failure.error, DivergedError)]
-        failed = [failure for failure in failures if failure not in diverged]
-        if failed:
-            _say(f"jobs that failed: {len(failed)}; the full trace of each is in its {ERROR_FILE}")
-        for failure in failed:
-            _say(f"  {shown(failure)}")
-            overrides = written_overrides(failure.folder) if failure.folder is not None else None
-            if overrides is not None:
-                _say(f"    again: {command_of_job(sweep, overrides, outputs=OUTPUTS)}")
-        if diverged:
-            _say(f"jobs whose training diverged: {len(diverged)}")
-        for failure in diverged:
-            _say(f"  {failure.message}")
-    return 0 if reported and not failures and error is None else 1
-
-
-def _is_reported(check: Checked, sweep: Path, trace: bool) -> bool:
-    """Whether the report of a sweep is there, where it is wanted.
-
-    Hydra asks for it only where no job failed, and turns its errors into warnings.
-    """
-    if rank_environment.rank() > 0:  # rank 0 writes it
-        return True
-    from headstart.report import multirun_hook
-    from headstart.runs.outcome.report_logging import log_report
-
-    if (
-        check.cfg.get("task") not in multirun_hook.REPORTED
-        or OmegaConf.select(check.cfg, "hydra.callbacks.report") is None
-    ):
-        return True
-    if not multirun_hook.written and not multirun_hook.failures:
-        multirun_hook.report_at_end(sweep)
-    for error in multirun_hook.failures:
-        if trace:
-            show_trace(error)
-        _say(f"error: no report of {sweep}: {one_line(error)}")
-    for report in multirun_hook.written:
-        log_report(check.cfg, report)
-    return not multirun_hook.failures
 
 
 def _forget_reports() -> None:
@@ -217,23 +152,6 @@ def _forget_reports() -> None:
     if multirun_hook is not None:
         multirun_hook.written.clear()
         multirun_hook.failures.clear()
-
-
-def _remove_leftover(sweep: Path, started_ns: int) -> None:
-    """Take away what Hydra made before it found that a combination of values gives no config."""
-    file = sweep / "multirun.yaml"
-    if rank_environment.rank() > 0 or not file.exists() or file.stat().st_mtime_ns < started_ns:
-        return
-    left = [*sweep.iterdir()]
-    if {path.name for path in left} <= LEFTOVER:
-        for path in left:
-            path.unlink()
-        sweep.rmdir()
-
-
-def _say(text: str) -> None:
-    # a name of a file or a value can hold what a terminal obeys
-    print("\n".join(printable(line) for line in f"headstart: {masked(text)}".split("\n")), file=sys.stderr)
 
 
 @contextmanager

@@ -49,6 +49,16 @@ class JobFolders:
         return folder
 
 
+def job_folder(cfg: DictConfig) -> Path | None:
+    """The folder of a job whose number in its sweep is not known, without a look at what lies there.
+
+    Args:
+        cfg: Of the job, with the hydra node.
+    """
+    with _in_job(cfg, None) as (_, folder):
+        return folder
+
+
 def keep_finished(cfg: DictConfig, folder: Path | None) -> None:
     """Let Hydra write no files of a job whose run is finished: those that are there say how it was made.
 
@@ -62,10 +72,10 @@ def keep_finished(cfg: DictConfig, folder: Path | None) -> None:
 
 
 @contextmanager
-def _in_job(cfg: DictConfig, number: int) -> Iterator[tuple[DictConfig, Path | None]]:
+def _in_job(cfg: DictConfig, number: int | None) -> Iterator[tuple[DictConfig, Path | None]]:
     """A copy of a job's config that resolves as in the job, and its folder, None as JobFolders says.
 
-    number: of the job in its sweep.
+    number: of the job in its sweep, None where it is not known: a folder that is named by it is None then.
     """
     node = cfg.get(str(cfg.get("task")))
     target = node.get("_target_") if isinstance(node, DictConfig) else None
@@ -73,8 +83,9 @@ def _in_job(cfg: DictConfig, number: int) -> Iterator[tuple[DictConfig, Path | N
         yield cfg, None
         return
     asked = copy.deepcopy(cfg)  # HydraConfig makes what it is given read-only
-    with read_write(asked.hydra), open_dict(asked.hydra):
-        asked.hydra.job.num, asked.hydra.job.id = number, str(number)
+    if number is not None:
+        with read_write(asked.hydra), open_dict(asked.hydra):
+            asked.hydra.job.num, asked.hydra.job.id = number, str(number)
     before = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import select
 import sys
 import traceback
@@ -30,7 +31,7 @@ from headstart.runs.status.sweep_progress import sweep_progress
 from headstart.system import rank_environment, stop_signals
 from headstart.system.credential_masking import mask_logs, masked, remember
 from headstart.system.stop_signals import Interruption
-from headstart.types import DivergedError, OutcomeError, PrunedError
+from headstart.types import DivergedError, OutcomeError, PrunedError, UserError
 
 log = logging.getLogger(__name__)
 ERROR_FILE = "error.txt"
@@ -47,7 +48,7 @@ class Failure:
     error: BaseException | None  # None where it happened in another process
 
 
-FAILURES: list[Failure] = []  # of this process, since the command began
+FAILURES: list[Failure] = []  # since the command began; jobs of other processes join at its end (jobs_elsewhere.py)
 VALUES: list[float] = []  # what its jobs gave a sweeper
 FOLDERS: list[Path] = []  # where its jobs wrote, diverged ones among them, those that failed left out
 
@@ -61,8 +62,14 @@ def job(cfg: DictConfig, *, is_resumed: bool = False) -> object:
     """
     mask_logs()
     remember(OmegaConf.to_container(cfg, resolve=False))
-    with _where_the_command_was_started():
-        return _result(cfg, is_resumed)
+    is_elsewhere = not stop_signals.is_handled()  # in a process of the launcher, which no command has set up
+    try:
+        with stop_signals.handled(), _where_the_command_was_started():
+            return _result(cfg, is_resumed)
+    except Exception as error:
+        if is_elsewhere and (sent := _portable(error)) is not error:
+            raise sent from error
+        raise
 
 
 def _result(cfg: DictConfig, is_resumed: bool) -> object:
@@ -119,6 +126,17 @@ def _result(cfg: DictConfig, is_resumed: bool) -> object:
     if is_of_sweep and (told := sweep_progress(Path(HydraConfig.get().sweep.dir))):
         log.info("%s", told)
     return result
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or where it cannot be handed over to another process one that says the same."""
+    try:
+        same = pickle.loads(pickle.dumps(error))
+    except Exception:
+        same = None
+    if type(same) is type(error):
+        return error
+    return UserError(one_line(error)) if is_users(error) else RuntimeError(one_line(error))
 
 
 def _tried(cfg: DictConfig, task: Callable[..., object]) -> object:
@@ -203,17 +221,6 @@ def _leave_the_other_ranks(failure: Failure) -> NoReturn:
 def shown(failure: Failure) -> str:
     """Folder and message."""
     return f"{relative(failure.folder)}: {failure.message}" if failure.folder else failure.message
-
-
-def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
-    """The jobs below a folder that failed in other processes since then, as their files say."""
-    folders_here = {failure.folder for failure in FAILURES}
-    failures = []
-    for file in sorted(sweep.resolve().glob(f"*/{ERROR_FILE}")):
-        if file.parent not in folders_here and file.stat().st_mtime_ns >= since_ns:
-            lines = file.read_text(encoding="utf-8").strip().splitlines()
-            failures.append(Failure(file.parent, lines[-1] if lines else "no message", None))
-    return failures
 
 
 def _run_folder() -> Path | None:

@@ -17,8 +17,10 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 def run_jobs(
     loader: ConfigLoader, config_name: str, task: TaskFunction, overrides: list[str], *, name: str, multirun: bool
-) -> None:
+) -> object:
     """Do what `hydra.main` does with a command that runs, with this loader in the place of a new one.
+
+    What comes back is what the sweeper, or the one job, returns.
 
     Args:
         loader: Composes the configs.
@@ -34,9 +36,8 @@ def run_jobs(
     hydra = Hydra.create_main_hydra2(name, loader.get_search_path())
     try:
         hydra.config_loader = loader
-        if multirun:
-            hydra.multirun(config_name, task, overrides)
-        else:
-            hydra.run(config_name, task, overrides)
+        run = hydra.multirun if multirun else hydra.run
+        returned: object = run(config_name, task, overrides)
+        return returned
     finally:
         GlobalHydra.instance().clear()

@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from headstart.compat.torch_rendezvous import meeting_store
 from headstart.runs.saved.saved_config import digest_of
 from headstart.system import rank_environment
+from headstart.system.core_count import core_share, usable_cores
 from headstart.system.stop_signals import Interruption
 from headstart.types import UserError
 
@@ -79,18 +80,26 @@ def run_ranks(folder: Path, count: int, *, changes: dict[str, Any]) -> None:
     for old in folder.glob("rank[0-9]*.log"):
         old.unlink()
     meeting = meeting_store()  # of this job alone; it lives until its ranks have ended
-    threads = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1
     variables = {
         number: {
             "LOCAL_RANK": str(number),
             "NODE_RANK": "0",
             "WORLD_SIZE": str(count),
             **meeting.environment,
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),  # or the ranks take turns on the cores
+            "OMP_NUM_THREADS": threads_of_rank(count),  # or the ranks take turns on the cores
         }
         for number in range(count)
     }
     _run(folder, "train", variables, changes)
+
+
+def threads_of_rank(count: int) -> str:
+    """How many threads each of so many ranks may have; of a job beside others its share is divided."""
+    threads = max(1, usable_cores() // count)
+    allowed = os.environ.get("OMP_NUM_THREADS")
+    if allowed is None or (core_share() is not None and allowed.isdecimal()):
+        return str(threads if allowed is None else min(threads, int(allowed)))
+    return allowed
 
 
 def run_apart(folder: Path, part: str, *, changes: dict[str, Any]) -> None:

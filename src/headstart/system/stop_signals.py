@@ -30,6 +30,10 @@ class Interruption(BaseException):
         self.signal = asked
         self.advice = ""
 
+    def __reduce__(self) -> tuple[type[Interruption], tuple[signal.Signals]]:
+        """For a job in a process of its launcher, which hands it over."""
+        return type(self), (self.signal,)
+
     @property
     def exit_code(self) -> int:
         """As a shell has it of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
@@ -57,6 +61,11 @@ def handled() -> Iterator[None]:
         _owner, _asked, _held_back = None, None, False
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's own
+
+
+def is_handled() -> bool:
+    """Whether this process handles signals now, as a command does."""
+    return _owner == os.getpid()
 
 
 def handle_again() -> None:

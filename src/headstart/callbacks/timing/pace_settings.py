@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 from pytorch_lightning import Trainer
@@ -12,6 +11,7 @@ from headstart.callbacks.timing.bottleneck_advice import Circumstances
 from headstart.compat.lightning_trainer import datamodule_of
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.modules.module_protocols import mixes
+from headstart.system.core_count import usable_cores
 
 
 def circumstances_of(trainer: Trainer, *, data: str, cache: FeatureCache | None, has_frozen: bool) -> Circumstances:
@@ -36,7 +36,7 @@ def circumstances_of(trainer: Trainer, *, data: str, cache: FeatureCache | None,
     return Circumstances(
         data=data,
         workers=getattr(trainer.train_dataloader, "num_workers", 0),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         on_gpu=trainer.strategy.root_device.type == "cuda",
         precision=str(trainer.precision),
         frozen=has_frozen,

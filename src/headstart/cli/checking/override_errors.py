@@ -17,6 +17,9 @@ from headstart.runs.top_level_settings import NEEDED
 from headstart.system.files.conf_folder import conf_dir
 from headstart.types import UserError
 
+# launchers of Hydra's plugins, and the extra that has the plugin
+PLUGINS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+
 
 def explanation(composer: Composer, overrides: list[str], error: Exception) -> UserError:
     """The error of an override that names what is not there; what Hydra says where none does."""
@@ -30,7 +33,7 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
     try:
         bare = composer.composed(hydras)
     except Exception as cause:
-        return UserError(f"{_culprit(composer, hydras)}{hydras_reason(cause)}")
+        return UserError(f"{_culprit(composer, hydras)}{hydras_reason(cause)}{_missing_plugin(composer, hydras)}")
     groups = [override for override in own if _names_group(composer, override)]
     for override in groups:
         problem = _option_problem(composer, override, bare)
@@ -49,6 +52,14 @@ def explanation(composer: Composer, overrides: list[str], error: Exception) -> U
         if problem:
             return UserError(problem)
     return UserError(f"{_culprit(composer, overrides)}{hydras_reason(error)}")
+
+
+def _missing_plugin(composer: Composer, overrides: list[str]) -> str:
+    """`; ... comes with ...` of a launcher whose plugin is not installed; empty where none such is asked for."""
+    chosen = [value for key, _, value in (text.partition("=") for text in overrides) if key == "hydra/launcher"]
+    if not chosen or chosen[-1] not in PLUGINS or chosen[-1] in composer.options("hydra/launcher"):
+        return ""
+    return f"; hydra/launcher={chosen[-1]} comes with: pip install 'headstart[{PLUGINS[chosen[-1]]}]'"
 
 
 def _culprit(composer: Composer, overrides: list[str]) -> str:

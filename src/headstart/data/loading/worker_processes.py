@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Literal
 
 from headstart.data.loading.shared_memory import check_shared_memory, fitting_workers
 from headstart.system import stop_signals
+from headstart.system.core_count import usable_cores
 
 MOST = 8  # workers of one device, where nobody asked for more
 AHEAD = 4  # batches that each worker keeps ready: uint8, 5 MB for 32 images of 224 pixels
@@ -61,5 +61,4 @@ def automatic_workers(*, cores: int, accelerated: bool) -> int:
 
 def cores(processes: int) -> int:
     """The cores of this process, one of so many on this machine: those that the system lets it use, shared out."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, usable // max(1, processes))
+    return max(1, usable_cores() // max(1, processes))

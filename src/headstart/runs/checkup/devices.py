@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from headstart.runs.checkup.finding import Finding
-from headstart.runs.outcome.hardware import cpu_name, usable_cores
+from headstart.runs.outcome.hardware import cpu_name
+from headstart.system.core_count import usable_cores
 
 TYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "bf16-true": torch.bfloat16, "16-mixed": torch.float16}
 ON_CPU = ("32-true", "bf16-mixed", "bf16-true")  # Lightning computes 16-mixed in bf16 there

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from headstart.system.core_count import usable_cores
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
@@ -38,13 +39,6 @@ def device_name(device: torch.device) -> str | None:
     if device.type == "cpu":
         return None
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache
