@@ -44,6 +44,5 @@ def test_a_folder_without_runs_is_the_users_mistake(tmp_path: Path):
 def test_the_yaml_and_the_signature_have_the_same_defaults():
     conf = OmegaConf.load(CONF).report
     signature = inspect.signature(write_report).parameters
-    assert {key: conf[key] for key in ("baseline", "metric")} == {
-        key: signature[key].default for key in ("baseline", "metric")
-    }
+    keys = ("baseline", "metric", "figures")
+    assert {key: conf[key] for key in keys} == {key: signature[key].default for key in keys}

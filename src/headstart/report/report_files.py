@@ -41,6 +41,7 @@ def write_report(
     baseline: str = "scratch",
     metric: str | None = None,
     runs: Collection[str] | None = None,
+    figures: bool = False,
 ) -> WrittenReport:
     """Write report.html, report.md, report.json, report.csv and report.tex of the runs below a folder into it.
 
@@ -49,11 +50,13 @@ def write_report(
         baseline: The mode that the others are compared with.
         metric: A column of metrics.csv that is measured at each evaluation; None for that of most runs.
         runs: Names of run folders, to report on these alone.
+        figures: Draw each figure too, as SVG and PNG in report-figures/.
 
     Raises:
         UserError: There is no such folder, no finished run or no such metric.
     """
     from headstart.report.leaderboard.study_ranking import ranking_of
+    from headstart.report.rendering.exports.figure_files import write_figures
     from headstart.report.rendering.exports.json_lines import json_text
     from headstart.report.rendering.exports.ranking_record import ranking_record
     from headstart.report.rendering.exports.run_csv import run_csv
@@ -84,6 +87,8 @@ def write_report(
     try:
         for file, text in texts.items():  # only when all of them could be made, so that they agree
             write_whole(folder / file, text)
+        if figures:
+            write_figures(folder, study, ranking)
     except OSError as error:
         raise UserError(
             f"the report of {folder} cannot be written into it ({error.strerror}); its runs are as they were: make the "

@@ -12,7 +12,7 @@ from headstart.system.files.setting_paths import given_path
 from headstart.system.terminal_printing import tell
 
 
-def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None) -> None:  # noqa: A002
+def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None, figures: bool) -> None:  # noqa: A002
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
 
     Args:
@@ -20,10 +20,11 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
         dir: The study's folder.
         baseline: The mode that the others are compared with.
         metric: A column of metrics.csv; None for the runs' own monitored metric.
+        figures: Draw each figure too, as SVG and PNG in report-figures/.
 
     Raises:
         UserError: There is no finished run, or the runs lack the metric.
     """
-    written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric)
+    written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric, figures=figures)
     tell(f"{written.text}\n  report: {written.page}")
     log_report(cfg, written)
