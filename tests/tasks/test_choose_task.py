@@ -11,6 +11,7 @@ from headstart.api.composed_config import compose
 from headstart.cli import main
 from headstart.runs.choosing import chosen_model as model_module
 from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.training import train_run as train_module
 
 CHOOSE = [
     *(text for text in TINY if not text.startswith("mode=")), "task=choose", "choose.time=5min", "choose.settings=2",
@@ -104,7 +105,7 @@ def test_rerun_chooses_again_in_the_whole_time(here, monkeypatch):
     """Not in the rest of the earlier time, with the earlier candidates and model."""
     (here / "time_spent.json").write_text('{"seconds": 299.0}')
     (here / "choice.json").write_text('{"candidate": "none", "mode": "scratch", "values": {}, "epochs": 1}')
-    begun, train = [], model_module.train
+    begun, train = [], train_module.train
     monkeypatch.setattr(model_module, "train", lambda *args, **about: begun.append(args[1]) or train(*args, **about))
     before = content(here / "model" / "result.json")
     assert main([*CHOOSE, "rerun=true"]) == 0

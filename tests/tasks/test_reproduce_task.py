@@ -52,6 +52,27 @@ def test_a_run_of_this_machine_is_equal_to_the_last_digit_twice(place, capsys):
     assert record["compared"] > sum(len([cell for cell in row.split(",") if cell]) for row in rows) - 2 * len(rows)
 
 
+@pytest.mark.parametrize("holds", ["a finished run of the same hash", "another run's reproduction", "notes", "a file"])
+def test_a_folder_that_holds_something_else_is_refused_and_nothing_in_it_touched(place, copy, tmp_path, capsys, holds):
+    other = tmp_path / "other"
+    if holds == "a file":
+        other.write_text("notes")
+    else:
+        other.mkdir()
+        (other / "notes.txt").write_text("notes")
+    if holds == "a finished run of the same hash":
+        shutil.copytree(copy, other, dirs_exist_ok=True)
+    if holds == "another run's reproduction":
+        (other / "reproduction.json").write_text("{}")
+        (other / "run.json").write_text('{"hash": "00000000"}')
+    files = [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files or [other]}
+    assert command(place, "task=reproduce", f"reproduce.run={copy}", f"reproduce.out_dir={other}") == 2
+    assert "which holds something else; nothing in it was touched" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (other / ".hydra").exists() or holds == "a finished run of the same hash"
+
+
 def test_what_differs_is_named_with_its_circumstances_and_exit_code_1(place, copy, capsys):
     def otherwise(result):
         result["metrics"]["val/accuracy"] += 0.25

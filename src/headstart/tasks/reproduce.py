@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.continuing.run_extension import EXTENDED
-from headstart.runs.folder.folder_ownership import RUNS
+from headstart.runs.folder.folder_ownership import RUNS, known_hashes
 from headstart.runs.folder.run_folder import finished, is_pruned, result_damage, write_json
 from headstart.runs.folder.run_naming import OUTPUTS
 from headstart.runs.outcome.run_comparison import RunComparison, compared
@@ -64,6 +64,8 @@ def reproduce(
             target = given_path(out_dir, "reproduce.out_dir")
         if target.resolve() == folder.resolve():
             raise UserError(f"reproduce.out_dir must be another folder than the run's own, got {target}")
+        _check_target(target, result)
+        write_json(target / RECORD, {"run": str(folder)})  # before anything is run, so that a stopped one is known
         _copy_config(folder, target)
         _run_again(saved_job(target))
     again = finished(target)
@@ -107,6 +109,19 @@ def _check(folder: Path, result: dict[str, Any], saved: DictConfig) -> None:
             "extend it: headstart resume=<folder> trainer.max_epochs=..."
         )
     check_working_folder(f"headstart task=reproduce reproduce.run={folder.resolve()}")
+
+
+def _check_target(target: Path, result: dict[str, Any]) -> None:
+    """Raise UserError where the folder holds anything but an earlier reproduction of this run, which is replaced."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    known = known_hashes(target) if (target / RECORD).is_file() else None
+    if known is None or (known and str(result.get("hash")) not in known):
+        raise UserError(
+            f"reproduce.out_dir must be a new folder, or that of an earlier reproduction of this run, got {target}, "
+            "which holds something else; nothing in it was touched; try reproduce.out_dir=<a new folder>"
+        )
 
 
 def _copy_config(folder: Path, target: Path) -> None:

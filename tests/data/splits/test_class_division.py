@@ -141,7 +141,10 @@ def test_an_image_more_moves_no_other_one_in_the_order_of_chance():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"train": 2}, r"class ants has too few images: 2 in train; .* 1 to train on, 0 for val, 1 for test"),
+        (
+            {"train": 2},
+            r"ants has too few images: 2 in train; .* 0 for val, 1 for test, where 1, 1 and 0 are needed",
+        ),
         ({"train": 20, "shots": 12}, r"20 in train; .* 11 to train on, .* where 12, 0 and 0 are needed.*fewer shots"),
         ({"train": 20, "val": 1}, r"20 in train, 1 in val; .* 0 for val, 1 for test"),
         ({"train": 4, "fold": 0, "folds": 5}, r"4 in train; .* 3 to train on, 0 for val, 1 for test.*fewer folds"),

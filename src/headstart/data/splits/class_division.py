@@ -169,7 +169,7 @@ def chosen_files(
     )
     train, val, test = (divided[split] for split in SPLITS)
     chosen = max(1, round(fraction * len(train))) if fraction is not None else shots
-    least = {"train": shots or 1, "val": max(val_shots or 0, "val" in needed), "test": int("test" in needed)}
+    least = {"train": shots or 1, "val": max(val_shots or 0, int("val" in needed)), "test": int("test" in needed)}
     if any(len(divided[split]) < count for split, count in least.items()):
         counts = ", ".join(f"{count} in {split}" for split, count in listed_counts.items() if count)
         counts += f", in {groups} groups that must each stay in one split" if groups is not None and counts else ""

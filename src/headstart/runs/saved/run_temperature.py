@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.evaluation.confidence.temperature import (
+    HIGHEST,
+    LOWEST,
     CalibrationScore,
     FittedTemperature,
     calibration_lines,
@@ -105,7 +108,7 @@ def run_temperature(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["weights_sha256"] == weights:
             return _read(stored)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         pass  # there is none, or it is damaged
     fitted = _fitted(run, trainer)
     metadata = {"run": run.folder.name, "checkpoint": run.checkpoint.stem, "split": "val", "weights_sha256": weights}
@@ -114,8 +117,14 @@ def run_temperature(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
 
 
 def _read(stored: dict[str, Any]) -> FittedTemperature:
-    before, after = (CalibrationScore(**stored[name]) for name in ("before", "after"))
-    return FittedTemperature(float(stored["temperature"]), int(stored["images"]), before, after)
+    """The fit that a file holds. Raises ValueError, KeyError or TypeError where no fit gives such numbers."""
+    before, after = (
+        CalibrationScore(**{key: float(value) for key, value in stored[name].items()}) for name in ("before", "after")
+    )
+    temperature, images = float(stored["temperature"]), int(stored["images"])
+    if not LOWEST <= temperature <= HIGHEST or images < 1 or not all(map(math.isfinite, (*before, *after))):
+        raise ValueError(f"no fit gives the temperature {temperature} of {images} images")
+    return FittedTemperature(temperature, images, before, after)
 
 
 def _fitted(run: SavedRun, trainer: DictConfig) -> FittedTemperature:
