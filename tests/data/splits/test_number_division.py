@@ -62,6 +62,8 @@ def test_folds_and_val_shots_0():
     [
         (["a.png,4"], {"shots": 5}, "shots=5 counts images of each class, and the targets are numbers .age.; try frac"),
         (["a.png,old"], {}, "row 1 has 'old' for age, where a number is needed"),
+        (["a.png,1e39"], {}, "row 1 has '1e39' for age, where a number of at most 1e\\+18 is needed"),
+        (["a.png,-3e38"], {}, "row 1 has '-3e38' for age, where a number of at most 1e\\+18 is needed"),
         (["a.png,"], {}, "has '' for age"),
         (["a.png,inf"], {}, "has 'inf' for age"),
         (["a.png,4"], {"label_separator": ";"}, "target_column is of numbers, label_separator of classes"),

@@ -18,6 +18,7 @@ from headstart.system.files.csv_cells import uncelled
 from headstart.types import SPLITS, UserError
 
 LISTED = 5  # rows that an error names
+LARGEST = 1e18  # of numbers as targets: float32, in which they are learned, holds its square
 YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}  # of a class's own column; Parquet may hold numbers of any kind
 
 T = TypeVar("T")
@@ -122,6 +123,8 @@ def _number(column: str, cell: str) -> float:
     if not math.isfinite(number):
         comma = ", with a point for the comma" if "," in cell else ""
         raise _FaultError(f"has {cell!r} for {column}, where a number is needed{comma}")
+    if abs(number) > LARGEST:
+        raise _FaultError(f"has {cell!r} for {column}, where a number of at most {LARGEST:g} is needed")
     return number
 
 

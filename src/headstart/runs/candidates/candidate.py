@@ -105,6 +105,11 @@ def _backbone_of(folder: Path, text: str) -> DictConfig:
     """The backbone of a finished run, with the preprocessing that its images had."""
     try:
         run = saved_run(folder, "best")
+        if run.result.get("state") == "diverged":
+            raise UserError(
+                "its training diverged, and its weights are those of before; train it again with a lower optimizer.lr, "
+                "or leave it out"
+            )
         if run.cfg.get("peft"):
             raise UserError(
                 f"its run has peft={run.cfg.peft}, layers that a backbone has no place for; name its source instead"
