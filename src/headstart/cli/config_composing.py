@@ -51,7 +51,7 @@ class CommandLoader(DefaultsListLoader):
         command's study and working folder: a process may be one that an earlier command has started.
         """
         command = self._command or (os.environ.get(STUDY, ""), str(Path.cwd()))
-        return {**vars(self), "_swept": {}, "_folders": None, "_command": command}
+        return {**vars(self), "_options": {}, "_swept": {}, "_folders": None, "_command": command}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
