@@ -51,6 +51,7 @@ def test_each_arm_is_a_run_with_the_mean_over_seeds_and_its_t_interval(study):
         half = t.ppf(0.975, 2) * spread / np.sqrt(3)
         steps = [0, 2, 4, 6, 8]
         assert curve(shown, "val/accuracy") == pytest.approx(dict(zip(steps, mean, strict=True)), abs=1e-6)
+        assert curve(shown, "val/accuracy/mean") == curve(shown, "val/accuracy")
         low = dict(zip(steps, np.maximum(mean - half, 0), strict=True))
         assert curve(shown, "val/accuracy/low") == pytest.approx(low, abs=1e-6)
         high = dict(zip(steps, np.minimum(mean + half, 1), strict=True))
@@ -63,19 +64,24 @@ def test_hparams_has_start_slope_and_asymptote_as_the_report_has_them(study):
     for summary in section.all_arms:
         shown = board(study / "arms" / summary.label)
         levels = np.array(LEVELS[summary.label])
-        assert curve(shown, "asymptote")[0] == pytest.approx(levels[:, -3:].mean(), abs=1e-6)  # of the last three
-        assert curve(shown, "start")[0] == pytest.approx(levels[:, 0].mean() + 0.02, abs=1e-6)  # in closed form
+        assert curve(shown, "final/asymptote")[0] == pytest.approx(levels[:, -3:].mean(), abs=1e-6)  # of the last three
+        assert curve(shown, "final/start")[0] == pytest.approx(levels[:, 0].mean() + 0.02, abs=1e-6)  # in closed form
         session = hparams(shown, "session_start_info").session_start_info
         assert session.hparams["mode"].string_value == summary.label
         table = hparams(shown, "experiment").experiment
         assert [info.name for info in table.hparam_infos] == ["mode", "seed"]
-        assert [info.name.tag for info in table.metric_infos][:3] == ["start", "slope", "asymptote"]
+        assert [info.name.tag for info in table.metric_infos][:3] == [
+            "final/start", "final/slope", "final/asymptote",
+        ]  # fmt: skip
+        assert [info.display_name for info in table.metric_infos][:3] == ["start", "slope", "asymptote"]
+        tested = [level - 0.005 for level in levels.max(axis=1)]  # as the planted results have it
+        assert curve(shown, "final/test/accuracy")[0] == pytest.approx(np.mean(tested), abs=1e-6)
         assert "final/test/accuracy" in [info.name.tag for info in table.metric_infos]
     (comparison,) = [c for c in section.comparisons if c.label == "gradual" and c.question.value == "practice"]
     slope = comparison.differences["slope"].mean
     tags = board(study / "arms" / "gradual").Tags()["scalars"]
-    assert ("slope" in tags) == np.isfinite(slope)
-    assert "slope" not in board(study / "arms" / "scratch").Tags()["scalars"]
+    assert ("final/slope" in tags) == np.isfinite(slope)
+    assert "final/slope" not in board(study / "arms" / "scratch").Tags()["scalars"]
 
 
 def test_the_first_chart_is_the_band_and_the_verdicts_are_a_text(study):
@@ -86,7 +92,7 @@ def test_the_first_chart_is_the_band_and_the_verdicts_are_a_text(study):
     (chart,) = category.chart
     (series,) = chart.margin.series
     assert category.title == "headstart"
-    assert (series.value, series.lower, series.upper) == ("val/accuracy", "val/accuracy/low", "val/accuracy/high")
+    assert (series.value, series.lower, series.upper) == ("val/accuracy/mean", "val/accuracy/low", "val/accuracy/high")
     (event,) = shown.Tensors("verdict/text_summary")
     lines = event.tensor_proto.string_val[0].decode().splitlines()
     assert [line.removeprefix("    ") for line in lines] == report.text.splitlines()
@@ -100,7 +106,7 @@ def test_of_a_loss_the_curve_is_as_it_was_logged_and_low_is_below_high(tmp_path,
     shown = board(tmp_path / "s" / "arms" / "scratch")
     assert curve(shown, "val/loss")[0] == pytest.approx(0.85)
     assert curve(shown, "val/loss/low")[0] < 0.85 < curve(shown, "val/loss/high")[0]
-    assert curve(shown, "asymptote")[0] == pytest.approx(0.1 + 0.05 / 3)  # the mean of the last three
+    assert curve(shown, "final/asymptote")[0] == pytest.approx(0.1 + 0.05 / 3)  # the mean of the last three
 
 
 def test_a_second_report_replaces_the_first_one_and_drops_arms_that_are_gone(study, save_run):

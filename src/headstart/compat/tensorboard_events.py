@@ -18,6 +18,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+# tags that HPARAMS shows first; TensorBoard takes its columns from any one of the runs, so that all name all of them
+START, SLOPE, ASYMPTOTE = BENEFITS = ("final/start", "final/slope", "final/asymptote")
 PREFIX = "events.out.tfevents."  # of the names of files that TensorBoard reads
 
 
@@ -92,10 +94,25 @@ def band_chart(category: str, title: str, tags: tuple[str, str, str]) -> Any:
     return Summary(value=[Summary.Value(tag="custom_scalars__config__", tensor=tensor, metadata=plugin)])
 
 
+def add_row(writer: Any, settings: Mapping[str, bool | float | str], metrics: Sequence[str]) -> None:
+    """Write a row of HPARAMS beside what a run logs.
+
+    Relies on: `torch.utils.tensorboard.SummaryWriter._get_file_writer`, as Lightning's own logger does.
+
+    Args:
+        writer: The run's SummaryWriter.
+        settings: Of the run.
+        metrics: Tags of its scalars.
+    """
+    columns = {key: type(value) for key, value in settings.items()}
+    for summary in hparams(settings, columns, [*BENEFITS, *(tag for tag in metrics if tag not in BENEFITS)]):
+        writer._get_file_writer().add_summary(summary)
+
+
 def hparams(
     settings: Mapping[str, bool | float | str], columns: Mapping[str, type], metrics: Sequence[str]
 ) -> tuple[Any, ...]:
-    """A row of HPARAMS, and the columns of the whole table, which TensorBoard takes from the first row.
+    """A row of HPARAMS, and the columns of the whole table.
 
     Args:
         settings: Of this row.
@@ -115,9 +132,10 @@ def hparams(
         api_pb2.HParamInfo(name=key, type=api_pb2.DataType.Value(kinds.get(kind, "DATA_TYPE_FLOAT64")))
         for key, kind in columns.items()
     ]
-    table = api_pb2.Experiment(
-        hparam_infos=infos, metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics]
-    )
+    shown = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag.removeprefix("final/")) for tag in metrics
+    ]
+    table = api_pb2.Experiment(hparam_infos=infos, metric_infos=shown)
     end = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value("STATUS_SUCCESS"))
     return (
         _hparams(metadata.EXPERIMENT_TAG, experiment=table),

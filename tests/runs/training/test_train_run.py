@@ -180,6 +180,9 @@ def test_tensorboard_has_curves_rates_open_stages_pictures_and_hparams(runs, pla
     assert trainable[0] == head
     assert trainable[4] == head + 16 * 32 * 9 + 2 * 32
     assert "_hparams_/session_start_info" in seen.summary_metadata
+    start, asymptote = (seen.Scalars(f"final/{name}")[0].value for name in ("start", "asymptote"))
+    assert start == pytest.approx(runs["gradual"]["start_class_means"])
+    assert asymptote == pytest.approx(sum(event.value for event in seen.Scalars("val/accuracy")[-3:]) / 3)
     assert seen.Scalars("final/test/accuracy")[0].value == pytest.approx(runs["gradual"]["metrics"]["test/accuracy"])
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pytorch_lightning.loggers import CometLogger, CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
+from headstart.compat.tensorboard_events import add_row
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -87,7 +89,8 @@ class _TensorBoard(KnownLogger):
         pass  # HPARAMS takes them with the metrics, once
 
     def show_summary(self, settings: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
-        self.logger.log_hyperparams(dict(settings), dict(metrics))
+        add_row(self.logger.experiment, settings, list(metrics))
+        self.logger.log_metrics(dict(metrics), step=0)
 
 
 class _Wandb(KnownLogger):

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 FOLDER = "arms"  # of a study's folder; what is in it is replaced by each report
 CATEGORY = "headstart"  # of the charts that each run's own layout has too (runs/training/tensorboard_layout.py)
 LOGGER = "pytorch_lightning.loggers.TensorBoardLogger"
-BENEFITS = ("start", "slope", "asymptote")  # columns of HPARAMS
 _ODD = re.compile(r"[^\w=,.+@ -]")
 _LONGEST = 120  # characters of a folder's name
 
@@ -37,9 +36,9 @@ class _NamedArm(NamedTuple):
 def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
     """Write a run for each arm into <folder>/arms, where the study's runs have TensorBoard events too.
 
-    The tag of the metric has the mean over seeds; <metric>/low and <metric>/high have its 95 % interval, which the tab
-    Custom Scalars shows as a band. HPARAMS has start and asymptote, and as slope how many times as fast the arm is as
-    the baseline.
+    The tags <metric> and <metric>/mean have the mean over seeds, the first beside the curves of the runs; <metric>/low
+    and <metric>/high have its 95 % interval, which the tab Custom Scalars shows as a band. HPARAMS has start,
+    asymptote, means of the final test metrics, and as slope how many times as fast the arm is as the baseline.
 
     Args:
         folder: The study's folder.
@@ -53,7 +52,7 @@ def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
     from headstart.compat import tensorboard_events as events  # here: studies without TensorBoard do not need it
 
     metric = study.metric
-    tags = (metric, f"{metric}/low", f"{metric}/high")
+    tags = (f"{metric}/mean", f"{metric}/low", f"{metric}/high")  # which no run has: a chart takes those that do
     shown = "\n".join(f"    {line}" for line in verdict.splitlines())  # as Markdown shows what is aligned already
     title = f"{metric}: mean over seeds and its 95 % interval"
     files = [
@@ -64,15 +63,20 @@ def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
     for name, arm, section in arms:
         settings = _settings(arm)
         benefits = {key: value for key, value in _benefits(arm, section, sign).items() if math.isfinite(value)}
-        table = events.hparams(settings, columns, [*BENEFITS, *sorted(f"final/{tag}" for tag in arm.tests)])
+        table = events.hparams(settings, columns, [*events.BENEFITS, *sorted(f"final/{tag}" for tag in arm.tests)])
         summaries: list[tuple[int, Any]] = [(0, summary) for summary in table]
         summaries += [(0, events.scalar(key, value)) for key, value in benefits.items()]
         steps, mean, low, high = mean_and_band(arm, "step", study.resolution)
         bounds = (low, high) if sign > 0 else (high, low)  # of a loss, whose sign is turned here, they change places
-        for step, *values in zip(steps, mean, *bounds, strict=True):
+        summaries += [
+            (0, events.scalar(f"final/{tag}", of_test.mean))
+            for tag, of_test in arm.tests.items()
+            if math.isfinite(of_test.mean)
+        ]
+        for step, *values in zip(steps, mean, mean, *bounds, strict=True):
             summaries += [
                 (int(step), events.scalar(tag, sign * float(value)))
-                for tag, value in zip(tags, values, strict=True)
+                for tag, value in zip((metric, *tags), values, strict=True)
                 if math.isfinite(value)
             ]
         files.append(events.write_events(place / name, summaries))
@@ -136,11 +140,10 @@ def _columns(arms: Iterable[_NamedArm]) -> dict[str, type]:
 
 def _benefits(arm: ArmSummary, section: StudySection, sign: float) -> dict[str, float]:
     start = arm.means[START] if math.isfinite(arm.means[START].mean) else arm.means["start"]
-    return {
-        "start": sign * start.mean,
-        "slope": _times_as_fast(arm, section),
-        "asymptote": sign * arm.means[END].mean,
-    }
+    levels = (sign * start.mean, _times_as_fast(arm, section), sign * arm.means[END].mean)
+    from headstart.compat.tensorboard_events import BENEFITS
+
+    return dict(zip(BENEFITS, levels, strict=True))
 
 
 def _times_as_fast(arm: ArmSummary, section: StudySection) -> float:

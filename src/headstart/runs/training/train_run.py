@@ -78,7 +78,7 @@ def _trained(cfg: DictConfig, folder: Path, about: dict[str, Any], begun: list[L
         cfg, about, run=run, callbacks=callbacks, trainer=trainer, tested=tested, setup_s=setup_s,
         forgetting=forgetting,
     )  # fmt: skip
-    final = run_levels(folder, result) | {f"final/{name}": value for name, value in tested.final.items()}
+    final = {f"final/{name}": value for name, value in (run_levels(folder, result) | tested.final).items()}
     show_summary(loggers, names.settings, final, trainer.global_step)
     for logger in loggers:
         logger.finalize("success")
