@@ -11,7 +11,7 @@ import pytest
 
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_runs import RunsBelow, runs_below
-from headstart.report.leaderboard.run_entries import leaderboard_of
+from headstart.report.leaderboard.run_board import leaderboard_of
 from headstart.report.leaderboard.setting_groups import setting_groups
 from headstart.report.leaderboard.study_ranking import ranking_of
 from headstart.report.report_files import write_report
@@ -198,3 +198,26 @@ def test_leaderboard_of_runs_that_never_were_on_disk_has_their_numbers(make_run)
     (entry,) = leaderboard_of(study_of(runs, baseline="scratch", metric="val/accuracy"), runs).entries
     numbers = {key: entry.values[key] for key in ("wall_s", "peak_memory_mib", "parameters", "trainable_parameters")}
     assert numbers == {"wall_s": 3.2, "peak_memory_mib": 410.0, "parameters": 40.0, "trainable_parameters": 10.0}
+
+
+def test_two_studies_stand_side_by_side_and_a_run_that_both_have_is_in_both(tmp_path):
+    for name, more in (("a", 0.0), ("b", 0.1)):
+        for rate in (0.01, 0.1) if name == "a" else (0.01, 0.1, 1.0):
+            for seed in (0, 1):
+                level = 0.5 + more + rate / 10 + seed / 100
+                overrides = ["mode=gradual", f"optimizer.lr={rate}", f"seed={seed}"]
+                write_run(tmp_path / name, "gradual", seed, [0.1, level], overrides)
+    written = write_report(tmp_path / "both", studies=[tmp_path / "a", tmp_path / "b"])
+    record = json.loads((tmp_path / "both" / "report.json").read_text())
+    assert [run["state"] for run in record["runs"]] == ["finished"] * 10
+    assert record["ranking"]["keys"] == ["study", "optimizer.lr", "seed"]
+    page = " ".join(" ".join(shown(written.page).words).split())
+    assert "mean of 2 shared settings" in page
+    means = {"a": (0.501 + 0.511 + 0.51 + 0.52) / 4, "b": (0.601 + 0.611 + 0.61 + 0.62) / 4}
+    assert f"a 4 {means['a']:.3f} 0.515 optimizer.lr=0.1" in page
+    assert f"b 6 {means['b']:.3f} 0.705 optimizer.lr=1" in page
+    assert not (tmp_path / "a" / "report.html").exists()
+
+
+def test_runs_of_one_folder_have_no_key_of_the_study(tmp_path):
+    assert "study" not in ranked(write_search(tmp_path / "s")).board.keys

@@ -6,9 +6,10 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.report.analysis.adaptation_comparison import TEST_METRIC
 from headstart.report.analysis.study_comparison import study_of
@@ -20,6 +21,9 @@ from headstart.report.rendering.tensorboard_arms import write_arms
 from headstart.report.rendering.terminal_report import terminal_report
 from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
+
+if TYPE_CHECKING:
+    from headstart.report.leaderboard.study_ranking import StudyRanking
 
 log = logging.getLogger(__name__)
 BEFORE_RANKINGS = ("report.json", "report.md", "report.html")  # what a report of format 2 wrote
@@ -42,6 +46,7 @@ def write_report(
     metric: str | None = None,
     runs: Collection[str] | None = None,
     figures: bool = False,
+    studies: Sequence[Path] = (),
 ) -> WrittenReport:
     """Write report.html, report.md, report.json, report.csv and report.tex of the runs below a folder into it.
 
@@ -51,21 +56,18 @@ def write_report(
         metric: A column of metrics.csv that is measured at each evaluation; None for that of most runs.
         runs: Names of run folders, to report on these alone.
         figures: Draw each figure too, as SVG and PNG in report-figures/.
+        studies: Folders whose runs stand side by side in the place of those in the folder, which may be new.
 
     Raises:
         UserError: There is no such folder, no finished run or no such metric.
     """
     from headstart.report.leaderboard.study_ranking import ranking_of
     from headstart.report.rendering.exports.figure_files import write_figures
-    from headstart.report.rendering.exports.json_lines import json_text
-    from headstart.report.rendering.exports.ranking_record import ranking_record
-    from headstart.report.rendering.exports.run_csv import run_csv
-    from headstart.report.rendering.exports.setting_latex import setting_latex
-    from headstart.report.rendering.html_page import page
-    from headstart.report.rendering.json_record import looks_in, record
-    from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
+    from headstart.report.rendering.json_record import looks_in
 
-    runs_found = _found(folder, runs)
+    runs_found = _joined([_found(place, runs) for place in studies or (folder,)])
+    if studies:
+        folder.mkdir(parents=True, exist_ok=True)
     named = Counter(run.monitor for run in (*runs_found.finished, *runs_found.levels) if not run.adapts)
     metric = metric or (named.most_common(1)[0][0] if named else TEST_METRIC)
     usable = _with_metric(runs_found, metric)
@@ -74,15 +76,7 @@ def write_report(
     study = short_study(whole, usable)
     ranking = ranking_of(study, usable)
     name = folder.resolve().name
-    reproduction = short_command(command(folder, [*usable.finished, *usable.levels]))
-    content = record(study, name, reproduction) | ranking_record(ranking, study, folder)
-    texts = {
-        "report.json": json_text(content),
-        "report.md": markdown(study, ranking, name, reproduction),
-        "report.html": page(study, ranking, name, reproduction, folder),
-        "report.csv": run_csv(ranking, folder),
-        "report.tex": setting_latex(ranking),
-    }
+    texts = _texts(study, ranking, folder, short_command(command(folder, [*usable.finished, *usable.levels])))
     _check_own(folder, texts)
     try:
         for file, text in texts.items():  # only when all of them could be made, so that they agree
@@ -100,6 +94,27 @@ def write_report(
     except OSError as error:  # the report itself is there
         log.warning("the arms of %s cannot be written for TensorBoard: %s", folder, error.strerror)
     return WrittenReport(folder / "report.html", study, text)
+
+
+def _texts(study: Study, ranking: StudyRanking, folder: Path, reproduction: str | None) -> dict[str, str]:
+    """The files of a report by their names."""
+    from headstart.report.rendering.exports.json_lines import json_text
+    from headstart.report.rendering.exports.ranking_record import ranking_record
+    from headstart.report.rendering.exports.run_csv import run_csv
+    from headstart.report.rendering.exports.setting_latex import setting_latex
+    from headstart.report.rendering.html_page import page
+    from headstart.report.rendering.json_record import record
+    from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
+
+    name = folder.resolve().name
+    content = record(study, name, reproduction) | ranking_record(ranking, study, folder)
+    return {
+        "report.json": json_text(content),
+        "report.md": markdown(study, ranking, name, reproduction),
+        "report.html": page(study, ranking, name, reproduction, folder),
+        "report.csv": run_csv(ranking, folder),
+        "report.tex": setting_latex(ranking),
+    }
 
 
 def _check_own(folder: Path, files: Iterable[str]) -> None:
@@ -141,6 +156,15 @@ def _found(folder: Path, runs: Collection[str] | None) -> RunsBelow:
             "try: headstart -m mode=scratch,fine_tuning seed=0,1,2,3,4"
         )
     return folder_runs
+
+
+def _joined(parts: Sequence[RunsBelow]) -> RunsBelow:
+    """What lies below several folders."""
+    return RunsBelow(
+        tuple(run for part in parts for run in part.finished),
+        tuple(run for part in parts for run in part.others),
+        tuple(result for part in parts for result in part.levels),
+    )
 
 
 def _with_metric(runs: RunsBelow, metric: str) -> RunsBelow:

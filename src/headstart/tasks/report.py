@@ -12,7 +12,15 @@ from headstart.system.files.setting_paths import given_path
 from headstart.system.terminal_printing import tell
 
 
-def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | None, figures: bool) -> None:  # noqa: A002
+def report(
+    *,
+    cfg: DictConfig,
+    dir: str | Path,  # noqa: A002
+    baseline: str,
+    metric: str | None,
+    figures: bool,
+    studies: list[str] | None,
+) -> None:
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
 
     Args:
@@ -21,10 +29,17 @@ def report(*, cfg: DictConfig, dir: str | Path, baseline: str, metric: str | Non
         baseline: The mode that the others are compared with.
         metric: A column of metrics.csv; None for the runs' own monitored metric.
         figures: Draw each figure too, as SVG and PNG in report-figures/.
+        studies: Folders of studies that stand side by side; the report is written into `dir`, which may be new.
 
     Raises:
         UserError: There is no finished run, or the runs lack the metric.
     """
-    written = write_report(given_path(dir, "report.dir"), baseline=baseline, metric=metric, figures=figures)
+    written = write_report(
+        given_path(dir, "report.dir"),
+        baseline=baseline,
+        metric=metric,
+        figures=figures,
+        studies=[given_path(study, "report.studies") for study in studies or ()],
+    )
     tell(f"{written.text}\n  report: {written.page}")
     log_report(cfg, written)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.leaderboard.pareto_front import pareto_front
-from headstart.report.leaderboard.run_entries import COSTS, BoardColumn, Leaderboard, leaderboard_of
+from headstart.report.leaderboard.run_board import leaderboard_of
+from headstart.report.leaderboard.run_entries import COSTS, BoardColumn, Leaderboard
 from headstart.report.leaderboard.setting_groups import SettingGroup, best_setting, setting_groups
 from headstart.report.leaderboard.setting_importance import SettingImportance, importance_of
 

@@ -9,7 +9,7 @@ from headstart.report.analysis.study_records import Question, Study, StudySectio
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.tables.axis_tables import axis_tables
-from headstart.report.rendering.tables.setting_rows import front_table, importance_table, setting_table
+from headstart.report.rendering.tables.setting_rows import front_table, importance_table, setting_table, study_table
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
 from headstart.report.rendering.tables.verdict_tables import untuned_table, verdict_table
@@ -43,7 +43,8 @@ def markdown(study: Study, ranking: StudyRanking, name: str, command: str | None
         parts += _axis_parts(axis)
     for section in study.shown_sections:
         parts += _section_parts(section, study)
-    parts.append(markdown_table(setting_table(ranking)))
+    tables = (study_table(ranking), setting_table(ranking))
+    parts += [markdown_table(table) for table in tables if table is not None]
     parts += [markdown_table(front_table(front, ranking.board.figure)) for front in ranking.fronts]
     if ranking.importance.shares:
         parts.append(markdown_table(importance_table(ranking)))

@@ -12,7 +12,7 @@ from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.charts.cost_chart import cost_chart
 from headstart.report.rendering.charts.parallel_chart import parallel_chart
 from headstart.report.rendering.tables.run_tables import relative_link
-from headstart.report.rendering.tables.setting_rows import front_table, importance_table
+from headstart.report.rendering.tables.setting_rows import front_table, importance_table, study_table
 from headstart.report.rendering.tables.table_cells import TableCell
 from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_format import MISSING, number
@@ -44,6 +44,7 @@ def board_content(ranking: StudyRanking, study: Study, folder: Path) -> dict[str
         "costs": [(cost_chart(front, figure), front_table(front, figure)) for front in ranking.fronts],
         "parallel": parallel_chart(ranking),
         "importance": importance_table(ranking),
+        "studies": study_table(ranking),
         "settings": ranking.measured,
     }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from headstart.report.leaderboard.run_entries import BoardColumn
+import math
+import statistics
+
+from headstart.report.leaderboard.run_entries import STUDY, BoardColumn
 from headstart.report.leaderboard.setting_groups import SettingGroup
 from headstart.report.leaderboard.study_ranking import CostFront, StudyRanking
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
@@ -22,6 +25,37 @@ def setting_table(ranking: StudyRanking) -> ReportTable:
     count = len(ranking.groups)
     note = f"The first {MOST} of {count} settings; report.csv has all runs." if count > MOST else ""
     return ReportTable("Settings by what they reached", head, [[TableCell(text) for text in row] for row in rows], note)
+
+
+def study_table(ranking: StudyRanking) -> ReportTable | None:
+    """Studies side by side: runs, the mean over settings that all of them have, and the best setting; None of one."""
+    board = ranking.board
+    if STUDY not in board.keys:
+        return None
+    figure, rest = board.figure, [key for key in board.setting_keys if key != STUDY]
+    by_study: dict[str, dict[tuple[str, ...], SettingGroup]] = {}
+    for group in ranking.groups:
+        if group.is_whole:
+            setting = tuple(group.settings[key] for key in rest)
+            by_study.setdefault(group.settings[STUDY], {})[setting] = group
+    shared = set.intersection(*(set(settings) for settings in by_study.values())) if len(by_study) > 1 else set()
+    rows = [
+        [
+            TableCell(study),
+            TableCell(str(sum(group.count for group in settings.values()))),
+            TableCell(number(_mean([settings[setting].means[figure.key] for setting in shared]), figure.decimals)),
+            TableCell(number(next(iter(settings.values())).means[figure.key], figure.decimals)),
+            TableCell(setting_text({key: next(iter(settings.values())).settings[key] for key in rest})),
+        ]
+        for study, settings in sorted(by_study.items())
+    ]
+    head = [STUDY, "runs", f"mean of {len(shared)} shared settings", f"first by {figure.title}", "its setting"]
+    note = "Settings whose runs all ended well. A shared setting is one that every study has."
+    return ReportTable("Studies side by side", head, rows, note)
+
+
+def _mean(values: list[float]) -> float:
+    return statistics.fmean(values) if values else math.nan
 
 
 def front_table(front: CostFront, figure: BoardColumn) -> ReportTable:
