@@ -43,9 +43,14 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         if not _is_full(path):
             raise
         path.unlink()
+        run = path.parent.parent
+        # a source model, a trial or a chosen model is of a command that goes on with it
+        goes_on = f"go on from the last checkpoint with headstart resume={run}"
+        if not (run / ".hydra").is_dir():
+            goes_on = "give the same command again"
         raise UserError(
             f"no space is left on the disk to write {path.name.removesuffix('.partial')} in {path.parent}; make room, "
-            f"then go on from the last checkpoint with headstart resume={path.parent.parent}"
+            f"then {goes_on}"
         ) from error
 
 
