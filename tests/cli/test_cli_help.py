@@ -38,7 +38,7 @@ def test_help_fits_into_100_columns_and_describes_every_option():
 def test_help_marks_the_defaults():
     text = help_text()
     assert "    * fit" in text
-    assert "    * adamw" in text
+    assert "    * default" in text
     assert "      sgd" in text
     assert "data@source=  (* printed)" in text
 

@@ -5,8 +5,8 @@ from hydra import compose, initialize_config_dir
 
 from composed import CONF
 
-LIBRARY = (0.1, "statistics_frozen", True)
-OWN = (1.0, "learning", False)
+LIBRARY = (0.1, "statistics_frozen", True, "SGD")
+OWN = (1.0, "learning", False, "AdamW")
 FILE = ["backbone=mobilenet_v2", "weights=file", "weights.path=mobilenet_v2.pth"]
 PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
 
@@ -14,7 +14,8 @@ PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
 def settings(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
-    return cfg.module.backbone_lr_ratio, cfg.module.batch_norm, cfg.head.standardise
+    optimizer = cfg.optimizer._target_.rpartition(".")[2]
+    return cfg.module.backbone_lr_ratio, cfg.module.batch_norm, cfg.head.standardise, optimizer
 
 
 @pytest.mark.parametrize("weights", [FILE, PRETRAINED])
@@ -35,19 +36,42 @@ def test_a_source_of_ones_own_is_learnt_on_at_full_rate(mode):
 
 
 def test_overrides_count_before_them():
-    mine = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "head.standardise=false"]
-    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False)
+    mine = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "head.standardise=false", "optimizer=adam"]
+    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False, "Adam")
+
+
+def test_an_optimizer_is_whole_whichever_it_is():
+    """That of the default is AdamW's keys below SGD's: none of AdamW's is left."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = compose("config", overrides=["mode=gradual", *FILE]).optimizer
+        named = compose("config", overrides=["mode=gradual", *FILE, "optimizer=sgd"]).optimizer
+        other = compose("config", overrides=["mode=scratch", *FILE]).optimizer
+        adamw = compose("config", overrides=["mode=scratch", *FILE, "optimizer=adamw"]).optimizer
+    assert chosen == named
+    assert other == adamw
 
 
 @pytest.mark.parametrize("experiment", ["bit", "vtab1k"])
 def test_published_recipes_keep_one_rate_for_all(experiment):
-    assert settings(f"experiment={experiment}", *PRETRAINED) == OWN
+    assert settings(f"experiment={experiment}", *PRETRAINED) == (*OWN[:3], "SGD")
 
 
-@pytest.mark.parametrize("experiment", ["dinov2_small", "clip_base", "mobilenetv4"])
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "dinov2_small",
+        "dinov3_small",
+        "siglip2_base",
+        "clip_base",
+        "convnextv2_tiny",
+        "swinv2_tiny",
+        "efficientnetv2_s",
+        "mobilenetv4",
+    ],
+)
 def test_experiments_of_single_models_keep_their_rates(experiment):
-    ratio, _, standardise = settings(f"experiment={experiment}")
-    assert (ratio, standardise) == (1.0, False)
+    ratio, _, standardise, optimizer = settings(f"experiment={experiment}")
+    assert (ratio, standardise, optimizer) == (1.0, False, "AdamW")
 
 
 def test_an_experiment_that_chooses_the_weights_gets_them_too(monkeypatch):

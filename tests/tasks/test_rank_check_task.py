@@ -15,7 +15,7 @@ SMALL = [
     *TINY, "task=rank_check", "mode=fine_tuning", "logger=csv", "trainer.max_epochs=1", "source.characters=digits",
     'rank_check.candidates=["weights.seed=0","control=true","backbone.depth=2"]',
     'rank_check.targets=["target.shots=2","target.shots=2 target.corruption=fog"]', "rank_check.scores=[logme]",
-    "rank_check.lr=[2e-3]", "rank_check.draws=100",
+    "rank_check.times=[1]", "rank_check.draws=100",
 ]  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def rank_check(
     candidates: Annotated[list[str], MinLen(3)],
     targets: Annotated[list[str], MinLen(2)],
     seeds: Annotated[list[Seed], MinLen(2)],
-    lr: Annotated[list[Annotated[float, Gt(0)]], MinLen(1)],
+    times: Annotated[list[Annotated[float, Gt(0)]], MinLen(1)],
     scores: Annotated[list[ScoreName], MinLen(1)] | None,
     neighbours: Annotated[int, Ge(1)],
     sample: Annotated[int, Ge(20)],
@@ -68,7 +68,7 @@ def rank_check(
         candidates: Source models, as for rank_sources.
         targets: Overrides of the target, one text a target.
         seeds: Of the target's images and of fine-tuning.
-        lr: Values of optimizer.lr to choose from, the same for all candidates.
+        times: Factors of optimizer.lr to choose from, the same for all candidates.
         scores: Those that are checked; None for all.
         neighbours: k of the nearest neighbours.
         sample: As for rank_sources.
@@ -93,7 +93,7 @@ def rank_check(
         begun = time.monotonic()
         result = {
             **result_origin(cfg, folder, NO_SOURCE),
-            **_checked(grid, settings, lr, draws),
+            **_checked(grid, settings, times, draws),
             "wall_s": time.monotonic() - begun,
             "versions": versions(),
         }
@@ -128,7 +128,7 @@ def _composed(cfg: DictConfig, candidates: Sequence[str], targets: Sequence[str]
     return grid
 
 
-def _checked(grid: Grid, settings: RankingSettings, rates: Sequence[float], draws: int) -> dict[str, Any]:
+def _checked(grid: Grid, settings: RankingSettings, times: Sequence[float], draws: int) -> dict[str, Any]:
     """The content of result.json that is the check's own."""
     texts = [candidate.text for candidate in next(iter(next(iter(grid.values())).values()))]
     names = [*settings.scores, STATIC]
@@ -141,7 +141,7 @@ def _checked(grid: Grid, settings: RankingSettings, rates: Sequence[float], draw
             _fill(values, at, number, ranking(by_seed[seed], settings))
         runs[target] = {}
         for model, text in enumerate(texts):
-            tuned = fine_tuned({seed: by_seed[seed][model] for seed in seeds}, rates)
+            tuned = fine_tuned({seed: by_seed[seed][model] for seed in seeds}, times)
             test[at, :, model] = tuned.test
             runs[target][text] = tuned._asdict()
         log.info("%d of %d targets: %s", at + 1, len(grid), target)

@@ -6,7 +6,7 @@ import logging
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 from hydra.core.hydra_config import HydraConfig
@@ -17,10 +17,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from headstart.distributed.job_slots import Slot, job_slots
-from headstart.distributed.slot_processes import SlotCall, SlotProcesses
 from headstart.runs.status.job_states import ERROR
 from headstart.system import rank_environment
 from headstart.types import UserError
+
+if TYPE_CHECKING:  # Hydra imports every plugin to compose, and these load joblib and numpy
+    from headstart.distributed.slot_processes import SlotCall, SlotProcesses
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ class SlotsLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         if self._processes is None:
+            from headstart.distributed.slot_processes import SlotProcesses
+
             self._processes = SlotProcesses(job_slots(**self.settings))
             weakref.finalize(self, self._processes.end)  # the next batch of a sweeper finds them ready
         slots, state = self._processes.slots, Singleton.get_state()
@@ -109,6 +113,8 @@ class _Job:
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.number
         self._config = config
+        from headstart.distributed.slot_processes import SlotCall
+
         return SlotCall(_returned, (context, self._launcher.task_function, config, self._state))
 
     def died(self) -> JobReturn:

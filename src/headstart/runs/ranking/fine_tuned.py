@@ -39,15 +39,17 @@ class FineTuned(NamedTuple):
     val: list[float]
 
 
-def fine_tuned(by_seed: Mapping[int, SourceCandidate], rates: Sequence[float]) -> FineTuned:
+def fine_tuned(by_seed: Mapping[int, SourceCandidate], times: Sequence[float]) -> FineTuned:
     """Fine-tune a candidate on a target with each rate and seed; a run that is there already is taken.
 
     Test accuracy chooses nothing.
 
     Args:
         by_seed: The candidate's config with each seed.
-        rates: Values of optimizer.lr.
+        times: Factors of optimizer.lr.
     """
+    own = float(next(iter(by_seed.values())).cfg.optimizer.lr)
+    rates = [own * factor for factor in times]
     results = [[_result(candidate.cfg, rate) for candidate in by_seed.values()] for rate in rates]
     val = [[_measured(result, "val/accuracy") for result in of_rate] for of_rate in results]
     best = int(np.argmax(np.nan_to_num([np.mean(values) for values in val], nan=-1.0)))
