@@ -91,7 +91,7 @@ def test_the_first_chart_is_the_band_and_the_verdicts_are_a_text(study):
     (category,) = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0]).category
     (chart,) = category.chart
     (series,) = chart.margin.series
-    assert category.title == "headstart"
+    assert (category.title, chart.title) == ("arms: mean over seeds and its 95 % interval", "val/accuracy")
     assert (series.value, series.lower, series.upper) == ("val/accuracy/mean", "val/accuracy/low", "val/accuracy/high")
     (event,) = shown.Tensors("verdict/text_summary")
     lines = event.tensor_proto.string_val[0].decode().splitlines()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headstart.report.analysis.study_runs import FinishedRun
 
 FOLDER = "arms"  # of a study's folder; what is in it is replaced by each report
-CATEGORY = "headstart"  # of the charts that each run's own layout has too (runs/training/tensorboard_layout.py)
+CATEGORY = "arms: mean over seeds and its 95 % interval"  # of Custom Scalars, above that of the runs' own charts
 LOGGER = "pytorch_lightning.loggers.TensorBoardLogger"
 _ODD = re.compile(r"[^\w=,.+@ -]")
 _LONGEST = 120  # characters of a folder's name
@@ -54,9 +54,8 @@ def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
     metric = study.metric
     tags = (f"{metric}/mean", f"{metric}/low", f"{metric}/high")  # which no run has: a chart takes those that do
     shown = "\n".join(f"    {line}" for line in verdict.splitlines())  # as Markdown shows what is aligned already
-    title = f"{metric}: mean over seeds and its 95 % interval"
     files = [
-        events.write_events(place, [(0, events.band_chart(CATEGORY, title, tags)), (0, events.text("verdict", shown))])
+        events.write_events(place, [(0, events.band_chart(CATEGORY, metric, tags)), (0, events.text("verdict", shown))])
     ]
     columns = _columns(arms)
     sign = -1.0 if lower_is_better(metric) else 1.0
