@@ -9,11 +9,18 @@ from headstart.runs.ranking import fine_tuned as module
 from headstart.runs.ranking.fine_tuned import fine_tuned
 from headstart.types import UserError
 
-SEEDS = {0: SimpleNamespace(cfg=0), 1: SimpleNamespace(cfg=1)}
+OWN = 0.5  # the candidates' rate
+
+
+def candidate(seed):
+    return SimpleNamespace(cfg=SimpleNamespace(seed=seed, optimizer=SimpleNamespace(lr=OWN)))
+
+
+SEEDS = {0: candidate(0), 1: candidate(1)}
 
 
 def results(monkeypatch, by_rate):
-    monkeypatch.setattr(module, "_result", lambda seed, rate: by_rate[rate][seed])
+    monkeypatch.setattr(module, "_result", lambda cfg, rate: by_rate[rate / OWN][cfg.seed])
 
 
 def run(value, state="finished"):
@@ -23,7 +30,7 @@ def run(value, state="finished"):
 def test_a_rate_at_which_a_run_diverged_is_not_chosen(monkeypatch):
     """The metrics of a diverged run are those of its last whole checkpoint."""
     results(monkeypatch, {0.1: [run(0.6), run(0.6)], 1.0: [run(0.9), run(0.9, "diverged")]})
-    assert fine_tuned(SEEDS, [0.1, 1.0]) == (0.1, [0.6, 0.6], [0.6, 0.6])
+    assert fine_tuned(SEEDS, [0.1, 1.0]) == (0.1 * OWN, [0.6, 0.6], [0.6, 0.6])
 
 
 def test_where_all_diverged_the_outcome_is_no_number_also_from_disk(monkeypatch):

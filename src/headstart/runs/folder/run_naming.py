@@ -234,7 +234,7 @@ def _hash_of(counted: dict[str, Any]) -> str:
     assert isinstance(resolved, dict)  # a DictConfig gives a dict; mypy cannot know
     monitor = (resolved.get("module") or {}).get("scheduler_monitor") or "val/loss"
     plain = without_later(with_modes(resolved, str(monitor)))  # null modes are those that earlier configs named
-    named = as_earlier(plain)
+    named: dict[str, Any] = as_earlier(plain)
     if changed := changed_figures(resolved):
         named = {**named, "changed": changed}
     return _hex(json.dumps(_canonical(named), sort_keys=True, default=str))
