@@ -168,7 +168,8 @@ class Study:
     def folded(self) -> tuple[StudySection | AdaptationSection, ...]:
         """Those that stand in the list of runs alone."""
         shown = {id(section) for section in (*self.shown_sections, *self.shown_adapted)}
-        return tuple(section for section in (*self.sections, *self.adapted) if id(section) not in shown)
+        every: tuple[StudySection | AdaptationSection, ...] = (*self.sections, *self.adapted)
+        return tuple(section for section in every if id(section) not in shown)
 
     @property
     def compares(self) -> bool:
