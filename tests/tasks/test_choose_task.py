@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -104,16 +105,17 @@ def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here)
 def test_rerun_chooses_again_in_the_whole_time(here, monkeypatch):
     """Not in the rest of the earlier time, with the earlier candidates and model."""
     (here / "time_spent.json").write_text('{"seconds": 299.0}')
-    (here / "choice.json").write_text('{"candidate": "none", "mode": "scratch", "values": {}, "epochs": 1}')
+    earlier = {"candidate": "none", "mode": "scratch", "values": {"optimizer.lr": 123.0}, "epochs": 1}
+    (here / "choice.json").write_text(json.dumps(earlier))
     begun, train = [], train_module.train
     monkeypatch.setattr(model_module, "train", lambda *args, **about: begun.append(args[1]) or train(*args, **about))
-    before = content(here / "model" / "result.json")
+    started = time.monotonic()
     assert main([*CHOOSE, "rerun=true"]) == 0
     after = content(here / "result.json")
-    assert begun == [here / "model"] or [path.resolve() for path in begun] == [here.resolve() / "model"]
-    assert after["time"]["spent_s"] < 299
-    assert after["chosen"]["epochs"] == 2
-    assert content(here / "model" / "result.json")["weights_hash"] == before["weights_hash"]
+    assert [path.resolve() for path in begun] == [here.resolve() / "model"]
+    # a busy machine may choose otherwise, but in a time of its own
+    assert after["time"]["spent_s"] < time.monotonic() - started + 100
+    assert after["chosen"] != earlier
 
 
 @pytest.mark.parametrize(
