@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def changed_figures(config: Mapping[str, Any]) -> list[str]:
+def changed_figures(config: Mapping[Any, Any]) -> list[str]:
     """What has changed for runs of this config since then; a run of before is not found as finished.
 
     Args:
