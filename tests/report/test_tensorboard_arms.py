@@ -126,3 +126,12 @@ def test_a_study_without_tensorboard_gets_none(demo):
     report = write_report(demo)
     assert write_arms(demo, report.study, report.text) == []
     assert not (demo / "arms").exists()
+
+
+def test_an_arm_of_one_run_is_that_run_so_a_search_gets_no_folder_a_trial(tmp_path, save_run):
+    for trial in range(5):
+        words = ["mode=scratch", "seed=0", f"optimizer.lr={trial + 1}e-3", BOARD]
+        save_run(tmp_path / "search", f"trial{trial}", 0, [0.1, 0.3, 0.5, 0.6, 0.62], words)
+    write_report(tmp_path / "search")
+    assert not [path for path in (tmp_path / "search" / "arms").iterdir() if path.is_dir()]
+    assert "verdict/text_summary" in board(tmp_path / "search" / "arms").Tags()["tensors"]

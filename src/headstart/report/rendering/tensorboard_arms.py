@@ -34,8 +34,9 @@ class _NamedArm(NamedTuple):
 
 
 def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
-    """Write a run for each arm into <folder>/arms, where the study's runs have TensorBoard events too.
+    """Write a run for each arm of several runs into <folder>/arms, where the study's runs have TensorBoard events too.
 
+    An arm of one run, as in a search, is that run: its mean would be a second line on the first.
     The tags <metric> and <metric>/mean have the mean over seeds, the first beside the curves of the runs; <metric>/low
     and <metric>/high have its 95 % interval, which the tab Custom Scalars shows as a band. HPARAMS has start,
     asymptote, means of the final test metrics, and as slope how many times as fast the arm is as the baseline.
@@ -46,9 +47,10 @@ def write_arms(folder: Path, study: Study, verdict: str) -> list[Path]:
         verdict: The verdicts as aligned lines.
     """
     place = folder / FOLDER
-    arms = list(_named(study))
-    if not any(_has_events(measured.run) for _, arm, _ in arms for measured in arm.runs):
+    every = list(_named(study))
+    if not any(_has_events(measured.run) for _, arm, _ in every for measured in arm.runs):
         return []
+    arms = [named for named in every if len(named.arm.runs) > 1]
     from headstart.compat import tensorboard_events as events  # here: studies without TensorBoard do not need it
 
     metric = study.metric
