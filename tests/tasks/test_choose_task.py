@@ -15,7 +15,7 @@ from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.training import train_run as train_module
 
 CHOOSE = [
-    *(text for text in TINY if not text.startswith("mode=")), "task=choose", "choose.time=5min", "choose.settings=2",
+    *(text for text in TINY if not text.startswith("mode=")), "task=choose", "choose.time=30min", "choose.settings=2",
     "choose.modes=[feature_extraction,fine_tuning,scratch]", "choose.halving=[0.5,1.0]", "trainer.max_epochs=2",
 ]  # fmt: skip
 
@@ -92,19 +92,19 @@ def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here)
     before, model = content(here / "result.json"), content(here / "model" / "result.json")
     (here / "result.json").unlink()
     (here / "model" / "result.json").unlink()
-    (here / "time_spent.json").write_text('{"seconds": 250.0}')
+    (here / "time_spent.json").write_text('{"seconds": 1500.0}')
     assert main(CHOOSE) == 0
     after = content(here / "result.json")
     assert after["chosen"] == before["chosen"]
     # late as it is, no candidate is left out that had gone on
     assert [entry["kept"] for entry in after["candidates"]] == [entry["kept"] for entry in before["candidates"]]
-    assert after["time"]["spent_s"] > 250
+    assert after["time"]["spent_s"] > 1500
     assert content(here / "model" / "result.json")["weights_hash"] == model["weights_hash"]
 
 
 def test_rerun_chooses_again_in_the_whole_time(here, monkeypatch):
     """Not in the rest of the earlier time, with the earlier candidates and model."""
-    (here / "time_spent.json").write_text('{"seconds": 299.0}')
+    (here / "time_spent.json").write_text('{"seconds": 1799.0}')
     earlier = {"candidate": "none", "mode": "scratch", "values": {"optimizer.lr": 123.0}, "epochs": 1}
     (here / "choice.json").write_text(json.dumps(earlier))
     begun, train = [], train_module.train
