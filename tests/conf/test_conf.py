@@ -16,6 +16,7 @@ MOUNTED = {
     "augment": ["augment@source.augment", "augment@target.augment"],
     "mix": ["mix@module.mix"],
     "loss": ["loss@module.loss"],
+    "_optimizer_with_weights": ["_optimizer_with_weights@optimizer"],
     "tta": ["tta@evaluate.tta", "tta@predict.tta"],
 }
 
@@ -27,7 +28,8 @@ def here(tmp_path, monkeypatch):
 
 def test_each_group_is_used_by_the_config_or_by_a_task():
     """A folder of options that nothing mounts would be shown in the help, and could not be chosen."""
-    files = [CONF / "config.yaml", *(CONF / "task").glob("*.yaml"), *(CONF / "callbacks").glob("*.yaml")]
+    folders = ("task", "callbacks", "optimizer")
+    files = [CONF / "config.yaml", *(file for folder in folders for file in (CONF / folder).glob("*.yaml"))]
     entries = [entry for file in files for entry in yaml.safe_load(file.read_text()).get("defaults", [])]
     chosen = {str(name).split()[-1] for entry in entries if isinstance(entry, dict) for name in entry}
     used = {name.lstrip("/").partition("@")[0] for name in chosen}

@@ -56,7 +56,8 @@ class DefaultsListLoader(ConfigLoaderImpl):
         self.validate_sweep_overrides_legal(overrides=parsed, run_mode=RunMode.RUN, from_shell=True)
         values = [override for override in parsed if self._is_value(override)]
         options = [override.input_line or "" for override in parsed if not self._is_value(override)]
-        key = (*map(str, master_config.hydra.overrides.hydra), "", *options)
+        hydras = OmegaConf.to_container(master_config.hydra.overrides.hydra, resolve=False)
+        key = (*map(str, hydras), "", *options)  # type: ignore[arg-type]
         if key not in self._options:
             self._options[key] = super().load_sweep_config(master_config, options)
         cfg = deepcopy(self._options[key])

@@ -74,6 +74,8 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
     parameters = settings.parameters if settings else {}
     task = config.values.get("task")
     known = mounts | ({task} if isinstance(task, str) else set())
+    for group in groups:
+        _check_inner_mount(config.values, group)
     for key, value in config.values.items():
         if key in parameters:
             check_value(key, value, parameters[key].kind, "")
@@ -83,8 +85,6 @@ def check_nodes(config: Plain, mounts: frozenset[str], groups: list[str]) -> Non
             _check_inside(key, value)
         else:
             raise UserError(unknown_top(key, [*mounts, *parameters], groups))
-    for group in groups:
-        _check_inner_mount(config.values, group)
     if isinstance(task, str) and not (isinstance(node := config.values.get(task), dict) and "_target_" in node):
         raise UserError(
             f"task={task} needs a node {task} with the _target_ of its function, got none; "

@@ -29,6 +29,11 @@ def board_sentences(ranking: StudyRanking, study: Study) -> list[str]:
     runs = "1 run" if len(entries) == 1 else f"{len(entries)} runs"
     settings = "1 setting was" if ranking.measured == 1 else f"{ranking.measured} settings were"
     sentences = [f"{runs}: {told}; {settings} measured."]
+    if states["diverged"]:
+        sentences.append(
+            "Of the diverged runs a loss or a weight became nan or infinite: they count as the worst, and no setting "
+            "with one is the best. Try a smaller optimizer.lr."
+        )
     if not study.compares:
         sentences = [*_best(ranking, study.metric), *sentences, unanswered(study)]
     elif study.folded:
