@@ -71,7 +71,7 @@ def test_parallel_coordinates_have_a_line_for_each_setting_and_the_best_one_ends
     (axes,) = parallel_figure(chart).axes
     curves = [line for line in axes.lines if len(line.get_xdata()) == len(chart.axes)]
     assert len(curves) == 12
-    ends = [line.get_ydata()[-1] for line in curves]
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in curves]
     assert curves[-1].get_linewidth() > 2
     assert ends[-1] == min(ends), "from the top"
 
