@@ -5,8 +5,8 @@ from hydra import compose, initialize_config_dir
 
 from composed import CONF
 
-LIBRARY = (0.1, "statistics_frozen", True, "SGD")
-OWN = (1.0, "learning", False, "AdamW")
+LIBRARY = (0.1, "statistics_frozen", True, "AdamW", 1e-3)
+OWN = (1.0, "learning", False, "AdamW", None)
 FILE = ["backbone=mobilenet_v2", "weights=file", "weights.path=mobilenet_v2.pth"]
 PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
 
@@ -15,7 +15,13 @@ def settings(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     optimizer = cfg.optimizer._target_.rpartition(".")[2]
-    return cfg.module.backbone_lr_ratio, cfg.module.batch_norm, cfg.head.standardise, optimizer
+    return (
+        cfg.module.backbone_lr_ratio,
+        cfg.module.batch_norm,
+        cfg.head.standardise,
+        optimizer,
+        cfg.optimizer.get("eps"),
+    )
 
 
 @pytest.mark.parametrize("weights", [FILE, PRETRAINED])
@@ -37,23 +43,22 @@ def test_a_source_of_ones_own_is_learnt_on_at_full_rate(mode):
 
 def test_overrides_count_before_them():
     mine = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "head.standardise=false", "optimizer=adam"]
-    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False, "Adam")
+    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False, "Adam", None)
 
 
-def test_an_optimizer_is_whole_whichever_it_is():
-    """That of the default is AdamW's keys below SGD's: none of AdamW's is left."""
+def test_the_default_optimizer_is_adamw_and_one_that_is_named_is_as_it_is():
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        chosen = compose("config", overrides=["mode=gradual", *FILE]).optimizer
         named = compose("config", overrides=["mode=gradual", *FILE, "optimizer=sgd"]).optimizer
+        sgd = compose("config", overrides=["optimizer=sgd"]).optimizer
         other = compose("config", overrides=["mode=scratch", *FILE]).optimizer
-        adamw = compose("config", overrides=["mode=scratch", *FILE, "optimizer=adamw"]).optimizer
-    assert chosen == named
+        adamw = compose("config", overrides=["mode=gradual", *FILE, "optimizer=adamw"]).optimizer
+    assert named == sgd
     assert other == adamw
 
 
 @pytest.mark.parametrize("experiment", ["bit", "vtab1k"])
 def test_published_recipes_keep_one_rate_for_all(experiment):
-    assert settings(f"experiment={experiment}", *PRETRAINED) == (*OWN[:3], "SGD")
+    assert settings(f"experiment={experiment}", *PRETRAINED) == (*OWN[:3], "SGD", None)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +75,8 @@ def test_published_recipes_keep_one_rate_for_all(experiment):
     ],
 )
 def test_experiments_of_single_models_keep_their_rates(experiment):
-    ratio, _, standardise, optimizer = settings(f"experiment={experiment}")
-    assert (ratio, standardise, optimizer) == (1.0, False, "AdamW")
+    ratio, _, standardise, optimizer, eps = settings(f"experiment={experiment}")
+    assert (ratio, standardise, optimizer, eps) == (1.0, False, "AdamW", None)
 
 
 def test_an_experiment_that_chooses_the_weights_gets_them_too(monkeypatch):
