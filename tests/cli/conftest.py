@@ -6,35 +6,15 @@ import pytest
 
 import stub_jobs
 from headstart.cli import main
+from small_conf import small_config, task_option, write_conf
 
 CONF = {
-    "config.yaml": """
-defaults: [_self_, {task: fit}, {model: small}, {mode: a}, {experiment: null}, {study: null},
-           override hydra/job_logging: none, override hydra/hydra_logging: none]
-seed: 0
-rerun: false
-hydra:
-  job: {name: headstart, chdir: false}
-  run: {dir: "outputs/${study_name:}/${run_name:}"}
-  sweep: {dir: "outputs/${study_name:}", subdir: "${run_name:}"}
-""",
-    "task/fit.yaml": """# @package _global_
-task: fit
-fit: {_target_: stub_jobs.fit}
-""",
-    "task/stopped.yaml": """# @package _global_
-task: stopped
-stopped: {_target_: stub_jobs.interrupted}
-""",
-    "task/builds.yaml": """# @package _global_
-task: builds
-builds: {_target_: stub_jobs.builds}
-""",
+    "config.yaml": small_config("model: small", "mode: a"),
+    "task/fit.yaml": task_option("fit", "{_target_: stub_jobs.fit}"),
+    "task/stopped.yaml": task_option("stopped", "{_target_: stub_jobs.interrupted}"),
+    "task/builds.yaml": task_option("builds", "{_target_: stub_jobs.builds}"),
     "model/strict.yaml": "_target_: stub_jobs.Strict\nwhy: user\n",
-    "task/closed.yaml": """# @package _global_
-task: closed
-closed: {_target_: stub_jobs.closed_by_lightning}
-""",
+    "task/closed.yaml": task_option("closed", "{_target_: stub_jobs.closed_by_lightning}"),
     "task/read.yaml": """# @package _global_
 task: read
 read:
@@ -59,13 +39,10 @@ class Command:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self.capsys = folder, capsys
         self.conf = folder / "conf"
-        for name, text in CONF.items():
-            self.write(name, text)
+        write_conf(self.conf, CONF)
 
     def write(self, name: str, text: str) -> None:
-        file = self.conf / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_conf(self.conf, {name: text})
 
     def __call__(self, *argv: str) -> int:
         stub_jobs.CALLS.clear()

@@ -6,24 +6,10 @@ from pathlib import Path
 import pytest
 
 from headstart.cli import main
+from small_conf import small_config, task_option, write_conf
 
-CONF = {
-    "config.yaml": """
-defaults: [_self_, {task: fit}, {experiment: null}, {study: null},
-           override hydra/job_logging: none, override hydra/hydra_logging: none]
-seed: 0
-rerun: false
-study_name: null
-hydra:
-  job: {name: headstart, chdir: false}
-  run: {dir: "outputs/${study_name:}/${run_name:}"}
-  sweep: {dir: "outputs/${study_name:}", subdir: "${run_name:}"}
-""",
-    "task/fit.yaml": """# @package _global_
-task: fit
-fit: {_target_: side_jobs.look, fails_at: null, how: bug, seconds: 0.0, torch: false}
-""",
-}
+FIT = "{_target_: side_jobs.look, fails_at: null, how: bug, seconds: 0.0, torch: false}"
+CONF = {"config.yaml": small_config(settings="study_name: null"), "task/fit.yaml": task_option("fit", FIT)}
 SHIPPED = Path(__file__).parents[2] / "conf" / "hydra" / "launcher"
 
 
@@ -33,10 +19,7 @@ class Sweep:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self.capsys = folder, capsys
         own = {f"hydra/launcher/{file.name}": file.read_text() for file in SHIPPED.glob("*.yaml")}
-        for name, text in {**CONF, **own}.items():
-            file = folder / "conf" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+        write_conf(folder / "conf", {**CONF, **own})
 
     def argv(self, *words: str) -> list[str]:
         return ["--config-path", str(self.folder / "conf"), "-m", *words]

@@ -6,24 +6,10 @@ from pathlib import Path
 import pytest
 
 from headstart.cli import main
+from small_conf import small_config, task_option, write_conf
 
-CONF = {
-    "config.yaml": """
-defaults: [_self_, {task: fit}, {experiment: null}, {study: null},
-           override hydra/job_logging: none, override hydra/hydra_logging: none]
-seed: 0
-trial: null
-rerun: false
-hydra:
-  job: {name: headstart, chdir: false}
-  run: {dir: "outputs/${study_name:}/${run_name:}"}
-  sweep: {dir: "outputs/${study_name:}", subdir: "${run_name:}"}
-""",
-    "task/fit.yaml": """# @package _global_
-task: fit
-fit: {_target_: search_jobs.peak, x: {a: 0.0, b: 0.0, c: 0.0, d: 0.0}, kind: round}
-""",
-}
+FIT = "{_target_: search_jobs.peak, x: {a: 0.0, b: 0.0, c: 0.0, d: 0.0}, kind: round}"
+CONF = {"config.yaml": small_config(settings="trial: null"), "task/fit.yaml": task_option("fit", FIT)}
 SPACE = [f"fit.x.{key}=interval(-1,1)" for key in "abcd"]
 
 
@@ -34,10 +20,7 @@ class Search:
         self.folder, self.capsys = folder, capsys
         shipped = Path(__file__).parents[2] / "conf" / "hydra" / "sweeper" / "optuna.yaml"
         texts = {**CONF, "hydra/sweeper/optuna.yaml": shipped.read_text()}
-        for name, text in texts.items():
-            file = folder / "conf" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+        write_conf(folder / "conf", texts)
 
     def __call__(self, *words: str, space: list[str] = SPACE) -> int:
         self.capsys.readouterr()
