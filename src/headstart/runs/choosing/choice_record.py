@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headstart.report.leaderboard.pareto_front import pareto_front
 from headstart.runs.choosing.arm import NO_SOURCE, ComparedArm
 from headstart.runs.choosing.inference_speed import InferenceSpeed
 from headstart.runs.choosing.narrowing import Narrowed
@@ -84,7 +85,11 @@ def pareto_entries(
         best.setdefault(tried.pair.arm, tried)
     entries = [_costs(arms[number], tried, speeds) for number, tried in best.items()]
     for entry in entries:
-        entry["front"] = [cost for cost in COSTS if not any(_beats(o, entry, cost, halving.lower) for o in entries)]
+        entry["front"] = []
+    metrics = [entry["metric"] for entry in entries]
+    for cost in COSTS:
+        for position in pareto_front(metrics, [entry[cost] for entry in entries], lower=halving.lower):
+            entries[position]["front"].append(cost)
     return entries
 
 
@@ -102,10 +107,3 @@ def _costs(arm: ComparedArm, tried: TriedPair, speeds: dict[str, InferenceSpeed]
         "parameters": speed.parameters,
         "latency_ms": speed.latency_ms,
     }
-
-
-def _beats(other: dict[str, Any], entry: dict[str, Any], cost: str, lower: bool) -> bool:
-    """Whether another arm is as good and as cheap, and better in one of both."""
-    sign = -1 if lower else 1
-    gain, saving = sign * (other["metric"] - entry["metric"]), entry[cost] - other[cost]
-    return bool(gain >= 0 and saving >= 0 and (gain > 0 or saving > 0))
