@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from headstart.types import UserError
+
 OWN = "HEADSTART_RANK"  # in the environment of the ranks that headstart itself started (distributed/rank_launcher.py)
 SHELLS = ("bash", "interactive")  # SLURM's job names of a shell, in which nobody has started ranks
 
@@ -19,6 +21,19 @@ def launcher() -> Literal["headstart", "torchrun", "SLURM"] | None:
     if "SLURM_PROCID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in SHELLS:
         return "SLURM" if int(os.environ.get("SLURM_NTASKS", "1")) > 1 else None
     return None
+
+
+def check_is_no_rank(what: str) -> None:
+    """Raise UserError where this process is one of several ranks.
+
+    Args:
+        what: Starts the jobs of a sweep, `hydra/launcher=slots`.
+    """
+    if launcher() is not None:
+        raise UserError(
+            f"{what} is one process that starts all others; give the command without torchrun or srun "
+            "(trainer=ddp starts the ranks of each job)"
+        )
 
 
 def rank() -> int:

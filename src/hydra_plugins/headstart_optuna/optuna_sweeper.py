@@ -90,11 +90,7 @@ class OptunaSweeper(Sweeper):
         """
         assert self.config is not None
         assert self.hydra_context is not None
-        if rank_environment.launcher() is not None:
-            raise UserError(
-                "hydra/sweeper=optuna is one process that starts all others; give the command without torchrun or srun "
-                "(trainer=ddp starts the ranks of each job)"
-            )
+        rank_environment.check_is_no_rank("hydra/sweeper=optuna")
         check_settings(self.settings)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = [f"{key}={value}" for key, value in self.params.items()]

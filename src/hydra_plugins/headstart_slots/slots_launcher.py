@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from headstart.distributed.job_slots import Slot, job_slots
 from headstart.runs.status.job_states import ERROR
 from headstart.system import rank_environment
-from headstart.types import UserError
 
 if TYPE_CHECKING:  # Hydra imports every plugin to compose, and these load joblib and numpy
     from headstart.distributed.slot_processes import SlotCall, SlotProcesses
@@ -74,11 +73,7 @@ class SlotsLauncher(Launcher):
         """
         setup_globals()
         assert self.config is not None
-        if rank_environment.launcher() is not None:
-            raise UserError(
-                "hydra/launcher=slots is one process that starts all others; give the command without torchrun or srun "
-                "(trainer=ddp starts the ranks of each job)"
-            )
+        rank_environment.check_is_no_rank("hydra/launcher=slots")
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         if self._processes is None:

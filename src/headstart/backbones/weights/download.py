@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import torch
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from headstart.system.files.file_lock import locked
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -46,23 +46,19 @@ def fetched(url: str, *, file: Path | None = None, sha256: str | None = None) ->
     wanted = sha256 or (in_name[1] if in_name else None)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{file}.lock")  # the system lets go of it when its holder dies
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for %s, which another process downloads", file.name)
-            lock.acquire()
-        try:
+        with locked(Path(f"{file}.lock"), busy=lambda: _tell_waiting(file), doing=f"downloads {file.name}"):
             if not file.is_file():  # no other process was faster
                 _download(url, file, wanted, why="weights.sha256" if sha256 else "its name")
-        finally:
-            lock.release()
     except (OSError, HTTPException, ValueError) as error:  # no network, a full disk, no answer of HTTP's, no URL
         raise UserError(
             f"cannot download {url} ({error}); without network download it elsewhere and put the file here by hand, as "
             f"{file}, or take weights=file weights.path=<a file of such weights>"
         ) from error
     return file
+
+
+def _tell_waiting(file: Path) -> None:
+    log.info("waiting for %s, which another process downloads", file.name)
 
 
 def cache() -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
@@ -20,6 +19,7 @@ from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.shown_settings import Shown, shown_settings
 from headstart.system import rank_environment
+from headstart.system.files.file_lock import locked
 from headstart.types import UserError
 
 FILE = "loggers.json"  # logger -> the name of the run there
@@ -162,7 +162,9 @@ def _database(node: DictConfig) -> Path | None:
 def _alone(nodes: Any) -> Iterator[None]:
     """Let jobs that begin at once make the tables of a database, and an experiment in it, one after the other."""
     file = next((file for node in nodes if (file := _database(node))), None)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if file is None else FileLock(f"{file}.lock"):
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with locked(Path(f"{file}.lock"), busy=lambda: None, doing="begins a run in MLflow's database"):
         yield
