@@ -85,7 +85,7 @@ def test_multi_task_adds_the_weighted_loss_of_the_sources_own_head():
 def test_multi_task_trains_the_backbone_on_both_and_validates_the_target(tmp_path):
     result = trained("mode=multi_task", "trainer.max_epochs=1", folder=tmp_path / "run")
     assert result["sizes"] == assembled(composed("mode=scratch")).data.sizes
-    assert result["adaptation"] == {"class": "SourceTask", "main": "target"}, (
+    assert result["adaptation"] == {"class": "SourceTask", "option": "source_task", "main": "target"}, (
         "the report takes its val for the target's"
     )
     assert {"adaptation.source_head.weight", "adaptation.source_head.bias"} <= set(weights(tmp_path / "run"))

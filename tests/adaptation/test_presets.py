@@ -1,4 +1,4 @@
-"""Presets train a method in the network and with the rates of its authors."""
+"""Options and presets: what messages call a method, and the network and rates of its authors."""
 
 import logging
 
@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from composed import composed, trained
+from composed import CONF, composed, trained
+from headstart.adaptation.adaptation import Adaptation
 from headstart.adaptation.shot import SHOT
 from headstart.modules.heads.mlp_head import MLPHead
 from headstart.modules.heads.weight_norm_head import WeightNormHead
 from headstart.modules.optimization.inverse_decay_scheduler import InverseDecay
-from headstart.runs.assembly import assembled
+from headstart.runs.assembly import adaptation_of, assembled
 from headstart.runs.weights.source_model import source_recipe
 from headstart.unfreeze.parameter_groups import parameter_groups
 
@@ -37,6 +38,20 @@ def test_a_preset_for_photos_has_a_bottleneck_and_ten_times_the_rate_behind_the_
     assert isinstance(module.head, MLPHead) == (preset == "mdd")
     assert rates(module) == {f"stage{n}": 0.1 for n in range(1, 5)} | {"bottleneck": 1.0, "head": 1.0}
     assert cfg.scheduler._target_.endswith(InverseDecay.__name__)
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "adaptation").glob("*.yaml")))
+def test_messages_call_an_adaptation_as_the_command_line_does(option):
+    chosen = adaptation_of(composed("mode=scratch", f"adaptation={option}"))
+    assert chosen is not None
+    assert chosen.option == option
+
+
+def test_messages_call_an_adaptation_from_elsewhere_by_its_class():
+    class MeanDistance(Adaptation):
+        pass
+
+    assert MeanDistance(weight=1, ramp="constant").option == "MeanDistance"
 
 
 def test_shots_source_is_trained_with_its_own_head_bottleneck_labels_and_rates():

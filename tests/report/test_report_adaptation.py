@@ -203,6 +203,15 @@ def test_one_seed_decides_nothing(tmp_path, save):
     assert "One seed cannot decide anything." in text
 
 
+def test_a_method_that_an_experiment_chose_has_the_name_of_its_option(tmp_path, save_run):
+    save_run(
+        tmp_path / "s", "scratch", 0, [0.1, 0.9], ["experiment=cdan"], metrics={"test/accuracy": 0.9},
+        adaptation={"class": "CDAN", "option": "cdan_e", "main": "source"},
+    )  # fmt: skip
+    write_report(tmp_path / "s")
+    assert list(methods(tmp_path / "s")) == ["cdan_e"]
+
+
 def test_a_run_without_a_test_figure_is_left_out_and_another_metric_refused(tmp_path, save):
     study = write_study(tmp_path / "s", save, {"cdan": (0.19, 0.20, 0.21)})
     save(study, "dan", 0, float("nan"))

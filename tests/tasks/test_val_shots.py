@@ -81,7 +81,7 @@ def test_its_metrics_have_a_row_of_training_for_each_epoch_and_none_of_val(runs)
         (["callbacks.checkpoint.monitor=val/loss"], "callbacks.checkpoint.monitor=val/loss needs val images"),
         (["recipe=vtab1k"], "recipe=vtab1k, which chooses by them, needs val images"),
         (["regularizer=co_tuning"], "regularizer needs val images.*relationship=direct"),
-        (["adaptation=dann"], "adaptation DANN needs val images"),
+        (["adaptation=dann"], "adaptation dann needs val images"),
         (["callbacks=explain"], "callbacks.explain.split=val needs val images"),
         (
             ["+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping", "+callbacks.stop.monitor=val/loss"],
@@ -110,7 +110,7 @@ def test_what_needs_none_is_not_refused(settings):
 
 
 def test_an_adaptation_needs_val_images_of_its_source():
-    with pytest.raises(UserError, match="DANN validates on the source's val images"):
+    with pytest.raises(UserError, match="dann validates on the source's val images"):
         check_without_validation(composed("adaptation=dann", "source.val_per_class=0"))
     check_without_validation(composed("mode=multi_task", "source.val_per_class=0"))
 

@@ -77,6 +77,15 @@ class Adaptation(nn.Module):
         self.metrics: dict[str, Tensor] = {}
 
     @property
+    def option(self) -> str:
+        """What messages call it: its option in conf/adaptation/, or its class where it is from outside this package.
+
+        The option is called as the module; a class of which this is not so overrides this.
+        """
+        package, _, module = type(self).__module__.rpartition(".")
+        return module if package == Adaptation.__module__.rpartition(".")[0] else type(self).__name__
+
+    @property
     def has_term(self) -> bool:
         """Whether forward is called."""
         return self.reads_paired or self.main == "unlabelled"

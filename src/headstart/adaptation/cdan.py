@@ -50,6 +50,10 @@ class CDAN(Adaptation):
         self.hidden, self.entropy = hidden, entropy
         self.product_limit, self.random_width = product_limit, random_width
 
+    @property
+    def option(self) -> str:
+        return "cdan_e" if self.entropy else "cdan"
+
     def prepare(self, *, width: int, num_classes: int, source_classes: int) -> None:
         self.is_random = width * num_classes > self.product_limit
         if self.is_random:

@@ -52,11 +52,15 @@ class SumOfTerms(Adaptation):
         self.ramp = ramps[0] if ramps else "constant"
         self._progress = 0.0
 
+    @property
+    def option(self) -> str:
+        return "sum"
+
     def _check(self) -> None:
         """Raise UserError where terms do not go together."""
         mains = {name: term.main for name, term in self._each().items() if not term.reads_target_alone}
         if len(set(mains.values())) > 1:
-            said = ", ".join(f"{name} ({type(self._each()[name]).__name__}) {main}" for name, main in mains.items())
+            said = ", ".join(f"{name} ({self._each()[name].option}) {main}" for name, main in mains.items())
             raise UserError(
                 "adaptation=sum needs terms whose training images are of one data set, with labels or without, got "
                 f"{said}; mcc, self_training and tent go with any of them"
@@ -64,7 +68,7 @@ class SumOfTerms(Adaptation):
         own = [name for name, term in self._each().items() if type(term).paired_features != Adaptation.paired_features]
         if own and len(self.terms) > 1:
             raise UserError(
-                f"{type(self._each()[own[0]]).__name__} makes features of the source's images in its own way, and so "
+                f"{self._each()[own[0]].option} makes features of the source's images in its own way, and so "
                 "is no term of a sum; take it alone"
             )
 

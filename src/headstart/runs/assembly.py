@@ -102,7 +102,7 @@ def check_adaptation(cfg: DictConfig) -> None:
     chosen = adaptation_of(cfg)
     if chosen is None:
         return
-    name = type(chosen).__name__
+    name = chosen.option
     for data in ("source", "target"):
         size = (cfg.get(data) or {}).get("batch_size")
         if isinstance(size, int) and size < chosen.least_images:

@@ -125,7 +125,7 @@ def test_what_learns_from_the_source_s_head_is_refused_and_so_is_what_goes_on_wi
     ):
         check_control(composed("mode=fine_tuning", "control=true", "regularizer=co_tuning"))
     same = ["source.characters=digits", "target.shots=null", "head.init=source"]
-    with pytest.raises(UserError, match=r"SHOT goes on from the source's own head"):
+    with pytest.raises(UserError, match=r"shot goes on from the source's own head"):
         check_control(composed("mode=fine_tuning", "control=true", "adaptation=shot", *same))
     check_control(composed("mode=fine_tuning", "regularizer=co_tuning"))
     check_control(composed("mode=scratch", "control=true", "regularizer=co_tuning"))  # it says so itself

@@ -149,8 +149,10 @@ def recalls(method: AdaptationMethod) -> dict[str, float]:
 
 def _by_method(arm: Arm) -> Arm:
     options = [text.partition("=")[2] for text in arm.setting if _key(text) == "adaptation"]
-    class_name = str(arm.runs[0].result["adaptation"].get("class"))
-    name = BASELINE if class_name == _BASELINE_CLASS else options[0] if options else class_name
+    method = arm.runs[0].result["adaptation"]
+    class_name = str(method.get("class"))
+    chosen = options[0] if options else str(method.get("option", class_name))  # that of an experiment or a study
+    name = BASELINE if class_name == _BASELINE_CLASS else chosen
     other_overrides = {text for text in arm.setting if _key(text) != "adaptation"}
     return Arm(name, frozenset(other_overrides | {f"mode={arm.mode}"}), arm.runs)
 

@@ -55,7 +55,7 @@ def check_without_validation(cfg: DictConfig) -> None:
     method = adaptation_of(cfg)
     if asks_for_no_val(cfg.get("source")) and method is not None and method.main != "target":
         raise UserError(
-            f"adaptation {type(method).__name__} validates on the source's val images, and the source is to have none; "
+            f"adaptation {method.option} validates on the source's val images, and the source is to have none; "
             "leave source.val_shots (or val_per_class) above 0"
         )
 
@@ -72,7 +72,7 @@ def _needs(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     """Each setting that needs validation images, and what to do without them."""
     method = adaptation_of(cfg)
     if method is not None and method.main != "target":
-        yield f"adaptation {type(method).__name__}", "try adaptation=null"
+        yield f"adaptation {method.option}", "try adaptation=null"
     if cfg.get("tuning"):
         yield "tuning", "leave it out"
     if str((cfg.get("recipe") or {}).get("_target_", "")).endswith(".vtab1k"):

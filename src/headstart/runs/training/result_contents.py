@@ -128,7 +128,15 @@ def _selection(selection: Selection | None, checkpoint: BestAndLast | None) -> d
 def _adaptation(module: Classifier) -> dict[str, str] | None:
     """The adaptation method, and whose images are in training, val and the selection; None without one."""
     method = module.adaptation
-    return None if method is None else {"class": type(method).__name__, "main": method.main}
+    return (
+        None
+        if method is None
+        else {
+            "class": type(method).__name__,
+            "option": method.option,
+            "main": method.main,
+        }
+    )
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def check_control(cfg: DictConfig) -> None:
         lacking = f"regularizer {str(cfg.regularizer['_target_']).rpartition('.')[2]} learns from"
     adaptation = adaptation_of(cfg)
     if adaptation is not None and adaptation.main == "unlabelled":
-        lacking = f"adaptation {type(adaptation).__name__} goes on from"
+        lacking = f"adaptation {adaptation.option} goes on from"
     if lacking:
         raise UserError(
             f"{lacking} the source's own head, and control=true has none, as its weights are random; try "
