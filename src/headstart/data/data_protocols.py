@@ -7,6 +7,7 @@ sets of headstart.data.datasets have them, a user's own module may lack them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -111,6 +112,15 @@ class ComparedImages(Protocol):
     """Data that compare their images with each other."""
 
     duplicates: Sequence[Duplicate]
+
+
+@runtime_checkable
+class StoredFiles(Protocol):
+    """Data whose images lie in files, as far as these are of this machine."""
+
+    def stored_files(self) -> Sequence[Path]:
+        """The files, with a table of them; nothing is read."""
+        ...
 
 
 @runtime_checkable

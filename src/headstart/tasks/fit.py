@@ -26,6 +26,7 @@ from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overri
 from headstart.runs.folder.training_lock import LOCK, held_alone
 from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
 from headstart.runs.quiet_logs import quieten
+from headstart.runs.saved.changed_data import data_changes
 from headstart.runs.saved.config_writing import unwritten
 from headstart.runs.test_sets.run_test_sets import TESTS, differing_tests
 from headstart.runs.training.checkpoint_selection import check_selection
@@ -174,6 +175,10 @@ def _tell_finished(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> Non
     """Log that a run is finished, and what it has not that is asked for now."""
     if result.get("state") != "diverged" and not is_pruned(result):
         log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
+    if rank_environment.rank() == 0 and (changed := data_changes(cfg, config_in(folder), result)):
+        log.warning(
+            "%s: its data are others now than it has learned from: %s; rerun=true runs it again", folder.name, changed
+        )
     if other := _other_files(cfg, folder):
         log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)
     if untested := differing_tests(cfg.get(TESTS), result):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 from headstart.data.dataset_settings import FileSettings
@@ -73,6 +74,12 @@ class HuggingFace(ListedImages):
         )
         groups = None if group_column is None else groups_of(splits, listed, column=group_column, path=path)
         super().__init__(root=root, listed=listed, groups=groups, source=path, **settings)
+
+    def stored_files(self) -> list[Path]:
+        """The files of a data set that lies on this machine, images and tables; none of the hub."""
+        if self.root.is_file():
+            return [self.root]
+        return [path for path in self.root.rglob("*") if path.is_file()] if self.root.is_dir() else []
 
     @property
     def storage(self) -> RecordStorage:

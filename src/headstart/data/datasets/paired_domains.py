@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from headstart.data.data_protocols import StoredFiles
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.datasets.webdataset import WebDataset
@@ -74,6 +76,11 @@ class Domains(ImageDataModule):
         self.paired = paired if brings_paired else None
         if target_labels:
             self.labelled = FewLabels(target, per_class=target_labels, class_names=class_names)
+
+    def stored_files(self) -> list[Path]:
+        """Those of the target and of the source."""
+        both = (self._target, self._source)
+        return [path for data in both if isinstance(data, StoredFiles) for path in data.stored_files()]
 
     @cached_property
     def splits(self) -> dict[str, Split]:

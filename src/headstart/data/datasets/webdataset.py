@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, Unpack
 
 import numpy as np
@@ -21,7 +22,7 @@ from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader
 from headstart.data.loading.stream_sampling import Lanes, StreamedBatches, stream_shares
 from headstart.data.webdataset.shard_contents import ShardContents, shards_of_splits
 from headstart.data.webdataset.shard_division import ShardPlaces, by_workers, divided_shards, halves
-from headstart.data.webdataset.shard_reading import is_remote, name_of
+from headstart.data.webdataset.shard_reading import is_remote, local_files, name_of
 from headstart.data.webdataset.shard_samples import SampleMembers
 from headstart.data.webdataset.stream_split import ShardSplit
 from headstart.types import SPLITS, Batch, UserError
@@ -110,8 +111,6 @@ class WebDataset(ImageDataModule):
         self._cache_gib = settings["cache_gib"]
         self.decoder = configured_decoder(self.pixels, settings)
 
-    # ------------------------------------------------------------------ what there is
-
     contents = None  # type: ignore[assignment]  # the images of a stream cannot be found again one by one
 
     def check_trainable(self) -> None:
@@ -129,6 +128,10 @@ class WebDataset(ImageDataModule):
         urls = tuple(url for split, split_urls in self._given.items() if split in splits for url in split_urls)
         whole = self._split_of(urls, self._places(urls), 0)
         return whole, list(whole.names)
+
+    def stored_files(self) -> list[Path]:
+        """The shards that are files of this machine."""
+        return local_files(url for urls in self._given.values() for url in urls)
 
     def load(self) -> dict[str, ShardSplit]:
         self.check_trainable()
@@ -166,8 +169,6 @@ class WebDataset(ImageDataModule):
         of = self._split(split)
         assert isinstance(of, ShardSplit)
         return list(of.names)
-
-    # ------------------------------------------------------------------ loaders
 
     def _train_loader(self) -> ResumableLoader:
         """This device's batches of the epoch that Lightning says, all of them or those after a loaded position.
@@ -245,8 +246,6 @@ class WebDataset(ImageDataModule):
         """The same with as many workers as each have equally many of so many streams."""
         fit = [count for count in range(1, loading["num_workers"] + 1) if most % count == 0]
         return loading | ({"num_workers": fit[-1]} if fit else {})
-
-    # ------------------------------------------------------------------ looking into shards
 
     def _places(self, urls: Sequence[str]) -> ShardPlaces:
         return [

@@ -94,6 +94,17 @@ class ListedImages(ImageDataModule):
         """Where the files lie."""
         return FolderStorage(self.root)
 
+    def stored_files(self) -> list[Path]:
+        """The files of the listing, and the listing where that is a file."""
+        listed = self._listed
+        files = (
+            listed.files().values()
+            if isinstance(listed, MultiLabelFiles | NumberFiles)
+            else [of_class for classes in listed.values() for of_class in classes.values()]
+        )
+        table = [self._source] if isinstance(self._source, Path) and self._source.is_file() else []
+        return [self.root / name for names in files for name in names] + table
+
     @property
     def given_splits(self) -> tuple[str, ...]:
         """The splits of the listing; the others are drawn from them."""

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from glob import glob
 from importlib import import_module
@@ -57,6 +57,11 @@ def shards_of(urls: str | Sequence[str], *, setting: str) -> tuple[str, ...]:
 def is_remote(url: str) -> bool:
     """Whether it is no file of this machine: read from its beginning to its end only, and perhaps not for nothing."""
     return _runs_command(url) or ("://" in url and not url.startswith("file:"))
+
+
+def local_files(urls: Iterable[str]) -> list[Path]:
+    """The files of the shards that are no remote ones."""
+    return [_path(url) for url in urls if not is_remote(url)]
 
 
 def _runs_command(url: str) -> bool:

@@ -21,6 +21,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.outcome.run_provenance import provenance
+from headstart.runs.saved.changed_data import DATA_FILES, files_of_run
 from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.fit_and_test import FinalMetrics
 from headstart.runs.training.prepared_run import PreparedRun
@@ -82,8 +83,14 @@ def run_result(
         **({CHOSEN: OmegaConf.to_container(cfg[CHOSEN])} if cfg.get(CHOSEN) else {}),
         TUNED: OmegaConf.to_container(cfg[TUNED]) if cfg.get(TUNED) else None,
         "weights_hash": weights_hash(whole_state(run.assembly.module)),
+        **_files_of(run.assembly.data),
         **provenance(run.assembly.data, trainer.strategy.root_device, _seen_splits(trainer)),
     }
+
+
+def _files_of(data: object) -> dict[str, Any]:
+    known = files_of_run(data)
+    return {} if known is None else {DATA_FILES: known}
 
 
 def _seen_splits(trainer: pl.Trainer) -> tuple[str, ...]:

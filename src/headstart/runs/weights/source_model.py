@@ -18,6 +18,7 @@ from headstart.runs.assembly import assembled
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_naming import config_hash, is_control, safe
 from headstart.runs.folder.training_lock import made_once, whole_result
+from headstart.runs.saved.changed_data import data_changes
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.saved.config_writing import write_config
 from headstart.system.files.checkpoint_reading import loaded
@@ -205,7 +206,14 @@ def _place(recipe: DictConfig) -> tuple[Path, str]:
 
 def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
     """The result of the source run in the folder, trained now if it is not there; one trainer at a time."""
-    return made_once(folder, digest, lambda: _trained(recipe, folder, digest, cfg), what="source model")
+    was_there = whole_result(folder) is not None
+    result = made_once(folder, digest, lambda: _trained(recipe, folder, digest, cfg), what="source model")
+    if was_there and (changed := data_changes(recipe, {}, result)):
+        log.warning(
+            "the source model %s has learned from other data than there are now: %s; take its folder %s away to have "
+            "it trained anew", folder.name, changed, folder,
+        )  # fmt: skip
+    return result
 
 
 def _trained(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -> dict[str, Any]:
