@@ -1,5 +1,7 @@
 """Folders of images that cannot be read as asked, and files that change."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,40 @@ def test_val_shots_and_folds_of_a_folder_divide_the_images_that_are_not_for_the_
         return folder(root, **changes)
 
     check_val_shots_and_folds(made)
+
+
+def test_an_empty_folder_of_a_split_is_an_error_that_says_the_way_out(class_folders):
+    root = class_folders(below="all/train").parent
+    (root / "val").mkdir()
+    with pytest.raises(UserError, match=r"val holds no class folder; .*'target\.folders=\{train:train\}', so that val"):
+        folder(root)
+
+
+def test_classes_that_differ_in_case_alone_are_a_warning_with_the_setting_that_merges_them(class_folders, caplog):
+    data = folder(class_folders({"Ants": 10, "ants": 10}))
+    data.setup("fit")
+    assert "the classes Ants and ants differ in case or spaces alone; if they are one" in caplog.text
+    assert "'target.classes={Ants: ants}'" in caplog.text
+
+
+def test_a_class_that_another_split_spells_otherwise_is_told_with_the_setting_that_renames_it(class_folders):
+    root = class_folders(below="all/train").parent
+    shutil.copytree(root / "train", root / "val")
+    (root / "val" / "ants").rename(root / "val" / "Ants")
+    with pytest.raises(UserError, match=r"must have the same classes; .*'target\.classes=\{Ants: ants\}'"):
+        folder(root).setup("fit")
+
+
+def test_an_accent_that_splits_write_in_two_ways_is_the_same_class(class_folders):
+    root = class_folders({"caf\u00e9": 10, "tea": 10}, below="all/train").parent
+    shutil.copytree(root / "train", root / "val")
+    (root / "val" / "caf\u00e9").rename(root / "val" / "cafe\u0301")
+    for number, file in enumerate(sorted((root / "val").rglob("*.png"))):  # other images than train's
+        Image.new("RGB", (8, 8), (0, 0, 10 + number)).save(file)
+    data = folder(root)
+    data.setup("fit")
+    assert data.class_names == ("caf\u00e9", "tea")
+    assert data.sizes["val"] == 10
 
 
 def test_test_images_without_class_folders_are_an_error_that_says_the_way_out(class_folders):

@@ -52,6 +52,35 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(class_folders):
     assert table(file).class_names == ("ants", "bees")
 
 
+def test_names_of_columns_may_have_spaces_around_them_and_lines_may_end_as_on_windows(class_folders):
+    root = class_folders()
+    (root / "photos.csv").write_bytes("\r\n".join(["path , label", *rows_of(root), ""]).encode())
+    assert table(root / "photos.csv").class_names == ("ants", "bees")
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "told"),
+    [
+        ("path;label", "ants/00.png;ants", "cells seem to be separated by semicolons: save it with commas"),
+        ("path\tlabel", "ants/00.png\tants", "separated by tabs"),
+        ("path,label,label", "ants/00.png,ants,bees", "must have each column once, it has two called label"),
+        ("path,label", "ants/00.png,ants, red", r"2 cells, line 2 has 3; put a cell with a comma into quotes"),
+        ("path,label", 'ants/00.png,"ants', r"no CSV file in UTF-8 \(unexpected end of data\)"),
+    ],
+)
+def test_cells_that_would_be_lost_or_taken_for_others_are_an_error(class_folders, head, row, told):
+    root = class_folders()
+    with pytest.raises(UserError, match=told):
+        table(written(root, [row, *rows_of(root)[1:]], head=head))
+
+
+def test_words_that_stand_for_something_missing_elsewhere_are_names_of_classes(class_folders):
+    root = class_folders()
+    words = {"ants": ("NA", "01", "True"), "bees": ("None", "1", "nan")}
+    rows = [f"{row.split(',')[0]},{words[row.split(',')[1]][number % 3]}" for number, row in enumerate(rows_of(root))]
+    assert set(table(written(root, rows)).class_names) == {"NA", "01", "True", "None", "1", "nan"}
+
+
 def test_all_faults_of_a_table_are_told_at_once(class_folders):
     root = class_folders()
     rows = ["ants/nowhere.png,ants", "new.png,", ",ants", *rows_of(root), "bees/02.png,ants"]
@@ -153,6 +182,22 @@ def test_labels_of_parquet_may_be_numbers_and_categories_and_none_is_no_label(cl
     parquet.write_table(pyarrow.table(held), root / "photos.parquet")
     with pytest.raises(UserError, match="1 of 20 do not: row 1 has no label"):
         table(root / "photos.parquet", label_column="number")
+
+
+def test_what_is_not_a_number_in_parquet_is_missing_and_a_list_is_no_label(class_folders):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    root = class_folders()
+    path, word = zip(*(row.split(",") for row in rows_of(root)), strict=True)
+    number = [float("nan"), *(float(one == "bees") for one in word[1:])]
+    held = {"path": path, "number": pyarrow.array(number), "tags": [[one] for one in word]}
+    parquet.write_table(pyarrow.table(held), root / "photos.parquet")
+    with pytest.raises(UserError, match="1 of 20 do not: row 1 has no label"):
+        table(root / "photos.parquet", label_column="number")
+    for separator in (None, "|"):
+        with pytest.raises(
+            UserError, match=r"tags of .* must hold a word .*got a list in row 1; .*label_separator='\|'"
+        ):
+            table(root / "photos.parquet", label_column="tags", label_separator=separator)
 
 
 def test_only_the_columns_that_are_asked_for_are_read(class_folders, monkeypatch):

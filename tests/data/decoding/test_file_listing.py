@@ -67,6 +67,9 @@ def test_hidden_files_and_those_of_the_system_are_left_out_without_a_word(root):
         (root / name).write_bytes(b"x")
     (root / ".cache").mkdir()
     shutil.copytree(root / "ants", root / "__MACOSX" / "ants")
+    shutil.copytree(root / "bees", root / "ants" / "@eaDir" / "00.png")  # small copies that a file server makes
+    for name in (".git", "__pycache__", "#recycle", "lost+found"):
+        shutil.copytree(root / "bees", root / name)
     files, outside = held(root)
     assert {name: len(of_class) for name, of_class in files.items()} == {"ants": 3, "bees": 3}
     assert outside.told() == ""

@@ -18,7 +18,11 @@ USUAL = {
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".heic", ".heif", ".hif",
     ".avif",
 }  # fmt: skip
-UNSEEN = {"thumbs.db", "desktop.ini", "__macosx"}  # what Windows and macOS leave, beside what begins with a dot
+# what systems, servers and Python leave, beside what begins with a dot; some hold small copies of the images
+UNSEEN = {
+    "thumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information",
+    "lost+found", "__pycache__",
+}  # fmt: skip
 LISTED = 3  # files that a reason names
 
 OTHER = "files that are no images"

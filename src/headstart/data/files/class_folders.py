@@ -65,16 +65,21 @@ def _check_images(root: Path, parts: Mapping[str, Path], files_of: Mapping[str, 
                 f"{'does' if len(empty) == 1 else 'do'} not ({empty[0]} holds {beside.told() or 'nothing'}); take it "
                 "away, or put images there"
             )
-        if not files_of[split] and (loose := len(image_files(parts[split], root, LeftOut()))):
-            others = ",".join(
-                f"{name}:{parts[name].relative_to(root).as_posix()}" for name in files_of if files_of[name]
-            )
+        if files_of[split]:
+            continue
+        others = ",".join(f"{name}:{parts[name].relative_to(root).as_posix()}" for name in files_of if files_of[name])
+        loose = len(image_files(parts[split], root, LeftOut()))
+        if not loose:
             raise UserError(
-                f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
-                f"whose labels are not known; leave it out with 'target.folders={{{others}}}', so that {split} is "
-                f"drawn from the others, and classify its images with the finished run: headstart task=predict "
-                f"predict.images={parts[split]} predict.run_dir=..."
+                f"{parts[split]} holds no class folder; take it away, or leave it out with "
+                f"'target.folders={{{others}}}', so that {split} is drawn from the others"
             )
+        raise UserError(
+            f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
+            f"whose labels are not known; leave it out with 'target.folders={{{others}}}', so that {split} is "
+            f"drawn from the others, and classify its images with the finished run: headstart task=predict "
+            f"predict.images={parts[split]} predict.run_dir=..."
+        )
 
 
 def _by_their_names(root: Path) -> dict[str, Path]:

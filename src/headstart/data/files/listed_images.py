@@ -25,6 +25,7 @@ from headstart.data.files.listing_copies import ListingCopies, listing_copies
 from headstart.data.files.listing_leakage import ListingFacts, check_listing, label_texts
 from headstart.data.splits.chosen_classes import chosen_classes
 from headstart.data.splits.class_division import check_split_settings, divided_classes
+from headstart.data.splits.class_spelling import alike, composed_names, renaming
 from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
@@ -65,6 +66,11 @@ class ListedImages(ImageDataModule):
         check_names(settings, FileSettings, self)
         check_split_settings(settings)
         self.multi_label, self.regression = isinstance(listed, MultiLabelFiles), isinstance(listed, NumberFiles)
+        if isinstance(listed, MultiLabelFiles):
+            names = tuple(composed_names(dict.fromkeys(listed.class_names), source=source))
+            listed = MultiLabelFiles(names, listed.labels)
+        elif not isinstance(listed, NumberFiles):
+            listed = {split: composed_names(classes, source=source) for split, classes in listed.items()}
         own = (
             listed.class_names
             if isinstance(listed, MultiLabelFiles | NumberFiles)
@@ -138,10 +144,12 @@ class ListedImages(ImageDataModule):
         for split, classes in self._listed.items():
             if differing := sorted(set(classes) ^ set(self._listed["train"])):
                 shared = ",".join(name for name in self.class_names if all(name in of for of in self._listed.values()))
+                takes = f"to take those that all have: 'target.classes=[{shared}]'; " if shared else ""
+                renamed = renaming(list(classes), list(self._listed["train"])) or f"{{{differing[0]}: ...}}"
                 raise UserError(
                     f"train and {split} of {self._source} must have the same classes; "
-                    f"only one of them has {', '.join(differing[:LISTED])}; to take those that all have: "
-                    f"'target.classes=[{shared}]'; to call one as another: 'target.classes={{{differing[0]}: ...}}'"
+                    f"only one of them has {', '.join(differing[:LISTED])}; {takes}to call one as another: "
+                    f"'target.classes={renamed}'"
                 )
 
     def _deeper(self) -> str:
@@ -154,6 +162,11 @@ class ListedImages(ImageDataModule):
 
     def load(self) -> dict[str, FileSplit]:
         self.check_trainable()
+        for names in [] if self.regression else alike(self.class_names):
+            log.warning(
+                "%s: the classes %s differ in case or spaces alone; if they are one: 'target.classes={%s: %s}'",
+                self._source, " and ".join(names), names[0], names[1],
+            )  # fmt: skip
         headers = self._headers()
         copies = self._copies(headers)
         self.duplicates = copies.records({})  # known where an error follows, too

@@ -75,15 +75,12 @@ def _of_pixels(cfg: DictConfig, ran: Mapping[str, Any]) -> str:
     if not is_earlier or node.get("resize") is not None or node.get(WITH_BOX) is not None:
         return ""
     data: Any = _made(cfg, node)
-    decoder = getattr(data, "decoder", None)
+    decoder: Any = getattr(data, "decoder", None)
     if not getattr(decoder, "keeps_small", False):
         return ""
-    sizes = [
-        split.extents(np.arange(len(split.label))).min(axis=1)
-        for split in data.splits.values()
-        if isinstance(split, StoredSizes) and len(split.label)
-    ]
-    small = sum(int((shorter <= decoder.size).sum()) for shorter in sizes)
+    splits: list[Any] = [split for split in data.splits.values() if isinstance(split, StoredSizes)]
+    sizes = [split.extents(np.arange(len(split.label))) for split in splits if len(split.label)]
+    small = sum(int((each.min(axis=1) <= decoder.size).sum()) for each in sizes)
     told = f"an earlier version cut the edges off images no larger than the backbone's {decoder.size} pixels"
     return f"{told}, of which there are {small}" if small else ""
 
