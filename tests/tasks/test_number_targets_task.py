@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,22 @@ def test_what_does_not_fit_is_one_message(photos, given, message, capsys):
     error = capsys.readouterr().err
     assert re.search(message, error), error
     assert "Traceback" not in error
+
+
+def test_a_soup_begins_with_the_run_of_the_least_error_and_takes_up_none_that_raises_it(run, tmp_path):
+    """Of an error less is better; a run of worse weights comes after it and stays out."""
+    study = tmp_path / "study"
+    shutil.copytree(run, study / "good")
+    shutil.copytree(run, study / "bad")
+    file = study / "bad" / "checkpoints" / "best.ckpt"
+    stored = torch.load(file, weights_only=True)
+    stored["state_dict"]["head.mean"] += 100.0
+    torch.save(stored, file)
+    result = json.loads((study / "bad" / "result.json").read_text())
+    del result["files"]  # the digests of what the run wrote
+    (study / "bad" / "result.json").write_text(json.dumps(result))
+    assert main(["task=soup", f"soup.study_dir={study}", "trainer=cpu"]) == 0
+    content = json.loads((study / "soup.json").read_text())
+    assert [(entry["run"], entry["taken"]) for entry in content["runs"]] == [("good", True), ("bad", False)]
+    assert content["soup"]["val/mae"] == pytest.approx(result["metrics"]["val/mae"], rel=1e-4)
+    assert content["runs"][1]["metrics"]["val/mae"] > 50

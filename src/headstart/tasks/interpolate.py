@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from headstart.compat.hydra_instantiation import instantiate
+from headstart.evaluation.choice_by_val import best_first
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.confidence.calibration_picture import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
@@ -83,7 +84,11 @@ def interpolate(
     others = None if data is None else _others(run, model.parts, data)
     weights_at = partial(interpolated, _start(run, model, images), run.state())
     line = _measured_line(model, weights_at, points, images, others)
-    chosen = max(line, key=lambda p: (p.metrics[f"val/{model.monitor}"], -p.metrics["val/loss"], p.share))
+    line_back = line[::-1]  # among equals the larger share
+    order = best_first([point.metrics for point in line_back], f"val/{model.monitor}")
+    if not order:
+        raise UserError(f"no model on the line has numbers as metrics on val; {run.folder.name} may have diverged")
+    chosen = line_back[order[0]]
     for point in {0.0: line[0], chosen.share: chosen, 1.0: line[-1]}.values():
         model.load(weights_at(point.share))
         point.metrics.update(model.metrics("test", images))

@@ -6,9 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from headstart.data.data_protocols import has_contents
+from headstart.evaluation.choice_by_val import best_first, is_no_worse
 from headstart.evaluation.weight_averaging import averaged
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, write_json
 from headstart.runs.quiet_logs import quieten
@@ -35,7 +37,7 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
     """Average the weights of a study's runs by the greedy rule of model soups.
 
     The runs are sorted by the monitored metric on val, the best first. The mean begins with the best run; each further
-    run is taken up where the metric of the mean with it is not lower than without it. Test is read once, of the soup
+    run is taken up where the metric of the mean with it is not worse than without it. Test is read once, of the soup
     and of the best run. The soup is written as checkpoints/soup.ckpt of the best run, which evaluate, predict, explain
     and export take as `checkpoint=soup`, and its metrics as soup.json in the study's folder.
 
@@ -69,7 +71,13 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
         state = run.state()
         model.load(state)
         pot.append(Ingredient(run, state, model.metrics("val", images)))
-    pot.sort(key=lambda entry: (-entry.metrics[metric], entry.metrics["val/loss"], entry.run.folder.name))
+    order = best_first([entry.metrics for entry in pot], metric)  # the runs are in the order of their names
+    if len(order) < len(pot):
+        lost = [entry.run.folder.name for number, entry in enumerate(pot) if number not in order]
+        log.warning("left out, as their metrics on val are no numbers: %s", ", ".join(lost))
+    if len(order) < 2:
+        raise UserError(f"soup needs two runs with numbers as metrics on val, got {len(order)} in {folder}")
+    pot = [pot[number] for number in order]
     taken, best = _greedy(pot, model, images)
     left_out = [entry for entry in pot if entry not in taken]
     mean = averaged([entry.state for entry in taken])
@@ -100,7 +108,7 @@ def _greedy(pot: list[Ingredient], model: MeasuredWeights, images: Any) -> tuple
     for candidate in pot[1:]:
         model.load(averaged([ingredient.state for ingredient in (*taken, candidate)]))
         metrics = model.metrics("val", images)
-        if metrics[metric] >= best[metric]:
+        if is_no_worse(metrics, best, metric):
             taken, best = [*taken, candidate], metrics
     return taken, best
 
@@ -111,21 +119,32 @@ def _alike(folder: Path, checkpoint: Literal["best", "last"]) -> list[SavedRun]:
     runs = [saved_run(place, checkpoint) for place in places]
     if len(runs) < 2:
         raise UserError(f"soup.study_dir must hold two finished runs at least, got {len(runs)} in {folder}")
-    shapes = [({name: tensor.shape for name, tensor in run.state().items()}, run.class_names) for run in runs]
+    shapes = [
+        ({name: tensor.shape for name, tensor in run.state().items()}, run.class_names, _inputs(run)) for run in runs
+    ]
     most = max(shapes, key=shapes.count)
     others = [run.folder.name for run, own in zip(runs, shapes, strict=True) if own != most]
     if others:
-        log.warning("left out, as their network or classes are others: %s", ", ".join(others))
+        log.warning("left out, as their network, its images or classes are others: %s", ", ".join(others))
     fit = [run for run, own in zip(runs, shapes, strict=True) if own == most]
     if len(fit) < 2:
         raise UserError(f"soup needs two runs of one network at least, and those in {folder} are all different")
     return fit
 
 
+def _inputs(run: SavedRun) -> list[Any]:
+    """The kind of a run's labels, and what its network expects of images beyond what its weights' shapes tell."""
+    asked = [run.cfg.backbone.get(key) for key in ("size", "preprocessing")]
+    plain = [OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for value in asked]
+    return [*plain, run.several, run.regression]
+
+
 def _common_images(runs: list[SavedRun], model: MeasuredWeights) -> Any:
     """The target's data of the first run. Raises UserError where another run's val images are not the same."""
     first, *others = runs
     images = model.images_of(first)
+    if not has_contents(images):
+        raise UserError("soup compares the runs' val images, and those of a stream cannot be compared; try a folder")
     for run in others:
         if model.images_of(run).contents("val") != images.contents("val"):
             raise UserError(

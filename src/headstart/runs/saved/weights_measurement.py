@@ -17,6 +17,7 @@ from headstart.runs.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer
+from headstart.system.name_listing import first_few
 from headstart.types import UserError
 
 
@@ -47,9 +48,23 @@ class MeasuredWeights:
         return features_of(self._module, images.plain_dataloader(split), engine.convert, engine.context)
 
     def images_of(self, run: SavedRun) -> Any:
-        """A run's own target data at this network's pixels, set up. Raises UserError where they have no val images."""
+        """A run's own target data at this network's pixels, set up.
+
+        Raises UserError where they have no val images, no labels that may choose, or other classes than the run had.
+        """
+        method = run.result.get("adaptation")
+        if method and method.get("main") != "target":
+            raise UserError(
+                f"weights are chosen by val, and {run.folder.name} adapts to a target whose labels nothing may read; "
+                "take runs without adaptation"
+            )
         pixels = self.parts.backbone.pixels
         images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=images_seed(run.cfg)))
+        if tuple(images.class_names) != run.class_names:
+            raise UserError(
+                f"the images of {run.folder.name} have other classes now than when it was trained: "
+                f"{first_few(images.class_names)} in the place of {first_few(run.class_names)}"
+            )
         for stage in ("fit", "test"):
             images.setup(stage)
         if has_no_val(images):
