@@ -5,12 +5,13 @@ import csv
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
-from composed import composed, trained
+from composed import CONF, composed, trained
 from headstart.adaptation.adabn import AdaBN
 from headstart.backbones.batch_norm_statistics import norms_of
-from headstart.runs.assembly import assembled
+from headstart.runs.assembly import assembled, check_adaptation
 from headstart.types import UserError
 
 RUN = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.max_epochs=1"]
@@ -66,3 +67,13 @@ def test_a_backbone_without_batchnorm_is_an_error_that_names_others():
     stages = {"stage": nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), "head": nn.Linear(4, 2)}
     with pytest.raises(UserError, match=r"this backbone has none; try backbone=small_cnn"):
         AdaBN().begin(stages, ())
+
+
+@pytest.mark.parametrize("method", ["adabn", "sum"])
+def test_it_is_an_error_before_any_source_model_is_trained(method):
+    cfg = composed(f"adaptation={method}", "mode=fine_tuning", "target.shots=null")
+    cfg.backbone = OmegaConf.load(CONF / "backbone" / "lenet.yaml")
+    if method == "sum":
+        cfg.adaptation.terms.second = composed("adaptation=adabn").adaptation
+    with pytest.raises(UserError, match=r"replaces the statistics of BatchNorm, and this backbone has none"):
+        check_adaptation(cfg)

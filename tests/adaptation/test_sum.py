@@ -74,6 +74,7 @@ def test_a_ramp_among_the_terms_is_the_sums_so_that_an_endless_run_is_refused():
             {"a": DANN(weight=1, ramp="constant", hidden=4), "b": SHOT(weight=1, ramp="constant", beta=0)},
             "one data set",
         ),
+        ({"a": SumOfTerms(terms={"b": mcc()}), "c": mcc()}, "must be another adaptation, got a sum as a"),
         ({"a": ADDA(weight=1, ramp="constant", hidden=4), "b": mcc()}, "take it alone"),
     ],
 )

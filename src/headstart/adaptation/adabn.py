@@ -23,12 +23,15 @@ class AdaBN(Adaptation):
     def __init__(self) -> None:
         super().__init__(weight=0, ramp="constant")
 
-    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
+    def check_stages(self, stages: Stages) -> None:
         if not norms_of(stages):
             raise UserError(
                 "adaptation=adabn replaces the statistics of BatchNorm, and this backbone has none; "
                 "try backbone=small_cnn or backbone=resnet18, or another adaptation"
             )
+
+    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
+        self.check_stages(stages)
 
     def finalize(self, stages: Stages, run: Callable[[], None]) -> None:
         take_statistics(norms_of(stages), run)

@@ -96,6 +96,9 @@ class Adaptation(nn.Module):
     def stand_beside(self, stages: Stages) -> None:
         """Make the networks that are as these stages are; called once, after prepare."""
 
+    def check_stages(self, stages: Stages) -> None:
+        """Raise UserError where a backbone of these stages is none for this method, whatever its weights."""
+
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         """Look at the weights that the run starts with; from_source: the stages that have the source's.
 

@@ -58,6 +58,11 @@ class SumOfTerms(Adaptation):
 
     def _check(self) -> None:
         """Raise UserError where terms do not go together."""
+        if inner := [name for name, term in self._each().items() if isinstance(term, SumOfTerms)]:
+            raise UserError(
+                f"a term of adaptation=sum must be another adaptation, got a sum as {inner[0]}; give its terms to the "
+                "outer one: +adaptation@adaptation.terms.third=coral"
+            )
         mains = {name: term.main for name, term in self._each().items() if not term.reads_target_alone}
         if len(set(mains.values())) > 1:
             said = ", ".join(f"{name} ({self._each()[name].option}) {main}" for name, main in mains.items())
@@ -82,6 +87,10 @@ class SumOfTerms(Adaptation):
     def stand_beside(self, stages: Stages) -> None:
         for term in self._each().values():
             term.stand_beside(stages)
+
+    def check_stages(self, stages: Stages) -> None:
+        for term in self._each().values():
+            term.check_stages(stages)
 
     def begin(self, stages: Stages, from_source: Collection[str]) -> None:
         for term in self._each().values():

@@ -38,12 +38,15 @@ class Tent(Adaptation):
     def __init__(self, *, weight: Annotated[float, Ge(0)], ramp: Ramp) -> None:
         super().__init__(weight=weight, ramp=ramp)
 
-    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
+    def check_stages(self, stages: Stages) -> None:
         if not norms_of(stages):
             raise UserError(
                 "adaptation=tent trains BatchNorm's weights and biases, and this backbone has none; try "
                 "backbone=small_cnn, backbone=resnet18 or backbone.bottleneck=256, or adaptation=shot"
             )
+
+    def begin(self, stages: Stages, from_source: Collection[str]) -> None:
+        self.check_stages(stages)
 
     def forward(self, *, source: Side, target: Side, head: Head, strength: float) -> Tensor:
         entropy = entropy_of(target.logits.float().softmax(dim=1)).mean()

@@ -22,7 +22,7 @@ from headstart.data.splits.class_sets import ClassSets
 from headstart.data.transforms.mix.batch_mixing import Mixing
 from headstart.modules.classifier import Classifier
 from headstart.regularizers.regularizer import Regularizer
-from headstart.runs.model_parts.backbone_template import resolved, with_weights
+from headstart.runs.model_parts.backbone_template import resolved, template, with_weights
 from headstart.runs.model_parts.number_heads import check_numbers
 from headstart.runs.model_parts.run_head import checked_head
 from headstart.system.metric_direction import best_mode
@@ -111,6 +111,7 @@ def check_adaptation(cfg: DictConfig) -> None:
             )
     if chosen.main == "target":
         return
+    chosen.check_stages(template(cfg.backbone).stages)
     if cfg.reuse and str(cfg.weights.get("_target_", "")).endswith(".target_weights"):
         raise UserError(
             f"weights=target trains on the target's labels, which are out of reach of adaptation {name}; "

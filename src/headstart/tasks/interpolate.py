@@ -84,11 +84,7 @@ def interpolate(
     others = None if data is None else _others(run, model.parts, data)
     weights_at = partial(interpolated, _start(run, model, images), run.state())
     line = _measured_line(model, weights_at, points, images, others)
-    line_back = line[::-1]  # among equals the larger share
-    order = best_first([point.metrics for point in line_back], f"val/{model.monitor}")
-    if not order:
-        raise UserError(f"no model on the line has numbers as metrics on val; {run.folder.name} may have diverged")
-    chosen = line_back[order[0]]
+    chosen = _best(line, f"val/{model.monitor}", run)
     for point in {0.0: line[0], chosen.share: chosen, 1.0: line[-1]}.values():
         model.load(weights_at(point.share))
         point.metrics.update(model.metrics("test", images))
@@ -124,6 +120,15 @@ def _measured_line(
         line.append(Point(share, metrics))
         log.info("share %.2f: val/%s %.4f", share, model.monitor, metrics[f"val/{model.monitor}"])
     return line
+
+
+def _best(line: list[Point], metric: str, run: SavedRun) -> Point:
+    """The model that val chooses, of equals that of the larger share."""
+    back = line[::-1]
+    order = best_first([point.metrics for point in back], metric)
+    if not order:
+        raise UserError(f"no model on the line has numbers as metrics on val; {run.folder.name} may have diverged")
+    return back[order[0]]
 
 
 def _check_interpolable(run: SavedRun) -> None:

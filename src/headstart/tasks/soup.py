@@ -71,13 +71,7 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
         state = run.state()
         model.load(state)
         pot.append(Ingredient(run, state, model.metrics("val", images)))
-    order = best_first([entry.metrics for entry in pot], metric)  # the runs are in the order of their names
-    if len(order) < len(pot):
-        lost = [entry.run.folder.name for number, entry in enumerate(pot) if number not in order]
-        log.warning("left out, as their metrics on val are no numbers: %s", ", ".join(lost))
-    if len(order) < 2:
-        raise UserError(f"soup needs two runs with numbers as metrics on val, got {len(order)} in {folder}")
-    pot = [pot[number] for number in order]
+    pot = _best_first(pot, metric, folder)
     taken, best = _greedy(pot, model, images)
     left_out = [entry for entry in pot if entry not in taken]
     mean = averaged([entry.state for entry in taken])
@@ -99,6 +93,16 @@ def soup(*, cfg: DictConfig, study_dir: str | Path, checkpoint: Literal["best", 
     write_json(folder / "soup.json", content)
     tell(*_table(content, model.monitor))
     return content
+
+
+def _best_first(pot: list[Ingredient], metric: str, folder: Path) -> list[Ingredient]:
+    """The runs, the best on val first, without those whose metrics there are no numbers."""
+    order = best_first([entry.metrics for entry in pot], metric)  # of equals the first by name
+    if lost := [entry.run.folder.name for number, entry in enumerate(pot) if number not in order]:
+        log.warning("left out, as their metrics on val are no numbers: %s", ", ".join(lost))
+    if len(order) < 2:
+        raise UserError(f"soup needs two runs with numbers as metrics on val, got {len(order)} in {folder}")
+    return [pot[number] for number in order]
 
 
 def _greedy(pot: list[Ingredient], model: MeasuredWeights, images: Any) -> tuple[list[Ingredient], dict[str, float]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import LambdaCallback
 
-from headstart.data.datasets.paired_domains import Domains
+from headstart.data.datasets.paired_domains import Domains, paired_data
 from headstart.data.splits.class_turns import by_turns
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, Unlabelled
 from headstart.types import UserError
@@ -76,6 +76,22 @@ def test_the_order_of_unlabelled_images_says_nothing_of_their_labels():
     told = np.array([labels[place] for place in places])
     assert not np.array_equal(told, told[by_turns(told)])
     assert len(set(told[:3])) < 3 or len(set(told[3:6])) < 3 or len(set(told[6:9])) < 3
+
+
+def test_a_target_whose_images_are_drawn_by_their_labels_is_refused():
+    target = numbered(seed=1)
+    target.sampler = "balanced"
+    with pytest.raises(UserError, match=r"target\.sampler=balanced draws images by their labels.*target\.sampler=null"):
+        Domains(source=numbered(), target=target)
+
+
+@pytest.mark.parametrize("main", ["source", "target", "unlabelled"])
+@pytest.mark.parametrize("role", ["source", "target"])
+def test_numbers_of_either_data_set_are_no_classes_to_learn_from_both(main, role):
+    both = {"source": numbered(), "target": numbered(seed=1)}
+    both[role].regression = True
+    with pytest.raises(UserError, match=f"images of the {role} must be each of one class, and they have numbers"):
+        paired_data(**both, main=main)
 
 
 def test_training_and_validation_are_the_sources_and_the_test_is_the_targets():

@@ -62,10 +62,15 @@ class Domains(ImageDataModule):
                     f"adaptation has no labels of the target to draw images by, got target.{setting}={count}; "
                     f"try target.{setting}=null"
                 )
+        if target.sampler is not None:
+            raise UserError(
+                f"target.sampler={target.sampler} draws images by their labels, of which adaptation has none of the "
+                "target; try target.sampler=null"
+            )
         main = target if unlabelled else source
         super().__init__(
             class_names=class_names,
-            sampler=None if unlabelled else main.sampler,
+            sampler=main.sampler,
             **main.loading_settings(),
         )
         self._source, self._target = source, target
@@ -135,6 +140,11 @@ def paired_data(
                 f"to learn from two data sets at once, each must be a "
                 f"headstart.data.datasets.image_datamodule.ImageDataModule, "
                 f"{name} is {type(data).__name__}"
+            )
+        if data.regression:
+            raise UserError(
+                f"to learn from two data sets at once, images of the {name} must be each of one class, and they have "
+                "numbers"
             )
         if data.multi_label and (name, main) != ("target", "target"):
             raise UserError(

@@ -68,8 +68,9 @@ def places_of(named: Sequence[str], joint: Sequence[str]) -> list[int]:
 def _differ(source: tuple[str, ...], target: tuple[str, ...], shared: list[str]) -> UserError:
     alone = sorted(set(source) ^ set(target))
     listed = ",".join(shared)
-    renamed = renaming(target, source) or f"{{{alone[0]}: ...}}"
-    ways = [f"to call classes as the source does: 'target.classes={renamed}'"]
+    own = [name for name in target if name not in source]
+    renamed = renaming(own, source) or (f"{{{own[0]}: ...}}" if own else "")
+    ways = [f"to call classes as the source does: 'target.classes={renamed}'"] if renamed else []
     if shared:
         sets = "open" if set(target) - set(source) else "partial"
         ways = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -113,12 +113,7 @@ class ClassificationHead(nn.Module, ABC):
             raise UserError(
                 "head.init=source needs source weights with a head whose classes are known; try weights=source"
             )
-        if sorted(names) != sorted(wanted):
-            raise UserError(
-                f"head.init=source needs the same classes; the source has {', '.join(names)}; "
-                f"the target has {', '.join(wanted)}; try head.init=class_means, or name the target's classes as the "
-                "source's: 'target.classes={...}'"
-            )
+        check_source_classes(names, wanted)
         own = self.state_dict()
         state = self._without_scale(state)
         if own.keys() != state.keys():
@@ -134,3 +129,13 @@ class ClassificationHead(nn.Module, ABC):
         rows = [names.index(name) for name in wanted]
         for name, tensor in own.items():
             tensor.copy_(state[name][rows] if name in self.last_layer else state[name])
+
+
+def check_source_classes(names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise UserError where a source's head, whose classes are `names`, is none for the classes `wanted`."""
+    if sorted(names) != sorted(wanted):
+        raise UserError(
+            f"head.init=source needs the same classes; the source has {', '.join(names)}; "
+            f"the target has {', '.join(wanted)}; try head.init=class_means, or name the target's classes as the "
+            "source's: 'target.classes={...}'"
+        )

@@ -7,13 +7,15 @@ from omegaconf import DictConfig
 
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
+from headstart.modules.heads.classification_head import check_source_classes
 from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
 from headstart.runs.training.run_loggers import NEEDED, check_packages
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer
-from headstart.runs.weights.source_model import waits_for_source
+from headstart.runs.weights.source_model import SOURCE_WEIGHTS, waits_for_source
+from headstart.types import Pixels
 
 
 def check_first(cfg: DictConfig, *, processes: int) -> None:
@@ -32,8 +34,16 @@ def check_first(cfg: DictConfig, *, processes: int) -> None:
     with torch.random.fork_rng(devices=[]):
         pixels, seed = template(cfg.backbone).pixels, images_seed(cfg)
         data = instantiate(cfg.target, pixels=pixels, seed=seed) if decides else assembled(cfg).data
+        _check_source_head(cfg, pixels, tuple(data.class_names))
         data.setup("fit")
         tested = TargetFacts(cfg.target, tuple(data.class_names), is_multi_label(data), pixels, seed)
         run_test_sets(cfg.get(TESTS), tested, own=lambda: data)
     if not decides and adaptation_of(cfg) is None:  # else a batch is of two data sets, which only the run itself pairs
         run_of(data, trainer, processes=processes)
+
+
+def _check_source_head(cfg: DictConfig, pixels: Pixels, class_names: tuple[str, ...]) -> None:
+    """Raise UserError where the run would go on with the head of a source model, and the source has other classes."""
+    if cfg.head.get("init") == "source" and cfg.weights.get("_target_") == SOURCE_WEIGHTS:
+        source = instantiate(cfg.source, pixels=pixels, seed=images_seed(cfg))
+        check_source_classes(source.class_names, class_names)
