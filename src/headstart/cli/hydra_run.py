@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, TextIO, cast
 
@@ -56,10 +56,25 @@ def exit_code(arguments: Arguments, trace: bool) -> int:
         for note in check.notes if check is not None and rank_environment.rank() == 0 else ():
             say(note)
         started_ns = time.time_ns()
-        outcome = run_command(arguments, check)
+        with _followed(arguments, check, started_ns):
+            outcome = run_command(arguments, check)
         if check is None or not check.multirun or not arguments.runs:
             return code_of_single(outcome.error, trace)
         return code_of_sweep(check, outcome.sweep, started_ns, outcome.error, trace=trace)
+
+
+def _followed(arguments: Arguments, check: Checked | None, started_ns: int) -> AbstractContextManager[None]:
+    """What shows the jobs of a sweep while they run."""
+    shows = check is not None and check.multirun and arguments.runs and rank_environment.rank() == 0
+    if not shows or check is None or check.cfg.get("task") != "fit" or not check.cfg.get("live_table"):
+        return nullcontext()
+    from headstart.cli.live_table import live_table  # here: a single run does not need it
+
+    return live_table(_sweep_folder(check).resolve(), since_ns=started_ns)
+
+
+def _sweep_folder(check: Checked | None) -> Path:
+    return Path(str(OmegaConf.select(check.cfg, "hydra.sweep.dir") if check else "."))
 
 
 class CommandOutcome(NamedTuple):
@@ -86,7 +101,7 @@ def run_command(arguments: Arguments, checked_command: Checked | None) -> Comman
     _forget_reports()
     started_ns = time.time_ns()
     with _as_hydra_expects(arguments, checked_command):
-        sweep = Path(str(OmegaConf.select(checked_command.cfg, "hydra.sweep.dir") if checked_command else "."))
+        sweep = _sweep_folder(checked_command)
         returned, error = None, None
         try:
             returned = _returned(arguments, checked_command)

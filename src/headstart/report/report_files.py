@@ -46,6 +46,7 @@ def write_report(
     metric: str | None = None,
     runs: Collection[str] | None = None,
     figures: bool = False,
+    errors: bool = True,
     studies: Sequence[Path] = (),
 ) -> WrittenReport:
     """Write report.html, report.md, report.json, report.csv and report.tex of the runs below a folder into it.
@@ -56,6 +57,7 @@ def write_report(
         metric: A column of metrics.csv that is measured at each evaluation; None for that of most runs.
         runs: Names of run folders, to report on these alone.
         figures: Draw each figure too, as SVG and PNG in report-figures/.
+        errors: Show images of the most confident errors in the page.
         studies: Folders whose runs stand side by side in the place of those in the folder, which may be new.
 
     Raises:
@@ -76,7 +78,8 @@ def write_report(
     study = short_study(whole, usable)
     ranking = ranking_of(study, usable)
     name = folder.resolve().name
-    texts = _texts(study, ranking, folder, short_command(command(folder, [*usable.finished, *usable.levels])))
+    reproduction = short_command(command(folder, [*usable.finished, *usable.levels]))
+    texts = _texts(study, ranking, folder, reproduction, errors=errors)
     _check_own(folder, texts)
     try:
         for file, text in texts.items():  # only when all of them could be made, so that they agree
@@ -96,7 +99,9 @@ def write_report(
     return WrittenReport(folder / "report.html", study, text)
 
 
-def _texts(study: Study, ranking: StudyRanking, folder: Path, reproduction: str | None) -> dict[str, str]:
+def _texts(
+    study: Study, ranking: StudyRanking, folder: Path, reproduction: str | None, *, errors: bool
+) -> dict[str, str]:
     """The files of a report by their names."""
     from headstart.report.rendering.exports.json_lines import json_text
     from headstart.report.rendering.exports.ranking_record import ranking_record
@@ -111,7 +116,7 @@ def _texts(study: Study, ranking: StudyRanking, folder: Path, reproduction: str 
     return {
         "report.json": json_text(content),
         "report.md": markdown(study, ranking, name, reproduction),
-        "report.html": page(study, ranking, name, reproduction, folder),
+        "report.html": page(study, ranking, name, reproduction, folder, errors=errors),
         "report.csv": run_csv(ranking, folder),
         "report.tex": setting_latex(ranking),
     }

@@ -45,6 +45,7 @@ class Settings:
     skipped_steps: Annotated[int, Ge(0)]
     trial: dict[str, Any] | None
     retry: Annotated[int, Ge(0)]
+    live_table: bool
     rerun: bool
     resume: Literal["auto"] | None
     extended_lr: Literal["new_length", "held"]

@@ -20,10 +20,10 @@ from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.callbacks.predictions.prediction_pictures import (
     confusion_figure,
-    kind_of,
     labels_figure,
     wrong_figure,
 )
+from headstart.callbacks.predictions.surest_errors import kind_of
 from headstart.compat.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names
 from headstart.evaluation.class_indices import relabelled

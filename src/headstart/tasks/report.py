@@ -19,6 +19,7 @@ def report(
     baseline: str,
     metric: str | None,
     figures: bool,
+    errors: bool,
     studies: list[str] | None,
 ) -> None:
     """Print the verdict of a study's runs and the path of its page, report.html in the same folder.
@@ -29,6 +30,7 @@ def report(
         baseline: The mode that the others are compared with.
         metric: A column of metrics.csv; None for the runs' own monitored metric.
         figures: Draw each figure too, as SVG and PNG in report-figures/.
+        errors: Show images of the most confident errors in the page.
         studies: Folders of studies that stand side by side; the report is written into `dir`, which may be new.
 
     Raises:
@@ -39,6 +41,7 @@ def report(
         baseline=baseline,
         metric=metric,
         figures=figures,
+        errors=errors,
         studies=[given_path(study, "report.studies") for study in studies or ()],
     )
     tell(f"{written.text}\n  report: {written.page}")

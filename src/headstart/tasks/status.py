@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 import time
@@ -13,14 +12,11 @@ from annotated_types import Gt
 from omegaconf import DictConfig
 
 from headstart.runs.folder.run_naming import OUTPUTS
-from headstart.runs.status.job_states import STATES, JobState, job_states
+from headstart.runs.status.job_states import JobState, job_states
 from headstart.runs.status.planned_jobs import command_of_job
-from headstart.system.aligned_columns import aligned
-from headstart.system.credential_masking import masked
-from headstart.system.duration_text import duration_text
+from headstart.runs.status.status_table import changed_lines, counts_line, fitted, table_lines
 from headstart.system.files.setting_paths import given_path
 from headstart.system.terminal_printing import tell
-from headstart.system.terminal_text import without_commands
 from headstart.types import UserError
 
 # of a terminal: to its upper left corner, the rest of a line, the rest of the screen
@@ -68,24 +64,13 @@ def _repaint(before: list[JobState], jobs: list[JobState]) -> None:
     """The table in place of the one before, as much of it as the terminal has room for."""
     del before
     width, height = shutil.get_terminal_size()
-    lines = [_counts(jobs), *_table(jobs)]
-    room = max(4, height - 2)
-    if len(lines) > room:
-        lines = [*lines[: room - 1], f"... and {len(lines) - room + 1} more jobs"]
-    shown = "".join(f"{without_commands(masked(line))[: width - 1]}{LINE_END}\n" for line in lines)
+    lines = fitted([counts_line(jobs), *table_lines(jobs)], width=width, height=max(4, height - 2))
+    shown = "".join(f"{line}{LINE_END}\n" for line in lines)
     print(f"{HOME}{shown}{SCREEN_END}", end="", flush=True)
 
 
 def _tell_changes(before: list[JobState], jobs: list[JobState]) -> None:
-    """A line for each job whose state, phase or epoch is not what it was; first for those that have begun."""
-    earlier = {job.folder: _progress(job) for job in before}
-    now = time.strftime("%H:%M:%S")
-    changed = [job for job in jobs if _progress(job) != earlier.get(job.folder, ("waiting", "", ""))]
-    _print([" ".join([now, *(cell for cell in _row(job) if cell)]) for job in changed])
-
-
-def _progress(job: JobState) -> tuple[str, str, str]:
-    return job.state, _phase(job), f"{job.epoch:g}" if job.epoch >= 0 else ""
+    _print(changed_lines(before, jobs))
 
 
 def _jobs(folder: Path) -> list[JobState]:
@@ -100,19 +85,7 @@ def _jobs(folder: Path) -> list[JobState]:
 
 
 def _lines(jobs: list[JobState], folder: Path) -> list[str]:
-    return [_counts(jobs), *_table(jobs), *_again(jobs, folder)]
-
-
-def _counts(jobs: list[JobState]) -> str:
-    counts = {state: sum(job.state == state for job in jobs) for state in STATES}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    return f"{len(jobs)} jobs: {told}"
-
-
-def _table(jobs: list[JobState]) -> list[str]:
-    rows = [["state", "phase", "epoch", "metric", "value", "time", "left", "run"]]
-    rows += [_row(job) for job in sorted(jobs, key=lambda job: STATES.index(job.state))]
-    return aligned(rows)
+    return [counts_line(jobs), *table_lines(jobs), *_again(jobs, folder)]
 
 
 def _again(jobs: list[JobState], folder: Path) -> list[str]:
@@ -123,24 +96,3 @@ def _again(jobs: list[JobState], folder: Path) -> list[str]:
         lines += ["", f"{job.state}: {job.folder.name}{f': {job.error}' if job.error else ''}"]
         lines.append(f"  {command_of_job(folder, job.overrides or (), outputs=OUTPUTS)}")
     return lines
-
-
-def _phase(job: JobState) -> str:
-    """What is trainable now: `head`, `head, 2 stages`."""
-    if math.isnan(job.trainable):
-        return ""
-    return f"head, {job.trainable:g} stage{'s' if job.trainable > 1 else ''}" if job.trainable else "head"
-
-
-def _row(job: JobState) -> list[str]:
-    epochs = f"/{job.epochs}" if job.epochs is not None else ""
-    return [
-        job.state,
-        _phase(job),
-        "" if math.isnan(job.epoch) else f"{job.epoch:g}{epochs}",
-        job.metric if not math.isnan(job.value) else "",
-        "" if math.isnan(job.value) else f"{job.value:.3f}",
-        duration_text(job.elapsed_s),
-        duration_text(job.left_s),
-        job.folder.name,
-    ]

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from headstart.callbacks.predictions.prediction_pictures import _surest, _Wrong, confusion_figure, wrong_figure
+from headstart.callbacks.predictions.prediction_pictures import confusion_figure, wrong_figure
+from headstart.callbacks.predictions.surest_errors import SurestErrors, surest_errors
 
 NAMES = ("ant", "bee", "cat")
 LOGITS = torch.tensor([[5.0, 0, 0], [0, 1, 0], [0, 4, 0], [3, 0, 0], [0, 0, 2]])
@@ -44,10 +45,10 @@ def test_the_surest_wrong_predictions_of_all_ranks_keep_their_images():
     def of_rank(*logits):
         logits = torch.tensor(logits)
         wrong = torch.arange(len(logits)) + 1  # all are taken for class 0
-        return _Wrong(torch.stack([logits, -logits], dim=1), wrong, logits[:, None, None, None])
+        return SurestErrors(torch.stack([logits, -logits], dim=1), wrong, logits[:, None, None, None])
 
-    ranks = [of_rank(1.0, 5.0), _Wrong.none(), of_rank(3.0, 0.5, 4.0)]
-    kept = _surest(ranks, 3)
+    ranks = [of_rank(1.0, 5.0), SurestErrors.none(), of_rank(3.0, 0.5, 4.0)]
+    kept = surest_errors(ranks, 3)
     assert kept.images.flatten().tolist() == [5, 4, 3]
     assert kept.labels.tolist() == [2, 3, 1]
-    assert len(_surest(ranks, 0).images) == 0
+    assert len(surest_errors(ranks, 0).images) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any, NamedTuple
 
@@ -15,22 +18,26 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
 from headstart.callbacks.loggers.logged_pictures import show_figures, take_pictures
+from headstart.callbacks.predictions.error_thumbnails import error_records
 from headstart.callbacks.predictions.number_pictures import numbers_figure
+from headstart.callbacks.predictions.split_predictions import numbers as image_numbers
+from headstart.callbacks.predictions.surest_errors import KINDS, SurestErrors, kind_of, split_images, surest_errors
 from headstart.compat.lightning_trainer import datamodule_of
-from headstart.data.data_protocols import is_regression
+from headstart.data.data_protocols import has_contents, is_regression
 from headstart.evaluation.confidence.abstention_picture import abstention_figure
 from headstart.evaluation.confidence.risk_coverage import area_under_risk, coverage_curve
 from headstart.modules.classifier import Classifier
 from headstart.modules.labels.label_kinds import Labels
-from headstart.modules.labels.multi_label import SeveralLabels
 from headstart.modules.labels.number_targets import NumberTargets
 from headstart.modules.labels.single_label import OneLabel
 from headstart.modules.metrics.multi_label_metrics import label_scores
 from headstart.selection.score_inputs import Sides
+from headstart.system.worst_errors import WorstErrors, write_worst_errors
 from headstart.types import Batch
 
+log = logging.getLogger(__name__)
+THUMBNAILS = 12  # of the wrong predictions, kept for the report
 LETTERS, LINES = 25, 3  # of a title
-KINDS: dict[int, type[Labels]] = {1: OneLabel, 2: SeveralLabels}  # by the dimensions of the labels of several images
 
 
 class _Predictions(NamedTuple):
@@ -38,18 +45,6 @@ class _Predictions(NamedTuple):
 
     logits: Tensor  # (N, classes)
     labels: Tensor  # (N,) or (N, classes)
-
-
-class _Wrong(NamedTuple):
-    """The same of images that were predicted wrong, and the images."""
-
-    logits: Tensor
-    labels: Tensor
-    images: Tensor  # (N,) their positions in the split, or (N, channels, H, W) where these are not known
-
-    @classmethod
-    def none(cls) -> _Wrong:
-        return cls(torch.empty(0), torch.empty(0), torch.empty(0))
 
 
 class Figures(Callback):
@@ -61,14 +56,20 @@ class Figures(Callback):
     of all ranks together. Of a run that adapts also val/confusion, at the end of fit: the source's at the last
     validation; called by DomainPredictions. The datamodule's class_names stand beside the images.
 
+    The first 12 of the wrong ones are kept too as thumbnails, which the report shows, where `folder` is set.
+
     Args:
         wrong: How many wrong predictions to show; 0 means none.
+
+    Attributes:
+        folder: Where the thumbnails are written; None: nowhere.
     """
 
     def __init__(self, *, wrong: Annotated[int, Ge(0)]) -> None:
         self.wrong = wrong
+        self.folder: Path | None = None
         self._seen: list[_Predictions] = []
-        self._wrong = _Wrong.none()
+        self._wrong = SurestErrors.none()
         self._source_val: _Predictions | None = None
         self._kind: type[Labels] = OneLabel
 
@@ -85,7 +86,7 @@ class Figures(Callback):
         self._source_val = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seen, self._wrong = [], _Wrong.none()
+        self._seen, self._wrong = [], SurestErrors.none()
 
     def on_test_batch_end(
         self,
@@ -102,62 +103,67 @@ class Figures(Callback):
         missed = self._kind.sureness(logits, labels) > 0
         shown = batch.image if batch.position is None else batch.position
         wrong_images = shown[missed.to(shown.device)].cpu()
-        self._wrong = _surest(
-            [self._wrong, _Wrong(logits[missed], labels[missed], wrong_images)], self.wrong, self._kind
+        self._wrong = surest_errors(
+            [self._wrong, SurestErrors(logits[missed], labels[missed], wrong_images)], self.wrong, self._kind
         )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
-        if not take_pictures(trainer.loggers):
+        draws, keeps = take_pictures(trainer.loggers), self.folder is not None and self.wrong > 0
+        if not draws and not keeps:
             return
         everywhere = _gathered((self._seen, self._wrong), trainer)
         batches = [part for of_rank, _ in everywhere for part in of_rank]
         if not trainer.is_global_zero or not batches:
             return
         logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
-        numbers = is_regression(datamodule_of(trainer))
-        kind = kind_of(labels, numbers=numbers)
-        wrong = _surest([of_rank for _, of_rank in everywhere], self.wrong, kind)
-        names: tuple[str, ...] = datamodule_of(trainer).class_names
-        figures = (
-            {"test/confusion": confusion_figure(logits, labels, names), "test/abstention": _abstention(logits, labels)}
-            if labels.ndim == 1
-            else {"test/numbers": numbers_figure(logits, labels, names)}
-            if numbers
-            else {"test/labels": labels_figure(logits, labels, names)}
-        )
+        data = datamodule_of(trainer)
+        kind = kind_of(labels, numbers=is_regression(data))
+        wrong = surest_errors([of_rank for _, of_rank in everywhere], self.wrong, kind)
+        images = None
         if len(wrong.images):
-            images = denormalised(_images(wrong.images, datamodule_of(trainer)), pl_module.backbone.pixels)
-            figures["test/wrong"] = wrong_figure(images, wrong.logits, wrong.labels, names, self.wrong, kind)
-        show_figures(trainer.loggers, figures, trainer.global_step)
+            images = denormalised(split_images(wrong.images, data), pl_module.backbone.pixels)
+        if keeps:
+            count = int((kind.sureness(logits, labels) > 0).sum())
+            self._keep(wrong, images, data, kind, WorstErrors(len(labels), count, ()))
+        if draws:
+            figures = _figures(logits, labels, data.class_names, kind)
+            if images is not None:
+                figures["test/wrong"] = wrong_figure(
+                    images, wrong.logits, wrong.labels, data.class_names, self.wrong, kind
+                )
+            show_figures(trainer.loggers, figures, trainer.global_step)
+
+    def _keep(
+        self, wrong: SurestErrors, images: Tensor | None, data: Any, kind: type[Labels], counts: WorstErrors
+    ) -> None:
+        """Write the thumbnails; a failure is a warning, as the run's result does not need them."""
+        assert self.folder is not None
+        shown = SurestErrors(*(part[:THUMBNAILS] for part in wrong))
+        try:
+            known = has_contents(data) and shown.images.ndim == 1 and len(shown.images) > 0
+            numbers = image_numbers(data.contents("test"))[shown.images.numpy()] if known else None
+            errors = (
+                () if images is None else error_records(shown, images[:THUMBNAILS], numbers, data.class_names, kind)
+            )
+            write_worst_errors(self.folder, replace(counts, errors=errors))
+        except (OSError, ValueError) as error:
+            log.warning("the report will lack the images of this run's errors: %s: %s", type(error).__name__, error)
+
+
+def _figures(logits: Tensor, labels: Tensor, names: tuple[str, ...], kind: type[Labels]) -> dict[str, Figure]:
+    """The figures of all test images by their tags."""
+    if kind is NumberTargets:
+        return {"test/numbers": numbers_figure(logits, labels, names)}
+    if labels.ndim > 1:
+        return {"test/labels": labels_figure(logits, labels, names)}
+    return {"test/confusion": confusion_figure(logits, labels, names), "test/abstention": _abstention(logits, labels)}
 
 
 def _abstention(logits: Tensor, labels: Tensor) -> Figure:
     probability, predicted = logits.softmax(dim=1).max(dim=1)
     sure, right = probability.numpy(), (predicted == labels).numpy()
     return abstention_figure(coverage_curve(sure, right), area_under_risk(sure, right))
-
-
-def _images(images: Tensor, data: Any) -> Tensor:
-    """The images themselves (N, channels, H, W), of the test split where these are positions (N,)."""
-    if images.ndim > 1:
-        return images
-    return torch.cat([batch.image for batch in data.plain_dataloader("test", positions=images.numpy())])
-
-
-def kind_of(labels: Tensor, *, numbers: bool) -> type[Labels]:
-    """The kind of labels (N,), (N, classes) or, of numbers, (N, columns)."""
-    return NumberTargets if numbers else KINDS[labels.ndim]
-
-
-def _surest(parts: list[_Wrong], count: int, kind: type[Labels] | None = None) -> _Wrong:
-    """The `count` surest wrong predictions of several lists, the surest first; kind: None is of classes."""
-    filled = [part for part in parts if len(part.labels)]
-    if not filled:
-        return _Wrong.none()
-    logits, labels, images = (torch.cat(part) for part in zip(*filled, strict=True))
-    order = (kind or KINDS[labels.ndim]).sureness(logits, labels).argsort(descending=True, stable=True)[:count]
-    return _Wrong(logits[order], labels[order], images[order])
 
 
 def _gathered(own: Any, trainer: Trainer) -> list[Any]:

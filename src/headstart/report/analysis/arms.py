@@ -11,7 +11,7 @@ from headstart.report.analysis.study_runs import FinishedRun, LeftOutRun, Levels
 
 _NOT_AN_ARM = (  # of an override's first word
     "seed", "mode", "control", "study", "rerun", "resume", "extended_lr", "task", "hydra", "report", "fixed_seeds",
-    "objective", "study_name", "logger", "forgetting",
+    "objective", "study_name", "logger", "forgetting", "retry", "live_table",
 )  # fmt: skip
 _OF_THE_MODE = ("trainable", "peft")  # settings that say how a source is reused, and no more
 RANDOM = "with random weights"  # what a control's label ends in

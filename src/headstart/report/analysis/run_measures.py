@@ -54,6 +54,14 @@ class ImageShares(NamedTuple):
     value: Floats  # (M,)
 
 
+class TestAnswers(NamedTuple):
+    """Which of the test images, each of one class, were predicted right."""
+
+    image: NDArray[np.uint64]  # (N,)
+    label: NDArray[np.int32]  # (N,) classes
+    right: NDArray[np.bool_]  # (N,)
+
+
 @dataclass(frozen=True)
 class MeasuredRun:
     """A run, its curve and its numbers by the key of the measure; higher is better in all of them."""
@@ -65,6 +73,7 @@ class MeasuredRun:
     rows: ImageContributions | None = None  # of all evaluations of the curve
     seen: str = ""  # why the level at the end is that of test: the trials saw these val images
     has_curve: bool = True  # whether enough val images are left for a curve that no trial saw
+    tested: TestAnswers | None = None  # None: its folder does not say it
 
     @property
     def has_predictions(self) -> bool:
@@ -174,8 +183,16 @@ def _measured(run: FinishedRun, metric: str, parts: _RunMaterial, until: dict[st
         for key in (END, TEST, "area_step", "area_examples"):
             values[key] = floor
             by_image.pop(key, None)
+    tested = None if run.has_diverged or test_predictions is None else _tested(test_predictions)
     complete = rows is not None and judged is not None and len(judged.step) == len(curve.step)
-    return MeasuredRun(run, curve, values, by_image, rows if complete else None, seen, has_curve)
+    return MeasuredRun(run, curve, values, by_image, rows if complete else None, seen, has_curve, tested)
+
+
+def _tested(answers: StoredPredictions) -> TestAnswers | None:
+    """The test answers of images that have one class each."""
+    if answers.predicted is None or answers.label.ndim != 1 or not len(answers.predicted):
+        return None
+    return TestAnswers(answers.image, answers.label.astype(np.int32), answers.predicted[-1] == answers.label)
 
 
 def _weights(curve: LearningCurve, until: dict[str, float]) -> dict[str, Floats]:

@@ -19,6 +19,7 @@ from headstart.report.analysis.arm_levels import (
 )
 from headstart.report.analysis.arm_summaries import arm_summary
 from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, control_of, groups_of, left_out
+from headstart.report.analysis.class_changes import class_changes
 from headstart.report.analysis.run_measures import END, MEASURES, TEST
 from headstart.report.analysis.study_records import (
     ArmComparison,
@@ -141,6 +142,7 @@ def _section(group: ArmGroup, random: Sequence[Arm], mode: str, metric: str, com
         threshold=threshold,
         best=_best([summaries[id(arm)] for arm in members if not arm.is_control], metric),
         hints=tuple(_hints(mode, group, base, others, comparisons)),
+        class_changes=class_changes(comparisons),
     )
     return replace(section, missing=tuple(_missing(section)))
 

@@ -100,6 +100,29 @@ class ArmComparison:
 
 
 @dataclass(frozen=True)
+class ClassChange:
+    """The recall of one class on test, in two arms."""
+
+    name: str
+    images: int  # of the class, in the test of one run; 0: not known
+    before: float  # mean over the pairs: of the control or baseline
+    after: float  # of the arm
+    change: Interval  # after less before
+    corrected_p: float = float("nan")  # Holm, over all classes and arms of the section
+
+
+@dataclass(frozen=True)
+class ArmClassChanges:
+    """An arm against its control or baseline, class by class in the order of the classes."""
+
+    label: str
+    against: str
+    pairs: int
+    over: str  # what the intervals are over: seeds and images, or seeds
+    classes: tuple[ClassChange, ...]
+
+
+@dataclass(frozen=True)
 class BestArm:
     """The arm with the highest mean level at the end, and whether that is decided."""
 
@@ -123,6 +146,7 @@ class StudySection:
     best: BestArm | None
     hints: tuple[str, ...]
     missing: tuple[tuple[Question, str], ...] = ()  # a question that cannot be answered, and what would answer it
+    class_changes: tuple[ArmClassChanges, ...] = ()  # of the arms whose runs counted test recall by class
 
     @property
     def all_arms(self) -> tuple[ArmSummary, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection, differences
 from headstart.report.analysis.study_records import ArmComparison, Benefit
+from headstart.report.rendering.charts.interval_bar import BarScale, IntervalBar, bar_scale, interval_bar
 from headstart.report.rendering.wording.number_format import difference_text
 from headstart.report.rendering.wording.verdict_words import (
     GAINS,
@@ -18,21 +19,6 @@ from headstart.report.rendering.wording.verdict_words import (
     verdict_word,
 )
 from headstart.report.statistics.seed_intervals import Interval, Verdict
-
-Scale = tuple[float, float]  # the least and the greatest value that bars show
-
-EDGE = 0.06  # of a scale's length, left free on both sides
-
-
-@dataclass(frozen=True)
-class IntervalBar:
-    """An interval on the scale that its benefit has in all cards; per cent of the width."""
-
-    zero: float
-    mean: float
-    low: float
-    high: float
-    known: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ class AnswerCard:
 def comparison_cards(comparisons: Sequence[ArmComparison], metric: str, colours: dict[str, int]) -> list[AnswerCard]:
     """A card for each mode, with an answer for each benefit."""
     benefits = range(len(comparisons[0].benefits) if comparisons else 0)
-    scales = [_scale(comparison.benefits[i].difference for comparison in comparisons) for i in benefits]
+    scales = [bar_scale(comparison.benefits[i].difference for comparison in comparisons) for i in benefits]
     return [
         AnswerCard(
             label=comparison.label,
@@ -81,7 +67,7 @@ def comparison_cards(comparisons: Sequence[ArmComparison], metric: str, colours:
 
 def method_cards(section: AdaptationSection, colours: dict[str, int]) -> list[AnswerCard]:
     """A card for each adaptation method, with its one answer."""
-    scale = _scale(differences(section))
+    scale = bar_scale(differences(section))
     return [
         AnswerCard(
             label=method.label,
@@ -98,7 +84,7 @@ def method_cards(section: AdaptationSection, colours: dict[str, int]) -> list[An
                     icon=ICONS[method.verdict],
                     effect=_effect("asymptote", method.difference),
                     why=gain_reason(method),
-                    bar=_bar(method.difference, scale),
+                    bar=interval_bar(method.difference, scale),
                 )
             ],
         )
@@ -107,7 +93,7 @@ def method_cards(section: AdaptationSection, colours: dict[str, int]) -> list[An
     ]
 
 
-def _benefit_answer(benefit: Benefit, metric: str, scale: Scale) -> CardAnswer:
+def _benefit_answer(benefit: Benefit, metric: str, scale: BarScale) -> CardAnswer:
     answered = benefit.verdict is not Verdict.NOT_ANSWERED
     return CardAnswer(
         question=benefit_title(benefit.name, metric),
@@ -116,7 +102,7 @@ def _benefit_answer(benefit: Benefit, metric: str, scale: Scale) -> CardAnswer:
         icon=ICONS[benefit.verdict],
         effect=_effect(benefit.measure, benefit.difference) if answered else "",
         why=verdict_reason(benefit),
-        bar=_bar(benefit.difference, scale) if answered else None,
+        bar=interval_bar(benefit.difference, scale) if answered else None,
     )
 
 
@@ -126,22 +112,3 @@ def _effect(measure: str, difference: Interval) -> str:
 
 def _kind(verdict: Verdict) -> str:
     return verdict.split()[0]
-
-
-def _scale(intervals: Iterable[Interval]) -> Scale:
-    """From the least end of the intervals to the greatest; 0 lies within."""
-    limits = [x for d in intervals for x in (d.mean, d.low, d.high) if math.isfinite(x)]
-    return min([*limits, 0.0]), max([*limits, 0.0])
-
-
-def _bar(difference: Interval, scale: Scale) -> IntervalBar | None:
-    low, high = scale
-    if not math.isfinite(difference.mean) or high <= low:
-        return None
-    edge = EDGE * (high - low)
-
-    def place(value: float) -> float:
-        return round(100 * (value - low + edge) / (high - low + 2 * edge), 2)
-
-    ends = (difference.low, difference.high) if difference.known else (difference.mean, difference.mean)
-    return IntervalBar(place(0.0), place(difference.mean), place(ends[0]), place(ends[1]), difference.known)

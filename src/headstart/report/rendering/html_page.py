@@ -20,6 +20,15 @@ from headstart.report.rendering.charts.axis_chart import axis_charts
 from headstart.report.rendering.charts.chart_layout import Chart
 from headstart.report.rendering.charts.learning_chart import learning_charts
 from headstart.report.rendering.charts.method_chart import method_chart
+from headstart.report.rendering.errors.class_panel import CellRoom, class_panel
+from headstart.report.rendering.errors.error_gallery import (
+    MOST_BYTES,
+    ErrorGallery,
+    PageRoom,
+    arm_galleries,
+    method_galleries,
+    run_gallery,
+)
 from headstart.report.rendering.tables.axis_tables import axis_tables
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
 from headstart.report.rendering.tables.verdict_tables import overview_table, untuned_table
@@ -40,7 +49,9 @@ BENEFIT_PICTURES = ("start", "slope", "asymptote")
 DOMAIN_PICTURES = {"domains-pca.png": "PCA", "domains-tsne.png": "t-SNE"}  # in a run's folder
 
 
-def page(study: Study, ranking: StudyRanking, name: str, command: str | None, folder: Path) -> str:
+def page(
+    study: Study, ranking: StudyRanking, name: str, command: str | None, folder: Path, *, errors: bool = True
+) -> str:
     """The page as HTML: self-contained, readable without JavaScript.
 
     Args:
@@ -49,15 +60,24 @@ def page(study: Study, ranking: StudyRanking, name: str, command: str | None, fo
         name: The study's name, the page's title.
         command: The command line that makes the study again; None where there is none.
         folder: Where the page will lie; links to run folders are relative to it.
+        errors: Whether images of the most confident errors are shown.
     """
-    colours = arm_colours(study)
+    colours, cells, room = arm_colours(study), CellRoom(), PageRoom(MOST_BYTES if errors else 0)
+    sections = [
+        _section(i, section, study, colours) | _classes(section, colours, cells, room if errors else None)
+        for i, section in enumerate(study.shown_sections)
+    ]
     return _template().render(
         name=name,
         study=study,
         command=command,
         board=board_content(ranking, study, folder),
-        sections=[_section(i, section, study, colours) for i, section in enumerate(study.shown_sections)],
-        adapted=[_adaptation(i, section, colours) for i, section in enumerate(study.shown_adapted)],
+        sections=sections,
+        adapted=[
+            _adaptation(i, section, colours) | {"galleries": method_galleries(section, room) if errors else []}
+            for i, section in enumerate(study.shown_adapted)
+        ],
+        best=None if sections or not errors else _best_errors(ranking, study, room),
         axes=[_axis(i, axis, colours) for i, axis in enumerate(study.axes)],
         overview=overview_table(study) if len(study.shown_sections) > 1 else None,
         tables=closing_tables(study, folder),
@@ -105,6 +125,28 @@ def _section(index: int, section: StudySection, study: Study, colours: dict[str,
         "tables": section_tables(section, study),
         "is_drawn": index < DRAWN,
     }
+
+
+def _classes(section: StudySection, colours: dict[str, int], cells: CellRoom, room: PageRoom | None) -> dict[str, Any]:
+    """What the page shows of a setting's classes, and of its errors where there is room for any."""
+    return {
+        "panel": class_panel(section, colours, cells),
+        "galleries": [] if room is None else arm_galleries(section, room),
+    }
+
+
+def _best_errors(ranking: StudyRanking, study: Study, room: PageRoom) -> ErrorGallery | None:
+    """The errors of the best run, where no setting is shown by itself; none of adaptations, which have their own."""
+    best = {entry.folder for entry in ranking.best.entries[:1]} if ranking.best else set()
+    runs = [
+        m.run
+        for section in study.folded
+        if isinstance(section, StudySection)
+        for arm in section.all_arms
+        for m in arm.runs
+        if m.run.folder in best
+    ]
+    return run_gallery(runs[0], room) if runs else None
 
 
 def _adaptation(index: int, section: AdaptationSection, colours: dict[str, int]) -> dict[str, Any]:
@@ -176,5 +218,6 @@ def _template() -> Template:
     environment.globals["colours"] = COLOURS
     environment.globals["random"] = RANDOM
     environment.globals["board_style"] = Markup(_text("board/board.css"))
+    environment.globals["error_style"] = Markup(_text("errors/errors.css"))
     environment.globals["board_script"] = Markup(_text("board/board.js"))
     return environment.get_template("page.html.jinja")

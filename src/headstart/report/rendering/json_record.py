@@ -10,13 +10,15 @@ from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
 from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Study, StudySection
 from headstart.report.analysis.swept_keys import ReachedLevel, SweptAxis
+from headstart.report.rendering.exports.class_record import class_record
+from headstart.report.rendering.exports.interval_record import interval_record
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import look_text
 from headstart.report.rendering.wording.verdict_words import GAINS, verdict_word
 from headstart.report.statistics.repeated_looks import Look
-from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE, Interval
+from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE
 from headstart.system.files.atomic_write import plain
 from headstart.system.metric_direction import lower_is_better
 
@@ -80,8 +82,8 @@ def _axis(axis: SweptAxis) -> dict[str, Any]:
 
 def _level(level: ReachedLevel) -> dict[str, Any]:
     return {
-        "mean": _interval(level.mean),
-        "difference": None if level.difference is None else _interval(level.difference),
+        "mean": interval_record(level.mean),
+        "difference": None if level.difference is None else interval_record(level.difference),
         "verdict": None if level.verdict is None else level.verdict.value,
         "corrected_p": level.corrected_p,
     }
@@ -92,8 +94,8 @@ def _level_arm(arm: LevelArm) -> dict[str, Any]:
         "arm": arm.label,
         "overrides": sorted(arm.setting),
         "seeds": arm.seeds,
-        "levels": {tag: _interval(interval) for tag, interval in arm.means.items()},
-        "difference": None if arm.difference is None else _interval(arm.difference),
+        "levels": {tag: interval_record(interval) for tag, interval in arm.means.items()},
+        "difference": None if arm.difference is None else interval_record(arm.difference),
         "verdict": None if arm.verdict is None else arm.verdict.value,
         "why": arm.why,
         "corrected_p": arm.corrected_p,
@@ -118,10 +120,10 @@ def _method(method: AdaptationMethod) -> dict[str, Any]:
         "overrides": sorted(method.arm.setting),
         "seeds": method.arm.seeds,
         "chosen_by": method.selection_metrics,
-        TEST_METRIC: _interval(method.test),
-        "source_val_accuracy": _interval(method.source),
+        TEST_METRIC: interval_record(method.test),
+        "source_val_accuracy": interval_record(method.source),
         "test_per_class": recalls(method),
-        "difference": None if method.difference is None else _interval(method.difference),
+        "difference": None if method.difference is None else interval_record(method.difference),
         "paired_seeds": method.seeds,
         "left_out_seeds": [replicate.seed for replicate in method.dropped],
         "intervals_over": method.over,
@@ -130,7 +132,7 @@ def _method(method: AdaptationMethod) -> dict[str, Any]:
         "corrected_p": method.corrected_p,
         "oracle_chosen_by_test_labels_of_the_target": None
         if method.oracle is None or method.gap is None
-        else {"accuracy": _interval(method.oracle), "chosen_minus_oracle": _interval(method.gap)},
+        else {"accuracy": interval_record(method.oracle), "chosen_minus_oracle": interval_record(method.gap)},
         "runs": [
             {
                 "folder": run.folder.name,
@@ -159,19 +161,20 @@ def _section(section: StudySection, study: Study, sign: float) -> dict[str, Any]
         else {
             "arm": best.label,
             "against": best.against,
-            "difference": _interval(best.difference),
+            "difference": interval_record(best.difference),
             "corrected_p": best.corrected_p,
             "decided": best.decided,
             "why": best.why,
         },
         "arms": [_arm(arm, sign) for arm in section.all_arms],
         "comparisons": [_comparison(c) for c in section.comparisons],
+        "class_changes": [class_record(changes) for changes in section.class_changes],
     }
 
 
 def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
     levels = {m.key for m in MEASURES if m.compared == "difference"}
-    means = {key: _interval(arm.means[key], sign) for key in arm.means if key in levels}
+    means = {key: interval_record(arm.means[key], sign) for key in arm.means if key in levels}
     reached = {key: [getattr(r, key) for r in arm.reach] for key in ("step", "examples", "wall_s")}
     return {
         "arm": arm.label,
@@ -182,12 +185,12 @@ def _arm(arm: ArmSummary, sign: float) -> dict[str, Any]:
         "folds": sorted({replicate.fold for replicate in arm.arm.replicates if replicate.fold is not None}),
         "diverged": arm.diverged,
         "best_before_training": arm.best_before_training,
-        "still_rising": None if arm.rising is None else {"rises": arm.still_rises, **_interval(arm.rising)},
-        "end_less_own_start": None if arm.gain is None else {"below": arm.below_start, **_interval(arm.gain)},
+        "still_rising": None if arm.rising is None else {"rises": arm.still_rises, **interval_record(arm.rising)},
+        "end_less_own_start": None if arm.gain is None else {"below": arm.below_start, **interval_record(arm.gain)},
         "labelled_images": arm.labelled,
         "tuned": arm.arm.tuned,
         "measures": means,
-        "test": {tag: _interval(interval) for tag, interval in arm.tests.items()},
+        "test": {tag: interval_record(interval) for tag, interval in arm.tests.items()},
         "threshold_reached": {
             "runs": sum(step is not None for step in reached["step"]),
             "of": len(arm.reach),
@@ -230,7 +233,8 @@ def _comparison(comparison: ArmComparison) -> dict[str, Any]:
         "pairs": len(comparison.replicates),
         "left_out": [str(replicate) for replicate in comparison.dropped],
         "differences": {
-            key: _interval(value) | {"of_logarithms": key == "slope"} for key, value in comparison.differences.items()
+            key: interval_record(value) | {"of_logarithms": key == "slope"}
+            for key, value in comparison.differences.items()
         },
         "benefits": {
             b.name: {
@@ -256,19 +260,6 @@ def _comparison(comparison: ArmComparison) -> dict[str, Any]:
             }
             for speedup in comparison.sooner
         ],
-    }
-
-
-def _interval(interval: Interval, sign: float = 1.0) -> dict[str, Any]:
-    low, high = sorted((sign * interval.low, sign * interval.high))
-    return {
-        "mean": sign * interval.mean,
-        "low": low,
-        "high": high,
-        "n": interval.n,
-        "p": interval.p,
-        "degrees_of_freedom": interval.df,
-        "spread_below_one_image": interval.floored,
     }
 
 

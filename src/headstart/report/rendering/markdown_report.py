@@ -9,6 +9,7 @@ from headstart.report.analysis.study_records import Question, Study, StudySectio
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.tables.axis_tables import axis_tables
+from headstart.report.rendering.tables.class_change_table import class_change_table
 from headstart.report.rendering.tables.setting_rows import front_table, importance_table, setting_table, study_table
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
@@ -73,7 +74,7 @@ def _section_parts(section: StudySection, study: Study) -> list[str]:
     title = [f"## {escaped(' '.join(section.setting))}"] if section.setting else []
     sentences = _bullets((*section_summary(section, study), *section.hints))
     verdicts = [verdict_table(section, question, study.metric) for question in Question]
-    tables = [*verdicts, untuned_table(section), *section_tables(section, study)]
+    tables = [*verdicts, untuned_table(section), *section_tables(section, study), class_change_table(section)]
     return [*title, sentences, *(markdown_table(table) for table in tables if table)]
 
 

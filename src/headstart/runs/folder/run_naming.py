@@ -36,6 +36,7 @@ OF_THE_COMMAND = (
     "extended_lr",
     "trial",
     "retry",
+    "live_table",
     "slots",
 )  # whether and how a run is started, not which one
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves

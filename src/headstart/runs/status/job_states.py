@@ -74,16 +74,17 @@ def job_states(sweep: Path) -> list[JobState]:
     ]
 
 
-def job_state(folder: Path, overrides: tuple[str, ...] | None = None) -> JobState:
+def job_state(folder: Path, overrides: tuple[str, ...] | None = None, *, is_trained: bool | None = None) -> JobState:
     """What the job of a folder does now.
 
     Args:
         folder: Of the job.
         overrides: Its own, where they are known besides.
+        is_trained: Whether somebody trains it now; None: as its lock says.
     """
     overrides = written_overrides(folder) if overrides is None else overrides
     result = finished(folder)
-    is_trained = is_held(folder / LOCK)
+    is_trained = is_held(folder / LOCK) if is_trained is None else is_trained
     if result is not None and not is_trained:
         metric = str(result.get("monitor") or "val/accuracy")
         value, wall = (result.get("metrics") or {}).get(metric), result.get("wall_s")

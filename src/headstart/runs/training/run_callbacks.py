@@ -20,6 +20,7 @@ from headstart.callbacks.domains.oracle_accuracy import Oracle
 from headstart.callbacks.domains.selection_scores import SelectionScores
 from headstart.callbacks.predictions.class_recalls import ClassRecalls
 from headstart.callbacks.predictions.named_test_sets import NamedTestSets
+from headstart.callbacks.predictions.prediction_pictures import Figures
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.throughput import Throughput
@@ -100,9 +101,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     start = _start(cfg, run, features, answers)
     if (images := seen_images(cfg.get(TUNED))) is not None:
         answers.set_seen_by_trials(images)
-    configured: list[Callback] = [
-        instantiate(with_monitor(node, run.monitor)) for node in cfg.callbacks.values() if node
-    ]
+    configured = _configured(cfg, folder, run)
     checkpoint = next((callback for callback in configured if isinstance(callback, BestAndLast)), None)
     if checkpoint:
         _set_monitor(checkpoint, cfg, run, run_hash)
@@ -142,6 +141,17 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         adapts=adapts,
         ordered=without_idle_hooks([*first, *domains, *([oracle] if oracle else []), *last]),
     )
+
+
+def _configured(cfg: DictConfig, folder: Path, run: PreparedRun) -> list[Callback]:
+    """The callbacks that the config names; its figures keep thumbnails in the run's folder."""
+    callbacks: list[Callback] = [
+        instantiate(with_monitor(node, run.monitor)) for node in cfg.callbacks.values() if node
+    ]
+    for callback in callbacks:
+        if isinstance(callback, Figures):
+            callback.folder = folder / ANSWERS
+    return callbacks
 
 
 def _followed(run: PreparedRun) -> str:

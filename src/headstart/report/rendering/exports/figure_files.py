@@ -12,12 +12,13 @@ from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.charts.arm_colours import arm_colours
 from headstart.report.rendering.charts.parallel_chart import parallel_chart
 from headstart.report.rendering.exports import drawn_figures
+from headstart.report.rendering.exports.class_figure import class_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "report-figures"
-KINDS = ("learning", "over", "cost", "parallel", "importance")  # what the names of the files begin with
+KINDS = ("learning", "over", "cost", "parallel", "importance", "classes")  # what the names of the files begin with
 MOST = 24  # settings whose learning curves are drawn
 _DPI = 200
 _SAME_BYTES = {"svg": {"Date": None}, "png": {"Software": None}}  # nothing of the time or the version
@@ -52,6 +53,8 @@ def _figures(study: Study, ranking: StudyRanking) -> Iterator[tuple[str, Figure]
     colours = arm_colours(study)
     for number, section in enumerate(study.shown_sections[:MOST]):
         yield f"learning-{number}", drawn_figures.learning_figure(section, study, colours)
+        if section.class_changes:
+            yield f"classes-{number}", class_figure(section, colours)
     for axis in study.axes:
         for number, metric in enumerate(axis.metrics):
             yield f"over-{_plain(axis.key)}-{number}", drawn_figures.axis_figure(axis, metric, colours)
