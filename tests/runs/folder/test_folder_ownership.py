@@ -234,6 +234,12 @@ def test_a_damaged_result_is_none_whatever_its_damage(tmp_path, damage):
     assert result_damage(tmp_path).startswith("it ")
 
 
+def test_a_result_that_cannot_be_read_is_none_and_says_why(tmp_path):
+    (tmp_path / "result.json").symlink_to("result.json")
+    assert finished(tmp_path) is None
+    assert result_damage(tmp_path).startswith("it cannot be read: ")
+
+
 def test_a_run_with_a_damaged_result_counts_as_not_finished_which_is_said(mine, capfd):
     whole = result(mine)
     (mine / "result.json").write_bytes(b"{}")

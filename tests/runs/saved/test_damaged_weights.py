@@ -1,6 +1,7 @@
 """Weights whose bytes have changed are never taken for those that a run wrote."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from composed import composed
 from headstart.cli import main
+from headstart.runs.saved.finished_run import saved_run
 from headstart.runs.weights.source_model import source_weights
 
 
@@ -112,3 +114,24 @@ def test_a_damaged_source_model_is_developed_anew_and_gives_the_same_weights(tmp
     assert all(torch.equal(first.backbone[key], second.backbone[key]) for key in first.backbone)
     assert second.facts["weights_hash"] == first.facts["weights_hash"]
     assert (folder / "precious.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({"state": "diverged"}, "training of mine diverged: its weights are those that it had before"),
+        (
+            {"state": "pruned", "pruned": {"epoch": 2, "step": 9, "metric": "val/accuracy", "value": 0.1}},
+            "mine was stopped by its search after epoch 2 at val/accuracy 0.1: its weights are those of then",
+        ),
+        ({}, ""),
+    ],
+)
+def test_whoever_takes_a_model_that_was_not_trained_to_its_end_is_told(made, tmp_path, caplog, state, told):
+    folder = tmp_path / "mine"
+    shutil.copytree(made / "mine", folder)
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**result, **state}))
+    saved_run(folder, "best")
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("finished_run")]
+    assert said == ([told] if told else [])

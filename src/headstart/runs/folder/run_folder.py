@@ -56,6 +56,8 @@ def _read(folder: Path) -> tuple[dict[str, Any] | None, str]:
         content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
+    except OSError as error:  # a link to itself, a folder that may not be read
+        return None, f"it cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         return None, "it is not UTF-8"
     except (ValueError, RecursionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -37,7 +36,6 @@ from headstart.runs.weights.weights_preprocessing import with_weights_preprocess
 from headstart.system.result_format import FORMAT
 from headstart.types import UserError
 
-log = logging.getLogger(__name__)
 # where the weights come from, of a result whose candidates have each their own
 NO_SOURCE: dict[str, Any] = {"run": None, "source": None, "control": False}
 
@@ -142,8 +140,6 @@ def frozen(
     else:
         run = saved_run(run_dir, "best")
         check_no_target(str(cfg.get("task")))
-        if run.result.get("state") == "diverged":
-            log.warning("training of %s diverged: its features are of the weights that it had before", run.folder.name)
         if data is not None and whole:
             parts = assembled(run.cfg, run.known)
             how = {"pixels": parts.backbone.pixels, "seed": run.cfg.seed}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,12 +13,15 @@ from torch import Tensor
 from headstart.report.result_digests import KEY as FILES
 from headstart.report.result_digests import changed_files
 from headstart.runs.continuing.resume_point import damage_of
-from headstart.runs.folder.run_folder import CHECKPOINTS, finished, result_damage
+from headstart.runs.folder.run_folder import CHECKPOINTS, finished, is_pruned, result_damage
 from headstart.runs.saved.saved_config import saved_config
 from headstart.runs.saved.settings_added_later import with_later
 from headstart.system.files.checkpoint_reading import loaded
 from headstart.system.files.setting_paths import given_path
+from headstart.system.result_format import pruned_text
 from headstart.types import Pixels, UserError
+
+log = logging.getLogger(__name__)
 
 CheckpointName = Literal["best", "last", "interpolated", "soup"]  # the last two by the tasks of these names
 
@@ -68,7 +72,10 @@ class Known:
 
 
 def saved_run(run_dir: str | Path, checkpoint: CheckpointName) -> SavedRun:
-    """The run in a folder. Raises UserError where it is not finished, lacks a file, or one of them is damaged."""
+    """The run in a folder; of one that diverged, or that a search has stopped, a warning says what its weights are.
+
+    Raises UserError where it is not finished, lacks a file, or one of them is damaged.
+    """
     folder = given_path(run_dir, "run_dir")
     result = finished(folder)
     if result is None:
@@ -87,6 +94,10 @@ def saved_run(run_dir: str | Path, checkpoint: CheckpointName) -> SavedRun:
             f"{path} is damaged ({damage}), so the metrics of {folder.name} are not this model's; put a whole copy in "
             "its place, or run it again with rerun=true"
         )
+    if result.get("state") == "diverged":
+        log.warning("training of %s diverged: its weights are those that it had before", folder.name)
+    elif is_pruned(result):
+        log.warning("%s was %s: its weights are those of then", folder.name, pruned_text(result))
     return SavedRun(folder, result, cfg, path)
 
 
