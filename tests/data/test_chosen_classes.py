@@ -99,7 +99,7 @@ def test_digits_and_printed_characters_keep_the_images_of_their_classes(digits, 
 
 
 def test_domains_with_other_classes_are_told_both_ways_out():
-    with pytest.raises(UserError, match=r"source\.classes=\[b,c\]' 'target\.classes=\[b,c\]'.*target\.classes=\{a: "):
+    with pytest.raises(UserError, match=r"source\.classes=\[b,c\]' 'target\.classes=\[b,c\]'.*target\.classes=\{d: "):
         joint_classes(("a", "b", "c"), ("b", "c", "d"), "same")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from unicodedata import normalize
 
 import torch
 from torch import Tensor
@@ -10,10 +11,15 @@ from torch.nn.functional import one_hot
 
 
 def class_indices(asked: Sequence[str], known: Sequence[str], refusal: Callable[[Sequence[str]], Exception]) -> Tensor:
-    """The place of each class of the data, by its name: (classes,). Raises the refusal of those that are not known."""
-    if unknown := [name for name in asked if name not in known]:
+    """The place of each class of the data, by its name: (classes,). Raises the refusal of those that are not known.
+
+    Names are compared in Unicode's composed form (NFC): é is the same in whichever way it was written.
+    """
+    place = {normalize("NFC", name): number for number, name in enumerate(known)}
+    composed = [normalize("NFC", name) for name in asked]
+    if unknown := [name for name, same in zip(asked, composed, strict=True) if same not in place]:
         raise refusal(unknown)
-    return torch.tensor([known.index(name) for name in asked])
+    return torch.tensor([place[same] for same in composed])
 
 
 def relabelled(label: Tensor, places: Tensor, classes: int, *, several: bool) -> Tensor:

@@ -214,3 +214,10 @@ def test_the_library_is_named_where_it_is_missing(monkeypatch, shards):
 def test_addresses_that_webdataset_cannot_read_are_refused_with_the_command_that_can(shards):
     with pytest.raises(UserError, match=r"cannot read s3: addresses.*try 'pipe:aws s3 cp s3://bucket/0\.tar -'"):
         web(shards, urls="s3://bucket/0.tar")
+
+
+def test_numbers_that_are_written_in_two_ways_have_the_same_order_in_each_process():
+    """A set of strings has another order in each process."""
+    words = ["1", "01", "001", "10", "2", "02"]
+    for turn in range(len(words)):
+        assert ClassNumbers.of_words(words[turn:] + words[:turn]).names == ("001", "01", "1", "02", "2", "10")

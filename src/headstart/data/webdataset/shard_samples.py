@@ -102,7 +102,7 @@ class ClassNumbers:
         """Of all words that there are: numbers in their order, else by the alphabet."""
         distinct = set(words)
         if all(word.isdecimal() for word in distinct):
-            return cls(tuple(sorted(distinct, key=int)))
+            return cls(tuple(sorted(distinct, key=lambda word: (int(word), word))))  # 01 and 1: a set has no order
         return cls(tuple(sorted(distinct)))
 
     def number(self, word: str, where: str) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headstart.callbacks.training.first_validation import features_of
 from headstart.compat.hydra_instantiation import instantiate
+from headstart.evaluation.class_indices import class_indices
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
@@ -60,11 +61,13 @@ class MeasuredWeights:
             )
         pixels = self.parts.backbone.pixels
         images = drawn(run.cfg, instantiate(run.cfg.target, pixels=pixels, seed=images_seed(run.cfg)))
-        if tuple(images.class_names) != run.class_names:
-            raise UserError(
-                f"the images of {run.folder.name} have other classes now than when it was trained: "
-                f"{first_few(images.class_names)} in the place of {first_few(run.class_names)}"
-            )
+        other = UserError(
+            f"the images of {run.folder.name} have other classes now than when it was trained: "
+            f"{first_few(images.class_names)} in the place of {first_few(run.class_names)}"
+        )
+        places = class_indices(images.class_names, run.class_names, lambda _: other)
+        if places.tolist() != list(range(len(run.class_names))):
+            raise other
         for stage in ("fit", "test"):
             images.setup(stage)
         if has_no_val(images):
