@@ -45,6 +45,8 @@ def test_small_values_in_16_bits_ask_for_their_range(top, kind):
         f"its 16-bit values reach {top} of 65535 and would be nearly black; set target.value_range=[low,high]" in said
     )
     assert f"as [0,{top}]" in said
+    with pytest.raises(UserError, match=r"; a finished run reads images with the settings of its training"):
+        Decoder(SIDE, SIDE, 1, reduced=True, of_run=True).of_bytes(stored, "a")
     decode = Decoder(SIDE, SIDE, 1, reduced=True, value_range=(0, 65535))  # who says so has so dark an image
     assert np.array_equal(decode.of_bytes(stored, "a"), np.rint(values / 257.0))
 

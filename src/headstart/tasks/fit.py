@@ -177,7 +177,7 @@ def _tell_finished(cfg: DictConfig, folder: Path, result: dict[str, Any]) -> Non
         log.info("%s is finished%s (rerun=true runs it again)", folder.name, _shown(result))
     if rank_environment.rank() == 0 and (changed := data_changes(cfg, config_in(folder), result)):
         log.warning(
-            "%s: its data are others now than it has learned from: %s; rerun=true runs it again", folder.name, changed
+            "%s has learned from other images than there are now: %s (rerun=true runs it again)", folder.name, changed
         )
     if other := _other_files(cfg, folder):
         log.info("%s ran with %s, which does not change results (rerun=true for their files)", folder.name, other)

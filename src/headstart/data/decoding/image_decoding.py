@@ -49,6 +49,7 @@ class Decoder:
         box: Pixels of the longer side of the object on a plain background, as headstart.data.decoding.object_box draws
             it, whatever `resize` says; None leaves images as they are.
         max_pixels: Of a file's image; one that has more is never decoded.
+        of_run: Whether the settings are a finished run's, so that an error that advises another one says it.
     """
 
     size: int  # pixels
@@ -61,6 +62,7 @@ class Decoder:
     keeps_small: bool = False
     box: int | None = None
     max_pixels: int = field(default=MAX_PIXELS, repr=False)  # no pixel depends on it
+    of_run: bool = field(default=False, repr=False)  # nor on this
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """The image of a file. Raises UserError with the file's name where there is none."""
@@ -102,10 +104,12 @@ class Decoder:
         centre = self._cut(plain, extent or image.size, MIRRORED.get(orientation, (False, False)))
         return np.asarray(upright(centre, orientation))
 
-    @staticmethod
-    def _unreadable(name: str, error: Exception) -> UserError:
+    def _unreadable(self, name: str, error: Exception) -> UserError:
         # what is unfit says itself what to try
         hint = "" if isinstance(error, UnfitImageError) else "; repair it, or take it away"
+        if self.of_run and "target." in str(error):
+            hint = "; a finished run reads images with the settings of its training: train it with this one, or convert"
+            hint += " the image"
         return UserError(f"{escaped(name)} is no image that can be read ({why(error)}){hint}")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def finished_model(
     trainer = lone_trainer(cfg.trainer, "precision")
     device = trainer.strategy.root_device
     wanted = enlarged(backbone.pixels, 1.0 if views is None else views.larger, resize=own.target.get("resize"))
-    decoder = decoder_like(own.target, wanted, resize=None)
+    decoder = replace(decoder_like(own.target, wanted, resize=None), of_run=True)
     separator = (own.target.get("label_separator") or "|") if run.several else None
     return Finished(
         backbone=backbone.eval().to(device),

@@ -20,9 +20,13 @@ def settings_table(study: Study) -> ReportTable:
     """What all runs share, and the versions that made them; several values where runs differ."""
     runs = all_runs(study)
     results = [run.result for run in runs]
+    are_numbers = bool(results) and all(result.get("regression") for result in results)
     rows = [
         [TableCell("overrides of all runs"), TableCell(" ".join(study.common) or "none but mode and seed")],
-        [TableCell("classes"), TableCell(distinct_values(results, "num_classes"))],
+        [
+            TableCell("numbers as targets" if are_numbers else "classes"),
+            TableCell(distinct_values(results, "num_classes")),
+        ],
         [TableCell("images"), TableCell(_entries(results, "sizes"))],
         [TableCell("versions"), TableCell(_entries(results, "versions"))],
     ]
