@@ -8,6 +8,7 @@ import pytest
 
 from cached_composing import compose_options_once
 from shared_source_models import SHARED
+from undrawn_pictures import UNDRAWN
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes on two cores: threads would wait for each other
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -15,11 +16,19 @@ KEYS = TemporaryDirectory(prefix="headstart-tests-")  # of a key that signs the 
 os.environ["XDG_CONFIG_HOME"] = KEYS.name
 
 
+def pytest_configure(config):
+    """With -n each process has whole files, as what the tests of a file share is made once, and takes from the last."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "worksteal"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Tests share source models of the same recipe, but those that look at their training."""
+    """Tests share source models and leave out pictures, but those that look at them."""
     SHARED.active = item.get_closest_marker("own_source") is None
     SHARED.install()
+    UNDRAWN.active = item.get_closest_marker("pictures") is None
+    UNDRAWN.install()
 
 
 @pytest.fixture(autouse=True)

@@ -1,33 +1,40 @@
 """A project outside of the package does what its README says."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from headstart.cli import main
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_parts"
 SHORT = ["source.shots=20", "weights.max_epochs=1", "weights.require_better=false", "trainer.max_epochs=10"]
 
 
 @pytest.fixture
-def project(tmp_path):
-    return Path(
-        shutil.copytree(EXAMPLE, tmp_path / "own_parts", ignore=shutil.ignore_patterns("__pycache__", "outputs"))
-    )
+def project(tmp_path, monkeypatch):
+    """A copy of the example, which is the working folder, with its modules importable."""
+    copy = shutil.copytree(EXAMPLE, tmp_path / "own_parts", ignore=shutil.ignore_patterns("__pycache__", "outputs"))
+    monkeypatch.chdir(copy)
+    monkeypatch.syspath_prepend(copy)
+    yield Path(copy)
+    sys.modules.pop("shapes", None)
 
 
-def headstart(project, *arguments):
-    command = [sys.executable, "-m", "headstart", "--config-dir", "conf", *arguments]
-    environment = {**os.environ, "PYTHONPATH": "."}
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def headstart(project, capfd):
+    def command(*arguments):
+        code = main(["--config-dir", "conf", *arguments])
+        return SimpleNamespace(returncode=code, stderr=capfd.readouterr().err)
+
+    return command
 
 
-def test_a_project_s_own_data_backbone_schedule_and_mode_make_a_run(project):
-    done = headstart(project, "experiment=shapes", "mode=patient", *SHORT)
+def test_a_project_s_own_data_backbone_schedule_and_mode_make_a_run(project, headstart):
+    done = headstart("experiment=shapes", "mode=patient", *SHORT)
     assert done.returncode == 0, done.stderr
     (file,) = (project / "outputs" / "shapes").rglob("result.json")
     result = json.loads(file.read_text())
@@ -41,11 +48,11 @@ def test_a_project_s_own_data_backbone_schedule_and_mode_make_a_run(project):
     assert result["source"]["metrics"]
 
 
-def test_what_is_wrong_on_the_command_line_of_a_project_is_told_as_for_headstarts_own_parts(project):
-    done = headstart(project, "experiment=shapes", "target.thicknes=2")
+def test_what_is_wrong_on_the_command_line_of_a_project_is_told_as_for_headstarts_own_parts(headstart):
+    done = headstart("experiment=shapes", "target.thicknes=2")
     assert done.returncode == 2
     assert "thickness" in done.stderr
-    done = headstart(project, "experiment=shapes", "target.thickness=9")
+    done = headstart("experiment=shapes", "target.thickness=9")
     assert done.returncode == 2
     assert "target.thickness must be a whole number from 1 to 5, got 9" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """Which rooms of the package a module may import; that no modules import each other in a circle."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "headstart"
@@ -49,6 +50,7 @@ def sources() -> dict[str, Path]:
     return found
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Everything that a file imports, at its top or inside of a function."""
     names = set()

@@ -90,7 +90,7 @@ def test_every_rank_reads_the_folder_and_knows_its_place_its_path_and_its_enviro
     assert not (folder / "rank0.log").exists()
 
 
-@pytest.mark.parametrize("waiting", ["sleep", "collective"])
+@pytest.mark.parametrize("waiting", [pytest.param("sleep", marks=pytest.mark.slow), "collective"])
 def test_when_a_rank_fails_the_others_end_and_its_own_words_and_trace_come_out(job, monkeypatch, waiting):
     monkeypatch.setattr(rank_launcher, "GRACE_S", 0.5)
     folder = job("fails", waiting=waiting, of_task={"kind": "bug", "at": 1})

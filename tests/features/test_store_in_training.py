@@ -16,6 +16,7 @@ PHASES = {
     "closing again": ["mode=gradual", "unfreeze=chain_thaw", "unfreeze.until.max_epochs=1"],
     "fine_tuning": ["mode=fine_tuning"],
 }
+QUICK = ("feature_extraction", "closing again")  # those of `make test`
 
 
 def weights(folder):
@@ -59,7 +60,9 @@ def linked(here, source):
         (here / "outputs" / "source").symlink_to(source)
 
 
-@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PHASES]
+)
 def test_the_store_changes_no_figure_and_no_weight(name, here, source):
     linked(here, source)
     one = trained(*PHASES[name], folder=here / "stored")

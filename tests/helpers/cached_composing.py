@@ -19,6 +19,7 @@ from headstart.compat.hydra_config_loader import DefaultsListLoader
 
 CONF = str(Path(__file__).parents[2] / "conf")
 _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised
+INSTALLED = ("headstart.", "torch.", "pytorch_lightning.")  # whose source no test changes
 
 
 @contextmanager
@@ -37,11 +38,14 @@ def cached_composing() -> Iterator[None]:
 
 
 def compose_options_once(patch: pytest.MonkeyPatch) -> None:
-    """The part of it that keeps what files of conf/ say; configs that other folders have a part in are made anew."""
+    """The part of it that keeps what files of conf/ and the package's source say; what a test writes is read anew."""
     patch.setattr(ConfigRepository, "load_config", _file(ConfigRepository.load_config))
     patch.setattr(config_loader_impl, "create_defaults_list", _defaults(config_loader_impl.create_defaults_list))
     compose = DefaultsListLoader._compose_config_from_defaults_list
     patch.setattr(DefaultsListLoader, "_compose_config_from_defaults_list", _config(compose))
+    for module in (config_keys, override_errors):
+        patch.setattr(module, "signature", _of_installed("signature", module.signature))
+    patch.setattr(config_keys, "missing_part", _of_installed("missing", config_keys.missing_part))  # type: ignore[attr-defined]
 
 
 def _once(key: Hashable, make: Callable[[], Any]) -> Any:
@@ -54,6 +58,13 @@ def _once(key: Hashable, make: Callable[[], Any]) -> Any:
     if isinstance(outcome, Exception):
         raise outcome.with_traceback(None)
     return outcome
+
+
+def _of_installed(kind: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def known(target: str) -> Any:
+        return _once((kind, target), lambda: read(target)) if target.startswith(INSTALLED) else read(target)
+
+    return known
 
 
 def _copy_of(key: Hashable, make: Callable[[], Any]) -> Any:

@@ -43,14 +43,18 @@ def check(backend, *callbacks, **trainer):
     return seen.states[-1]
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend", ["aot_eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("eager", "inductor"))]
+)
 def test_compiled_every_open_weight_moves_after_each_boundary_and_no_closed_one(backend):
     compiled = check(backend)
     for name, tensor in check(None).items():
         torch.testing.assert_close(compiled[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", [None, "aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend", ["aot_eager", *(pytest.param(name, marks=pytest.mark.slow) for name in (None, "inductor"))]
+)
 def test_in_half_precision_too_with_an_average_accumulation_and_clipping(backend):
     last = check(backend, EMA(decay=0.9), precision="bf16-mixed", accumulate_grad_batches=2, gradient_clip_val=0.1)
     assert {tensor.dtype for tensor in last.values()} == {torch.float32, torch.int64}

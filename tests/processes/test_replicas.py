@@ -8,15 +8,23 @@ import torch
 import rank_scenarios
 from two_processes import run_both
 
-SCENARIOS = ["everything_at_once", "each_schedule", "bytes_on_the_wire", "planted_drift", "lightnings_own_callback"]
-SCENARIOS += ["frozen_statistics"]
+SCENARIOS = ["everything_at_once", "planted_drift", "frozen_statistics"]
+SLOW = ["each_schedule", "bytes_on_the_wire", "lightnings_own_callback"]
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """The folder that two processes have left after all scenarios."""
+    """The folder that two processes have left after the scenarios."""
     folder = tmp_path_factory.mktemp("ranks")
     run_both(rank_scenarios.__file__, folder, *SCENARIOS, seconds=240)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def slow_ranks(tmp_path_factory):
+    """The same of those that `make test-all` has besides."""
+    folder = tmp_path_factory.mktemp("slow_ranks")
+    run_both(rank_scenarios.__file__, folder, *SLOW, seconds=240)
     return folder
 
 
@@ -51,9 +59,10 @@ def test_running_statistics_are_one_models_at_each_validation_and_move_only_wher
     assert torch.equal(one[1]["first.1.running_mean"], torch.zeros(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", rank_scenarios.SCHEDULES)
-def test_two_processes_equal_one_with_the_same_global_batches(ranks, name):
-    of_ranks = [part[name] for part in both(ranks, "each_schedule")]
+def test_two_processes_equal_one_with_the_same_global_batches(slow_ranks, name):
+    of_ranks = [part[name] for part in both(slow_ranks, "each_schedule")]
     schedule = rank_scenarios.SCHEDULES[name]
     alone = rank_scenarios.fitted(
         rank_scenarios.of_seed(batch_norm=False, schedule=schedule), schedule, epochs=5, world=1
@@ -77,10 +86,11 @@ def test_with_frozen_statistics_two_processes_of_a_net_with_batch_norm_equal_one
         assert all(torch.equal(buffer, fresh[name]) for name, buffer in buffers.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gradual", "steps", "explicit"])
-def test_the_bytes_reduced_are_those_of_what_is_open(ranks, name):
+def test_the_bytes_reduced_are_those_of_what_is_open(slow_ranks, name):
     for rank in range(2):
-        seen = json.loads((ranks / f"bytes_on_the_wire-{rank}").read_text())[name]
+        seen = json.loads((slow_ranks / f"bytes_on_the_wire-{rank}").read_text())[name]
         assert seen["reduced"] == seen["open"]
         assert len(set(seen["open"])) >= 3  # phases that differ
 
@@ -92,8 +102,9 @@ def test_one_bit_on_one_rank_stops_both_with_the_name_of_the_weight(ranks):
         assert "second.0.weight" in message
 
 
-def test_the_drift_under_lightnings_own_callback_is_found_in_the_epoch_in_which_it_unfreezes(ranks):
+@pytest.mark.slow
+def test_the_drift_under_lightnings_own_callback_is_found_in_the_epoch_in_which_it_unfreezes(slow_ranks):
     for rank in range(2):
-        message = (ranks / f"lightnings_own_callback-{rank}").read_text()
+        message = (slow_ranks / f"lightnings_own_callback-{rank}").read_text()
         assert message.startswith("ReplicasDifferError: in epoch 1 ")
         assert "backbone.0.0.weight" in message

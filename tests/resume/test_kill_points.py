@@ -48,7 +48,7 @@ def points():
     return found
 
 
-QUICK = {(1, 0): 1, (1, 2): 2}  # of each of these kinds, the phase whose point is in `make test`
+QUICK = {(1, 0): 1}  # of this kind, the phase whose point is in `make test`
 PARAMS = [
     pytest.param(*point, marks=[] if QUICK.get(point[:2]) == number // 4 else pytest.mark.slow)
     for number, point in enumerate(points())

@@ -76,6 +76,7 @@ def test_it_names_its_parent_which_stays_as_it_is_and_says_its_schedule(place, s
     assert f"extends run {about['hash']} from 2 to 4 epochs; the schedule of learning rates is that of 4 epochs" in log
 
 
+@pytest.mark.slow
 def test_asked_again_it_is_finished_and_it_can_be_extended_itself(place, short, longer):
     made = (longer / "result.json").stat().st_mtime_ns
     assert command(place, f"resume={short.relative_to(place)}", "trainer.max_epochs=4") == 0

@@ -49,6 +49,7 @@ def parameters(search):
     return [trial["parameters"] for trial in search.record["trials"]]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_has_the_trials_that_it_would_have_had(search, tmp_path):
     assert search("hydra.sweeper.n_trials=14") == 0
     whole = parameters(search)

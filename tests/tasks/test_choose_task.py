@@ -88,6 +88,7 @@ def test_a_finished_choice_trains_nothing(here, monkeypatch, capsys):
     assert "Chosen: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here):
     before, model = content(here / "result.json"), content(here / "model" / "result.json")
     (here / "result.json").unlink()
@@ -102,6 +103,7 @@ def test_a_command_that_was_stopped_keeps_its_choice_and_what_it_had_spent(here)
     assert content(here / "model" / "result.json")["weights_hash"] == model["weights_hash"]
 
 
+@pytest.mark.slow
 def test_rerun_chooses_again_in_the_whole_time(here, monkeypatch):
     """Not in the rest of the earlier time, with the earlier candidates and model."""
     (here / "time_spent.json").write_text('{"seconds": 1799.0}')

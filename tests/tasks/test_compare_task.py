@@ -83,6 +83,7 @@ def test_a_name_that_is_no_name_of_a_file_is_refused_before_anything_is_computed
     assert "names in compare.sources become names of files" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_sources_by_command(capfd):
     sources = "compare.sources={letters:{characters:letters},digits:{characters:digits}}"
     assert main([*SMALL, sources]) == 0, capfd.readouterr().err

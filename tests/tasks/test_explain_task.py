@@ -223,6 +223,7 @@ def test_of_several_ranks_the_first_draws(asked, monkeypatch):
     assert asked("explain.run_dir=run") == (0, None)
 
 
+@pytest.mark.slow
 def test_the_default_pictures_are_drawn_of_a_small_network(capsys):
     assert main(of_run("explain.count=1")) == 0
     page = Path("run/explain/gallery.html").read_text()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,24 @@ FAST = [*TINY, "trainer.max_epochs=3"]
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """The folder outputs/ of a command that has trained from scratch."""
+    place = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main([*FAST, "mode=scratch"]) == 0
+    return place / "outputs"
+
+
+@pytest.fixture
+def finished(outputs, here, tmp_path):
+    """That run's folder, copied into the test's working folder."""
+    shutil.copytree(outputs, tmp_path / "outputs")
+    (folder,) = folders("runs")
+    return folder
 
 
 def folders(study):
@@ -37,9 +56,8 @@ def test_a_run_leaves_its_config_curves_checkpoints_and_result_in_a_folder_of_it
     assert "val/accuracy" in capfd.readouterr().err
 
 
-def test_a_finished_run_is_skipped_and_said_so_unless_rerun(capfd):
-    main([*FAST, "mode=scratch"])
-    (folder,) = folders("runs")
+def test_a_finished_run_is_skipped_and_said_so_unless_rerun(finished, capfd):
+    folder = finished
     made = (folder / "result.json").stat().st_mtime_ns
     capfd.readouterr()
     assert main([*FAST, "mode=scratch"]) == 0
@@ -92,9 +110,8 @@ def test_a_user_s_mistake_is_one_line_and_code_2_and_the_trace_is_one_flag_away(
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_evaluate_gives_the_run_s_own_test_figures_again(capsys):
-    main([*FAST, "mode=scratch"])
-    (folder,) = folders("runs")
+def test_evaluate_gives_the_run_s_own_test_figures_again(finished, capsys):
+    folder = finished
     result = json.loads((folder / "result.json").read_text())
     capsys.readouterr()
     assert main(["task=evaluate", f"evaluate.run_dir={folder}"]) == 0
@@ -110,9 +127,8 @@ def test_evaluate_gives_the_run_s_own_test_figures_again(capsys):
     assert [path.name for path in Path("outputs").iterdir()] == ["runs"]  # evaluating makes no run
 
 
-def test_evaluate_on_other_data_needs_the_same_classes(capsys):
-    main([*FAST, "mode=scratch"])
-    (folder,) = folders("runs")
+def test_evaluate_on_other_data_needs_the_same_classes(finished, capsys):
+    folder = finished
     other = ["task=evaluate", f"evaluate.run_dir={folder}", "data@evaluate.data=printed"]
     assert main([*other, "evaluate.data.characters=letters"]) == 2
     assert "the run's classes are 0, 1, 2" in capsys.readouterr().err

@@ -47,7 +47,15 @@ def same_stages(one, other):
     return [stage for stage in STAGES if all(torch.equal(one[key], other[key]) for key in keys[stage])]
 
 
-@pytest.mark.parametrize(("mode", "n"), [("AnB", 0), ("AnB", 3), ("BnB", 1), ("BnB", 4)])
+@pytest.mark.parametrize(
+    ("mode", "n"),
+    [
+        pytest.param("AnB", 0, marks=pytest.mark.slow),
+        ("AnB", 3),
+        ("BnB", 1),
+        pytest.param("BnB", 4, marks=pytest.mark.slow),
+    ],
+)
 def test_the_first_n_stages_are_the_other_networks_to_the_bit_when_training_is_over(mode, n, tmp_path):
     result = trained(f"mode={mode}", f"weights.reset_from={n}", *SHORT, folder=tmp_path / "run")
     base = torch.load(Path(result["source"]["folder"]) / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]

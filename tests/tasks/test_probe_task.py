@@ -1,6 +1,9 @@
 """What a user finds after a probe."""
 
 import json
+import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +21,23 @@ SMALL = [*TINY, "task=probe", "mode=scratch", "feature_cache=off", "probe.epochs
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """The folder outputs/ of a command that has probed, and what it said."""
+    place, said = tmp_path_factory.mktemp("place"), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        patch.chdir(place)
+        assert main(SMALL) == 0
+    return place / "outputs", said.getvalue()
+
+
+@pytest.fixture
+def said(outputs, here, tmp_path):
+    """What it said; its folder is copied into the test's working folder."""
+    shutil.copytree(outputs[0], tmp_path / "outputs")
+    return outputs[1]
 
 
 def folders():
@@ -57,10 +77,9 @@ def probed(monkeypatch, clouds, *overrides):
     return code, folders()
 
 
-def test_a_probe_leaves_its_table_pictures_and_result_in_a_folder_apart_from_fits(capfd):
-    assert main(SMALL) == 0
+def test_a_probe_leaves_its_table_pictures_and_result_in_a_folder_apart_from_fits(said):
     (folder,) = folders()
-    result, said = result_of(folder), capfd.readouterr().out
+    result = result_of(folder)
     assert (result["task"], result["study"], result["name"]) == ("probe", "runs", folder.name)
     assert folder.name.endswith(f"-{result['hash']}")
     assert list(result["stages"]) == ["stage1", "stage2", "stage3", "stage4"]
@@ -86,14 +105,12 @@ def pictures(folder):
     return set(events.Tags()["images"])
 
 
-def test_a_finished_probe_is_shown_again_unless_rerun(monkeypatch, capfd):
-    main(SMALL)
-    first = capfd.readouterr().out
+def test_a_finished_probe_is_shown_again_unless_rerun(said, monkeypatch, capfd):
     monkeypatch.setattr(module, "probed_model", None)  # it is not asked
     assert main(SMALL) == 0
-    said = capfd.readouterr()
-    assert said.out == first
-    assert "is finished" in said.err
+    again = capfd.readouterr()
+    assert again.out == said
+    assert "is finished" in again.err
     assert main([*SMALL, "rerun=true"]) == 1
 
 
@@ -174,7 +191,11 @@ def test_what_cannot_be_is_said_in_a_line(override, said, capfd):
     assert said in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("kind", "stage"), [("mlp", "stage4"), ("cosine", "stage1"), ("attentive", "stage4 tokens")])
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [pytest.param("mlp", "stage4", marks=pytest.mark.slow), pytest.param("cosine", "stage1", marks=pytest.mark.slow),
+     ("attentive", "stage4 tokens")],
+)  # fmt: skip
 def test_the_head_of_the_command_is_one_more_kind(kind, stage):
     assert main([*SMALL, f"head={kind}", "probe.weight_decay=[0,0.1]", "probe.epochs=2"]) == 0
     (folder,) = folders()

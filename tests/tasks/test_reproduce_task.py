@@ -90,6 +90,7 @@ def test_what_differs_is_named_with_its_circumstances_and_exit_code_1(place, cop
     assert "versions.torch: 1.0 there, " in told
 
 
+@pytest.mark.slow
 def test_a_tolerance_allows_a_difference_up_to_it(place, copy, capsys):
     def nearly(result):
         result["metrics"]["val/accuracy"] += 0.01

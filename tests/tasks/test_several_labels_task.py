@@ -19,6 +19,7 @@ from headstart.runs.saved.finished_run import run_config
 from headstart.runs.weights.source_model import source_config
 from live_answers import live
 
+pytestmark = pytest.mark.pictures
 CLASSES = ("bar", "frame", "grey")
 SMALL = [*TINY, "backbone.size=16", "target.batch_size=8", "trainer.max_epochs=3", "optimizer.lr=0.01"]
 

@@ -1,8 +1,6 @@
 """The lines of docs/how_to/lightning_project.md work in a project that has nothing of headstart's."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -52,12 +50,9 @@ def test_the_pages_lines_are_about_ten(lines):
     assert len([line for line in lines.splitlines() if line.strip()]) <= 14
 
 
-def test_the_pages_lines_open_the_stages_that_they_say(lines, tmp_path):
-    script = tmp_path / "project.py"
-    script.write_text(PROJECT.replace("{lines}", lines))
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path
-    )
-    opened = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("epoch")]
+def test_the_pages_lines_open_the_stages_that_they_say(lines, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(PROJECT.replace("{lines}", lines), {"__name__": "project"})
+    opened = [line.split()[2:] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     stages = [{re.match(r"net\.(layer\d|fc|conv1|bn1)", name)[1] for name in names} for names in opened]
     assert stages == [{"fc"}, {"fc", "layer4"}, {"fc", "layer4", "layer3"}]

@@ -41,7 +41,9 @@ def test_what_does_not_go_together_is_an_error_in_one_line(overrides, said, capf
     assert not list(Path().rglob("metrics.csv"))
 
 
-@pytest.mark.parametrize("head", ["mlp", "cosine", "attentive"])
+@pytest.mark.parametrize(
+    "head", ["attentive", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mlp", "cosine"))]
+)
 def test_a_run_of_each_head_predicts_at_the_end_as_its_checkpoint_does(head):
     assert main([*RUN, f"head={head}", "head.init=class_means", "hydra.run.dir=mine"]) == 0
     result = json.loads(Path("mine/result.json").read_text())

@@ -17,7 +17,7 @@ from wandb_records import items, records
 pytest.importorskip("wandb", reason="make test-loggers has it")
 pytest.importorskip("mlflow", reason="make test-loggers has it")
 pytest.importorskip("comet_ml", reason="make test-loggers has it")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pictures]
 SECRET = "s3cret"
 JOBS = ["mode=scratch", "trainer.max_epochs=3", "seed=0,1", "study_name=pilot"]
 TOLD = {"study": "pilot", "arm": "scratch", "mode": "scratch"}

@@ -49,6 +49,7 @@ def made(tmp_path, monkeypatch):
     return test_run_loggers.MADE
 
 
+@pytest.mark.pictures
 def test_a_logger_of_a_user_gets_settings_the_plan_curves_from_step_0_pictures_and_final_metrics(made):
     assert main([*TINY, *OWN, "mode=scratch", "trainer.max_epochs=1"]) == 0
     (logger,) = made

@@ -12,6 +12,7 @@ from composed import composed, trained
 from headstart.runs.assembly import assembled
 from headstart.runs.weights.source_model import source_weights
 
+pytestmark = pytest.mark.pictures
 MODES = ("scratch", "feature_extraction", "fine_tuning", "gradual")
 ALL_LOGS = ["logger=tensorboard", "callbacks.figures.wrong=25"]
 

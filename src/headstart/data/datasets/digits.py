@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -132,13 +133,16 @@ def chosen_count(images: int, fraction: float | None) -> int:
     return images if fraction is None else max(1, round(fraction * images))
 
 
+@cache  # the jobs of a sweep have the same
 def handwritten() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All images, white on black, and their digits: (1797, 32, 32) and (1797,)."""
+    """All images, white on black, and their digits: (1797, 32, 32) and (1797,). Not to be written into."""
     table = _table()
     grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     # smooth, as nearest neighbours would draw edges that no pen and no font has
     enlarged = [np.asarray(Image.fromarray(small).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for small in grey]
-    return np.stack(enlarged), table[:, -1].astype(np.int64)
+    images, digits = np.stack(enlarged), table[:, -1].astype(np.int64)
+    images.flags.writeable = digits.flags.writeable = False
+    return images, digits
 
 
 def _table() -> NDArray[np.float64]:

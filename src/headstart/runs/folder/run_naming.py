@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,15 +31,8 @@ STUDY = "HEADSTART_STUDY"  # an environment variable, as launchers start jobs in
 ODD = re.compile(r"[^A-Za-z0-9=,.+@_-]")
 LONGEST = 120  # of a name without its hash; file systems take 255 bytes
 OF_THE_RUN = re.compile(r"\$\{(?:(?:run_dir|run_name|study_name|now):|hydra[.:])[^{}]*\}")  # where or when, not what
-OF_THE_COMMAND = (
-    "rerun",
-    "resume",
-    "extended_lr",
-    "trial",
-    "retry",
-    "live_table",
-    "slots",
-)  # whether and how a run is started, not which one
+RESOLVER = re.compile(r"\$\{[^{}]*:")  # what it says depends on more than the config
+OF_THE_COMMAND = ("rerun", "resume", "extended_lr", "trial", "retry", "live_table", "slots")  # how a run is started
 OF_THE_TRIALS = "tuned"  # what was tried and at what cost; the values that it led to count themselves
 OF_THE_TESTS = "tests"  # what the finished model is tested on besides; nothing of its training depends on it
 OF_THE_MACHINE = ("folder", "max_gib")  # of the feature cache: where and how much of it there may be
@@ -231,14 +225,25 @@ def _counted(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _hash_of(counted: dict[str, Any]) -> str:
-    resolved = OmegaConf.to_container(OmegaConf.create(_without_run(counted)), resolve=True)
-    assert isinstance(resolved, dict)  # a DictConfig gives a dict; mypy cannot know
+    resolved = _resolved(_without_run(counted))
     monitor = (resolved.get("module") or {}).get("scheduler_monitor") or "val/loss"
-    plain = without_later(with_modes(resolved, str(monitor)))  # null modes are those that earlier configs named
-    named: dict[str, Any] = as_earlier(plain)
-    if changed := changed_figures(resolved):
-        named = {**named, "changed": changed}
+    # null modes are those that earlier configs named
+    named: dict[str, Any] = as_earlier(without_later(with_modes(resolved, str(monitor))))
+    changed = changed_figures(resolved)
+    named = {**named, "changed": changed} if changed else named
     return _hex(json.dumps(_canonical(named), sort_keys=True, default=str))
+
+
+def _resolved(raw: dict[str, Any]) -> Any:
+    text = json.dumps(raw, default=str)
+    if RESOLVER.search(text) is None and json.loads(text) == raw:
+        return json.loads(_resolved_text(text))
+    return OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
+
+
+@lru_cache(maxsize=64)  # a job asks for its hash four times
+def _resolved_text(text: str) -> str:
+    return json.dumps(OmegaConf.to_container(OmegaConf.create(json.loads(text)), resolve=True))
 
 
 def safe(text: str) -> str:
