@@ -108,6 +108,7 @@ def test_a_user_s_mistake_in_a_rank_stays_one(job, monkeypatch):
         run_ranks(folder, 2, changes={})
 
 
+@pytest.mark.slow
 def test_a_rank_that_ends_without_a_word_is_named_with_its_exit_code_and_its_output(job, monkeypatch):
     monkeypatch.setattr(rank_launcher, "GRACE_S", 0.5)
     folder = job("fails", waiting="sleep", of_task={"kind": "code", "at": 1})

@@ -38,7 +38,10 @@ def test_each_job_has_a_device_of_its_own_and_no_two_have_the_same_at_once(sweep
     assert {os.getpid()} & {job["pid"] for job in seen.values()} == set()
 
 
-@pytest.mark.parametrize(("how", "told"), [("bug", "RuntimeError: boom"), ("killed", "ended from outside")])
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [pytest.param("bug", "RuntimeError: boom", marks=pytest.mark.slow), ("killed", "ended from outside")],
+)
 def test_a_failed_job_is_named_at_the_end_and_the_others_run(sweep, how, told):
     words = ["hydra.launcher.jobs=2", "seed=0,1,2,3", "fit.fails_at=1", f"fit.how={how}"]
     assert sweep(SLOTS, *words) == 1

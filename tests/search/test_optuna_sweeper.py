@@ -187,6 +187,7 @@ def test_without_optuna_the_message_says_how_to_install_it(search, monkeypatch):
     assert "pip install 'headstart[optuna]'" in search.err
 
 
+@pytest.mark.slow
 def test_a_database_holds_a_search_too(search):
     url = f"sqlite:///{search.folder}/trials.db"
     assert search("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage={url}") == 0

@@ -50,7 +50,7 @@ def live(model, split, stage):
     return torch.cat(rows), torch.cat(labels)
 
 
-@pytest.mark.parametrize("store", ["default", "off"])
+@pytest.mark.parametrize("store", ["default", pytest.param("off", marks=pytest.mark.slow)])
 def test_each_row_is_what_the_runs_best_model_makes_of_the_image_of_that_name(run, store):
     assert main(["task=embed", f"embed.run_dir={run}", "embed.stages=[stage4,stage2]", f"feature_cache={store}"]) == 0
     model = frozen(composed(), str(run))

@@ -127,6 +127,7 @@ def test_a_loss_that_rises_ends_the_sweep():
     assert all(value <= 1.5 * min(found.smoothed[: place + 1]) for place, value in enumerate(found.smoothed[:-1]))
 
 
+@pytest.mark.slow
 def test_each_part_has_a_sweep_of_its_own_in_which_no_other_learns():
     found = sweeps("mode=scratch", by_part=True, steps=20, highest=1e-2)
     assert list(found) == ["all", "stage1", "stage2", "stage3", "stage4", "head"]

@@ -62,7 +62,7 @@ def test_the_first_n_stages_are_the_other_networks_to_the_bit_when_training_is_o
     assert same_stages(state_of(tmp_path / "run"), base) == list(STAGES[:n])
 
 
-@pytest.mark.parametrize("mode", ["AnB+", "BnB+"])
+@pytest.mark.parametrize("mode", ["AnB+", pytest.param("BnB+", marks=pytest.mark.slow)])
 def test_a_network_with_a_plus_begins_with_the_first_n_stages_and_moves_them_all(mode, tmp_path):
     cfg = composed(f"mode={mode}", "weights.reset_from=2", *SHORT)
     base = {f"backbone.{key}": tensor for key, tensor in weights_of(cfg).backbone.items()}

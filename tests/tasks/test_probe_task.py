@@ -126,6 +126,7 @@ def test_a_probe_of_a_finished_run_looks_at_its_best_weights(capfd):
     assert list(result["stages"].values()) == [checkpoint["head.linear.weight"].shape[1]]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_probes_gives_a_folder_a_job_and_no_report(capfd):
     assert main(["-m", *SMALL, "seed=0,1", "probe.stages=[stage1]"]) == 0
     assert len(folders()) == 2

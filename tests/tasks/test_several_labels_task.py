@@ -142,6 +142,7 @@ def test_other_data_find_their_classes_by_name_in_any_order_and_need_all_of_them
     assert "of the run's classes whether an image has it, not among them: frame" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_store_changes_no_weight_where_a_balanced_order_draws_images_again(photos, tmp_path):
     weights = {}
     for store in ("default", "off"):

@@ -124,7 +124,10 @@ def test_a_further_job_draws_no_numbers_that_its_weights_replace(forgotten, monk
     assert same == drawn
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "convnext_tiny", "vit_b_16"])
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "vit_b_16")]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", *LARGE])
 def test_a_network_made_again_computes_what_its_weights_do(forgotten, name):
     cfg = network(name)
     torch.manual_seed(0)

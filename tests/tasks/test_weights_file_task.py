@@ -97,7 +97,7 @@ def test_the_stages_from_reset_from_on_are_as_fresh_as_scratchs(saved):
     assert not torch.equal(reset["stages.stage3.0.weight"], saved.state_dict()["stages.stage3.0.weight"])
 
 
-@pytest.mark.parametrize("mode", ["fine_tuning", "gradual"])
+@pytest.mark.parametrize("mode", ["fine_tuning", pytest.param("gradual", marks=pytest.mark.slow)])
 def test_the_modes_that_open_stages_start_where_the_file_ends(saved, mode):
     """At rate 0 nothing moves: what is in the checkpoint is what was loaded."""
     result, _ = trained(f"mode={mode}", "optimizer.lr=0", "optimizer.weight_decay=0")

@@ -174,7 +174,7 @@ def test_a_decay_that_averages_nothing_is_refused(decay):
         EMA(decay=decay)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", [pytest.param("32-true", marks=pytest.mark.slow), "bf16-mixed"])
 def test_the_best_checkpoint_of_a_run_is_what_was_measured_and_the_last_one_what_was_trained(
     precision, tmp_path, monkeypatch
 ):

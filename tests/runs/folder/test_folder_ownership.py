@@ -127,6 +127,7 @@ def test_two_jobs_of_a_sweep_with_one_folder_are_refused_before_anything_is_made
     assert not [path for path in empty.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_a_sweep_by_numbers_finds_its_runs_again_and_refuses_another_sweep_s(empty, capfd):
     sweep = [one for one in RUN if not one.startswith("hydra.")]
     numbered = ["-m", *sweep, "hydra.sweep.dir=study", "hydra.sweep.subdir='${hydra:job.num}'"]
@@ -146,6 +147,7 @@ def test_a_sweep_by_numbers_finds_its_runs_again_and_refuses_another_sweep_s(emp
     assert left == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_before_there_were_marks_and_digests_is_known_by_its_result_and_its_checkpoint(mine, capfd):
     (mine / "run.json").unlink()
     old = {key: value for key, value in result(mine).items() if key != "files"}

@@ -38,7 +38,10 @@ def config(*overrides):
         return compose("config", overrides=list(overrides))
 
 
-@pytest.mark.parametrize("mode", [["fine_tuning", "module.stage_decay=1.0", "head.init=random"], ["AnB+"]])
+@pytest.mark.parametrize(
+    "mode",
+    [["fine_tuning", "module.stage_decay=1.0", "head.init=random"], pytest.param(["AnB+"], marks=pytest.mark.slow)],
+)
 def test_a_control_whose_recipe_is_scratch_s_is_scratch_to_the_bit(mode, tmp_path):
     control = [f"mode={mode[0]}", *mode[1:], "control=true"]
     made = trained(*control, "seed=3", *SHORT, folder=tmp_path / "control")
