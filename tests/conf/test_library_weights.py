@@ -5,8 +5,8 @@ from hydra import compose, initialize_config_dir
 
 from composed import CONF
 
-LIBRARY = (0.1, "statistics_frozen", True, "AdamW", 1e-3)
-OWN = (1.0, "learning", False, "AdamW", None)
+LIBRARY = (0.1, "statistics_frozen", 100, True, "SGD", 5.0)
+OWN = (1.0, "learning", 0, False, "AdamW", None)
 FILE = ["backbone=mobilenet_v2", "weights=file", "weights.path=mobilenet_v2.pth"]
 PRETRAINED = ["backbone=mobilenet_v2", "weights=pretrained"]
 
@@ -18,9 +18,10 @@ def settings(*overrides):
     return (
         cfg.module.backbone_lr_ratio,
         cfg.module.batch_norm,
+        cfg.module.backbone_warmup_steps,
         cfg.head.standardise,
         optimizer,
-        cfg.optimizer.get("eps"),
+        cfg.trainer.gradient_clip_val,
     )
 
 
@@ -42,23 +43,24 @@ def test_a_source_of_ones_own_is_learnt_on_at_full_rate(mode):
 
 
 def test_overrides_count_before_them():
-    mine = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "head.standardise=false", "optimizer=adam"]
-    assert settings("mode=fine_tuning", *FILE, *mine) == (0.5, "learning", False, "Adam", None)
+    module = ["module.backbone_lr_ratio=0.5", "module.batch_norm=learning", "module.backbone_warmup_steps=3"]
+    others = ["head.standardise=false", "optimizer=adam", "trainer.gradient_clip_val=null"]
+    assert settings("mode=fine_tuning", *FILE, *module, *others) == (0.5, "learning", 3, False, "Adam", None)
 
 
-def test_the_default_optimizer_is_adamw_and_one_that_is_named_is_as_it_is():
+def test_the_default_optimizer_is_sgd_as_it_is_named_there_and_adamw_elsewhere():
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        named = compose("config", overrides=["mode=gradual", *FILE, "optimizer=sgd"]).optimizer
-        sgd = compose("config", overrides=["optimizer=sgd"]).optimizer
+        default = compose("config", overrides=["mode=gradual", *FILE]).optimizer
+        sgd = compose("config", overrides=["mode=gradual", *FILE, "optimizer=sgd"]).optimizer
         other = compose("config", overrides=["mode=scratch", *FILE]).optimizer
         adamw = compose("config", overrides=["mode=gradual", *FILE, "optimizer=adamw"]).optimizer
-    assert named == sgd
+    assert default == sgd
     assert other == adamw
 
 
 @pytest.mark.parametrize("experiment", ["bit", "vtab1k"])
 def test_published_recipes_keep_one_rate_for_all(experiment):
-    assert settings(f"experiment={experiment}", *PRETRAINED) == (*OWN[:3], "SGD", None)
+    assert settings(f"experiment={experiment}", *PRETRAINED) == (*OWN[:4], "SGD", None)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,13 @@ def test_published_recipes_keep_one_rate_for_all(experiment):
     ],
 )
 def test_experiments_of_single_models_keep_their_rates(experiment):
-    ratio, _, standardise, optimizer, eps = settings(f"experiment={experiment}")
-    assert (ratio, standardise, optimizer, eps) == (1.0, False, "AdamW", None)
+    ratio, _, *others = settings(f"experiment={experiment}")
+    assert (ratio, *others) == (1.0, 0, False, "AdamW", None)
+
+
+@pytest.mark.parametrize("experiment", ["cdan", "dann", "mdd"])
+def test_published_adaptations_keep_their_batchnorm_and_step_with_weights_of_a_library(experiment):
+    assert settings(f"experiment={experiment}", *PRETRAINED) == (0.1, *OWN[1:4], "SGD", None)
 
 
 def test_an_experiment_that_chooses_the_weights_gets_them_too(monkeypatch):

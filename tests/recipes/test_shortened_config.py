@@ -81,6 +81,11 @@ def test_scheduler_lengths_in_whole_numbers_shrink_and_shares_stay():
     assert of("+scheduler.last_epoch=-1").scheduler.last_epoch == -1  # no length
 
 
+def test_the_backbones_warm_up_shrinks():
+    assert of("mode=fine_tuning", "module.backbone_warmup_steps=100").module.backbone_warmup_steps == 50
+    assert of("mode=fine_tuning").module.backbone_warmup_steps == 0
+
+
 def test_a_length_that_is_the_trainers_shrinks_once():
     assert of("scheduler.T_max=${trainer.max_epochs}").scheduler.T_max == 2
 

@@ -55,7 +55,7 @@ def test_changes_are_crossed_intervals_of_the_images_of_each_class(tmp_path, dra
     assert (changes.against, changes.pairs, changes.over) == ("fine_tuning with random weights", 4, "seeds and images")
     wanted = []
     for number, entry in enumerate(changes.classes):
-        own = number == LABEL
+        own = np.equal(LABEL, number)
         parts = [Contributions(IMAGE[own], right[0, own].astype(float) - right[1, own]) for right in drawn]
         wanted.append(crossed_interval(parts, resolution=1 / own.sum()))
         assert entry.name == NAMES[number]
@@ -74,7 +74,7 @@ def test_without_answers_they_are_paired_t_tests_over_seeds(tmp_path, drawn):
     changes = changes_of(tmp_path / "s")
     assert changes.over == "seeds"
     for number, entry in enumerate(changes.classes):
-        own = number == LABEL
+        own = np.equal(LABEL, number)
         ours, theirs = ([right[side, own].mean() for right in drawn] for side in (0, 1))
         assert entry.change.p == pytest.approx(ttest_rel(ours, theirs).pvalue)
 

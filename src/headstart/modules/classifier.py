@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Gt, Interval
+from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -52,6 +52,7 @@ class Classifier(MeasuredClassifier):
             much more an image that has the class counts than one that has not.
         batch_norm: What BatchNorm learns in trainable stages with the source's weights (unfreeze/batch_norm_policy.py).
         backbone_lr_ratio: The learning rate of all stages over that of the head, before the decays.
+        backbone_warmup_steps: Optimizer steps in which the stages' rates rise from 0, read by `Unfreeze`'s maker.
         scheduler_interval: How often the scheduler advances.
         scheduler_monitor: The logged metric that ReduceLROnPlateau waits for, after each validation, whatever
             scheduler_interval says.
@@ -88,6 +89,7 @@ class Classifier(MeasuredClassifier):
         metric: str | None = None,
         loss: Callable[..., Any] | None = None,
         backbone_lr_ratio: Annotated[float, Interval(gt=0, le=1)] = 1.0,
+        backbone_warmup_steps: Annotated[int, Ge(0)] = 0,
         multi_label: bool = False,
         regression: bool = False,
         regularizer: Regularizer | None = None,
@@ -105,6 +107,7 @@ class Classifier(MeasuredClassifier):
         self.stage_decay, self.layer_decay, self.label_smoothing = stage_decay, layer_decay, label_smoothing
         self.scheduler_interval, self.scheduler_monitor = scheduler_interval, scheduler_monitor
         self.batch_norm, self.backbone_lr_ratio = batch_norm, backbone_lr_ratio
+        self.backbone_warmup_steps = backbone_warmup_steps
         self.schedule: Schedule | None = None  # of the run: where it trains less than a stage, groups must be as fine
         self.class_weights, self.mix, self.regularizer = class_weights, mix, regularizer
         if regularizer is not None:

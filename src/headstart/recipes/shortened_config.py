@@ -55,6 +55,8 @@ def shortened(cfg: DictConfig, length: Length) -> DictConfig:
         plain.scheduler = _scaled(_plain(cfg.scheduler), length)
         for key, value in length.trainer.items():
             plain.trainer[key] = value
+        if warmup_steps := cfg.module.get("backbone_warmup_steps"):
+            plain.module.backbone_warmup_steps = shorter(warmup_steps, length.share)
         if cfg.trainable == "schedule":
             epochs = _positive(cfg.trainer, "max_epochs")
             plain.unfreeze = {

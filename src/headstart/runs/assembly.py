@@ -111,7 +111,7 @@ def check_adaptation(cfg: DictConfig) -> None:
             )
     if chosen.main == "target":
         return
-    chosen.check_stages(template(cfg.backbone).stages)
+    chosen.check_stages(dict(template(cfg.backbone).stages))
     if cfg.reuse and str(cfg.weights.get("_target_", "")).endswith(".target_weights"):
         raise UserError(
             f"weights=target trains on the target's labels, which are out of reach of adaptation {name}; "

@@ -15,13 +15,14 @@ from headstart.types import UserError
 SCHEDULES = rank_scenarios.SCHEDULES
 
 
-def fit(module, schedule, *, epochs=5, more=(), resume=None, stages=rank_scenarios.STAGES):
+def fit(module, schedule, *, epochs=5, more=(), resume=None, stages=rank_scenarios.STAGES, backbone_warmup_steps=0):
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(64, 1, 8, 8, generator=generator), torch.randint(0, 3, (64,), generator=generator)
     data = TensorDataset(images, labels)
+    unfreeze = Unfreeze(schedule, stages=stages, backbone_warmup_steps=backbone_warmup_steps)
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, callbacks=[Unfreeze(schedule, stages=stages), *more], use_distributed_sampler=False,
+        num_sanity_val_steps=0, callbacks=[unfreeze, *more], use_distributed_sampler=False,
         enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in more),
     )  # fmt: skip
     loader = DataLoader(data, batch_sampler=rank_scenarios.Shares(0, 1))
@@ -157,6 +158,34 @@ def test_a_step_goes_through_the_groups_that_are_open_and_the_others_stay_in_the
     assert all(before == inside for before, inside in module.rates)
     state = module.trainer.optimizers[0].state_dict()
     assert {group["name"] for group in state["param_groups"]} == set(module.seen[-1])
+
+
+def test_the_stages_rates_rise_over_the_first_steps_and_the_heads_is_whole_at_once():
+    module = Stepping()
+    fit(module, Gradual(first_epoch=0, every_epochs=0), epochs=2, backbone_warmup_steps=5)  # 8 steps
+    rates = [before for before, _ in module.rates]
+    assert [rate["head"] for rate in rates] == [0.05] * 8
+    for part, full in (("second", 0.025), ("first", 0.0125)):
+        assert [rate[part] for rate in rates] == pytest.approx(
+            [full * share for share in (0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1)]
+        )
+
+
+def test_what_becomes_trainable_later_has_the_warm_up_of_its_phase():
+    module = Stepping()
+    fit(module, Gradual(first_epoch=1, every_epochs=0), epochs=2, backbone_warmup_steps=5)
+    assert [before["second"] for before, _ in module.rates] == [0] * 4 + [0.025] * 4
+
+
+def test_a_run_that_is_resumed_in_the_warm_up_is_the_uninterrupted_one(tmp_path):
+    schedule, warm = Gradual(first_epoch=0, every_epochs=0), {"backbone_warmup_steps": 6}
+    keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True)
+    whole = fit(rank_scenarios.of_seed(batch_norm=True), schedule, epochs=3, more=[keep], **warm)
+    again = fit(
+        rank_scenarios.of_seed(seed=5, batch_norm=True), schedule, epochs=3, resume=tmp_path / "epoch=0.ckpt", **warm
+    )
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[key]), key
 
 
 def test_after_a_step_that_fails_the_optimizer_has_all_its_groups_and_rates():

@@ -136,7 +136,7 @@ class PhaseRates:
 
         Args:
             phase: Its number.
-            warm_ups: Those of the parameters that became trainable after the first step, by their names.
+            warm_ups: Those of the parameters whose rates rise, by their names.
         """
         self._phase, self._warm_ups = phase, warm_ups
         self._factors.clear()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from torch.nn.parallel import DistributedDataParallel
@@ -19,6 +20,7 @@ from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import WhatLearns, what_learns
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.part_names import ModelParts, Stages
+from headstart.unfreeze.reserved_names import BOTTLENECK
 from headstart.unfreeze.schedules.schedule_phases import Phase, Schedule, checked
 
 log = logging.getLogger(__name__)
@@ -39,19 +41,23 @@ class Unfreeze(Callback):
         schedule: Gives the phases.
         stages: The parts from the input to the head, as attribute paths or regular expressions; None where the module
             says them itself (`ModelParts`).
+        backbone_warmup_steps: Optimizer steps over which the learning rates of the stages that are trainable from the
+            first step rise linearly from 0. The head, and a bottleneck, have the scheduler's rate at once.
 
     Raises:
         UserError: In `fit`, if the schedule names what the model lacks, the strategy is not one of DDP, model parallel
             (fully_shard) or a single device, or a parameter is in no optimizer.
     """
 
-    def __init__(self, schedule: Schedule, *, stages: Stages | None = None) -> None:
-        self.schedule, self.stages = schedule, stages
+    def __init__(
+        self, schedule: Schedule, *, stages: Stages | None = None, backbone_warmup_steps: Annotated[int, Ge(0)] = 0
+    ) -> None:
+        self.schedule, self.stages, self.backbone_warmup_steps = schedule, stages, backbone_warmup_steps
         self.phases: tuple[Phase, ...] = ()
         self.phase = 0
         self._began: dict[str, float] = {"epoch": 0, "step": 0}  # of the phase; with a time budget "progress", too
         self._budget: TimeBudget | None = None
-        self._warm_ups: dict[str, WarmUp] = {}  # of the parameters that became trainable after the start
+        self._warm_ups: dict[str, WarmUp] = {}  # by the parameter's name
         self._plateau = PlateauWatch()
         self._parts: ModelParts | None = None
         self._learns: list[WhatLearns] = []  # in each phase
@@ -110,7 +116,7 @@ class Unfreeze(Callback):
             return
         _check_strategy(trainer)
         self._budget = budget_of(trainer)
-        self.phase, self._began, self._warm_ups = 0, {"epoch": 0, "step": 0}, {}
+        self.phase, self._began = 0, {"epoch": 0, "step": 0}
         self._plateau = PlateauWatch()
         parts = self._parts = ModelParts(pl_module, self.stages)
         self.phases = checked(self.schedule.phases(parts.names))
@@ -121,6 +127,8 @@ class Unfreeze(Callback):
             for phase_learns in learning
         ]
         self._rates = PhaseRates(self.phases, parts, [phase_learns.parameters for phase_learns in self._learns])
+        self._warm_ups = self._first_warm_ups(parts)
+        self._rates.enter(self.phase, self._warm_ups)
         for phase, learns in zip(self.phases, self._learns, strict=True):
             if not learns.parameters:
                 raise UserError(f"nothing learns in the phase {phase.title}: all that it trains was frozen before fit")
@@ -238,6 +246,14 @@ class Unfreeze(Callback):
         if phase.until.max_epochs is not None and epochs >= phase.until.max_epochs:
             return True
         return epochs >= phase.until.min_epochs and self._plateau.stalled >= phase.until.patience
+
+    def _first_warm_ups(self, parts: ModelParts) -> dict[str, WarmUp]:
+        """Those of the stages that are trainable from the first step, which a new head's gradients would move."""
+        if not self.backbone_warmup_steps:
+            return {}
+        stages = (part for part in parts.names[:-1] if part != BOTTLENECK)
+        trainable = {name for part in stages for name in parts.of(part)} & self._learns[0].parameters
+        return dict.fromkeys(sorted(trainable), WarmUp(0, self.backbone_warmup_steps))
 
     def _next(self, trainer: Trainer) -> None:
         self._plateau.leave(self.phases[self.phase].until, trainer)

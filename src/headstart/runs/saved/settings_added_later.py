@@ -45,6 +45,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
     "headstart.modules.classifier.Classifier": {
         "batch_norm": "learning",
         "backbone_lr_ratio": 1.0,
+        "backbone_warmup_steps": 0,
         "metric": None,
         "loss": None,
     },

@@ -120,7 +120,7 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
     pruning = TrialPruning(trial=cfg.trial, monitor=_followed(run)) if cfg.get("trial") else None
     longer = [ExtendedRates(schedule=cfg[EXTENDED].schedule)] if cfg.get(EXTENDED) else []
     # a stage becomes trainable before it is measured, and is timed before it is saved
-    first = [*_time_budget(cfg), *longer, Unfreeze(run.assembly.schedule), features, throughput, start, timeline]
+    first = [*_time_budget(cfg), *longer, _unfreeze(run), features, throughput, start, timeline]
     # RngStates is the last of all: see there
     states: list[Callback] = [EpochMetricState(), LogPositions(folder=folder), RankSeed(seed=cfg.seed), RngStates()]
     pruners: list[Callback] = [pruning] if pruning else []
@@ -141,6 +141,11 @@ def run_callbacks(cfg: DictConfig, folder: Path, run: PreparedRun, *, run_hash: 
         adapts=adapts,
         ordered=without_idle_hooks([*first, *domains, *([oracle] if oracle else []), *last]),
     )
+
+
+def _unfreeze(run: PreparedRun) -> Unfreeze:
+    steps = getattr(run.assembly.module, "backbone_warmup_steps", 0)  # a module of one's own need not have it
+    return Unfreeze(run.assembly.schedule, backbone_warmup_steps=steps)
 
 
 def _configured(cfg: DictConfig, folder: Path, run: PreparedRun) -> list[Callback]:

@@ -31,7 +31,7 @@ LINEAR = {"_target_": "headstart.modules.heads.linear_head.LinearHead"}
 OWN_MODULE = {
     "stage_decay": 1.0, "layer_decay": 1.0, "scheduler_interval": "step", "scheduler_monitor": "val/loss",
     "mix": None, "class_weights": None, "batch_norm": "learning", "backbone_lr_ratio": 1.0,
-    "metric": None, "loss": None,
+    "backbone_warmup_steps": 0, "metric": None, "loss": None,
 }  # fmt: skip
 
 
