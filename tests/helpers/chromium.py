@@ -117,6 +117,12 @@ class Tab:
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
         self._ask("Emulation.setScriptExecutionDisabled", value=not script)
 
+    def paper(self, *, width):
+        """The page as it is printed, on paper so many pixels wide."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self._ask("Emulation.setEmulatedMedia", media="print")
+        self.settle()
+
     def picture(self, file):
         """The window as a PNG file."""
         file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

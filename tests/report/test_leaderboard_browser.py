@@ -182,3 +182,15 @@ def test_without_a_script_the_best_runs_are_there_and_the_controls_are_not(many,
     assert len(page.value(ROWS)) == 50
     assert page.value("getComputedStyle(document.querySelector('#board form')).display") == "none"
     assert page.value("document.querySelectorAll('#board .scatter svg').length") == 1  # of seconds, which differ
+
+
+def test_on_paper_the_list_is_as_wide_as_the_page_and_its_rows_are_low(small, page):
+    for folder in list(small.glob("*-*")):  # names of real runs are long
+        folder.rename(small / f"{'data@source=printed,weights.max_epochs=1,' * 3}{folder.name}"[-120:])
+    page.open(write_report(small).page.as_uri())
+    page.paper(width=980)  # letter paper, landscape, within its margins
+    table = page.value("(t => [t.scrollWidth, t.clientWidth])(document.querySelector('.board'))")
+    heights = page.value("[...document.querySelectorAll('.board tbody tr')].map(row => row.clientHeight)")
+    assert table[0] <= table[1]
+    assert len(heights) == 25
+    assert max(heights) < 100, "one third of a page each, where the last column had no room"

@@ -8,6 +8,7 @@ import pytest
 
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
 from headstart.report.rendering.charts.axis_chart import MARGIN, legible, positions_of
+from headstart.report.rendering.charts.numeric_scale import numeric_scale
 from headstart.report.report_files import write_report
 from headstart.report.statistics.repeated_looks import cumulative_share
 from headstart.report.statistics.seed_intervals import Interval
@@ -194,6 +195,14 @@ def test_places_are_even_or_by_ratio():
 def test_marks_that_would_stand_on_each_other_are_left_out():
     marks = [(3.0, "1"), (5.0, "2"), (8.0, "3"), (12.9, "4"), (60.0, "5")]
     assert [text for _, text in legible(marks)] == ["1", "3", "5"]
+    long = [(3.0, "0.01325"), (13.0, "0.0166"), (23.0, "0.029")]
+    assert [text for _, text in legible(long)] == ["0.01325", "0.029"]
+
+
+def test_marks_have_as_many_digits_as_tell_them_apart():
+    _, marks = numeric_scale([1068.0, 1074.0, 1083.0])
+    assert [text for _, text in marks] == ["1,068", "1,074", "1,083"]
+    assert [text for _, text in numeric_scale([1000.0, 2000.0])[1]] == ["1k", "2k"]
 
 
 def test_levels_without_curves_are_compared_with_their_baseline_by_seed(tmp_path):

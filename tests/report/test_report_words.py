@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from headstart.report.rendering.wording.number_format import difference_text, number, signed
+from headstart.report.rendering.wording.number_format import difference_text, number, short_values, signed
 from headstart.report.statistics.seed_intervals import Interval
 
 
@@ -32,3 +32,10 @@ def test_the_slope_is_compared_as_a_ratio_and_a_transfer_ratio_in_per_cent():
         difference_text("transfer_ratio_step", Interval(0.1, 0.05, 0.15, 5, 0.01, False)) == "+10.0 % [+5.0 %, +15.0 %]"
     )
     assert difference_text("start", Interval(0.1, math.nan, math.nan, 1, math.nan, False)) == "+0.100"
+
+
+def test_long_values_of_a_search_are_shortened_where_that_tells_them_apart():
+    assert short_values(["0.0068931971813652616", "0.01324904859361751", "5"]) == ["0.006893", "0.01325", "5"]
+    assert short_values(["0.0132490485", "0.0132490486"]) == ["0.0132490485", "0.0132490486"]
+    assert short_values(["resnet18.a1_in1k", "–", "1e-3"]) == ["resnet18.a1_in1k", "–", "1e-3"]
+    assert short_values(["0.0132490485", "0.0132490485", "0.5"]) == ["0.01325", "0.01325", "0.5"]

@@ -22,6 +22,15 @@ def test_of_a_sweep_what_differs_is_shown_behind_mode_and_seed(tmp_path):
     assert list(shown.items()) == [("mode", "fine_tuning"), ("seed", 0), ("optimizer.lr", 0.1)]
 
 
+def test_all_jobs_of_a_sweep_have_the_same_keys_whichever_of_them_say_more(tmp_path):
+    jobs = [("mode=scratch",), ("mode=fine_tuning", "control=true", "scheduler=constant")]
+    for number, overrides in enumerate(jobs):
+        note_job(tmp_path, PlannedJob(tmp_path / str(number), overrides), is_first=number == 0)
+    first, second = (shown_settings(composed(*job), tmp_path / str(i), list(job)) for i, job in enumerate(jobs))
+    assert list(first.items()) == [("mode", "scratch"), ("seed", 0), ("control", False), ("scheduler", "")]
+    assert list(second.items()) == [("mode", "fine_tuning"), ("seed", 0), ("control", True), ("scheduler", "constant")]
+
+
 def test_of_a_lone_run_its_own_overrides_are_shown(tmp_path):
     own = ["target.shots=3", "+trainer.barebones=false", "scheduler=constant"]
     for _ in range(2):

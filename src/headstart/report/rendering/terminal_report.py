@@ -12,7 +12,7 @@ from headstart.report.rendering.tables.setting_rows import group_rows
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
 from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.leaderboard_words import board_sentences
-from headstart.report.rendering.wording.number_format import MISSING, plus_minus
+from headstart.report.rendering.wording.number_format import MISSING, plus_minus, short_values
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title, gain_text, verdict_text
@@ -75,7 +75,7 @@ def _verdict_rows(comparisons: Sequence[ArmComparison], metric: str) -> list[str
 def _axis_rows(axis: SweptAxis) -> list[str]:
     """The means by line and value of the swept key."""
     metric = axis.metrics[0]
-    rows = [["", *(text for _, text in axis.places)]]
+    rows = [["", *short_values([text for _, text in axis.places])]]
     for line in axis.lines:
         means = {point.at: point.levels[metric].mean for point in line.points if metric in point.levels}
         rows.append([line.label, *(plus_minus(means[at]) if at in means else MISSING for at, _ in axis.places)])

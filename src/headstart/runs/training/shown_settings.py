@@ -18,6 +18,9 @@ Shown = bool | int | float | str
 def shown_settings(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Shown]:
     """mode, seed, then each key whose values differ among the jobs of the sweep; of a lone run its own overrides.
 
+    All jobs of a sweep have the same keys, also those that only some of them override: TensorBoard takes the columns of
+    its table from any one of the runs. A group that the run's command leaves alone is empty.
+
     Args:
         cfg: The config of the run.
         folder: The run's folder.
@@ -25,12 +28,16 @@ def shown_settings(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[
     """
     own = _by_key(overrides)
     jobs = [_by_key(job.overrides) for job in planned_jobs(folder.parent)]
-    keys = (
-        [key for key in own if any(job.get(key) != own[key] for job in jobs)] if _is_planned(own, jobs) else list(own)
-    )
+    keys = _differing(jobs) if _is_planned(own, jobs) else list(own)
     values = leaves(masked_in(resolved_without_variables(cfg)))
     wanted = dict.fromkeys(["mode", "seed", *keys])
-    return {key: _shown(values.get(key, own.get(key))) for key in wanted if key in values or key in own}
+    return {key: _shown(values.get(key, own.get(key, ""))) for key in wanted}
+
+
+def _differing(jobs: list[dict[str, str]]) -> list[str]:
+    """The keys that not all of the jobs give the same value."""
+    keys = dict.fromkeys(key for job in jobs for key in job)
+    return [key for key in keys if len({job.get(key) for job in jobs}) > 1]
 
 
 def _is_planned(own: dict[str, str], jobs: list[dict[str, str]]) -> bool:

@@ -8,10 +8,12 @@ import numpy as np
 
 from headstart.report.analysis.swept_keys import AxisLine, SweptAxis
 from headstart.report.rendering.charts.chart_layout import Chart, ChartScale, ChartSeries, Position, Tick, chart_of
+from headstart.report.rendering.wording.number_format import short_values
 from headstart.system.metric_direction import is_share
 
 LOGARITHMIC = 10  # the largest value over the smallest, from which on equal ratios are equally wide
 TICK_GAP = 5.0  # per cent of the width between two ticks that can be read
+LETTER = 1.7  # per cent of the width of a small chart that a letter takes
 MARGIN = 3.0  # per cent of the width beside the first and the last value
 
 
@@ -23,7 +25,8 @@ def axis_charts(axis: SweptAxis, colours: dict[str, int]) -> list[Chart]:
         colours: The number of each line's colour, by its label.
     """
     across = positions_of([at for at, _ in axis.places])
-    marks = legible([(across(at), text) for at, text in axis.places])
+    texts = short_values([text for _, text in axis.places])
+    marks = legible([(across(at), text) for (at, _), text in zip(axis.places, texts, strict=True)])
     charts = []
     for number, metric in enumerate(axis.metrics):
         series = [_series(line, metric, colours[line.label]) for line in axis.lines]
@@ -38,7 +41,8 @@ def legible(marks: list[Tick]) -> list[Tick]:
     """The ticks without those that would stand on the one before."""
     readable = marks[:1]
     for mark in marks[1:]:
-        if mark[0] - readable[-1][0] >= TICK_GAP:
+        letters = (len(mark[1]) + len(readable[-1][1])) / 2
+        if mark[0] - readable[-1][0] >= max(TICK_GAP, LETTER * letters):
             readable.append(mark)
     return readable
 

@@ -23,10 +23,18 @@ def numeric_scale(values: Sequence[float]) -> tuple[Position, list[Tick]]:
     across = positions_of([low, high])
     single = sorted(set(values))
     if len(single) <= FEW:
-        return across, legible([(across(value), short_number(value)) for value in single])
+        return across, legible(_marked(single, across))
     marks = _decades(low, high) if low > 0 and high >= 10 * low else ticks(low, high, 5)
     inside = [mark for mark in marks if low <= mark <= high] or [low, high]
-    return across, legible([(across(mark), short_number(mark)) for mark in inside])
+    return across, legible(_marked(inside, across))
+
+
+def _marked(values: Sequence[float], across: Position) -> list[Tick]:
+    """Ticks of three digits, or of as many as tell them apart."""
+    texts = [short_number(value) for value in values]
+    if len(set(texts)) < len(texts):
+        texts = [f"{value:,.6g}".replace("-", "−") for value in values]
+    return [(across(value), text) for value, text in zip(values, texts, strict=True)]
 
 
 def short_number(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headstart.report.analysis.study_records import Study
 from headstart.report.analysis.swept_keys import AxisLine, ReachedLevel, SweptAxis
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
-from headstart.report.rendering.wording.number_format import MISSING, difference_text, plus_minus
+from headstart.report.rendering.wording.number_format import MISSING, difference_text, plus_minus, short_values
 from headstart.report.rendering.wording.verdict_words import level_text
 
 
@@ -16,7 +16,8 @@ def axis_tables(axis: SweptAxis) -> list[ReportTable]:
 
 def _axis_table(axis: SweptAxis, metric: str) -> ReportTable:
     rows = []
-    for at, text in axis.places:
+    texts = short_values([text for _, text in axis.places])
+    for (at, _), text in zip(axis.places, texts, strict=True):
         levels = [_level_at(line, at, metric) for line in axis.lines]
         cells = [
             TableCell(MISSING) if level is None else TableCell(plus_minus(level.mean), level_text(level))

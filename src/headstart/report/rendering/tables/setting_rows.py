@@ -10,7 +10,7 @@ from headstart.report.leaderboard.setting_groups import SettingGroup
 from headstart.report.leaderboard.study_ranking import CostFront, StudyRanking
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.leaderboard_words import setting_text
-from headstart.report.rendering.wording.number_format import MISSING, number
+from headstart.report.rendering.wording.number_format import MISSING, number, short_values
 
 MOST = 20  # settings of a table
 
@@ -107,15 +107,17 @@ def group_rows(ranking: StudyRanking, most: int) -> list[list[str]]:
     board = ranking.board
     others = [column for column in board.columns[1:] if column.key in ("test", "wall_s", "parameters")]
     head = [*board.setting_keys, "runs", board.figure.title, "std. dev.", *(column.title for column in others)]
+    shown = ranking.groups[:most]
+    columns = [short_values([group.settings[key] or MISSING for group in shown]) for key in board.setting_keys]
     rows = [
         [
-            *(group.settings[key] or MISSING for key in board.setting_keys),
+            *(column[place] for column in columns),
             _runs(group),
             number(group.means[board.figure.key], board.figure.decimals),
             number(group.spread, board.figure.decimals),
             *(number(group.means[column.key], column.decimals) for column in others),
         ]
-        for group in ranking.groups[:most]
+        for place, group in enumerate(shown)
     ]
     return [head, *rows]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from headstart.report.analysis.run_measures import MEASURES, Measure
 from headstart.report.statistics.seed_intervals import Interval, exp
 
 MISSING = "–"
+LONG = 8  # letters of a number that is shortened
 SLOPE = Measure("slope", "Speed through the levels that both pass", "", "ratio", "in steps at the full learning rate")
 _MEASURES_BY_KEY = {measure.key: measure for measure in (*MEASURES, SLOPE)}
 
@@ -62,3 +64,22 @@ def difference_text(measure: str | Measure, difference: Interval) -> str:
 def p_text(p: float) -> str:
     """p = 0.012; p < 0.001; no test."""
     return "no test" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def short_values(texts: Sequence[str]) -> list[str]:
+    """Values of a setting with four digits where they are longer numbers, as a search draws them.
+
+    As they are where two of them would look alike.
+
+    Args:
+        texts: As overrides have them.
+    """
+    shortened = [_short(text) for text in texts]
+    return shortened if len(set(shortened)) == len(set(texts)) else list(texts)
+
+
+def _short(text: str) -> str:
+    try:
+        return f"{float(text):.4g}" if len(text) > LONG else text
+    except ValueError:
+        return text
