@@ -11,7 +11,7 @@ from headstart.report.rendering.wording.number_format import MISSING, difference
 from headstart.report.statistics.seed_intervals import ALPHA
 
 MOST_CLASSES = 20
-MOST_CELLS = 1200  # of a page, so that it stays small
+MOST_CELLS = 900  # of a page, so that it stays small
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from headstart.report.analysis.study_records import StudySection
 from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.analysis.worst_of_arm import RunErrors, errors_of_best, right_elsewhere
 
-MOST_BYTES = 640 * 1024  # of all images of a page
+MOST_BYTES = 512 * 1024  # of all images of a page
 
 
 @dataclass(frozen=True)
