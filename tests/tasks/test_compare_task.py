@@ -83,6 +83,12 @@ def test_a_name_that_is_no_name_of_a_file_is_refused_before_anything_is_computed
     assert "names in compare.sources become names of files" in capfd.readouterr().err
 
 
+def test_another_model_that_is_not_there_is_refused_before_anything_is_computed(monkeypatch, capfd):
+    monkeypatch.setattr(module, "frozen", lambda *_: pytest.fail("features are computed"))
+    assert main([*SMALL, "compare.other_run_dir=nowhere"]) == 2
+    assert "run_dir must be the folder of a finished run (one with result.json), got nowhere" in capfd.readouterr().err
+
+
 @pytest.mark.slow
 def test_two_sources_by_command(capfd):
     sources = "compare.sources={letters:{characters:letters},digits:{characters:digits}}"

@@ -31,6 +31,7 @@ from headstart.runs.relatedness.data_relations import (
     interval,
     relations,
 )
+from headstart.runs.saved.finished_run import saved_run
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
 from headstart.system.aligned_columns import aligned
@@ -87,6 +88,8 @@ def compare(
                 "task=compare compares data@source with the target in the same features; it needs a source, and "
                 "control=false"
             )
+        if other_run_dir is not None:
+            saved_run(other_run_dir, "best")  # before anything is computed
         nodes = _source_nodes(cfg, sources)
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         settings = _Settings(nodes, stage, _available(measures), images, halves, other_run_dir)
