@@ -52,7 +52,10 @@ def test_what_the_run_lacks_is_told_before_a_source_model_is_trained(here, capfd
 # ------------------------------------------------------------------ where there is no room, or no leave, to write
 
 
-@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "no space is left"), (errno.EROFS, "cannot write")])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "no space is left"), (errno.EROFS, "cannot write"), (errno.EEXIST, "cannot write")],
+)
 @pytest.mark.parametrize("where", ["_save_config", "configure_log"])
 def test_a_full_or_read_only_disk_at_the_very_start_is_one_line_that_says_what_to_do(
     monkeypatch, capfd, number, said, where

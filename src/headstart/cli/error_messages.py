@@ -83,7 +83,7 @@ def no_room(error: BaseException) -> str:
 def unwritable(error: BaseException) -> str:
     """The same about a folder that nothing can be written into, before a job has begun."""
     for system_error in _system_errors(error):
-        if system_error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if system_error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
             return f"cannot write {_file(system_error)} ({system_error.strerror}); mend that, {ELSEWHERE}"
     return ""
 

@@ -22,7 +22,7 @@ from headstart.runs.folder.run_naming import config_hash, safe
 from headstart.runs.probing.frozen_features import Frozen, Stored, frozen
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked_in
-from headstart.system.files.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path, made_folder
 from headstart.types import SPLITS, UserError
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,9 @@ def embed(
     model = frozen(cfg, run_dir, data, whole=whole)
     names = {ALL: "all"} if whole else {split: split for split in splits or SPLITS}
     chosen = _chosen(stages, model.stages)
+    folder = made_folder(_folder(cfg, model, run_dir, out_dir), "embed.out_dir")
     stored = {s: model.features(s, chosen) for s in dict.fromkeys([*names, "train"] if pca else names)}
     principal = {} if pca is None else _directions(stored["train"], pca)
-    folder = _folder(cfg, model, run_dir, out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.{format}" for name in names.values()]
     _check_replaceable(folder, files)
     for (split, name), file in zip(names.items(), files, strict=True):

@@ -44,7 +44,7 @@ from headstart.runs.weights.starting_weights import weights_of
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
 from headstart.system.credential_masking import masked
-from headstart.system.files.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path, made_folder
 from headstart.tasks.predict import files_of
 from headstart.types import Batch, UserError
 
@@ -103,8 +103,8 @@ def explain(
     else:
         model = _of_run(saved_run(run_dir, checkpoint), data, whole)
         check_no_target("explain")
+    folder = made_folder(_folder(cfg, run_dir, out_dir), "explain.out_dir")
     subject = _subject(model, images, count, within, batch_size, device)
-    folder = _folder(cfg, run_dir, out_dir)
     with subject.network.at_rest():
         return write_gallery(
             folder,

@@ -26,7 +26,7 @@ from headstart.runs.saved.finished_model import NUMBERS, Finished, finished_mode
 from headstart.runs.saved.finished_run import CheckpointName, run_config
 from headstart.runs.saved.run_temperature import Temperature
 from headstart.system import rank_environment
-from headstart.system.files.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path, made_folder
 from headstart.types import Pixels, UserError
 
 log = logging.getLogger(__name__)
@@ -73,14 +73,14 @@ def export(
     folder = given_path(run_dir, "export.run_dir")
     on_cpu = {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
     finished = finished_model(OmegaConf.create({"trainer": on_cpu}), run_dir, checkpoint, None, temperature)
+    target = given_path(out_dir, "export.out_dir") if out_dir is not None else folder / "export"
+    made_folder(target, "export.out_dir")
     images = _some_images(run_config(folder), finished.backbone.pixels)
     with torch.no_grad():
         # not of the exported model: its normalisation is checked, too
         expected = finished.head(finished.backbone(images)) / finished.temperature
     merge(finished.backbone)
     model = Deployed(finished).eval()
-    target = given_path(out_dir, "export.out_dir") if out_dir is not None else folder / "export"
-    target.mkdir(parents=True, exist_ok=True)
     file = target / FILES[format]
     if out_dir:  # in the run's own folder nothing else lies
         _check_own(file)

@@ -32,7 +32,7 @@ from headstart.runs.saved.run_temperature import Temperature
 from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
 from headstart.system.files.csv_cells import cell
-from headstart.system.files.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path, made_folder
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def predict(
     count = 1 if views is None else view_count(views, model.backbone.pixels)
     files = files_of(images, setting="predict.images")
     path = given_path(out, "predict.out") if out is not None else Path(run_dir).expanduser() / f"predictions.{format}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(path.parent, "the folder of predict.out")
     if out:
         _check_own(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # of two commands at once, each has its own

@@ -9,7 +9,7 @@ from headstart.cli import main
 from headstart.data.webdataset.shard_reading import shards_of
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.runs.saved.finished_run import saved_run
-from headstart.system.files.setting_paths import given_path
+from headstart.system.files.setting_paths import given_path, made_folder
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
 
@@ -71,3 +71,14 @@ def test_an_empty_path_of_a_file_of_settings_is_refused_too(capsys, tmp_path, mo
     monkeypatch.setenv("PHOTOS", "")
     assert main(["mode=scratch", "data@target=image_folder", "target.root=${oc.env:PHOTOS}"]) == 2
     assert "root must be a path, got an empty text" in capsys.readouterr().err
+
+
+def test_a_folder_is_made_and_where_a_file_or_a_link_to_itself_lies_it_is_one_line(tmp_path):
+    assert made_folder(tmp_path / "a" / "b", "embed.out_dir").is_dir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for place in ("file", "file/below", "loop"):
+        with pytest.raises(
+            UserError, match=r"^embed\.out_dir must be a folder that can be written, got .*; give another"
+        ):
+            made_folder(tmp_path / place, "embed.out_dir")
