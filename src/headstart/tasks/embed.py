@@ -68,9 +68,9 @@ def embed(
     model = frozen(cfg, run_dir, data, whole=whole)
     names = {ALL: "all"} if whole else {split: split for split in splits or SPLITS}
     chosen = _chosen(stages, model.stages)
-    folder = made_folder(_folder(cfg, model, run_dir, out_dir), "embed.out_dir")
     stored = {s: model.features(s, chosen) for s in dict.fromkeys([*names, "train"] if pca else names)}
     principal = {} if pca is None else _directions(stored["train"], pca)
+    folder = made_folder(_folder(cfg, model, run_dir, out_dir), "embed.out_dir")
     files = [folder / f"{name}.{format}" for name in names.values()]
     _check_replaceable(folder, files)
     for (split, name), file in zip(names.items(), files, strict=True):

@@ -103,8 +103,8 @@ def explain(
     else:
         model = _of_run(saved_run(run_dir, checkpoint), data, whole)
         check_no_target("explain")
-    folder = made_folder(_folder(cfg, run_dir, out_dir), "explain.out_dir")
     subject = _subject(model, images, count, within, batch_size, device)
+    folder = made_folder(_folder(cfg, run_dir, out_dir), "explain.out_dir")
     with subject.network.at_rest():
         return write_gallery(
             folder,
