@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-browser test-loggers test-faults check-minimum check-newest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-adaptation docs clean
+.PHONY: help setup demo test test-all test-browser test-loggers test-faults test-gpu check-minimum check-newest coverage mutation lint types check tensorboard wheel release bench bench-ddp bench-gpu bench-adaptation docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,13 +29,26 @@ test: $(READY)  ## the tests (10 minutes at most on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(READY)  ## the tests with the slow ones
-	$(BIN)/python -m pytest -n 2 -m 'not browser and not faults'
+	$(BIN)/python -m pytest -n 2 -m 'not browser and not faults and not gpu'
 
 test-faults: $(READY)  ## faults at random places: kills, torn files, full disks (40 minutes; FAULTS=0.1 takes 4)
 	FAULTS=$${FAULTS:-1} $(BIN)/python -m pytest -n 2 -m faults tests/faults
 
 test-browser: $(READY)  ## the report page in a headless Chromium
 	$(BIN)/python -m pytest -m browser
+
+# BIN=<folder of a python> takes an interpreter that is there, on a machine without network: nothing is set up then
+ifeq ($(origin BIN),command line)
+GPU_READY :=
+else
+GPU_READY := $(READY)
+endif
+
+test-gpu: $(GPU_READY)  ## runs on this machine's GPUs against runs on the CPU; without a GPU they skip (4 minutes)
+	PYTHONPATH=$(CURDIR)/src $(BIN)/python -m pytest -rs -m gpu tests/gpu
+
+bench-gpu: $(GPU_READY)  ## throughput on one GPU against Lightning, fastai and timm, as far as they are installed (6 minutes)
+	PYTHONPATH=$(CURDIR)/src $(BIN)/python benchmarks/gpu.py
 
 # in a .venv of their own: what `make check` runs in does not depend on them
 .venv-loggers/.ready: $(READY) pyproject.toml

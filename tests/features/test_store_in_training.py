@@ -152,7 +152,8 @@ def test_without_views_augmented_training_runs_live_and_val_is_stored(here, sour
 
 def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
-    from headstart.features.cache.cached_activations import ImageGroup, _of_views
+    from headstart.features.cache.cache_choice import ImageGroup
+    from headstart.features.cache.cached_activations import _of_views
     from headstart.runs.assembly import assembled
 
     data = assembled(composed("mode=scratch", "augment@target.augment=affine", "target.shots=2")).data

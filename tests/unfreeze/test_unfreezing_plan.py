@@ -239,7 +239,7 @@ WIDEST = ("chain_thaw", "gradual")  # a phase of each stage, and of each stage w
     ("backbone", "unfreeze"), [("small_cnn", one) for one in SCHEDULES] + [("resnet18", one) for one in WIDEST]
 )
 def test_the_table_of_every_schedule_fits_a_terminal_of_120_characters(backbone, unfreeze, capsys):
-    from headstart.tasks.plan import plan
+    from plans import plan
 
     more = ["backbone.width=16"] if backbone == "small_cnn" else ["backbone.size=32"]
     plan(cfg=_shipped(f"backbone={backbone}", f"unfreeze={unfreeze}", *more))

@@ -36,6 +36,7 @@ from headstart.cli.run_job import (
     reader_is_gone,
     relative,
 )
+from headstart.cli.sweep_cost import sweep_cost_lines
 from headstart.cli.sweep_exit import code_of_sweep
 from headstart.compat.hydra_launch import run_jobs
 from headstart.runs.folder.run_naming import STUDY
@@ -111,6 +112,9 @@ def run_command(arguments: Arguments, checked_command: Checked | None) -> Comman
             error = raised
         if checked_command is not None and checked_command.multirun and arguments.runs:
             note_jobs_elsewhere(sweep, started_ns, returned)
+            if checked_command.cfg.get("task") == "plan" and rank_environment.rank() == 0:
+                for line in sweep_cost_lines(returned):
+                    print(line)
         return CommandOutcome(error, sweep)
 
 

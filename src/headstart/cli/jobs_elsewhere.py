@@ -54,11 +54,20 @@ def failures_elsewhere(sweep: Path, since_ns: int) -> list[Failure]:
 
 
 def _values(returned: object) -> Iterator[float]:
-    """The finite values of jobs, in batches or one after the other, as sweepers return them."""
-    if isinstance(returned, list | tuple):
-        for part in returned:
-            yield from _values(part)
-    elif isinstance(returned, JobReturn) and returned.status == JobStatus.COMPLETED:
-        value = returned.return_value
+    """The finite values of jobs, as sweepers return them."""
+    for value in values_of_jobs(returned):
         if isinstance(value, float) and math.isfinite(value):
             yield value
+
+
+def values_of_jobs(returned: object) -> Iterator[object]:
+    """What the tasks of jobs have returned, in batches or one after the other, as sweepers return them.
+
+    Args:
+        returned: What the sweeper has returned.
+    """
+    if isinstance(returned, list | tuple):
+        for part in returned:
+            yield from values_of_jobs(part)
+    elif isinstance(returned, JobReturn) and returned.status == JobStatus.COMPLETED:
+        yield returned.return_value

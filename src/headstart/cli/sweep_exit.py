@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -43,6 +44,8 @@ def code_of_sweep(check: Checked, sweep: Path, started_ns: int, error: Exception
         if not failures and not _has_begun(error):
             _remove_leftover(sweep, started_ns)
             return 1 if no_room(error) or unwritable(error) else 2
+    if check.cfg.get("task") == "plan":
+        _remove_empty(sweep, started_ns)
     reported = _is_reported(check, sweep, trace)
     if rank_environment.rank() == 0 and len(VALUES) >= ALIKE and len(set(VALUES)) == 1:
         objective = check.cfg.get("objective")
@@ -117,3 +120,14 @@ def _remove_leftover(sweep: Path, started_ns: int) -> None:
         for path in left:
             path.unlink()
         sweep.rmdir()
+
+
+def _remove_empty(sweep: Path, started_ns: int) -> None:
+    """Take away what Hydra has made for jobs that write nothing: their folders and those above, where empty."""
+    for job in sweep.iterdir() if sweep.is_dir() else ():
+        with suppress(OSError):  # it holds something, or is a file
+            job.rmdir()
+    _remove_leftover(sweep, started_ns)
+    for folder in (sweep.parent, sweep.parent.parent):
+        with suppress(OSError):
+            folder.rmdir()

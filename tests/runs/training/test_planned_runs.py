@@ -30,7 +30,7 @@ def test_a_schedule_for_another_model_is_an_error_of_the_command_that_lists_its_
     [("scratch", 5), ("fine_tuning", 5), ("feature_extraction", 1)],
 )
 def test_modes_without_a_schedule_have_one_phase(mode, trainable_parts):
-    from headstart.tasks.plan import plan
+    from plans import plan
 
     (row,) = plan(cfg=composed(f"mode={mode}")).rows
     assert len(row.trainable) == trainable_parts
@@ -48,7 +48,7 @@ def test_modes_without_a_schedule_have_one_phase(mode, trainable_parts):
     ],
 )
 def test_a_run_has_as_many_steps_as_its_plan_says(overrides, tmp_path):
-    from headstart.tasks.plan import plan
+    from plans import plan
 
     want = plan(cfg=composed("mode=scratch", *overrides)).run.steps
     assert trained("mode=scratch", *overrides, folder=tmp_path / "run")["steps"] == want
@@ -57,7 +57,7 @@ def test_a_run_has_as_many_steps_as_its_plan_says(overrides, tmp_path):
 @pytest.mark.slow
 def test_the_plateaus_of_a_run_begin_with_the_validation_before_its_first_step(tmp_path, monkeypatch, caplog):
     """So two more that are no better end the first phase at epoch 2, as the plan's earliest moment says."""
-    from headstart.tasks.plan import plan
+    from plans import plan
 
     monkeypatch.chdir(tmp_path)
     overrides = [
@@ -75,7 +75,7 @@ def test_the_plateaus_of_a_run_begin_with_the_validation_before_its_first_step(t
 
 
 def test_several_processes_share_the_images_of_an_epoch():
-    from headstart.tasks.plan import plan
+    from plans import plan
 
     def steps(*overrides):
         cfg = composed("mode=scratch", "trainer=ddp_cpu", "target.batch_size=8", *overrides)
@@ -93,14 +93,13 @@ def test_the_plan_of_a_run_leaves_its_parts_and_the_rng_states_as_they_were():
     import numpy as np
 
     from headstart.runs.assembly import assembled
-    from headstart.runs.training.run_plan import run_plan
-    from headstart.tasks.plan import _lone_trainer
+    from headstart.runs.training.run_plan import run_plan, trainer_of_length
 
     cfg = composed("mode=gradual")
     parts = assembled(cfg)
     before = copy.deepcopy(parts.module.state_dict())
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    run_plan(parts, _lone_trainer(cfg.trainer), processes=1)
+    run_plan(parts, trainer_of_length(cfg.trainer), processes=1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in parts.module.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in parts.module.parameters())
     assert all(inner.training for inner in parts.module.modules())
@@ -112,7 +111,7 @@ def test_the_plan_of_a_run_leaves_its_parts_and_the_rng_states_as_they_were():
 def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
     from headstart.runs.assembly import assembled
     from headstart.runs.training import run_plan as of_runs
-    from headstart.tasks.plan import _lone_trainer
+    from headstart.runs.training.run_plan import trainer_of_length
     from headstart.unfreeze import plan_costing as module
 
     measured = []
@@ -122,7 +121,7 @@ def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeyp
 
     def plan(*overrides):
         cfg = composed("mode=feature_extraction", *overrides)
-        return of_runs.run_plan(assembled(cfg), _lone_trainer(cfg.trainer), processes=1)
+        return of_runs.run_plan(assembled(cfg), trainer_of_length(cfg.trainer), processes=1)
 
     first = plan()
     assert len(measured) == 2  # all, and the head alone

@@ -10,8 +10,8 @@ from composed import composed, trained
 from headstart.cli import main
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.training.trainer_profiler import KINDS, profiler_of
-from headstart.tasks.plan import plan
 from headstart.types import UserError
+from plans import plan
 
 RUN = [
     "mode=scratch", "trainer.max_epochs=1", "callbacks.figures=null", "trainer.limit_val_batches=2",

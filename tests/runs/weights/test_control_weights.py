@@ -24,8 +24,8 @@ from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.tasks.few_images import few_images
 from headstart.tasks.fit import fit
-from headstart.tasks.plan import plan
 from headstart.types import UserError
+from plans import plan
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,16 @@ from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
 from headstart.data.data_protocols import ServedImages, has_contents
 from headstart.features.cache.activation_cache import CacheRanks, FeatureCache
 from headstart.features.cache.activation_key import Cut, Place, cuts_of
+from headstart.features.cache.cache_choice import (
+    ImageGroup,
+    fitting,
+    groups_to_cache,
+    phase_borders,
+    places_to_cache,
+)
 from headstart.features.cache.cached_activations import (
     CachedActivations,
     Engine,
-    ImageGroup,
     cached_activations,
     cached_rows_at,
     in_eval,
@@ -60,13 +66,13 @@ class FeatureCaching(Callback):
         self._trainer: Trainer | None = None
         self._served: dict[ImageGroup, CachedActivations] = {}
         self._phase: int | None = None  # that these are for
-        self._borders: dict[int, int] = {}  # of phases
+        self._borders: list[int] = []  # of the phases
         self._has_spoken = False
 
     # ------------------------------------------------------------------ Lightning's hooks
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._trainer, self._served, self._phase, self._borders = trainer, {}, None, {}
+        self._trainer, self._served, self._phase, self._borders = trainer, {}, None, []
         data = datamodule_of(trainer)
         reason = self._reason_against(trainer, pl_module, data)
         if not reason:
@@ -146,10 +152,7 @@ class FeatureCaching(Callback):
         if places and groups:
             cuts = self._cuts(places, engine, cache)
             images = sum(data.sizes[group.split] * max(1, group.views) for group in groups)
-            left = cache.max_bytes
-            for cut in cuts:  # the phase itself comes first
-                if (needed := cache.needed_bytes(cut, images)) <= left:
-                    cached_cuts, left = [*cached_cuts, cut], left - needed
+            cached_cuts = fitting(cuts, lambda cut: cache.needed_bytes(cut, images), cache.max_bytes)
         self._say(phase, groups, cached_cuts, cache, data)
         cuts_here = [cut for cut in cached_cuts if cut.place == places[0]]
         if not cuts_here:
@@ -177,49 +180,29 @@ class FeatureCaching(Callback):
 
     def _places(self, phase: int) -> list[Place]:
         """What is worth storing in one pass: the border of the phase, and those of later ones in what stays frozen."""
-        unfreeze, whole = self._unfreeze, len(self._backbone.names)
-        if phase == TEST:
-            borders = [min(self._border(number) for number in range(len(unfreeze.phases)))]
-        else:
-            borders, lowest = [], whole
-            for number in range(phase, len(unfreeze.phases)):
-                border = self._border(number)
-                if border <= lowest or number == phase:
-                    borders.append(border)
-                lowest = min(lowest, border)
-        if borders[0] == 0:
-            return []
-        whole_pooled = not self._backbone.gives_tokens
-        return [Place(border, border == whole and whole_pooled) for border in dict.fromkeys(borders) if border]
+        phases, backbone = len(self._unfreeze.phases), self._backbone
+        coming = range(phase, phases) if phase != TEST else range(phases)
+        borders = [self._border(number) for number in coming]
+        return places_to_cache(
+            borders if phase != TEST else [min(borders)], stages=len(backbone.names), pools=not backbone.gives_tokens
+        )
 
     def _border(self, phase: int) -> int:
         """How many leading stages have parameters, and none of them trainable in a phase."""
-        if phase not in self._borders:  # it is asked before each batch
-            self._borders[phase] = self._closed_stages(phase)
+        if not self._borders:  # it is asked before each batch
+            unfreeze, names = self._unfreeze, self._backbone.names
+            self._borders = phase_borders(
+                names,
+                {name: unfreeze.parts.of(name) for name in names if name in unfreeze.parts.names},
+                [unfreeze.trainable_in(number) for number in range(len(unfreeze.phases))],
+                runs_copies=self._runs_copies,
+            )
         return self._borders[phase]
-
-    def _closed_stages(self, phase: int) -> int:
-        unfreeze, names = self._unfreeze, self._backbone.names
-        opened = unfreeze.trainable_in(phase)
-        if (
-            self._runs_copies
-        ):  # of stages as they began: what was trainable meanwhile gives other activations than these
-            opened = opened.union(*(unfreeze.trainable_in(before) for before in range(phase)))
-        for count, name in enumerate(names):
-            parameters = unfreeze.parts.of(name) if name in unfreeze.parts.names else ()
-            # one without any may hold dropout, which is as what is around it
-            if not parameters or not opened.isdisjoint(parameters):
-                return count
-        return len(names)
 
     def _groups(self, phase: int, cache: FeatureCache, data: Any) -> list[ImageGroup]:
         if phase == TEST:
             return [ImageGroup("test")]
-        if self._mixes:
-            return [ImageGroup("val")]
-        if data.augment is None:
-            return [ImageGroup("train"), ImageGroup("val")]
-        return [*([ImageGroup("train", cache.views)] if cache.views else []), ImageGroup("val")]
+        return groups_to_cache(augments=data.augment is not None, views=cache.views, mixes=self._mixes)
 
     def _serves(self, data: object) -> bool:
         """Whether these data take what this callback serves."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +22,12 @@ from headstart.backbones.stages import Backbone
 from headstart.data.loading.image_seed import ImageRng
 from headstart.features.cache.activation_cache import CacheRanks, FeatureCache, ImagesToCache
 from headstart.features.cache.activation_key import Cut, activations
+from headstart.features.cache.cache_choice import ImageGroup
 from headstart.features.cache.cache_shards import DIGEST
 from headstart.features.cache.cached_rows import CachedRows
 from headstart.types import Batch
 
 VIEW_SEED = 2**40  # added to the seed: the choice of a view does not depend on the augmentation in it
-
-
-class ImageGroup(NamedTuple):
-    """Images of a data set: a split, or `views` augmented views of each of its images."""
-
-    split: str
-    views: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from headstart.callbacks.loggers.logged_pictures import show_text
-from headstart.callbacks.training.time_budget import budget_of
+from headstart.callbacks.training.time_budget import TimeBudget, budget_of
 from headstart.compat.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
@@ -32,14 +33,26 @@ from headstart.unfreeze.unfreezing_plan import Plan
 log = logging.getLogger(__name__)
 # of networks that this process has measured: by the network, what learns -> what a step costs
 _COSTS: dict[Hashable, dict[WhatLearns, StepCost]] = {}
+# what a trainer must know to say how long a run is; where and how fast it computes does not matter
+LENGTH = (
+    "max_epochs", "max_steps", "fast_dev_run", "overfit_batches", "limit_train_batches", "limit_val_batches",
+    "limit_test_batches", "accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval",
+)  # fmt: skip
 IMAGES = 2  # that the cost is measured on; BatchNorm does not train on one
 
 
-def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
-    """The plan of fitting the parts, which are as before afterwards. processes: that share each batch."""
+def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int, images: int | None = None) -> Plan:
+    """The plan of fitting the parts, which are as before afterwards.
+
+    Args:
+        parts: Of the run; the data are set up.
+        trainer: Of the run's length.
+        processes: That share each batch.
+        images: As if there were so many to train on; None is as many as there are.
+    """
     module, data = parts.module, parts.data
     model_parts = ModelParts(module)
-    run = run_of(data, trainer, processes=processes)
+    run = run_of(data, trainer, processes=processes, images=images)
     pixels = parts.backbone.pixels
     image = torch.rand(IMAGES, pixels.channels, pixels.size, pixels.size, generator=torch.Generator().manual_seed(0))
     label = torch.zeros(IMAGES, dtype=torch.long)
@@ -52,11 +65,11 @@ def run_plan(parts: Assembly, trainer: pl.Trainer, *, processes: int) -> Plan:
         model_parts,
         parts.schedule.phases(model_parts.names),
         run=run,
-        groups=_groups(module, trainer, run),
+        groups=planned_optimizer(module, trainer, run).param_groups,
         sample=SampleStep(
             images=image, loss=loss, known_costs=_COSTS.setdefault((parts.network, image.shape, _layout(module)), {})
         ),
-        batch_size=min(data.batch_size, data.sizes["train"]),
+        batch_size=min(data.batch_size, data.sizes["train"] if images is None else images),
     )
 
 
@@ -78,9 +91,16 @@ def log_plan(plan: Plan, loggers: Iterable[Any]) -> None:
     show_text(loggers, "plan", str(plan))
 
 
-def run_of(data: Any, trainer: pl.Trainer, *, processes: int) -> RunLength:
-    """How long a fit is, by Lightning's own rules. processes: that share each batch."""
-    batches = _limited(_batches(data, processes), trainer.limit_train_batches)
+def run_of(data: Any, trainer: pl.Trainer, *, processes: int, images: int | None = None) -> RunLength:
+    """How long a fit is, by Lightning's own rules.
+
+    Args:
+        data: Of the run, set up.
+        trainer: Of the run's length.
+        processes: That share each batch.
+        images: As if there were so many to train on; None is as many as there are.
+    """
+    batches = _limited(_batches(data, processes, images), trainer.limit_train_batches)
     if batches == 0:
         raise UserError(
             f"no batch to train on: {data.sizes['train']} images, {processes} x {data.batch_size} a batch, "
@@ -119,11 +139,12 @@ def _check_shares(data: Any, trainer: pl.Trainer, processes: int) -> None:
             )
 
 
-def _batches(data: Any, processes: int) -> int:
-    """How many batches each of the processes gets in an epoch."""
-    if processes == 1:
+def _batches(data: Any, processes: int, images: int | None = None) -> int:
+    """How many batches each of the processes gets in an epoch, of as many images as there are or as are given."""
+    if processes == 1 and images is None:
         return len(data.train_dataloader())
-    order = EpochOrder(length=data.sizes["train"], seed=0)  # the loader itself counts for the processes that there are
+    length = data.sizes["train"] if images is None else images
+    order = EpochOrder(length=length, seed=0)  # the loader itself counts for the processes that there are
     own = len(DeviceBatchSampler(order, batch_size=data.batch_size, rank=0, world_size=processes))
     paired = data.paired if isinstance(data, PairedImages) else None  # the longer of the two is the epoch
     return own if paired is None else max(own, _batches(paired, processes))
@@ -137,15 +158,21 @@ def _unlimited(count: int | None) -> float:
     return math.inf if count is None or count < 0 else count
 
 
-def _groups(module: pl.LightningModule, trainer: pl.Trainer, run: RunLength) -> list[dict[str, Any]]:
-    """The groups of the optimizer that the module would be trained with."""
+def planned_optimizer(module: pl.LightningModule, trainer: pl.Trainer, run: RunLength) -> Optimizer:
+    """The optimizer that the module would be trained with.
+
+    Args:
+        module: That is trained.
+        trainer: Of the run's length.
+        run: The run's length.
+    """
     module.trainer = _OfLength(trainer, run)  # type: ignore[assignment]
     try:
         made = module.configure_optimizers()
     finally:
         module.trainer = None
     optimizer: Any = made["optimizer"] if isinstance(made, dict) else made
-    return list(optimizer.param_groups)
+    return optimizer  # type: ignore[no-any-return]
 
 
 class _OfLength:
@@ -156,6 +183,22 @@ class _OfLength:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trainer, name)
+
+
+def trainer_of_length(node: DictConfig) -> pl.Trainer:
+    """A trainer of the same length, for which no other device, no process group and no logger is needed.
+
+    Args:
+        node: Of the trainer.
+    """
+    settings = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(settings, dict)
+    return pl.Trainer(
+        **{key: settings[key] for key in LENGTH if key in settings},
+        callbacks=[TimeBudget(settings["max_time"])] if settings.get("max_time") is not None else [],
+        accelerator="cpu", devices=1, logger=False, barebones=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
 
 
 def asked_processes(node: DictConfig) -> int:

@@ -139,3 +139,25 @@ def _unknown(strategy: str) -> UserError:
         f"trainer.strategy={strategy}: that stages can be frozen and trained under it is not known; it is under "
         f"pytorch_lightning.strategies.DDPStrategy and headstart.distributed.model_sharding.Sharded: try {KNOWN}"
     )
+
+
+def on_gpu(node: DictConfig) -> bool:
+    """Whether a trainer computes on GPUs; one of GPUs that are not here does, too.
+
+    Args:
+        node: Of the trainer.
+    """
+    accelerator = node.get("accelerator", "auto")
+    if accelerator == "auto":
+        return bool(CUDAAccelerator.is_available() or MPSAccelerator.is_available())
+    return accelerator in ("gpu", "cuda", "mps")
+
+
+def is_sharded(node: DictConfig) -> bool:
+    """Whether each device of a trainer has a share of each parameter only.
+
+    Args:
+        node: Of the trainer.
+    """
+    strategy = node.get("strategy")
+    return isinstance(strategy, DictConfig) and issubclass(get_class(strategy["_target_"]), Sharded)

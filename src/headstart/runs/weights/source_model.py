@@ -120,15 +120,25 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
 
 def waits_for_source(cfg: DictConfig) -> bool:
     """Whether the job would train a source model first."""
-    if not cfg.reuse or is_control(cfg) or cfg.weights.get("_target_") not in _RECIPES:
-        return False
-    return whole_result(_place(source_recipe(cfg))[0]) is None
+    return has_recipe(cfg) and whole_result(_place(source_recipe(cfg))[0]) is None
+
+
+def has_recipe(cfg: DictConfig) -> bool:
+    """Whether the job needs a source model of our own, of weights=source or weights=target."""
+    return bool(cfg.reuse) and not is_control(cfg) and cfg.weights.get("_target_") in _RECIPES
 
 
 def developed(cfg: DictConfig) -> dict[str, Any]:
     """The result of the job's source run, trained now if it is not there; it may be no good."""
     recipe = source_recipe(cfg)
     return _developed(recipe, *_place(recipe), cfg)
+
+
+def source_job(cfg: DictConfig) -> tuple[DictConfig, str]:
+    """The whole config of the source run of a job of weights=source or weights=target, and its hash."""
+    recipe = source_recipe(cfg)
+    folder, digest = _place(recipe)
+    return _runnable(recipe, folder, cfg), digest
 
 
 def source_recipe(cfg: DictConfig) -> DictConfig:

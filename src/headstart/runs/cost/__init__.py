@@ -1,0 +1,1 @@
+"""The cost of a command before it runs: counts, time, disk and memory."""
