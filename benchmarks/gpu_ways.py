@@ -83,7 +83,7 @@ def lightning(given: argparse.Namespace) -> dict[str, Any]:
 
     epochs, (train, _) = Epochs(given.device), _loaders(given)
 
-    class Whole(pl.LightningModule):  # type: ignore[misc]
+    class Whole(pl.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.network = _network(given)
@@ -96,7 +96,7 @@ def lightning(given: argparse.Namespace) -> dict[str, Any]:
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.AdamW(self.parameters(), lr=RATE, weight_decay=DECAY)
 
-    class Times(pl.Callback):  # type: ignore[misc]
+    class Times(pl.Callback):
         def on_train_epoch_start(self, *_: Any) -> None:
             epochs.begin()
 
@@ -120,7 +120,7 @@ def fastai(given: argparse.Namespace) -> dict[str, Any]:
 
     epochs, (train, val) = Epochs(given.device), _loaders(given)
 
-    class Times(Callback):  # type: ignore[misc]
+    class Times(Callback):
         def before_train(self) -> None:
             epochs.begin()
 
@@ -214,7 +214,7 @@ def _loaders(given: argparse.Namespace) -> tuple[DataLoader[Any], DataLoader[Any
 try:
     from pytorch_lightning import Callback
 except ImportError:  # a machine that has timm alone
-    Callback = object  # type: ignore[assignment, misc]
+    Callback = object
 
 
 class EpochSeconds(Callback):

@@ -95,7 +95,8 @@ def fitting(cuts: Sequence[C], needed_bytes: Callable[[C], int], max_bytes: int)
         needed_bytes: Of a cut.
         max_bytes: Of the cache.
     """
-    chosen, left = [], max_bytes
+    chosen: list[C] = []
+    left = max_bytes
     for cut in cuts:
         if (needed := needed_bytes(cut)) <= left:
             chosen, left = [*chosen, cut], left - needed

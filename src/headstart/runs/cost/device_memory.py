@@ -52,7 +52,7 @@ def state_tensors(optimizer: Optimizer) -> int:
     parameter = nn.Parameter(torch.ones(2, 2))
     like: Mapping[str, Any] = {**optimizer.defaults}
     try:
-        one = type(optimizer)([parameter], **like)  # type: ignore[arg-type, call-arg]
+        one = type(optimizer)([parameter], **like)
         parameter.grad = torch.ones(2, 2)
         one.step()
     except (TypeError, ValueError, RuntimeError):  # one of the user's own, with settings of its own; as Adam

@@ -23,7 +23,7 @@ from headstart.unfreeze.step_cost import untouched
 REPEATS = 3  # timed steps, after one that is not
 BATCHES = 30  # of a head on features, by Lightning
 MOST_FLOPS = 2e11  # of a measured step on the CPU, where it may take seconds
-READ = 32  # images that are read
+READ = 32  # images that are read, at least
 _MEASURED: dict[Hashable, tuple[float, float, float]] = {}  # network, batch, device -> training, looking, spread
 _BATCH_S: dict[str, float] = {}  # kind of device -> seconds
 
@@ -70,7 +70,7 @@ def _step_seconds(parts: Assembly, trainer: pl.Trainer, batch: int) -> tuple[flo
     def step() -> None:
         with context():
             loss = cross_entropy(module(image).float(), label)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         module.zero_grad()
 
     def look() -> None:
@@ -137,16 +137,18 @@ def lightning_batch_s(node: DictConfig) -> float:
 
 
 def _read_seconds(data: Any) -> float:
-    """Seconds in which this process reads and decodes one image."""
-    count = min(READ, data.sizes["train"])
+    """Seconds in which this process reads and decodes one image; 0 where there is none."""
     workers = getattr(data, "num_workers", None)
     if workers is not None:
         data.num_workers = 0
+    count = 0
     try:
         begun = time.perf_counter()
-        for _ in data.plain_dataloader("train", positions=np.arange(count)):
-            pass
-        return (time.perf_counter() - begun) / count
+        for batch in data.plain_dataloader("train"):
+            count += len(batch.label)
+            if count >= READ:
+                break
+        return (time.perf_counter() - begun) / max(1, count)
     finally:
         if workers is not None:
             data.num_workers = workers

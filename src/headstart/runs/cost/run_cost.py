@@ -85,11 +85,12 @@ class CountedRun:
         val = self._limited("val", self.trainer.limit_val_batches)
         train_flops = look_flops = 0.0
         train_images = looked = read = 0
+        augments = getattr(data, "augment", None) is not None
         reads_start = self._start()
         for number, (row, (first, last)) in enumerate(zip(plan.rows, phase_steps(plan.rows, plan.run), strict=True)):
             if last <= first and number:
                 continue
-            served = cached.phase(number, augments=data.augment is not None, mixes=mixes(self.parts.module))
+            served = cached.phase(number, augments=augments, mixes=mixes(self.parts.module))
             images = round((last - first) * self._epoch_images() / plan.run.steps_per_epoch)
             saved = costs.flops(served.get("train", 0))
             train_images += images
@@ -98,7 +99,7 @@ class CountedRun:
             look_flops += looks * (forward - costs.flops(served.get("val", 0)))
             looked += looks
             read += (0 if served.get("train") else domains * images) + (0 if served.get("val") else looks)
-            plain = served.get("train", 0) if data.augment is None else 0  # views are no plain images
+            plain = served.get("train", 0) if not augments else 0  # views are no plain images
             if number == 0 and reads_start is not None and plain != cached.stages:
                 stored = self._shares_start() and cached.whole(reads_start)
                 looked, read = looked + reads_start.count, read + (0 if stored else reads_start.count)
@@ -119,11 +120,13 @@ class CountedRun:
     def _epoch_images(self) -> int:
         """Of an epoch of training."""
         batches = self.plan.run.steps_per_epoch * self.trainer.accumulate_grad_batches
-        return min(self.sizes["train"], batches * self.parts.data.batch_size * self.processes)
+        size: int = self.parts.data.batch_size
+        return min(self.sizes["train"], batches * size * self.processes)
 
     def _limited(self, split: str, limit: int | float) -> int:
         """Images of a split that are looked at, where trainer.limit_<split>_batches leaves some out."""
-        count, size = self.sizes.get(split, 0), self.parts.data.batch_size
+        count = self.sizes.get(split, 0)
+        size: int = self.parts.data.batch_size
         batches = -(-count // size)
         return min(count, size * (limit if isinstance(limit, int) else int(batches * limit)))
 
@@ -138,11 +141,12 @@ class CountedRun:
     def _start(self) -> ImageSet | None:
         """Training images by which the start is measured with a head in closed form; None where it is not."""
         cfg, data, module, head = self.cfg, self.parts.data, self.parts.module, self.parts.head
-        begins = module.knows_labels and head.init == "class_means"
-        measures = module.knows_labels and cfg.get("start_class_means", False) and cfg.get("class_sets") != "open"
-        if not (begins or measures or head.standardise) or (has_no_val(data) and not begins and not head.standardise):
+        knows_labels, standardises = getattr(module, "knows_labels", False), getattr(head, "standardise", False)
+        begins = knows_labels and getattr(head, "init", "") == "class_means"
+        measures = knows_labels and cfg.get("start_class_means", False) and cfg.get("class_sets") != "open"
+        if not (begins or measures or standardises) or (has_no_val(data) and not begins and not standardises):
             return None
-        if begins or head.standardise:
+        if begins or standardises:
             return self._images(ImageGroup("train"))
         key, most = f"{self._data_key}:start", cfg.get("start_images")
         loader = data.plain_dataloader("train")
