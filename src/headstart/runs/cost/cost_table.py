@@ -11,7 +11,7 @@ from headstart.runs.cost.study_cost import PartCost, StudyCost
 from headstart.system.aligned_columns import aligned
 
 WIDTH = 120  # characters of a line
-FACTOR = 2  # within which measured runs took the time that was predicted: docs/how_to/scale.md
+FACTOR = 2  # of uncertainty; assumed, as no quiet machine was there to measure it: docs/how_to/scale.md
 SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 COUNTS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
