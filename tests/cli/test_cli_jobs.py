@@ -5,12 +5,13 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 import stub_jobs
-from headstart.cli import main
+from headstart.cli import live_table, main
 from headstart.cli.jobs_elsewhere import failures_elsewhere
 from headstart.cli.run_job import FAILURES
 from headstart.report import multirun_hook
@@ -107,6 +108,21 @@ def test_a_sweep_is_reported_once_whether_or_not_a_job_failed(command, monkeypat
     assert code == (1 if fails_at else 0), command.err
     (folder,) = folders
     assert str(folder).startswith("outputs/sweep-seed-")
+
+
+def test_the_table_of_the_jobs_looks_into_the_folder_that_the_sweep_has_got(command, monkeypatch):
+    """A sweep without a name of its own has its folder's name only once Hydra has begun."""
+    given, folders = [], []
+    monkeypatch.setattr(live_table, "live_table", lambda sweep, **_: nullcontext(given.append(sweep)))
+
+    def report(folder):
+        folders.append((given[0](), folder))
+        multirun_hook.written.append(folder)
+
+    monkeypatch.setattr(multirun_hook, "report_at_end", report)
+    assert command("-m", "seed=0,1", "+live_table=true", REPORTING) == 0, command.err
+    ((shown, folder),) = folders
+    assert shown == command.folder / folder
 
 
 def test_a_failed_report_is_an_error_of_the_command(command, monkeypatch):

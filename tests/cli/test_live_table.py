@@ -100,26 +100,27 @@ def sweep(tmp_path):
 
 
 def test_the_states_are_those_of_the_command_that_runs(sweep):
-    states = {job.folder.name: job for job in FollowedSweep(sweep, since_ns=1).jobs()}
+    states = {job.folder.name: job for job in FollowedSweep(lambda: sweep, since_ns=1).jobs()}
     assert {name: job.state for name, job in states.items()} == {
         "done": "finished", "broken": "failed", "now": "running", "later": "waiting",
     }  # fmt: skip
     assert (states["now"].epoch, states["now"].epochs, states["now"].value) == (2, 8, 0.6)
-    assert FollowedSweep(sweep, since_ns=time.time_ns() + 10**9).jobs() == [], "the list is of an earlier command"
+    later = time.time_ns() + 10**9
+    assert FollowedSweep(lambda: sweep, since_ns=later).jobs() == [], "the list is of an earlier command"
 
 
 def test_what_an_earlier_command_left_waits_and_a_finished_job_is_read_once(sweep, monkeypatch):
     since = (sweep / "jobs.jsonl").stat().st_mtime_ns
     for name in ("now/run.json", "done/run.json", "broken/error.txt", "broken/run.json", "done/result.json"):
         os.utime(sweep / name, ns=(since - 5, since - 5))
-    followed = FollowedSweep(sweep, since_ns=since)
+    followed = FollowedSweep(lambda: sweep, since_ns=since)
     assert [job.state for job in followed.jobs()] == ["finished", "waiting", "waiting", "waiting"]
     monkeypatch.setattr("headstart.runs.status.followed_sweep.job_state", None)
     assert followed.jobs()[0].value == 0.7
 
 
 def test_the_table_has_a_line_for_each_job_that_has_begun_and_fits(sweep):
-    jobs = FollowedSweep(sweep, since_ns=1).jobs()
+    jobs = FollowedSweep(lambda: sweep, since_ns=1).jobs()
     lines = live_lines(jobs, sweep, width=60, height=30)
     assert lines[0].startswith("-- 1 of 4 jobs are done, 1 failed")
     assert [line.split()[0] for line in lines[1:]] == ["state", "running", "failed", "finished"]
@@ -134,7 +135,7 @@ def test_jobs_of_other_processes_print_above_it_and_see_no_terminal(sweep, monke
     for number in before:
         os.dup2(theirs, number)
     try:
-        with live_table(sweep, since_ns=1):
+        with live_table(lambda: sweep, since_ns=1):
             subprocess.run("echo from another; test -t 1 || echo no terminal", shell=True, check=True)
             time.sleep(3 * live.IDLE_S)
             inside = os.isatty(2)
@@ -158,7 +159,7 @@ def test_jobs_of_other_processes_print_above_it_and_see_no_terminal(sweep, monke
 
 def test_without_a_terminal_each_running_job_has_a_line_when_it_has_gone_on(sweep, monkeypatch, capfd):
     monkeypatch.setattr(live, "LINES_EVERY_S", 0.05)
-    with live_table(sweep, since_ns=1):
+    with live_table(lambda: sweep, since_ns=1):
         time.sleep(0.5)
         (sweep / "now" / "metrics.csv").write_text("epoch,step,val/accuracy\n0,0,0.1\n3,8,0.65\n")
         time.sleep(0.5)

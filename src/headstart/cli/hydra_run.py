@@ -71,7 +71,8 @@ def _followed(arguments: Arguments, check: Checked | None, started_ns: int) -> A
         return nullcontext()
     from headstart.cli.live_table import live_table  # here: a single run does not need it
 
-    return live_table(_sweep_folder(check).resolve(), since_ns=started_ns)
+    here = Path.cwd()  # jobs may change it
+    return live_table(lambda: here / _sweep_folder(check), since_ns=started_ns)
 
 
 def _sweep_folder(check: Checked | None) -> Path:

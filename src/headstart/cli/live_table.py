@@ -6,7 +6,6 @@ import codecs
 import logging
 import os
 import select
-import shutil
 import sys
 import threading
 import time
@@ -28,14 +27,14 @@ IDLE_S = 0.2  # after which a line without its end is shown
 
 
 @contextmanager
-def live_table(sweep: Path, *, since_ns: int) -> Iterator[None]:
+def live_table(sweep: Callable[[], Path], *, since_ns: int) -> Iterator[None]:
     """While it runs, a table stands below all that this process and the jobs' processes print on the terminal.
 
     What they print goes through a pipe in the meantime, so that they see no terminal: the bars of single runs are off.
     Where there is no terminal, each job that has changed has a line every minute.
 
     Args:
-        sweep: The sweep's folder.
+        sweep: Gives the sweep's folder, as `FollowedSweep` takes it.
         since_ns: When the command began.
     """
     followed = FollowedSweep(sweep, since_ns=since_ns)
@@ -74,7 +73,7 @@ class TablePainter:
     """
 
     def __init__(self, terminal: int) -> None:
-        self._terminal = terminal
+        self.terminal = terminal
         self._table: list[str] = []
         self._painted = 0  # lines of the table that the terminal shows
         self._unfinished = False  # whether a line without its end is the last
@@ -116,7 +115,7 @@ class TablePainter:
         shown = "".join(f"{line}\n" for line in table)
         data = f"{erased}{text}{shown}".encode(errors="replace")
         while data:
-            data = data[os.write(self._terminal, data) :]
+            data = data[os.write(self.terminal, data) :]
 
 
 def _last_written(line: str) -> str:
@@ -150,9 +149,9 @@ def _painted(followed: FollowedSweep, painter: TablePainter, ours: int) -> Calla
             else:
                 painter.add_rest()
             if time.monotonic() - looked >= EVERY_S:
-                size = shutil.get_terminal_size()
                 try:
-                    painter.show(live_lines(followed.jobs(), followed.folder, width=size.columns, height=size.lines))
+                    width, height = os.get_terminal_size(painter.terminal)
+                    painter.show(live_lines(followed.jobs(), followed.folder, width=width, height=height))
                 except (OSError, ValueError):  # files change while they are read: the next look may succeed
                     log.debug("the table of the jobs cannot be made now", exc_info=True)
                 looked = time.monotonic()

@@ -9,7 +9,6 @@ import torch
 from composed import TINY, composed, trained
 from headstart.cli import main
 from headstart.features.cache import cache_shards
-from headstart.runs.cost import device_speed
 from headstart.runs.cost.device_memory import state_tensors
 from headstart.runs.cost.study_cost import StudyCost
 from plans import cost
@@ -106,7 +105,7 @@ def test_an_optimizer_keeps_as_many_tensors_of_a_parameter_as_its_kind_does(name
 @pytest.mark.parametrize("name", ["scratch", "head alone"])
 def test_a_run_takes_the_time_that_its_plan_predicts_within_a_factor_of_3(name, here, monkeypatch):
     """By the time of the CPU, which other processes do not change."""
-    monkeypatch.setattr(device_speed.time, "perf_counter", time.process_time)
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
     settings = [*RUNS[name], "backbone.width=16", "trainer.max_epochs=20", "trainer.limit_train_batches=1.0"]
     planned = cost(cfg=composed(*settings), tflops="measured")
     trained(*settings[:-2], "trainer.max_epochs=1", folder=here / "first")  # what a first run of a process takes

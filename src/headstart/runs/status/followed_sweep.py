@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from headstart.runs.folder.folder_mark import MARK
@@ -16,20 +17,26 @@ class FollowedSweep:
     A job of this command is known by its files' times, not by its lock, which a look would hold for a moment.
 
     Args:
-        folder: The sweep's.
+        folder: Gives the sweep's, which has its name only once Hydra has begun.
         since_ns: When the command began.
     """
 
-    def __init__(self, folder: Path, *, since_ns: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Callable[[], Path], *, since_ns: int) -> None:
+        self._folder = folder
         self._since = since_ns
         self._over: dict[Path, tuple[tuple[int, int], JobState]] = {}  # by what its files' times were then
 
+    @property
+    def folder(self) -> Path:
+        """The sweep's folder, as far as it is known now."""
+        return self._folder()
+
     def jobs(self) -> list[JobState]:
         """What each job does now; empty as long as the command has not planned any."""
-        if _modified(self.folder / FILE) < self._since:
+        folder = self.folder
+        if _modified(folder / FILE) < self._since:
             return []
-        return [self._state(job.folder, job.overrides) for job in planned_jobs(self.folder)]
+        return [self._state(job.folder, job.overrides) for job in planned_jobs(folder)]
 
     def _state(self, folder: Path, overrides: tuple[str, ...]) -> JobState:
         times = _modified(folder / RESULT), _modified(folder / ERROR)
