@@ -48,11 +48,10 @@ def source_weights(
 ) -> Weights:
     """The weights of the source model of this configuration, which is trained now if no finished one is there.
 
-    The source run is a run like any other: its own folder below outputs/source, found by the hash of what it
-    was trained on and how. Runs that want the same one wait while it is trained; one whose files have changed since
-    is trained anew. seed, max_epochs,
-    batch_size, optimizer, scheduler: of its training. Raises UserError where it does not beat naive models
-    and require_better is set.
+    The source run is a run like any other: its own folder below outputs/source, found by the hash of what it was
+    trained on and how. Runs that want the same one wait while it is trained; one that is damaged is trained anew.
+    seed, max_epochs, batch_size, optimizer, scheduler: of its training. Raises UserError where it does not beat naive
+    models and require_better is set.
     """
     recipe = source_config(
         cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
@@ -73,9 +72,9 @@ def target_weights(
 ) -> Weights:
     """The weights of a model of the run's own target, trained from scratch on the run's images: a control.
 
-    What transfers from there is no knowledge of other data (networks BnB of Yosinski et al. 2014,
-    arXiv:1411.1792). It is developed and found as a source model is. Raises UserError where its seed is the
-    run's: what is fresh would then be what that model began with.
+    What transfers from there is no knowledge of other data (networks BnB of Yosinski et al. 2014, arXiv:1411.1792). It
+    is developed and found as a source model is. Raises UserError where its seed is the run's: what is fresh would then
+    be what that model began with.
     """
     recipe = target_config(
         cfg, seed=seed, max_epochs=max_epochs, batch_size=batch_size, optimizer=optimizer, scheduler=scheduler
@@ -104,17 +103,13 @@ def _weights(recipe: DictConfig, cfg: DictConfig, require_better: bool, reset_fr
             )
         log.warning("the source model is not better than naive models:\n%s", table)
     state = loaded(folder / "checkpoints" / "best.ckpt")["state_dict"]
-    facts = {
-        "hash": digest,
-        "folder": folder.as_posix(),
-        **{key: result[key] for key in ("wall_s", "examples", "metrics", "accuracy_interval", "naive", "weights_hash")},
-    }
+    known = ("wall_s", "examples", "metrics", "accuracy_interval", "naive", "weights_hash")
     return Weights(
         backbone={key.removeprefix("backbone."): t for key, t in state.items() if key.startswith("backbone.")},
         head={key.removeprefix("head."): t for key, t in state.items() if key.startswith("head.")},
         class_names=tuple(result["class_names"]),
         reset_from=reset_from,
-        facts=facts,
+        facts={"hash": digest, "folder": folder.as_posix(), **{key: result[key] for key in known}},
     )
 
 
@@ -219,10 +214,8 @@ def _developed(recipe: DictConfig, folder: Path, digest: str, cfg: DictConfig) -
     was_there = whole_result(folder) is not None
     result = made_once(folder, digest, lambda: _trained(recipe, folder, digest, cfg), what="source model")
     if was_there and (changed := data_changes(recipe, {}, result)):
-        log.warning(
-            "the source model %s has learned from other data than there are now: %s; take its folder %s away to have "
-            "it trained anew", folder.name, changed, folder,
-        )  # fmt: skip
+        told = "the source model %s has learned from other data than there are now: %s; take %s away to train it anew"
+        log.warning(told, folder.name, changed, folder)
     return result
 
 
