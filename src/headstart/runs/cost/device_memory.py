@@ -41,7 +41,7 @@ def device_memory(
 def checkpoint_bytes(module: nn.Module, plan: Plan, optimizer: Optimizer) -> int:
     """Of best.ckpt and last.ckpt, with the weights and the optimizer's state of all that learns at some time.
 
-    What else lies in them takes less than 0.1 MiB.
+    A run that ends before its last phase keeps less. What else lies in them takes less than 0.1 MiB.
     """
     state = plan.share.learning * _element_size(module) * state_tensors(optimizer)
     return int(2 * (_bytes((*module.parameters(), *module.buffers())) + state))

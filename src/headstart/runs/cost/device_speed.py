@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -47,16 +47,26 @@ def measured_speed(cfg: DictConfig, parts: Assembly, *, flops: int, forward_flop
     if key not in _MEASURED:
         _MEASURED[key] = _step_seconds(parts, trainer, batch)
     train_s, look_s, spread = _MEASURED[key]
-    if device.type not in _BATCH_S:
-        _BATCH_S[device.type] = lightning_batch_s(cfg.trainer)
     return Speed(
         train_flops_s=batch * max(1, flops) / train_s,
         look_flops_s=batch * max(1, forward_flops) / look_s,
-        batch_s=_BATCH_S[device.type],
+        batch_s=loop_seconds(cfg.trainer, device.type),
         read_s=_read_seconds(parts.data),
         job_s=job_s,
         source=f"measured on this {device.type} on {REPEATS} steps of {batch} images, which differed by {spread:.0%}",
     )
+
+
+def loop_seconds(node: DictConfig, device: str) -> float:
+    """Seconds of a step besides its network, of Lightning's loop and the optimizer; measured once a process.
+
+    Args:
+        node: Of the trainer.
+        device: Kind of device, such as cpu.
+    """
+    if device not in _BATCH_S:
+        _BATCH_S[device] = lightning_batch_s(OmegaConf.create({"_target_": node._target_, "accelerator": device}))
+    return _BATCH_S[device]
 
 
 def _step_seconds(parts: Assembly, trainer: pl.Trainer, batch: int) -> tuple[float, float, float]:

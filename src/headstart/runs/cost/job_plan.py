@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from headstart.runs.assembly import Assembly, assembled
 from headstart.runs.cost.device_memory import checkpoint_bytes, device_memory
-from headstart.runs.cost.device_speed import measured_speed
+from headstart.runs.cost.device_speed import loop_seconds, measured_speed
 from headstart.runs.cost.job_cost import JobCost, Speed
 from headstart.runs.cost.run_cost import CountedRun
 from headstart.runs.cost.stage_costs import StageCosts
@@ -140,7 +140,9 @@ def _speed(cfg: DictConfig, parts: Assembly, plan: Plan, asked: Asked, made_s: f
         forward = round(plan.rows[0].forward * plan.flops) if plan.rows else plan.flops // 3
         speed = measured_speed(cfg, parts, flops=plan.flops, forward_flops=forward, job_s=made_s)
         return speed if asked.read_ms is None else replace(speed, read_s=asked.read_ms / 1000)
+    flops_s = asked.tflops * 1e12
     return Speed(
-        train_flops_s=asked.tflops * 1e12, look_flops_s=asked.tflops * 1e12, batch_s=0.0,
-        read_s=(asked.read_ms or 0.0) / 1000, job_s=made_s, source=f"{asked.tflops:g} TFLOP/s a device, as stated",
+        train_flops_s=flops_s, look_flops_s=flops_s, batch_s=loop_seconds(cfg.trainer, "cpu"),
+        read_s=(asked.read_ms or 0.0) / 1000, job_s=made_s,
+        source=f"{asked.tflops:g} TFLOP/s a device, as stated; the loop of a step measured on this machine's CPU",
     )  # fmt: skip
