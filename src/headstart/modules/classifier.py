@@ -52,7 +52,7 @@ class Classifier(MeasuredClassifier):
             much more an image that has the class counts than one that has not.
         batch_norm: What BatchNorm learns in trainable stages with the source's weights (unfreeze/batch_norm_policy.py).
         backbone_lr_ratio: The learning rate of all stages over that of the head, before the decays.
-        backbone_warmup_steps: Optimizer steps in which the stages' rates rise from 0, read by `Unfreeze`'s maker.
+        backbone_warmup_steps: Optimizer steps over which rates of stages rise from 0 (callbacks/training/unfreeze.py).
         scheduler_interval: How often the scheduler advances.
         scheduler_monitor: The logged metric that ReduceLROnPlateau waits for, after each validation, whatever
             scheduler_interval says.

@@ -96,6 +96,14 @@ def test_as_if_there_were_more_images_the_counts_are_those_of_the_formula():
     assert job.work.evaluations == 4
 
 
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_plan_for_a_gpu_on_a_machine_without_one_tells_counts_and_no_time(caplog):
+    job = cost(cfg=composed("mode=fine_tuning", "trainer.accelerator=gpu"), tflops="measured")
+    assert (job.speed, job.on_gpu) == (None, True)
+    assert job.work.steps > 0
+    assert "plan.tflops=50" in caplog.text
+
+
 @pytest.mark.parametrize(("name", "tensors"), [("AdamW", 2), ("SGD", 0), ("Adagrad", 1)])
 def test_an_optimizer_keeps_as_many_tensors_of_a_parameter_as_its_kind_does(name, tensors):
     made = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(3))], lr=0.1)

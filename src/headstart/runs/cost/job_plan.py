@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,12 +19,14 @@ from headstart.runs.cost.run_cost import CountedRun
 from headstart.runs.cost.stage_costs import StageCosts
 from headstart.runs.folder.run_naming import CONTROL, config_hash
 from headstart.runs.training.run_plan import asked_processes, planned_optimizer, run_plan, trainer_of_length
-from headstart.runs.training.run_trainer import is_sharded, on_gpu
+from headstart.runs.training.run_trainer import has_gpu, is_sharded, on_gpu
 from headstart.runs.weights.source_model import has_recipe, source_job
 from headstart.unfreeze.unfreezing_plan import Plan
 
 FLOAT = 4  # bytes
 _SOURCES: dict[str, JobCost] = {}  # of this process, by hash and what is asked
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,9 @@ def _readers(parts: Assembly) -> int:
 
 def _speed(cfg: DictConfig, parts: Assembly, plan: Plan, asked: Asked, made_s: float) -> Speed | None:
     if asked.tflops is None:
+        return None
+    if asked.tflops == "measured" and on_gpu(cfg.trainer) and not has_gpu():
+        log.warning("no GPU is here whose speed could be measured, so no time is told; plan.tflops=50 states one")
         return None
     if asked.tflops == "measured":
         forward = round(plan.rows[0].forward * plan.flops) if plan.rows else plan.flops // 3

@@ -141,6 +141,11 @@ def _unknown(strategy: str) -> UserError:
     )
 
 
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that Lightning can use."""
+    return bool(CUDAAccelerator.is_available() or MPSAccelerator.is_available())
+
+
 def on_gpu(node: DictConfig) -> bool:
     """Whether a trainer computes on GPUs; one of GPUs that are not here does, too.
 
@@ -149,7 +154,7 @@ def on_gpu(node: DictConfig) -> bool:
     """
     accelerator = node.get("accelerator", "auto")
     if accelerator == "auto":
-        return bool(CUDAAccelerator.is_available() or MPSAccelerator.is_available())
+        return has_gpu()
     return accelerator in ("gpu", "cuda", "mps")
 
 
