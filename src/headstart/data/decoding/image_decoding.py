@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headstart.data.dataset_settings import DecodingSettings
 from headstart.data.decoding.eight_bit import Samples, eight_bit, samples_of
 from headstart.data.decoding.file_opening import BEGIN, MAX_PIXELS, UnfitImageError, check_size, opened, regular
+from headstart.data.decoding.jpeg_completeness import is_cut
 from headstart.data.decoding.object_box import boxed, check_box
 from headstart.data.decoding.utf8_names import escaped
 from headstart.types import LARGER, Pixels, UserError
@@ -77,11 +78,14 @@ class Decoder:
         """The image of a file's bytes. Raises UserError with this name where there is none."""
         try:
             with opened(BytesIO(stored), max_pixels=self.max_pixels) as image:
+                width = image.width
                 samples = samples_of(image, stored[:BEGIN])
-                # of a JPEG only; grey asks for the luma alone, which is in the file as it is
-                drafted = image.draft(self._mode, (self.resize, self.resize)) if self.reduced and not self.box else None
+                drafted = self._drafted(image)
                 # the last pixel of a row or column may stand for less than a whole one
-                return self._made(image, samples, drafted[1][2:] if drafted else None)
+                made = self._made(image, samples, drafted[1][2:] if drafted else None)
+                if is_cut(image, stored, reduction=round(width / image.width), decoded=self._decoded):
+                    raise UnfitImageError("the data of its last pixels are missing; repair it, or take it away")
+                return made
         except Exception as error:  # each format's decoder raises errors of its own
             raise self._unreadable(name, error) from error
 
@@ -91,6 +95,17 @@ class Decoder:
             return self._made(image, samples_of(image, b""), None)
         except Exception as error:
             raise self._unreadable(name, error) from error
+
+    def _drafted(self, image: Image) -> tuple[str, tuple[int, int, float, float]] | None:
+        # of a JPEG only; grey asks for the luma alone, which is in the file as it is
+        return image.draft(self._mode, (self.resize, self.resize)) if self.reduced and not self.box else None
+
+    def _decoded(self, stored: bytes, *, whole: bool) -> Image:
+        with opened(BytesIO(stored), max_pixels=self.max_pixels) as image:
+            if not whole:
+                self._drafted(image)
+            image.load()
+            return image
 
     def _made(self, image: Image, samples: Samples, extent: tuple[float, float] | None) -> NDArray[np.uint8]:
         """Of the first `extent` pixels (width, height) of an image that is open, None = of all."""
