@@ -65,9 +65,20 @@ def test_a_study_of_fixed_seeds_has_one_look_with_all_of_the_error(tmp_path: Pat
     first, written = end(study)
     assert first.level == 0.05
     assert "the seeds were fixed beforehand" in written.text
-    later, _ = end(grow(study, range(4, 8), gain=0.2, fixed=True))
+    later, again = end(grow(study, range(4, 8), gain=0.2, fixed=True))
     assert (later.level, later.verdict) == (0, "undecided"), "its error is spent"
     assert "no error left" in later.why
+    assert "Look 2 at these data: earlier reports have spent the error of 0.05." in again.text
+    assert "use fixed_seeds=false" in again.text
+
+
+def test_a_first_report_on_one_of_the_fixed_seeds_spends_nothing(tmp_path: Path, grow):
+    study = grow(tmp_path / "s", [0], gain=0.1, fixed=True)
+    first, written = end(study)
+    assert (first.level, first.verdict) == (0, "undecided")
+    assert "One seed decides nothing: no error is spent on it." in written.text
+    later, _ = end(grow(study, range(1, 5), gain=0.1, fixed=True))
+    assert (later.level, later.verdict) == (0.05, "yes")
 
 
 def test_a_study_of_fixed_seeds_waits_for_all_of_them(tmp_path: Path, grow):

@@ -77,6 +77,8 @@ def judged(
 
 
 def _level(test: TestedDifference, history: History, seeds: PlannedSeeds) -> float:
+    if test.difference.n < 2:
+        return 0.0  # without an interval nothing can be decided, so nothing is spent
     earlier = history.get(test.key, ())
     return level_of(len(test.seeds), earlier, fixed=seeds.fixed, digest=test.digest, alpha=ALPHA)
 
