@@ -136,7 +136,11 @@ def _begin(command: int) -> None:
     Args:
         command: The command's process.
     """
+    from tqdm import tqdm
+
     os.setsid()
+    # tqdm's own lock is for bars of several processes: a semaphore, which Python reports as leaked once this one ends
+    tqdm.set_lock(threading.RLock())
 
     def watch() -> None:
         while os.getppid() == command:
