@@ -148,7 +148,7 @@ bench-ddp: .venv-bench/.ready  ## unfreezing on 2 processes, against the peers: 
 SEEDS := seed=0,1,2,3,4 selection=infomax callbacks.domains=null callbacks.figures=null hydra/launcher=slots
 ON    := adaptation=source_only,shot 'weights.seed=$${seed}'
 bench-adaptation: export HEADSTART_DATA ?= ../shared/data
-bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/how_to/adaptation.md (51 minutes on 2 cores)
+bench-adaptation: $(READY)  ## MNIST and USPS without labels of the target: docs/how_to/adaptation.md (an hour on 2 cores)
 	for pair in mnist_to_usps usps_to_mnist; do \
 	  $(BIN)/headstart -m experiment=$${pair}_unlabelled adaptation=source_only,dann,cdan $(SEEDS) || exit 1; \
 	done
