@@ -8,6 +8,7 @@ import torch
 
 from composed import figures, trained
 from headstart.features.cache import activation_key, cache_shards
+from headstart.modules.classifier import Classifier
 
 PHASES = {
     "feature_extraction": ["mode=feature_extraction"],
@@ -106,6 +107,23 @@ def test_each_image_passes_the_frozen_stages_once_over_epochs_and_runs(here, sou
     trained("mode=feature_extraction", "optimizer.weight_decay=0.1", "seed=1", folder=here / "three")
     # another seed draws other images for training, and all of them are known: from val, or the other way round
     assert sum(compute) == 0
+
+
+def test_a_head_is_validated_on_all_stored_features_at_once_unless_batches_are_limited(here, source, monkeypatch):
+    linked(here, source)
+    sizes = []
+    step = Classifier.validation_step
+
+    def counted(module, batch, number):
+        sizes.append(len(batch.label))
+        return step(module, batch, number)
+
+    monkeypatch.setattr(Classifier, "validation_step", counted)
+    count = trained("mode=feature_extraction", folder=here / "all")["sizes"]["val"]
+    assert sizes == [count] * 5  # before the first step and after each of four epochs
+    sizes.clear()
+    trained("mode=feature_extraction", "trainer.limit_val_batches=2", folder=here / "limited")
+    assert sizes == [64] * 10  # as of images
 
 
 def test_gradual_computes_all_borders_in_one_pass(here, source, compute):

@@ -164,7 +164,11 @@ class FeatureCaching(Callback):
         )
         title = "test" if phase == TEST else self._unfreeze.phases[phase].title
         self._note(title, computed, time.perf_counter() - began, cache)
-        return {group: rows for (group, cut), rows in activations.items() if cut == cuts_here[0]}
+        served = {group: rows for (group, cut), rows in activations.items() if cut == cuts_here[0]}
+        if not _evaluates_all(trainer):
+            for rows in served.values():
+                rows.evaluated_at_once = 0
+        return served
 
     def _cuts(self, places: Sequence[Place], engine: Engine, cache: FeatureCache) -> list[Cut]:
         with in_eval(self._backbone, max(place.after for place in places)):
@@ -273,3 +277,10 @@ class FeatureCaching(Callback):
         backbone = self._trainer.lightning_module.backbone
         assert isinstance(backbone, Backbone)
         return backbone
+
+
+def _evaluates_all(trainer: Trainer) -> bool:
+    """Whether nothing limits the number of evaluation batches, whose size then matters to nobody."""
+    return all(
+        type(limit) is float and limit == 1.0 for limit in (trainer.limit_val_batches, trainer.limit_test_batches)
+    )

@@ -17,9 +17,15 @@ from headstart.types import Batch, UserError
 
 
 class Rows(Protocol):
-    """What stands in for a split's images: the activations that enter stage `start` of the backbone."""
+    """What stands in for a split's images: the activations that enter stage `start` of the backbone.
+
+    Attributes:
+        start: The number of the stage.
+        evaluated_at_once: How many of them an evaluation batch may have, where that is more than it has of images.
+    """
 
     start: int
+    evaluated_at_once: int
 
     def at(self, epoch: int, positions: NDArray[np.int64]) -> Tensor:
         """Those of the images at these positions (B,) in an epoch: (B, ...), float32."""
@@ -133,7 +139,8 @@ class ResumableLoader(DataLoader[Batch]):
 class PlainLoader(DataLoader[Batch]):
     """Batches of the images at these positions, in this order; served: asked once a pass.
 
-    labels (N,): of the whole split.
+    labels (N,): of the whole split. A pass over what serves the images may have fewer batches than `len` says, as they
+    may be larger.
     """
 
     def __init__(
@@ -160,8 +167,9 @@ class PlainLoader(DataLoader[Batch]):
         if rows is None:
             yield from _plainly(super().__iter__())
             return
-        for begin in range(0, len(self.positions), self._size):
-            positions = self.positions[begin : begin + self._size]
+        size = max(self._size, rows.evaluated_at_once)
+        for begin in range(0, len(self.positions), size):
+            positions = self.positions[begin : begin + size]
             index = torch.from_numpy(positions)
             yield Batch(rows.at(0, positions), self._labels[index], rows.start, index)
 

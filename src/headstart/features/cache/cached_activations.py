@@ -53,6 +53,9 @@ class Engine:
         return cls(trainer.strategy.root_device, str(plugin.precision), plugin.forward_context, plugin.convert_input)
 
 
+EVALUATED_BYTES = 2**24  # of the features of an evaluation batch
+
+
 class CachedActivations:
     """Cached activations as loaders read them: by epoch and positions.
 
@@ -65,10 +68,16 @@ class CachedActivations:
         images: Their count.
         views: Of each image; 0 for images without augmentation.
         seed: Of the data.
+
+    Attributes:
+        evaluated_at_once: How many images an evaluation batch may have: of vectors, which a head alone reads, as many
+            as fit into 16 MiB, so that Lightning's loop takes few steps; of anything else none more than of images.
+            Whoever limits batches by their number sets 0.
     """
 
     def __init__(self, rows: CachedRows, *, start: int, images: int, views: int, seed: int) -> None:
         self.rows, self.start, self._images, self._views, self._seed = rows, start, images, views, seed
+        self.evaluated_at_once = EVALUATED_BYTES // (4 * rows.shape[0]) if len(rows.shape) == 1 else 0
 
     def at(self, epoch: int, positions: NDArray[np.int64]) -> Tensor:
         """The activations of the images at these positions (B,) in an epoch: (B, ...), float32."""

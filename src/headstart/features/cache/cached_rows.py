@@ -28,6 +28,11 @@ class CachedRows:
         self._shards = shards
         self._shard, self._row = torch.from_numpy(shard), torch.from_numpy(row)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions of one row."""
+        return tuple(self._shards[0].shape[1:])
+
     def at(self, positions: NDArray[np.int64]) -> Tensor:
         """The activations of the images at these positions (B,): (B, ...), float32."""
         index = torch.from_numpy(positions)
