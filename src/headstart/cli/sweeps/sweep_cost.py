@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.cli.jobs_elsewhere import values_of_jobs
+from headstart.cli.sweeps.jobs_elsewhere import values_of_jobs
 
 
 def sweep_cost_lines(returned: object) -> list[str]:

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from headstart.cli import live_table as live
-from headstart.cli.live_table import TablePainter, live_lines, live_table
+from headstart.cli.sweeps import live_table as live
+from headstart.cli.sweeps.live_table import TablePainter, live_lines, live_table
 from headstart.runs.status.followed_sweep import FollowedSweep
 from headstart.runs.status.planned_jobs import PlannedJob, note_job
 
