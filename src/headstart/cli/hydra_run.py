@@ -38,7 +38,7 @@ from headstart.cli.run_job import (
 from headstart.cli.sweeps.jobs_elsewhere import note_jobs_elsewhere
 from headstart.cli.sweeps.sweep_cost import sweep_cost_lines
 from headstart.cli.sweeps.sweep_exit import code_of_sweep
-from headstart.compat.hydra_launch import run_jobs
+from headstart.compat.hydra.hydra_launch import run_jobs
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.files.conf_folder import conf_dir

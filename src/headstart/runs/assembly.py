@@ -14,7 +14,7 @@ from headstart.adaptation.adaptation import Adaptation
 from headstart.backbones.injected.chosen_layers import InjectedLayers
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.paired_domains import paired_data

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.views.view import Views, enlarged
 from headstart.types import Pixels, UserError
 

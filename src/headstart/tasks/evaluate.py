@@ -24,7 +24,7 @@ from headstart.callbacks.predictions.prediction_pictures import (
     wrong_figure,
 )
 from headstart.callbacks.predictions.surest_errors import kind_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names
 from headstart.evaluation.class_indices import relabelled
 from headstart.evaluation.confidence.abstention_picture import abstention_figure, write_coverage

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.callbacks.training.first_validation import features_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first

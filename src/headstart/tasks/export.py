@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.denormalise import eight_bit
 from headstart.backbones.injected.lora import merge
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.assembly import images_seed
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.outcome.library_versions import versions

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.choice_by_val import best_first
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.confidence.calibration_picture import saved

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.folder_ownership import RUNS, known_hashes

@@ -11,8 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.lightning_loops import stop_after_batch
-from headstart.compat.lightning_trainer import callbacks_of
+from headstart.compat.lightning.lightning_loops import stop_after_batch
+from headstart.compat.lightning.lightning_trainer import callbacks_of
 
 Ended = Literal["at the highest rate", "the loss rose", "the loss was not finite"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from headstart.compat.lightning_trainer import shares_out_samples
+from headstart.compat.lightning.lightning_trainer import shares_out_samples
 from headstart.data.dataset_settings import LoadingSettings, check_names, check_none_left_out
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
 from headstart.data.datasets.joined_splits import JoinedSplit

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.compat.hydra_job_composing import JobComposer
+from headstart.compat.hydra.hydra_job_composing import JobComposer
 from headstart.recipes.search_space import settings_of, space_of
 from headstart.recipes.trial_runs import without_pictures
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates, config_of

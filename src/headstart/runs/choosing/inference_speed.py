@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.training.run_trainer import lone_trainer
 
 BATCH, REPEATS = 8, 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from headstart.compat.hydra_job_composing import JobComposer
+from headstart.compat.hydra.hydra_job_composing import JobComposer
 from headstart.runs.candidates.candidate_overrides import candidate_overrides, replaced
 from headstart.runs.choosing.arm import COMMAND, NO_SOURCE, ComparedArm
 from headstart.runs.choosing.chosen_model import ModelChoice

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import KnownLabels, PairedImages, ServedImages, has_contents, is_regression
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of

@@ -11,7 +11,7 @@ from annotated_types import Gt
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.confidence.temperature import (
     HIGHEST,
     LOWEST,

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.callbacks.training.first_validation import features_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.class_indices import class_indices
 from headstart.features.cache.cached_activations import Engine
 from headstart.runs.assembly import assembled, drawn, images_seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
 from headstart.modules.heads.classification_head import check_source_classes
 from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from pytorch_lightning.loggers import Logger
 
-from headstart.compat.logger_experiments import has_begun
+from headstart.compat.lightning.logger_experiments import has_begun
 
 log = logging.getLogger(__name__)
 # what ends an experiment, by the loggers that have it: W&B; Comet; Neptune; TensorBoard, Aim and others

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.predictions.named_test_sets import NamedTestSet
-from headstart.compat.lightning_hooks import leave_out_idle_hooks
+from headstart.compat.lightning.lightning_hooks import leave_out_idle_hooks
 from headstart.data.data_protocols import ComparedImages, KnownLabels, is_multi_label, is_regression
 from headstart.distributed.rank_agreement import of_first, wait_for_all
 from headstart.runs.assembly import Assembly, assembled, images_seed

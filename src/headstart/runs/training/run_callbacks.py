@@ -34,8 +34,8 @@ from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.time_budget import TimeBudget
 from headstart.callbacks.training.trial_pruning import TrialPruning
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.compat.lightning_hooks import without_idle_hooks
+from headstart.compat.hydra.hydra_instantiation import instantiate
+from headstart.compat.lightning.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.seen_images import seen_images
 from headstart.runs.assembly import with_monitor

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from headstart.callbacks.loggers.logged_pictures import show_settings
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.training.shown_settings import Shown, shown_settings

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from headstart.callbacks.loggers.logged_pictures import show_text
 from headstart.callbacks.training.time_budget import TimeBudget, budget_of
-from headstart.compat.lightning_trainer import MisconfigurationException
+from headstart.compat.lightning.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
 from headstart.runs.assembly import Assembly

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.cache.cached_activations import Engine
 from headstart.modules.heads.linear_head import LinearHead

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.backbones.stages import Backbone
-from headstart.compat.torch_norms import BatchNorm
+from headstart.compat.pytorch.torch_norms import BatchNorm
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.rank_agreement import of_first
 from headstart.runs.assembly import Assembly, adaptation_of, regularizer_of

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
-from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
+from headstart.compat.hydra.hydra_config_loader import DefaultsListLoader, config_search_path
 
 
 class JobComposer:

@@ -1,4 +1,4 @@
-"""What compat/hydra_instantiation.py relies on. Tried: hydra-core 1.3.4 and 1.4.0rc3."""
+"""What compat/hydra/hydra_instantiation.py relies on. Tried: hydra-core 1.3.4 and 1.4.0rc3."""
 
 import warnings
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import pytest
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 
 
 class Size(NamedTuple):

@@ -1,10 +1,10 @@
-"""What compat/lightning_sharding.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
+"""What compat/lightning/lightning_sharding.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
 
 import inspect
 
 from pytorch_lightning.strategies import ModelParallelStrategy
 
-from headstart.compat.lightning_sharding import shard_over_all_devices
+from headstart.compat.lightning.lightning_sharding import shard_over_all_devices
 from one_line_model import Line
 
 

@@ -1,11 +1,11 @@
-"""What compat/hydra_launch.py relies on. Tried: hydra-core 1.3.4."""
+"""What compat/hydra/hydra_launch.py relies on. Tried: hydra-core 1.3.4."""
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
-from headstart.compat.hydra_launch import BASIC_SWEEPER, run_jobs
+from headstart.compat.hydra.hydra_config_loader import DefaultsListLoader, config_search_path
+from headstart.compat.hydra.hydra_launch import BASIC_SWEEPER, run_jobs
 
 CONFIG = """
 defaults: [_self_, override hydra/job_logging: none, override hydra/hydra_logging: none]

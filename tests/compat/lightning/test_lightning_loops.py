@@ -1,11 +1,11 @@
-"""What compat/lightning_loops.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
+"""What compat/lightning/lightning_loops.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
 
 import pytest
 import torch
 from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
-from headstart.compat import lightning_loops
+from headstart.compat.lightning import lightning_loops
 from numbered import trainer
 from one_line_model import Line
 

@@ -1,4 +1,4 @@
-"""What compat/lightning_metrics.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
+"""What compat/lightning/lightning_metrics.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
-from headstart.compat.lightning_metrics import logged_metrics, restore_logged_metrics
+from headstart.compat.lightning.lightning_metrics import logged_metrics, restore_logged_metrics
 from numbered import trainer
 from one_line_model import Line
 

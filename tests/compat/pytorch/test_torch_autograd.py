@@ -1,8 +1,8 @@
-"""What compat/torch_autograd.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_autograd.py relies on. Tried: torch 2.15.0."""
 
 import torch
 
-from headstart.compat.torch_autograd import python_function
+from headstart.compat.pytorch.torch_autograd import python_function
 
 
 class Double(torch.autograd.Function):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from headstart.callbacks.timing.throughput import Clock, Throughput  # type: ignore[attr-defined]
-from headstart.compat.lightning_hooks import (
+from headstart.compat.lightning.lightning_hooks import (
     EVALUATION,
     TRAINING,
     QuickHookName,

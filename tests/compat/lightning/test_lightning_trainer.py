@@ -1,4 +1,4 @@
-"""What compat/lightning_trainer.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
+"""What compat/lightning/lightning_trainer.py relies on. Tried: pytorch-lightning 2.5.0 and 2.6.6."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.profilers import PyTorchProfiler
 from torch.utils.data import DataLoader
 
-from headstart.compat import lightning_trainer
+from headstart.compat.lightning import lightning_trainer
 from numbered import trainer
 from one_line_model import Line
 

@@ -1,9 +1,9 @@
-"""What compat/torch_state_dict.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_module_versions.py relies on. Tried: torch 2.15.0."""
 
 import torch
 from torch import nn
 
-from headstart.compat.torch_state_dict import with_module_versions
+from headstart.compat.pytorch.torch_module_versions import with_module_versions
 
 
 def test_module_versions_of_a_written_file_are_found_and_reach_the_module(tmp_path):

@@ -1,10 +1,10 @@
-"""What compat/torch_norms.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_norms.py relies on. Tried: torch 2.15.0."""
 
 import pytest
 import torch
 from torch import nn
 
-from headstart.compat.torch_norms import BatchNorm, RunningNorm
+from headstart.compat.pytorch.torch_norms import BatchNorm, RunningNorm
 
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)

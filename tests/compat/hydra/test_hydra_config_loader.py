@@ -1,4 +1,4 @@
-"""What compat/hydra_config_loader.py relies on. Tried: hydra-core 1.3.8."""
+"""What compat/hydra/hydra_config_loader.py relies on. Tried: hydra-core 1.3.8."""
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from composed import CONF
-from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path
+from headstart.compat.hydra.hydra_config_loader import DefaultsListLoader, config_search_path
 
 
 def loader(folder):

@@ -1,9 +1,9 @@
-"""What compat/torch_fake_tensors.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_fake_tensors.py relies on. Tried: torch 2.15.0."""
 
 import torch
 from torch import nn
 
-from headstart.compat.torch_fake_tensors import tensors_without_values
+from headstart.compat.pytorch.torch_fake_tensors import tensors_without_values
 
 
 def test_real_weights_give_shapes_of_what_is_too_large_to_compute():

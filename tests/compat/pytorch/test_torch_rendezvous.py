@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from headstart.compat.torch_rendezvous import meeting_store
+from headstart.compat.pytorch.torch_rendezvous import meeting_store
 
 RANK = """
 import torch, torch.distributed as dist

@@ -1,10 +1,10 @@
-"""What compat/torch_compilation.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_compilation.py relies on. Tried: torch 2.15.0."""
 
 import pytest
 import torch._dynamo.config
 from torch import nn
 
-from headstart.compat.torch_compilation import is_compiled, raise_recompile_limits
+from headstart.compat.pytorch.torch_compilation import is_compiled, raise_recompile_limits
 
 LIMITS = {"recompile_limit": 8, "accumulated_recompile_limit": 256, "fail_on_recompile_limit_hit": False}
 

@@ -1,8 +1,8 @@
-"""What compat/torch_hooks.py relies on. Tried: torch 2.15.0."""
+"""What compat/pytorch/torch_hooks.py relies on. Tried: torch 2.15.0."""
 
 from torch import nn
 
-from headstart.compat.torch_hooks import has_forward_hooks
+from headstart.compat.pytorch.torch_hooks import has_forward_hooks
 
 
 def test_hooks_before_and_after_a_call_are_seen_until_they_are_removed():

@@ -3,7 +3,7 @@
 import pytest
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 
-from headstart.compat.logger_experiments import has_begun
+from headstart.compat.lightning.logger_experiments import has_begun
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
