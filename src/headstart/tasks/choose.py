@@ -38,7 +38,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
 from headstart.system.metric_direction import lower_is_better
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from headstart.runs.checkup.self_test import self_test
 from headstart.runs.checkup.surroundings import disk, launchers, network, write_access
 from headstart.runs.quiet_logs import quieten
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 

@@ -58,7 +58,7 @@ from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)

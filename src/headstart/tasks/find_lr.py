@@ -25,7 +25,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

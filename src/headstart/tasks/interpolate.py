@@ -28,7 +28,7 @@ from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weig
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -34,7 +34,7 @@ from headstart.runs.probing.label_lists import (
 )
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
 

@@ -36,7 +36,7 @@ from headstart.runs.top_level_settings import Seed
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from headstart.runs.ranking.ranking import ranking
 from headstart.runs.ranking.ranking_picture import ranking_figure
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 PAGE, PICTURE = "ranking.md", "ranking.png"

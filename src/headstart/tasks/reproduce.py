@@ -23,7 +23,7 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.saved_job import check_working_folder, saved_job
 from headstart.system import rank_environment
 from headstart.system.files.setting_paths import given_path
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import DivergedError, NotReproducedError, UserError
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from headstart.runs.status.followed_sweep import FollowedSweep
 from headstart.runs.status.job_states import JobState
 from headstart.runs.status.status_table import changed_lines, counts_line, fitted, table_lines
 from headstart.runs.status.sweep_progress import sweep_progress
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 
 log = logging.getLogger(__name__)
 EVERY_S = 1.0  # between two looks at the jobs

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal, NamedTuple
 from headstart.data.decoding.eight_bit import samples_of
 from headstart.data.decoding.file_opening import BEGIN, HEIC_MISSING, MAX_PIXELS, opened, regular
 from headstart.data.decoding.image_decoding import why
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 COLOURS = {"LA", "RGB", "RGBA", "CMYK"}  # that files may hold with 16 bits

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from headstart.data.dataset_settings import Leakage
 from headstart.data.decoding.file_checks import Header
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 Place = tuple[str, str]  # split, file

@@ -30,7 +30,7 @@ from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.data.splits.number_division import NumberFiles
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
 ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root

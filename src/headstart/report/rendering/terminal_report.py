@@ -16,7 +16,7 @@ from headstart.report.rendering.wording.number_format import MISSING, plus_minus
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title, gain_text, verdict_text
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 
 LISTED = 10  # settings of a study that compares nothing
 _ASCII = {ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"}

@@ -17,7 +17,7 @@ from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, fini
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes, hashes
 from headstart.runs.folder.training_lock import LOCK, held_alone, is_held
 from headstart.system.credential_masking import masked_in
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

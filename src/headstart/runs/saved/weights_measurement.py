@@ -18,7 +18,7 @@ from headstart.runs.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 

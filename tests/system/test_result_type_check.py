@@ -7,7 +7,7 @@ import pytest
 from headstart.report.analysis.study_runs import LeftOutRun, run_in
 from headstart.runs.folder.run_folder import finished, result_damage
 from headstart.runs.status.job_states import job_state
-from headstart.system.result_types import TYPES, misfit
+from headstart.system.result_type_check import TYPES, misfit
 
 RIGHT = {
     "format": 2, "mode": "scratch", "seed": 0, "monitor": "val/accuracy", "state": "finished", "overrides": ["seed=0"],

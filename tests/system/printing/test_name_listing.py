@@ -1,6 +1,6 @@
 """Lists of names in messages are short, and say how much they leave out."""
 
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 
 
 def test_a_list_names_as_many_as_it_may_and_counts_the_others():

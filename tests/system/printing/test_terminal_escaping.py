@@ -6,8 +6,8 @@ import pytest
 
 from headstart.cli.error_messages import one_line, show_trace
 from headstart.system.credential_masking import mask_logs
-from headstart.system.terminal_printing import tell
-from headstart.system.terminal_text import printable, without_commands
+from headstart.system.printing.terminal_escaping import printable, without_commands
+from headstart.system.printing.terminal_printing import tell
 
 OBEYED = ["\x1b[31mred", "\x1b]0;title\x07", "a\rb", "\x9b2J", "\u202eabc", "\u2066x", "\udcff", "a\u2028b", "\x7f"]
 

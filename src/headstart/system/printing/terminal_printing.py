@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headstart.system.credential_masking import masked
-from headstart.system.terminal_text import without_commands
+from headstart.system.printing.terminal_escaping import without_commands
 
 
 def tell(*texts: str) -> None:
