@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from headstart.report.analysis.study_runs import LeftOutRun, run_in
+from headstart.report.stored_runs.study_runs import LeftOutRun, run_in
 from headstart.runs.folder.run_folder import finished, result_damage
 from headstart.runs.status.job_states import job_state
 from headstart.system.result_type_check import TYPES, misfit

@@ -16,7 +16,7 @@ from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart, run_ranks
 from headstart.recipes.recipe_values import with_recipes, write_run_config
-from headstart.report.analysis.study_runs import config_in
+from headstart.report.stored_runs.study_runs import config_in
 from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash

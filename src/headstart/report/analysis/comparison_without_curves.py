@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from headstart.report.analysis.arms import finished_at, setting_of
-from headstart.report.analysis.study_runs import LeftOutRun, LevelsResult
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, of_share, t_interval
+from headstart.report.stored_runs.study_runs import LeftOutRun, LevelsResult
 from headstart.system.metric_direction import is_share, is_unit_free, lower_is_better
 
 

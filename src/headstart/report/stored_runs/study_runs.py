@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.report.analysis.metric_rows import rows_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
+from headstart.report.stored_runs.metric_rows import rows_in
 from headstart.system.credential_masking import without_credentials
 from headstart.system.old_names import override_now, renamed
 from headstart.system.result_format import PRUNED, current_result, pruned_text

@@ -11,8 +11,8 @@ from headstart.report.leaderboard.run_entries import BoardColumn, RunEntry
 from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.charts.cost_chart import cost_chart
 from headstart.report.rendering.charts.parallel_chart import parallel_chart
+from headstart.report.rendering.tables.ranked_setting_tables import front_table, importance_table, study_table
 from headstart.report.rendering.tables.run_tables import relative_link
-from headstart.report.rendering.tables.setting_rows import front_table, importance_table, study_table
 from headstart.report.rendering.tables.table_cells import TableCell
 from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_format import MISSING, number

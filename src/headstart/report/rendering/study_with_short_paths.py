@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from headstart.report.analysis.config_differences import of_overrides
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import FinishedRun, LevelsResult, RunsBelow
 from headstart.report.config_leaves import leaves
+from headstart.report.stored_runs.study_runs import FinishedRun, LevelsResult, RunsBelow
 from headstart.system.files.short_paths import paths_in, short_paths, with_short_paths
 
 _NOT_DATA = ("run_dir", "hydra", "feature_cache", "logger", "callbacks")  # where a run writes

@@ -13,15 +13,15 @@ from headstart.report.analysis.arms import RANDOM
 from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.leaderboard.study_ranking import StudyRanking
-from headstart.report.rendering.answer_cards import comparison_cards, method_cards
-from headstart.report.rendering.board.board_content import board_content
 from headstart.report.rendering.charts.arm_colours import COLOURS, arm_colours
-from headstart.report.rendering.charts.axis_chart import axis_charts
 from headstart.report.rendering.charts.chart_layout import Chart
 from headstart.report.rendering.charts.learning_chart import learning_charts
 from headstart.report.rendering.charts.method_chart import method_chart
-from headstart.report.rendering.errors.class_panel import CellRoom, class_panel
-from headstart.report.rendering.errors.error_gallery import (
+from headstart.report.rendering.charts.swept_key_charts import axis_charts
+from headstart.report.rendering.html.answer_cards import comparison_cards, method_cards
+from headstart.report.rendering.html.board.board_content import board_content
+from headstart.report.rendering.html.errors.class_panel import CellRoom, class_panel
+from headstart.report.rendering.html.errors.error_gallery import (
     MOST_BYTES,
     ErrorGallery,
     PageRoom,
@@ -29,14 +29,14 @@ from headstart.report.rendering.errors.error_gallery import (
     method_galleries,
     run_gallery,
 )
-from headstart.report.rendering.tables.axis_tables import axis_tables
+from headstart.report.rendering.tables.swept_key_tables import axis_tables
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
 from headstart.report.rendering.tables.verdict_tables import overview_table, untuned_table
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
-from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.number_definitions import definitions
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
+from headstart.report.rendering.wording.swept_key_summary import axis_summary
 from headstart.report.rendering.wording.verdict_words import AGAINST, TITLES
 from headstart.system.headstart_version import VERSION
 
@@ -208,7 +208,7 @@ def _template() -> Template:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("headstart.report.rendering", "."),
+        loader=PackageLoader("headstart.report.rendering.html", "."),
         autoescape=True,  # folder names and error lines are anybody's text
         undefined=StrictUndefined,
         trim_blocks=True,

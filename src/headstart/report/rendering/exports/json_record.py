@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from headstart.report.analysis.adaptation_comparison import TEST_METRIC, AdaptationMethod, AdaptationSection, recalls
-from headstart.report.analysis.arm_levels import LevelArm
+from headstart.report.analysis.comparison_without_curves import LevelArm
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.run_measures import MEASURES, MeasuredRun, median_reached
 from headstart.report.analysis.study_records import ArmComparison, ArmSummary, Study, StudySection
 from headstart.report.analysis.swept_keys import ReachedLevel, SweptAxis
-from headstart.report.rendering.exports.class_record import class_record
+from headstart.report.rendering.exports.class_change_record import class_record
 from headstart.report.rendering.exports.interval_record import interval_record
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
-from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import look_text
+from headstart.report.rendering.wording.swept_key_summary import axis_summary
 from headstart.report.rendering.wording.verdict_words import GAINS, verdict_word
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import ALPHA, LEVEL, MATTERS, MATTERS_RATE

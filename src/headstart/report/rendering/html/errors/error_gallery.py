@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
 from headstart.report.analysis.run_measures import MeasuredRun
 from headstart.report.analysis.study_records import StudySection
-from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.analysis.worst_of_arm import RunErrors, errors_of_best, right_elsewhere
+from headstart.report.stored_runs.study_runs import FinishedRun
 
 MOST_BYTES = 512 * 1024  # of all images of a page
 
