@@ -17,8 +17,8 @@ from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim.lr_scheduler import LambdaLR
 
+from headstart.callbacks.learning_rates.rate_range_test import Ended, RateRangeTest
 from headstart.callbacks.training.first_validation import Start
-from headstart.callbacks.training.rate_range_test import Ended, RateRangeTest
 from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.hydra.hydra_instantiation import instantiate

@@ -18,6 +18,7 @@ from headstart.callbacks.domains.domain_distances import DomainDistances
 from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.oracle_accuracy import Oracle
 from headstart.callbacks.domains.selection_scores import SelectionScores
+from headstart.callbacks.learning_rates.extended_rates import ExtendedRates
 from headstart.callbacks.predictions.class_recalls import ClassRecalls
 from headstart.callbacks.predictions.named_test_sets import NamedTestSets
 from headstart.callbacks.predictions.prediction_pictures import Figures
@@ -26,7 +27,6 @@ from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.divergence import Divergence
-from headstart.callbacks.training.extended_rates import ExtendedRates
 from headstart.callbacks.training.final_validation import FinalValidation
 from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.first_validation import Start
