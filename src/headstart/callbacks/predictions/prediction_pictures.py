@@ -17,7 +17,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
-from headstart.callbacks.loggers.logged_pictures import show_figures, take_pictures
+from headstart.callbacks.loggers.logger_display import show_figures, take_pictures
 from headstart.callbacks.predictions.error_thumbnails import error_records
 from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.callbacks.predictions.split_predictions import numbers as image_numbers

@@ -11,7 +11,7 @@ from headstart.modules.heads.classification_head import check_source_classes
 from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
-from headstart.runs.training.run_loggers import NEEDED, check_packages
+from headstart.runs.training.loggers.run_loggers import NEEDED, check_packages
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.weights.source_model import SOURCE_WEIGHTS, waits_for_source

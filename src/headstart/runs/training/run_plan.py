@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from headstart.callbacks.loggers.logged_pictures import show_text
+from headstart.callbacks.loggers.logger_display import show_text
 from headstart.callbacks.training.time_budget import TimeBudget, budget_of
 from headstart.compat.lightning.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages

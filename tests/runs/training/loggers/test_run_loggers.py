@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from composed import TINY, composed
-from headstart.callbacks.loggers.logged_pictures import show_figures, show_text, take_pictures
+from headstart.callbacks.loggers.logger_display import show_figures, show_text, take_pictures
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.status.planned_jobs import PlannedJob, note_job
-from headstart.runs.training.run_loggers import NEEDED, WANDB, RunNames, _set_by_run, made_loggers, run_names
+from headstart.runs.training.loggers.run_loggers import NEEDED, WANDB, RunNames, _set_by_run, made_loggers, run_names
 from headstart.types import UserError
 
 MADE: list["StandIn"] = []
@@ -99,7 +99,7 @@ def test_what_a_run_calls_itself_fills_what_is_unset_and_a_resumed_run_goes_on_w
 
 
 def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("headstart.runs.training.run_loggers.find_spec", lambda _: None)
+    monkeypatch.setattr("headstart.runs.training.loggers.run_loggers.find_spec", lambda _: None)
     for option in ("wandb", "mlflow", "comet"):
         cfg = composed(f"logger={option}")
         with pytest.raises(UserError, match=rf"logger={option} needs .*pip install 'headstart\[{option}\]'"):

@@ -8,7 +8,7 @@ from pytorch_lightning.loggers import Logger
 from composed import TINY, composed
 from headstart.cli import main
 from headstart.runs.folder.run_naming import config_hash, hashes
-from headstart.runs.training.logger_closing import ended_with_run
+from headstart.runs.training.loggers.logger_closing import ended_with_run
 
 FAST = [*TINY, "mode=scratch", "trainer.max_epochs=1", "callbacks.figures=null"]
 PROCESS: list["ProcessRun"] = []  # as W&B has it: the run that this process is in, if it is in one

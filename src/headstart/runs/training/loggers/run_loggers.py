@@ -13,11 +13,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from headstart.callbacks.loggers.logged_pictures import show_settings
+from headstart.callbacks.loggers.logger_display import show_settings
 from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import is_control
-from headstart.runs.training.shown_settings import Shown, shown_settings
+from headstart.runs.training.loggers.shown_settings import Shown, shown_settings
 from headstart.system import rank_environment
 from headstart.system.files.file_lock import locked
 from headstart.types import UserError

@@ -2,8 +2,8 @@
 
 from composed import composed
 from headstart.runs.status.planned_jobs import PlannedJob, note_job
-from headstart.runs.training.shown_settings import shown_settings
-from headstart.runs.training.tensorboard_layout import layout
+from headstart.runs.training.loggers.shown_settings import shown_settings
+from headstart.runs.training.loggers.tensorboard_layout import layout
 
 JOBS = [
     ("mode=scratch", "optimizer.lr=0.01", "target.shots=5", "seed=0"),
