@@ -15,7 +15,7 @@ from composed import run_by_command
 from headstart.api.loaded_model import load
 from headstart.cli import main
 from headstart.report.stored_runs.stored_predictions import answers_in
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 from live_answers import live
 from number_photos import SMALL, number_photos, of_numbers

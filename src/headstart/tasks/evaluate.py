@@ -44,8 +44,9 @@ from headstart.evaluation.view_evaluation import (
     view_count,
 )
 from headstart.evaluation.views.view import Views
-from headstart.runs.assembly import Assembly, assembled, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
+from headstart.runs.model_parts.assembly import Assembly, assembled, drawn, images_seed
+from headstart.runs.model_parts.view_data import enlarged_data, views_of
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluated_test_sets import evaluated_test_sets, named_sets_of
@@ -56,7 +57,6 @@ from headstart.runs.saved.run_temperature import Temperature, evaluated_temperat
 from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
-from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
 from headstart.system.printing.terminal_printing import tell
 from headstart.types import Batch, Pixels, UserError

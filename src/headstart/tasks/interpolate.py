@@ -19,8 +19,8 @@ from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.confidence.calibration_picture import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
-from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.folder.run_folder import CHECKPOINTS, write_json
+from headstart.runs.model_parts.assembly import Assembly, assembled, images_seed
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.data.data_protocols import is_multi_label, is_regression
-from headstart.runs.assembly import assembled
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.choosing.inference_speed import InferenceSpeed, inference_speed
 from headstart.runs.choosing.time_left import TimeLeft
 from headstart.runs.folder.run_folder import write_json
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.ranking.candidate_row import RankingSettings
 from headstart.runs.ranking.ranking import ranking
 

@@ -23,9 +23,9 @@ from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cache_choice import ImageGroup
 from headstart.features.cache.cached_activations import Engine, cached_activations, in_eval
-from headstart.runs.assembly import Assembly, assembled, check_adapters
 from headstart.runs.folder.folder_ownership import RUN_WEIGHTS
 from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
+from headstart.runs.model_parts.assembly import Assembly, assembled, check_adapters
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data

@@ -14,7 +14,7 @@ from headstart.callbacks.training.first_validation import features_of
 from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.class_indices import class_indices
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import assembled, drawn, images_seed
+from headstart.runs.model_parts.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer

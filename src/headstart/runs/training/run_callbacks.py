@@ -38,9 +38,9 @@ from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.compat.lightning.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
 from headstart.recipes.seen_images import seen_images
-from headstart.runs.assembly import with_monitor
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.run_folder import ANSWERS
+from headstart.runs.model_parts.assembly import with_monitor
 from headstart.runs.training.checkpoint_selection import adapts_to_target, scores
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.trainer_profiler import profiler_of

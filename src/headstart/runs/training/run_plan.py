@@ -19,7 +19,7 @@ from headstart.callbacks.training.time_budget import TimeBudget, budget_of
 from headstart.compat.lightning.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
-from headstart.runs.assembly import Assembly
+from headstart.runs.model_parts.assembly import Assembly
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import WhatLearns

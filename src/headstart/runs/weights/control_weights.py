@@ -16,8 +16,8 @@ from headstart.backbones.stages import Backbone
 from headstart.compat.pytorch.torch_norms import BatchNorm
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.rank_agreement import of_first
-from headstart.runs.assembly import Assembly, adaptation_of, regularizer_of
 from headstart.runs.folder.run_naming import is_control
+from headstart.runs.model_parts.assembly import Assembly, adaptation_of, regularizer_of
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError
