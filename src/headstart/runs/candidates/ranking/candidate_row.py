@@ -14,9 +14,9 @@ from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.probing.logistic_probe import logistic
 from headstart.features.probing.probes import LabelledFeatures, Probe, ProbeData, best_by, candidates
 from headstart.runs.candidates.candidate import SourceCandidate
-from headstart.runs.ranking.candidate_features import CandidateFeatures
-from headstart.runs.ranking.candidate_scores import OF_SOFTMAX, ScoreValue, parts_of, score_values
-from headstart.runs.ranking.stratified_halves import stratified_halves, stratified_sample
+from headstart.runs.candidates.ranking.candidate_features import CandidateFeatures
+from headstart.runs.candidates.ranking.candidate_scores import OF_SOFTMAX, ScoreValue, parts_of, score_values
+from headstart.runs.candidates.ranking.stratified_halves import stratified_halves, stratified_sample
 from headstart.scores.logistic_accuracy import STRENGTHS
 
 DEPTH_BY = "neighbours"  # stages are compared by it: an accuracy means the same at any width, and this one is cheap

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from headstart.report.statistics.rank_correlation import null_point, rank_correlation
 from headstart.report.statistics.rank_intervals import behind_first, centred_draws, rank_intervals
 from headstart.runs.candidates.candidate import SourceCandidate
-from headstart.runs.ranking.candidate_features import candidate_features
-from headstart.runs.ranking.candidate_row import (
+from headstart.runs.candidates.ranking.candidate_features import candidate_features
+from headstart.runs.candidates.ranking.candidate_row import (
     DEPTH_BY,
     CandidateRow,
     ImageSamples,
@@ -21,7 +21,7 @@ from headstart.runs.ranking.candidate_row import (
     candidate_row,
     image_samples,
 )
-from headstart.runs.ranking.candidate_scores import ETRAN, etran_of
+from headstart.runs.candidates.ranking.candidate_scores import ETRAN, etran_of
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from headstart.callbacks.training.deadline import OutOfTimeError
 from headstart.recipes.shortened_config import Length, lengths, shortened
 from headstart.recipes.trial_runs import Trial, trained_trial, trial_of
 from headstart.recipes.trial_scores import TrialScore, monitored_metric, trial_score
-from headstart.runs.choosing.arm import ComparedArm, Pair, trial_config
-from headstart.runs.choosing.time_left import TimeLeft
+from headstart.runs.candidates.choosing.arm import ComparedArm, Pair, trial_config
+from headstart.runs.candidates.choosing.time_left import TimeLeft
 from headstart.runs.folder.training_lock import whole_result
 
 log = logging.getLogger(__name__)

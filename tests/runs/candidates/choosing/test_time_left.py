@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from headstart.runs.choosing.time_left import TimeLeft, seconds_of
+from headstart.runs.candidates.choosing.time_left import TimeLeft, seconds_of
 from headstart.types import UserError
 
 

@@ -14,9 +14,9 @@ from omegaconf import DictConfig, open_dict
 
 from headstart.recipes.shortened_config import lengths, shortened
 from headstart.recipes.trial_runs import with_callbacks
-from headstart.runs.choosing.arm import ComparedArm, with_values
-from headstart.runs.choosing.time_left import TimeLeft
-from headstart.runs.choosing.timed_halving import DEADLINE, TriedPair
+from headstart.runs.candidates.choosing.arm import ComparedArm, with_values
+from headstart.runs.candidates.choosing.time_left import TimeLeft
+from headstart.runs.candidates.choosing.timed_halving import DEADLINE, TriedPair
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import config_hash

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.candidates.candidate import SourceCandidate
+from headstart.runs.candidates.ranking.source_softmax import SourceSoftmax, source_softmax
+from headstart.runs.candidates.ranking.static_facts import StaticFacts, static_facts
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.probing.frozen_features import frozen
-from headstart.runs.ranking.source_softmax import SourceSoftmax, source_softmax
-from headstart.runs.ranking.static_facts import StaticFacts, static_facts
 from headstart.types import UserError
 
 

@@ -9,13 +9,13 @@ import pytest
 from headstart import scores
 from headstart.report.rendering.ranking_page import ranking_markdown, ranking_text
 from headstart.report.rendering.wording.ranking_words import recommendation
-from headstart.runs.ranking import ranking as module
-from headstart.runs.ranking.candidate_features import CandidateFeatures
-from headstart.runs.ranking.candidate_row import RankingSettings
-from headstart.runs.ranking.candidate_scores import ALL, etran_of
-from headstart.runs.ranking.ranking_picture import ranking_figure
-from headstart.runs.ranking.source_softmax import SourceSoftmax
-from headstart.runs.ranking.static_facts import StaticFacts
+from headstart.runs.candidates.ranking import ranking as module
+from headstart.runs.candidates.ranking.candidate_features import CandidateFeatures
+from headstart.runs.candidates.ranking.candidate_row import RankingSettings
+from headstart.runs.candidates.ranking.candidate_scores import ALL, etran_of
+from headstart.runs.candidates.ranking.ranking_picture import ranking_figure
+from headstart.runs.candidates.ranking.source_softmax import SourceSoftmax
+from headstart.runs.candidates.ranking.static_facts import StaticFacts
 from headstart.system.files.atomic_write import plain
 from headstart.types import UserError
 

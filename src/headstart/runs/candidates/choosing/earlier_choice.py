@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.runs.choosing.chosen_model import CHOICE, MODEL
-from headstart.runs.choosing.narrowing import FILE as NARROWED
-from headstart.runs.choosing.time_left import FILE as TIME
+from headstart.runs.candidates.choosing.chosen_model import CHOICE, MODEL
+from headstart.runs.candidates.choosing.narrowing import FILE as NARROWED
+from headstart.runs.candidates.choosing.time_left import FILE as TIME
 from headstart.runs.folder.run_folder import RESULT, cleared
 
 

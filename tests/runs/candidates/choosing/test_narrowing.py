@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from headstart.runs.choosing.inference_speed import InferenceSpeed
-from headstart.runs.choosing.narrowing import FILE, Narrowed, note_narrowing, noted_narrowing
+from headstart.runs.candidates.choosing.inference_speed import InferenceSpeed
+from headstart.runs.candidates.choosing.narrowing import FILE, Narrowed, note_narrowing, noted_narrowing
 
 ONE, OTHER = (SimpleNamespace(text=text, hash=text * 2) for text in ("a", "b"))
 SPEED = InferenceSpeed(1.0, 0.1, 10)

@@ -9,8 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from headstart.compat.hydra.hydra_job_composing import JobComposer
 from headstart.runs.candidates.candidate_overrides import candidate_overrides, replaced
-from headstart.runs.choosing.arm import COMMAND, NO_SOURCE, ComparedArm
-from headstart.runs.choosing.chosen_model import ModelChoice
+from headstart.runs.candidates.choosing.arm import COMMAND, NO_SOURCE, ComparedArm
+from headstart.runs.candidates.choosing.chosen_model import ModelChoice
 from headstart.runs.folder.run_naming import job_overrides
 
 OF_THE_TASK = ("task", "choose", "study_name", "rerun", "resume")

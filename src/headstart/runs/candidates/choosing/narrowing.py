@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.candidates.candidate import SourceCandidate
-from headstart.runs.choosing.inference_speed import InferenceSpeed, inference_speed
-from headstart.runs.choosing.time_left import TimeLeft
+from headstart.runs.candidates.choosing.inference_speed import InferenceSpeed, inference_speed
+from headstart.runs.candidates.choosing.time_left import TimeLeft
+from headstart.runs.candidates.ranking.candidate_row import RankingSettings
+from headstart.runs.candidates.ranking.ranking import ranking
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.model_parts.assembly import assembled
-from headstart.runs.ranking.candidate_row import RankingSettings
-from headstart.runs.ranking.ranking import ranking
 
 log = logging.getLogger(__name__)
 FILE = "candidates.json"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.runs.ranking.stratified_halves import stratified_halves, stratified_sample
+from headstart.runs.candidates.ranking.stratified_halves import stratified_halves, stratified_sample
 from headstart.types import UserError
 
 LABELS = np.repeat([0, 1, 2, 3], [40, 21, 6, 1])

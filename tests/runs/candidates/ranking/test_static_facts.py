@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from headstart.runs.ranking.static_facts import IMAGENET, OWN_VAL, static_facts
+from headstart.runs.candidates.ranking.static_facts import IMAGENET, OWN_VAL, static_facts
 
 
 def backbone(zoo=None):

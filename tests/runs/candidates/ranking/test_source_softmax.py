@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from headstart.modules.heads.linear_head import LinearHead
-from headstart.runs.ranking.source_softmax import source_softmax
+from headstart.runs.candidates.ranking.source_softmax import source_softmax
 
 
 def test_the_softmax_is_that_of_the_head_standardised_or_not():

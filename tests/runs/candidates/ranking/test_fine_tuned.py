@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from headstart.runs.ranking import fine_tuned as module
-from headstart.runs.ranking.fine_tuned import fine_tuned
+from headstart.runs.candidates.ranking import fine_tuned as module
+from headstart.runs.candidates.ranking.fine_tuned import fine_tuned
 from headstart.types import UserError
 
 OWN = 0.5  # the candidates' rate

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from headstart.callbacks.training.deadline import OutOfTimeError
 from headstart.recipes.trial_scores import TrialScore
-from headstart.runs.choosing import timed_halving as module
-from headstart.runs.choosing.arm import ComparedArm
-from headstart.runs.choosing.timed_halving import timed_halving
+from headstart.runs.candidates.choosing import timed_halving as module
+from headstart.runs.candidates.choosing.arm import ComparedArm
+from headstart.runs.candidates.choosing.timed_halving import timed_halving
 
 
 class Clock:

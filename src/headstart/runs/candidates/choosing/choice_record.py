@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from headstart.report.leaderboard.pareto_front import pareto_front
-from headstart.runs.choosing.arm import NO_SOURCE, ComparedArm
-from headstart.runs.choosing.inference_speed import InferenceSpeed
-from headstart.runs.choosing.narrowing import Narrowed
-from headstart.runs.choosing.timed_halving import Halving, TriedPair
+from headstart.runs.candidates.choosing.arm import NO_SOURCE, ComparedArm
+from headstart.runs.candidates.choosing.inference_speed import InferenceSpeed
+from headstart.runs.candidates.choosing.narrowing import Narrowed
+from headstart.runs.candidates.choosing.timed_halving import Halving, TriedPair
 
 COSTS = ("train_s", "peak_memory_mib", "parameters", "latency_ms")
 
