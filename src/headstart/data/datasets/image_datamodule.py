@@ -24,7 +24,7 @@ from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader, Ro
 from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.loading.paired_images import Field, PairLoader
 from headstart.data.loading.worker_processes import cores, loading
-from headstart.data.splits.class_turns import by_turns, class_positions
+from headstart.data.splits.interleaved_classes import by_turns, class_positions
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.data.transforms.augmentation_chain import augmentation_of
 from headstart.types import SPLITS, Batch, UserError

@@ -21,7 +21,7 @@ from headstart.modules.module_protocols import mixes, regularizer_of
 from headstart.runs.cost.cached_work import CachedWork
 from headstart.runs.cost.image_sets import ImageSet, digest_set, image_set
 from headstart.runs.cost.job_cost import Work
-from headstart.runs.cost.run_moments import phase_steps, validation_steps
+from headstart.runs.cost.run_timetable import phase_steps, validation_steps
 from headstart.runs.cost.stage_costs import StageCosts
 from headstart.runs.folder.run_naming import config_hash, is_control
 from headstart.runs.model_parts.assembly import Assembly, images_seed

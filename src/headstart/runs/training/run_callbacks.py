@@ -37,7 +37,7 @@ from headstart.callbacks.training.unfreeze import Unfreeze
 from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.compat.lightning.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
-from headstart.recipes.seen_images import seen_images
+from headstart.recipes.val_images_of_trials import seen_images
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.run_folder import ANSWERS
 from headstart.runs.model_parts.assembly import with_monitor

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 import step_ranks
-from headstart.modules.optimization.batch_shares import step_shares
+from headstart.modules.optimization.batch_weighting import step_shares
 from step_ranks import stepped
 from two_processes import run_both
 

@@ -18,9 +18,9 @@ from headstart.backbones.denormalise import eight_bit
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.label_quality import LabelQuality
+from headstart.features.active_learning import next_to_label
 from headstart.features.cache.activation_key import Place, activations
 from headstart.features.cache.cached_activations import in_eval
-from headstart.features.next_to_label import next_to_label
 from headstart.features.probing.out_of_fold import class_probabilities
 from headstart.features.probing.probes import LabelledFeatures, ProbeData
 from headstart.runs.probing.frozen_features import Frozen, fitting_device

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from folder_data import folder
-from headstart.data.decoding.file_checks import Header, header, readable, table
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.decoding.image_file_summary import Header, header, readable, table
 from headstart.types import UserError
 
 
