@@ -88,7 +88,11 @@ def test_each_target_that_an_earlier_conf_named_is_there_under_todays_name_and_h
 @pytest.mark.parametrize(
     ("first", "later", "now"),
     [
-        ("modules.warmup_step", "modules.warmup_step_scheduler", "modules.optimization.warmup_step_scheduler.WarmupStep"),
+        (
+            "modules.warmup_step",
+            "modules.warmup_step_scheduler",
+            "modules.optimization.warmup_step_scheduler.WarmupStep",
+        ),
         ("callbacks.rates", "callbacks.training.rate_logging", "callbacks.learning_rates.rate_logging.Rates"),
     ],
 )
