@@ -18,7 +18,7 @@ from headstart.report.statistics.seed_intervals import interval_of
 from headstart.report.stored_runs.study_runs import LevelsResult, RunsBelow
 
 LEVELS = [0.1, 0.5, 0.6, *[0.7] * 9]
-PACKAGES = ("analysis", "statistics", "curves")
+PACKAGES = ("stored_runs", "analysis", "statistics", "curves")
 
 
 def sections(runs):
