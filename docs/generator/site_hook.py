@@ -15,7 +15,7 @@ from class_reference import class_pages  # noqa: E402
 from config_reference import config_pages  # noqa: E402
 from mkdocs.structure.files import File, Files  # noqa: E402
 
-PICTURES = ROOT / "src" / "headstart" / "report" / "rendering"
+PICTURES = ROOT / "src" / "headstart" / "report" / "rendering" / "html"
 
 
 def on_config(config: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import nn
 from composed import CONF, composed, trained
 from headstart.adaptation.adabn import AdaBN
 from headstart.backbones.batch_norm_statistics import norms_of
-from headstart.runs.assembly import assembled, check_adaptation
+from headstart.runs.model_parts.assembly import assembled, check_adaptation
 from headstart.types import UserError
 
 RUN = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.max_epochs=1"]

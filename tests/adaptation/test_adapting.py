@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 import two_domains
 from composed import TINY, composed, trained
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.unfreeze.part_names import ModelParts
 from killed import command, said
 from two_processes import run_both

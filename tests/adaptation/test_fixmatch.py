@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 from composed import composed, trained
 from headstart.adaptation.adaptation import Side
 from headstart.adaptation.fixmatch import FixMatch
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import UserError
 from loss_cases import C, D
 

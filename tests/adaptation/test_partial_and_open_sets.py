@@ -11,7 +11,7 @@ from headstart.adaptation.dann import DANN
 from headstart.adaptation.osbp import OSBP, unknown_loss
 from headstart.adaptation.pada import PADA, class_weights
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from loss_cases import C, D, S, a_head
 
 RUN = ["mode=scratch", "source.characters=digits", "target.shots=null", "trainer.max_epochs=1"]

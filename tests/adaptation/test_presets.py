@@ -12,7 +12,7 @@ from headstart.adaptation.shot import SHOT
 from headstart.modules.heads.mlp_head import MLPHead
 from headstart.modules.heads.weight_norm_head import WeightNormHead
 from headstart.modules.optimization.inverse_decay_scheduler import InverseDecay
-from headstart.runs.assembly import adaptation_of, assembled
+from headstart.runs.model_parts.assembly import adaptation_of, assembled
 from headstart.runs.weights.source_model import source_recipe
 from headstart.unfreeze.parameter_groups import parameter_groups
 

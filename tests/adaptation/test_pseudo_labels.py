@@ -14,7 +14,7 @@ from headstart.adaptation.adaptation import DevicePredictions, Side, linear_ramp
 from headstart.adaptation.self_training import SelfTraining
 from headstart.adaptation.shot import SHOT, centroid_labels, information
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from killed import command, said
 
 N, D, C = 40, 6, 3

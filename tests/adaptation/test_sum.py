@@ -10,7 +10,7 @@ from headstart.adaptation.dann import DANN
 from headstart.adaptation.mcc import MCC
 from headstart.adaptation.shot import SHOT
 from headstart.adaptation.sum_of_terms import SumOfTerms
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import UserError
 from loss_cases import C, D, a_head
 

@@ -10,7 +10,7 @@ from headstart.adaptation.adaptation import Side
 from headstart.adaptation.tent import Tent
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import UserError
 
 RUN = ["adaptation=tent", "mode=norm_only", "head.init=source", "source.characters=digits", "target.shots=null"]

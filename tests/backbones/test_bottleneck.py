@@ -9,9 +9,9 @@ from backbone_contract import check_every_cut, check_frozen
 from composed import CONF, composed
 from headstart.backbones.bottleneck import FeatureBottleneck, LoneImageNorm
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.modules.classifier import Classifier
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.weights.weights_from_file import file_weights
 from headstart.unfreeze.parameter_groups import parameter_groups
 

@@ -188,7 +188,7 @@ def test_a_scheduler_within_another_one_is_completed_too(real):
         "optimizer.lr=1e30",  # that it is too large, the run finds out
         "+optimizer.foreach=null",
         "~feature_cache",
-        "+callbacks.mine={_target_: headstart.callbacks.training.rate_logging.Rates}",
+        "+callbacks.mine={_target_: headstart.callbacks.learning_rates.rate_logging.Rates}",
         "~callbacks.figures",
         "~debug",
         "callbacks.figures=null",

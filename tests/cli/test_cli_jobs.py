@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import stub_jobs
-from headstart.cli import live_table, main
-from headstart.cli.jobs_elsewhere import failures_elsewhere
+from headstart.cli import main
 from headstart.cli.run_job import FAILURES
+from headstart.cli.sweeps import live_table
+from headstart.cli.sweeps.jobs_elsewhere import failures_elsewhere
 from headstart.report import multirun_hook
 from headstart.types import UserError
 

@@ -156,7 +156,7 @@ def test_a_mode_is_whose_weights_and_which_stages(mode, reuse, trainable, decay,
 
 def test_settings_of_the_schedule_and_of_the_source_do_not_touch_the_modes_that_have_none():
     """So that `-m mode=scratch,gradual unfreeze.every_epochs=1 weights.max_epochs=3` compares with a true scratch."""
-    from headstart.runs.assembly import schedule_of
+    from headstart.runs.model_parts.assembly import schedule_of
     from headstart.runs.weights.starting_weights import weights_of
 
     for mode, count in (("scratch", 4), ("fine_tuning", 4), ("feature_extraction", 0), ("gradual", 1)):

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from composed import CONF
 from data_conf import keywords
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation_chain import Chain, augmentation_of

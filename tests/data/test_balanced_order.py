@@ -7,7 +7,7 @@ import pytest
 
 from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler
 from headstart.data.loading.image_seed import ImageRng
-from headstart.data.splits.class_turns import class_positions
+from headstart.data.splits.interleaved_classes import class_positions
 from headstart.types import Pixels
 from numbered import Numbered, passed
 

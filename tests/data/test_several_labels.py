@@ -7,7 +7,7 @@ from PIL import Image
 
 from data_conf import keywords, split_settings
 from headstart.data.datasets.image_table import ImageTable
-from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.data.splits.multi_label_division import MultiLabelFiles, leading
 from headstart.types import Pixels, UserError
 

@@ -13,7 +13,7 @@ import torch
 
 from composed import TINY
 from headstart.cli import main
-from headstart.compat.torch_rendezvous import meeting_store
+from headstart.compat.pytorch.torch_rendezvous import meeting_store
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.saved.saved_job import saved_job
 

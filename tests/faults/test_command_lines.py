@@ -22,7 +22,7 @@ from fuzzed import SCALE, chances, parts
 from headstart.cli import hydra_run, main
 from headstart.cli.command_check import checked
 from headstart.cli.config_composing import Composer
-from headstart.system.terminal_text import printable
+from headstart.system.printing.terminal_escaping import printable
 from random_command_lines import random_command_line, settings
 
 pytestmark = pytest.mark.faults

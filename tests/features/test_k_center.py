@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
+from headstart.features.active_learning import next_to_label
 from headstart.features.k_center import k_center
-from headstart.features.next_to_label import next_to_label
 
 
 def radius(points, centers):

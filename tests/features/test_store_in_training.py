@@ -172,7 +172,7 @@ def test_a_view_is_the_augmented_image_of_the_epoch_of_its_number(here):
     from composed import composed
     from headstart.features.cache.cache_choice import ImageGroup
     from headstart.features.cache.cached_activations import _of_views
-    from headstart.runs.assembly import assembled
+    from headstart.runs.model_parts.assembly import assembled
 
     data = assembled(composed("mode=scratch", "augment@target.augment=affine", "target.shots=2")).data
     data.setup("fit")

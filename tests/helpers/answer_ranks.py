@@ -15,7 +15,7 @@ from headstart.backbones.stages import Backbone
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.lightning_loops import validate
+from headstart.compat.lightning.lightning_loops import validate
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.modules.classifier import Classifier
 from headstart.modules.heads.linear_head import LinearHead

@@ -15,7 +15,7 @@ from hydra._internal import config_loader_impl
 from hydra._internal.config_repository import ConfigRepository
 
 from headstart.cli.checking import config_keys, override_errors
-from headstart.compat.hydra_config_loader import DefaultsListLoader
+from headstart.compat.hydra.hydra_config_loader import DefaultsListLoader
 
 CONF = str(Path(__file__).parents[2] / "conf")
 _KNOWN: dict[Hashable, Any] = {}  # what was made, or the error that making it raised

@@ -2,7 +2,7 @@
 
 import torch
 
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 
 

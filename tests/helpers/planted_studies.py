@@ -13,8 +13,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.config_leaves import leaves
+from headstart.report.stored_runs.study_runs import FinishedRun
 
 STEPS_AN_EPOCH = 2
 BATCH = 25

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.strategies import DDPStrategy
 
 from composed import CONF, TINY
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.training.prepared_run import weigh_labels
 from numbered import trainer
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Interval
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.types import UserError
 
 Share = Annotated[float, Interval(ge=0, le=1)]

@@ -8,8 +8,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from headstart.cli import main
 from headstart.cli.checking import override_errors
-from headstart.cli.jobs_elsewhere import note_jobs_elsewhere
 from headstart.cli.run_job import FAILURES, FOLDERS, VALUES
+from headstart.cli.sweeps.jobs_elsewhere import note_jobs_elsewhere
 from headstart.runs.status.planned_jobs import PlannedJob, note_job
 from headstart.types import DivergedError
 

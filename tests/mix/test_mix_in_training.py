@@ -9,7 +9,7 @@ import torch
 from composed import TINY, composed, figures, trained
 from headstart.cli import main
 from headstart.features.cache import activation_key
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.weights.source_model import source_config
 from headstart.types import Batch
 from killed import command, said

@@ -18,7 +18,7 @@ class Room:
 
 ROOMS = {
     "unfreeze": Room(("unfreeze",), ("unfreeze", "callbacks/training/test_unfreeze.py")),
-    "report": Room(("report/analysis", "report/statistics", "report/curves"), ("report",)),
+    "report": Room(("report/stored_runs", "report/analysis", "report/statistics", "report/curves"), ("report",)),
     "cache": Room(
         ("features/cache",),
         ("features/cache", "features/test_view_sources.py", "features/test_store_in_training.py"),

@@ -13,7 +13,7 @@ from headstart.recipes import search_space
 from headstart.recipes import trial_runs as trials_module
 from headstart.recipes.recipe_values import with_recipes
 from headstart.recipes.search_space import DIMENSIONS, settings_of
-from headstart.recipes.seen_images import seen_images
+from headstart.recipes.val_images_of_trials import seen_images
 from headstart.runs.folder.run_folder import write_json
 from headstart.runs.folder.run_naming import config_hash
 from headstart.types import UserError

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf, open_dict
 
 from composed import composed
 from headstart.recipes.shortened_config import lengths, shortened
-from headstart.runs.assembly import schedule_of
+from headstart.runs.model_parts.assembly import schedule_of
 from headstart.types import UserError
 
 

@@ -12,7 +12,7 @@ from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
 from headstart.modules.heads.linear_head import LinearHead
 from headstart.regularizers.co_tuning import CoTuning, direct, reverse
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import Batch, UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
 from headstart.unfreeze.part_names import ModelParts

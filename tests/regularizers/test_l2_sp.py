@@ -6,8 +6,8 @@ from torch import nn
 
 from composed import composed, trained
 from headstart.regularizers.l2_sp import L2SP
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.weights.source_model import source_recipe
 from headstart.types import Batch
 

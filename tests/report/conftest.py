@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.study_runs import FinishedRun
+from headstart.report.stored_runs.study_runs import FinishedRun
 from planted_studies import planted, run_of, write_demo, write_failed, write_run
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import runs_below
 from headstart.report.report_files import write_report
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.seed_intervals import holm
+from headstart.report.stored_runs.study_runs import runs_below
 from planted_studies import planted, write_answers, write_run
 
 IMAGES = 60

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import RunsBelow, runs_below
 from headstart.report.leaderboard.run_board import leaderboard_of
 from headstart.report.leaderboard.setting_groups import setting_groups
 from headstart.report.leaderboard.study_ranking import ranking_of
 from headstart.report.report_files import write_report
+from headstart.report.stored_runs.study_runs import RunsBelow, runs_below
 from headstart.runs.outcome.sweep_objective import value_of
 from headstart.system.files.csv_cells import uncelled
 from headstart.types import UserError

@@ -10,7 +10,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from headstart.report.analysis.stored_predictions import _CLASS_METRICS, _NUMBER_METRICS, StoredPredictions
+from headstart.report.stored_runs.stored_predictions import _CLASS_METRICS, _NUMBER_METRICS, StoredPredictions
 
 CHANCE = np.random.default_rng(0)
 

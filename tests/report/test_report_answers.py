@@ -10,11 +10,11 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MultilabelAveragePrecision
 
 from headstart.report.analysis.run_measures import measured
-from headstart.report.analysis.stored_predictions import StoredPredictions, answers_in
 from headstart.report.analysis.study_records import Question
-from headstart.report.analysis.study_runs import runs_below
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
+from headstart.report.stored_runs.stored_predictions import StoredPredictions, answers_in
+from headstart.report.stored_runs.study_runs import runs_below
 from planted_studies import write_answers
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headstart.report.analysis.arms import arms_of, groups_of, setting_of
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import RunsBelow
+from headstart.report.stored_runs.study_runs import RunsBelow
 
 
 def test_a_setting_is_what_remains_without_mode_seed_and_what_changes_no_figure():
@@ -71,7 +71,7 @@ def test_seeds_of_one_arm_alone_are_left_out_and_said_so(make_run):
 def test_of_two_runs_with_the_same_overrides_and_seed_the_later_counts(tmp_path: Path, save_run):
     import os
 
-    from headstart.report.analysis.study_runs import runs_below
+    from headstart.report.stored_runs.study_runs import runs_below
 
     old = save_run(tmp_path / "a", "scratch", 0, [0.1, 0.2])
     new = save_run(tmp_path / "b", "scratch", 0, [0.1, 0.9])

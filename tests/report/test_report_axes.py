@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
-from headstart.report.rendering.charts.axis_chart import MARGIN, legible, positions_of
 from headstart.report.rendering.charts.numeric_scale import numeric_scale
+from headstart.report.rendering.charts.swept_key_charts import MARGIN, legible, positions_of
 from headstart.report.report_files import write_report
 from headstart.report.statistics.repeated_looks import cumulative_share
 from headstart.report.statistics.seed_intervals import Interval

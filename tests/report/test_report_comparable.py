@@ -9,9 +9,9 @@ from headstart.report.analysis.arms import arms_of, control_of, differences_of
 from headstart.report.analysis.run_measures import measured
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_records import Question
-from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.report_files import write_report
 from headstart.report.statistics.seed_intervals import Verdict
+from headstart.report.stored_runs.study_runs import RunsBelow
 
 LEVELS = [0.1, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7]
 

@@ -8,8 +8,8 @@ import pytest
 
 from headstart.report.analysis import run_measures
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.curves import learning_curve
+from headstart.report.stored_runs.study_runs import RunsBelow
 from headstart.system.metric_direction import is_share, lower_is_better
 
 

@@ -7,18 +7,18 @@ import pytest
 
 from data_classes import data_classes_of, is_frozen
 from headstart.report.analysis.arm_comparison import tests_of as differences_tested
-from headstart.report.analysis.arm_levels import LevelArm, level_arms, level_tests
 from headstart.report.analysis.arm_summaries import test_metrics as final_test_metrics
 from headstart.report.analysis.arms import Arm
+from headstart.report.analysis.comparison_without_curves import LevelArm, level_arms, level_tests
 from headstart.report.analysis.run_measures import ImageShares, measured
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_records import Question
-from headstart.report.analysis.study_runs import LevelsResult, RunsBelow
 from headstart.report.statistics.interval_choice import apart
 from headstart.report.statistics.seed_intervals import interval_of
+from headstart.report.stored_runs.study_runs import LevelsResult, RunsBelow
 
 LEVELS = [0.1, 0.5, 0.6, *[0.7] * 9]
-PACKAGES = ("analysis", "statistics", "curves")
+PACKAGES = ("stored_runs", "analysis", "statistics", "curves")
 
 
 def sections(runs):

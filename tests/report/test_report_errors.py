@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.report.rendering import html_page
+from headstart.report.rendering.html import html_page
 from headstart.report.report_files import write_report
 from headstart.system.worst_errors import WorstError, WorstErrors, write_worst_errors
 from page_text import shown

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import runs_below
 from headstart.report.leaderboard.study_ranking import ranking_of
 from headstart.report.rendering.charts.arm_colours import arm_colours
 from headstart.report.rendering.charts.parallel_chart import parallel_chart
@@ -17,6 +16,7 @@ from headstart.report.rendering.exports.drawn_figures import (
     parallel_figure,
 )
 from headstart.report.report_files import write_report
+from headstart.report.stored_runs.study_runs import runs_below
 from planted_studies import planted, write_run
 
 

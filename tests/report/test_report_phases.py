@@ -7,9 +7,9 @@ import pytest
 
 from headstart.report.analysis.phase_costs import phases_of
 from headstart.report.analysis.study_comparison import study_of
-from headstart.report.analysis.study_runs import RunsBelow, runs_below
 from headstart.report.rendering.tables.cost_tables import throughput_table
 from headstart.report.report_files import write_report
+from headstart.report.stored_runs.study_runs import RunsBelow, runs_below
 
 
 def study(runs):

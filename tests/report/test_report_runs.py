@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.report.analysis.study_runs import FinishedRun, LeftOutRun, run_in, runs_below
 from headstart.report.rendering.reproduction_command import command
+from headstart.report.stored_runs.study_runs import FinishedRun, LeftOutRun, run_in, runs_below
 
 
 def test_a_finished_run_is_read_as_it_was_written(tmp_path: Path, save_run):

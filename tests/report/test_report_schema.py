@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from headstart.report.rendering.json_record import FORMAT
+from headstart.report.rendering.exports.json_record import FORMAT
 from headstart.report.report_files import write_report
 from planted_studies import planted, write_run
 

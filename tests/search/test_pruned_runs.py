@@ -6,7 +6,7 @@ import pytest
 
 from composed import TINY
 from headstart.cli import main
-from headstart.report.analysis.study_runs import LeftOutRun, run_in
+from headstart.report.stored_runs.study_runs import LeftOutRun, run_in
 from headstart.runs.status.planned_jobs import planned_jobs
 
 pytest.importorskip("optuna")

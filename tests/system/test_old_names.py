@@ -85,14 +85,24 @@ def test_each_target_that_an_earlier_conf_named_is_there_under_todays_name_and_h
     assert as_earlier({"x": {"_target_": name_now(target)}}) == {"x": {"_target_": target}}
 
 
-LATER_TARGET = "headstart.modules.warmup_step_scheduler.WarmupStep"
-
-
-def test_a_target_that_had_two_other_names_is_read_by_both_and_hashed_by_the_earliest():
-    assert name_now(LATER_TARGET) == "headstart.modules.optimization.warmup_step_scheduler.WarmupStep"
-    assert definition(name_now(LATER_TARGET)) is not None
-    earliest = {"x": {"_target_": "headstart.modules.warmup_step.WarmupStep"}}
-    assert as_earlier({"x": {"_target_": LATER_TARGET}}) == as_earlier(renamed(earliest)) == earliest
+@pytest.mark.parametrize(
+    ("first", "later", "now"),
+    [
+        (
+            "modules.warmup_step",
+            "modules.warmup_step_scheduler",
+            "modules.optimization.warmup_step_scheduler.WarmupStep",
+        ),
+        ("callbacks.rates", "callbacks.training.rate_logging", "callbacks.learning_rates.rate_logging.Rates"),
+    ],
+)
+def test_a_target_that_had_two_other_names_is_read_by_both_and_hashed_by_the_earliest(first, later, now):
+    last = now.rpartition(".")[2]
+    assert name_now(f"headstart.{later}.{last}") == name_now(f"headstart.{first}.{last}") == f"headstart.{now}"
+    assert definition(f"headstart.{now}") is not None
+    earliest = {"x": {"_target_": f"headstart.{first}.{last}"}}
+    for name in (later, now.rpartition(".")[0]):
+        assert as_earlier({"x": {"_target_": f"headstart.{name}.{last}"}}) == earliest
 
 
 def test_no_name_of_today_is_also_an_earlier_one():

@@ -13,9 +13,9 @@ from composed import TINY, composed, figures
 from headstart.backbones.injected import lora
 from headstart.backbones.zoo.torchvision_models import torchvision
 from headstart.cli import main
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.features.cache.activation_cache import FeatureCache
-from headstart.runs.assembly import assembled, schedule_of
+from headstart.runs.model_parts.assembly import assembled, schedule_of
 from headstart.runs.saved.finished_model import finished_model
 from headstart.runs.saved.finished_run import run_config
 from headstart.unfreeze.parameter_groups import parameter_groups

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from composed import TINY
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved import run_temperature
 from headstart.runs.saved.finished_run import run_config
 

@@ -10,7 +10,7 @@ import pytest
 from composed import TINY
 from headstart.api.composed_config import compose
 from headstart.cli import main
-from headstart.runs.choosing import chosen_model as model_module
+from headstart.runs.candidates.choosing import chosen_model as model_module
 from headstart.runs.folder.run_naming import config_hash
 from headstart.runs.training import train_run as train_module
 

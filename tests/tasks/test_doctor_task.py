@@ -7,7 +7,7 @@ import pytest
 
 from composed import TINY
 from headstart.cli import main
-from headstart.runs.checkup import devices, surroundings
+from headstart.runs.checkup import devices, disk_and_network
 from headstart.runs.checkup.self_test import self_test
 
 QUICK = ["task=doctor", "doctor.compile=false", "doctor.network=false", "doctor.self_test=false"]
@@ -60,9 +60,9 @@ def test_the_self_test_ends_in_its_time_whatever_the_length_of_the_run():
 def test_a_full_disk_and_a_folder_that_cannot_be_written_are_failures(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 2**20))
-    assert surroundings.disk().state == "failed"
-    monkeypatch.setattr(surroundings, "_unwritable", lambda _: "Read-only file system")
-    found = surroundings.write_access()
+    assert disk_and_network.disk().state == "failed"
+    monkeypatch.setattr(disk_and_network, "_unwritable", lambda _: "Read-only file system")
+    found = disk_and_network.write_access()
     assert found.state == "failed"
     assert "Read-only file system" in found.text
 
@@ -91,7 +91,7 @@ def test_an_address_that_answers_is_reached_and_another_is_not(monkeypatch):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)  # answers 501
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_port
-    assert surroundings._unreachable(f"http://127.0.0.1:{port}/") == ""
+    assert disk_and_network._unreachable(f"http://127.0.0.1:{port}/") == ""
     server.shutdown()
     server.server_close()
-    assert "refused" in surroundings._unreachable(f"http://127.0.0.1:{port}/")
+    assert "refused" in disk_and_network._unreachable(f"http://127.0.0.1:{port}/")

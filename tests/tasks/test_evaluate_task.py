@@ -16,7 +16,7 @@ from composed import TINY
 from headstart.cli import main
 from headstart.evaluation.single_label_evaluation import SingleLabelEvaluation
 from headstart.features.embedding_file import read
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 
 CLASSES = ("ants", "bees", "cats")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from composed import TINY, run_by_command
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_model import finished_model
 from headstart.runs.saved.finished_run import run_config
 from headstart.tasks import export as task

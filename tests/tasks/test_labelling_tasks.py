@@ -13,7 +13,7 @@ from PIL import Image
 from composed import TINY
 from headstart.cli import main
 from headstart.runs.probing.frozen_features import Stored
-from headstart.runs.probing.label_lists import Ranked
+from headstart.runs.probing.label_review_lists import Ranked
 from headstart.tasks import label_errors as label_errors_module
 from headstart.tasks import more_labels as more_labels_module
 from headstart.types import Batch, Pixels

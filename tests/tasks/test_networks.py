@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from composed import TINY, composed, trained
 from headstart.backbones.weights.backbone_weights import load
 from headstart.cli import main
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_folder import finished
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 from headstart.runs.weights import source_model
 from headstart.runs.weights.source_model import source_config, target_config, waits_for_source

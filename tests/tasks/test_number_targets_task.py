@@ -14,8 +14,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from composed import run_by_command
 from headstart.api.loaded_model import load
 from headstart.cli import main
-from headstart.report.analysis.stored_predictions import answers_in
-from headstart.runs.assembly import assembled
+from headstart.report.stored_runs.stored_predictions import answers_in
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 from live_answers import live
 from number_photos import SMALL, number_photos, of_numbers

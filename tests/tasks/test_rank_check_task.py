@@ -8,7 +8,7 @@ import yaml
 
 from composed import CONF, TINY
 from headstart.cli import main
-from headstart.runs.ranking import fine_tuned
+from headstart.runs.candidates.ranking import fine_tuned
 from headstart.runs.training import train_run
 
 SMALL = [

@@ -13,8 +13,8 @@ from composed import TINY
 from headstart import scores
 from headstart.backbones.weights import download
 from headstart.cli import main
+from headstart.runs.candidates.ranking.candidate_features import check_labels
 from headstart.runs.probing.frozen_features import Frozen
-from headstart.runs.ranking.candidate_features import check_labels
 from headstart.types import UserError
 
 QUICK = [

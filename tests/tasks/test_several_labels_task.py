@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from composed import TINY, composed, run_by_command, trained
 from headstart.cli import main
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 from headstart.runs.weights.source_model import source_config
 from live_answers import live

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.cli import main
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.model_parts import backbone_template
 from headstart.runs.training import run_plan
 from headstart.runs.weights import weights_from_file

@@ -14,7 +14,7 @@ from composed import TINY
 from headstart.backbones.stages import Backbone
 from headstart.cli import main
 from headstart.data.decoding.image_decoding import decoder_of
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 
 CLASSES = ("ants", "bees")

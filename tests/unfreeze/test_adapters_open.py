@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from composed import composed
-from headstart.runs.assembly import schedule_of
+from headstart.runs.model_parts.assembly import schedule_of
 from headstart.types import UserError
 from headstart.unfreeze.parameter_groups import parameter_groups
 from headstart.unfreeze.part_names import ModelParts

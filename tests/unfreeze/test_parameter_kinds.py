@@ -7,7 +7,7 @@ from torchvision.models import resnet18, vit_b_16
 
 from composed import composed, trained
 from headstart.backbones.zoo.small_cnn import small_cnn
-from headstart.runs.assembly import schedule_of
+from headstart.runs.model_parts.assembly import schedule_of
 from headstart.types import UserError
 from headstart.unfreeze.freezing import Freezing
 from headstart.unfreeze.parameter_kinds import of_kind

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from headstart.report.analysis.study_runs import FinishedRun, runs_below
+from headstart.report.stored_runs.study_runs import FinishedRun, runs_below
 from headstart.types import UserError
 
 COPIED = ("study", "hash", "steps", "examples", "wall_s", "num_classes")  # of result.json, as they are

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from headstart.compat.torch_norms import BatchNorm
+from headstart.compat.pytorch.torch_norms import BatchNorm
 
 
 class ChannelMoments(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from headstart.compat.torch_fake_tensors import tensors_without_values
+from headstart.compat.pytorch.torch_fake_tensors import tensors_without_values
 from headstart.types import UserError
 
 DROPOUTS: Mapping[Any, Callable[[float], nn.Module]] = {

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()  # here, where a reader that is gone can still be told from an error
             return code
     except UserError as error:
-        from headstart.system.terminal_text import printable
+        from headstart.system.printing.terminal_escaping import printable
 
         return _told(error, printable(str(error)), 2, trace)
     except Interruption as stop:

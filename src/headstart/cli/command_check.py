@@ -20,8 +20,8 @@ from headstart.cli.command_arguments import Arguments
 from headstart.cli.config_composing import Composed, Composer, plain
 from headstart.cli.error_messages import hydras_reason
 from headstart.cli.path_overrides import shell_like
-from headstart.cli.sweep_axes import Axis, axis
-from headstart.compat.hydra_launch import BASIC_SWEEPER
+from headstart.cli.sweeps.sweep_axes import Axis, axis
+from headstart.compat.hydra.hydra_launch import BASIC_SWEEPER
 from headstart.runs.folder.run_naming import study_folder
 from headstart.system.old_names import KEYS
 from headstart.types import UserError

@@ -20,7 +20,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from headstart.cli.checking.value_types import UNKNOWN
 from headstart.cli.job_folders import JobFolders, job_folder, keep_finished
-from headstart.compat.hydra_config_loader import DefaultsListLoader, config_search_path, set_version_base
+from headstart.compat.hydra.hydra_config_loader import DefaultsListLoader, config_search_path, set_version_base
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system.files.conf_folder import conf_dir
 from headstart.types import UserError

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Iterator
 
 from headstart.system.credential_masking import masked
+from headstart.system.printing.terminal_escaping import printable, without_commands
 from headstart.system.resource_errors import exhausted
-from headstart.system.terminal_text import printable, without_commands
 from headstart.types import OutcomeError, UserError
 
 ELSEWHERE = "or write elsewhere: hydra.run.dir=<folder>, of a sweep hydra.sweep.dir=<folder>"

@@ -26,7 +26,6 @@ from headstart.cli.error_messages import (
     unwritable,
 )
 from headstart.cli.job_folders import JobFolders, keep_finished
-from headstart.cli.jobs_elsewhere import note_jobs_elsewhere
 from headstart.cli.run_job import (
     ERROR_FILE,
     FAILURES,
@@ -36,9 +35,10 @@ from headstart.cli.run_job import (
     reader_is_gone,
     relative,
 )
-from headstart.cli.sweep_cost import sweep_cost_lines
-from headstart.cli.sweep_exit import code_of_sweep
-from headstart.compat.hydra_launch import run_jobs
+from headstart.cli.sweeps.jobs_elsewhere import note_jobs_elsewhere
+from headstart.cli.sweeps.sweep_cost import sweep_cost_lines
+from headstart.cli.sweeps.sweep_exit import code_of_sweep
+from headstart.compat.hydra.hydra_launch import run_jobs
 from headstart.runs.folder.run_naming import STUDY
 from headstart.system import rank_environment
 from headstart.system.files.conf_folder import conf_dir
@@ -69,7 +69,7 @@ def _followed(arguments: Arguments, check: Checked | None, started_ns: int) -> A
     shows = check is not None and check.multirun and arguments.runs and rank_environment.rank() == 0
     if not shows or check is None or check.cfg.get("task") != "fit" or not check.cfg.get("live_table"):
         return nullcontext()
-    from headstart.cli.live_table import live_table  # here: a single run does not need it
+    from headstart.cli.sweeps.live_table import live_table  # here: a single run does not need it
 
     here = Path.cwd()  # jobs may change it
     return live_table(lambda: here / _sweep_folder(check), since_ns=started_ns)

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from headstart.cli import collector_pause
 from headstart.cli.command_check import check_started
 from headstart.cli.error_messages import is_users, one_line, root_cause
-from headstart.compat.hydra_instantiation import forget_call, instantiate
+from headstart.compat.hydra.hydra_instantiation import forget_call, instantiate
 from headstart.runs.folder.folder_ownership import TakenError
 from headstart.runs.folder.run_naming import register
 from headstart.runs.saved.config_signing import sign

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
-from headstart.compat.lightning_sharding import shard_over_all_devices
+from headstart.compat.lightning.lightning_sharding import shard_over_all_devices
 
 
 class Sharded(ModelParallelStrategy):

@@ -19,7 +19,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from headstart.compat.torch_rendezvous import meeting_store
+from headstart.compat.pytorch.torch_rendezvous import meeting_store
 from headstart.runs.saved.saved_config import digest_of
 from headstart.system import rank_environment
 from headstart.system.core_count import core_share, usable_cores

@@ -50,7 +50,7 @@ def main(job_kind: str, folder: Path) -> int:
 def _do(job_kind: str, folder: Path, place: dict[str, Any]) -> None:
     from omegaconf import OmegaConf
 
-    from headstart.compat.hydra_instantiation import instantiate
+    from headstart.compat.hydra.hydra_instantiation import instantiate
     from headstart.runs.saved.saved_job import saved_job
     from headstart.system.credential_masking import mask_logs, remember
 

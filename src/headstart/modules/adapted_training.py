@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from headstart.adaptation.adaptation import Adaptation, DevicePredictions, Side
 from headstart.backbones.stages import Backbone
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.types import Batch, UserError
 

@@ -19,7 +19,7 @@ from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.labels.label_choice import labels_of
 from headstart.modules.measured_classifier import MeasuredClassifier
 from headstart.modules.metrics.epoch_mean import Mean
-from headstart.modules.optimization.batch_shares import Shares, in_step, step_shares
+from headstart.modules.optimization.batch_weighting import Shares, in_step, step_shares
 from headstart.modules.optimization.optimizers import learning_rate, optimizer_of
 from headstart.modules.optimization.schedulers import lightning_scheduler, run_length, scheduler_of
 from headstart.regularizers.regularizer import Regularizer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from headstart.compat.torch_compilation import raise_recompile_limits
+from headstart.compat.pytorch.torch_compilation import raise_recompile_limits
 
 VARIANTS = 64  # of one piece of code: trainable or frozen, training or not, a smaller last batch, for each stage
 

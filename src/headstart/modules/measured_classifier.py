@@ -11,7 +11,7 @@ from torchmetrics import MetricCollection
 
 from headstart.adaptation.adaptation import Side
 from headstart.backbones.stages import Backbone
-from headstart.compat.lightning_hooks import QuickHookName
+from headstart.compat.lightning.lightning_hooks import QuickHookName
 from headstart.modules.heads.classification_head import ClassificationHead
 from headstart.modules.heads.number_head import NumberHead
 from headstart.modules.labels.label_kinds import Labels

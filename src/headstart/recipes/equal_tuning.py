@@ -24,7 +24,7 @@ from headstart.recipes.trial_runs import (
 )
 from headstart.recipes.trial_scores import Rung, monitored_metric, rung_of
 from headstart.recipes.tuning_record import Search, cost_line, tuning_lines, tuning_record
-from headstart.runs.assembly import adaptation_of
+from headstart.runs.model_parts.assembly import adaptation_of
 from headstart.runs.top_level_settings import Seed
 from headstart.runs.weights.source_model import developed, waits_for_source
 from headstart.system import rank_environment

@@ -17,11 +17,11 @@ from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim.lr_scheduler import LambdaLR
 
+from headstart.callbacks.learning_rates.rate_range_test import Ended, RateRangeTest
 from headstart.callbacks.training.first_validation import Start
-from headstart.callbacks.training.rate_range_test import Ended, RateRangeTest
 from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.recipes.rate_suggestion import RateSuggestion, rate_suggestion
 from headstart.runs.folder.run_folder import CHECKPOINTS
 from headstart.runs.training.prepared_run import PreparedRun, prepared_run

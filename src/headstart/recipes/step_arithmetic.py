@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.types import UserError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.recipes.trial_runs import Trial
-from headstart.report.analysis.study_runs import FinishedRun, run_in
+from headstart.report.stored_runs.study_runs import FinishedRun, run_in
 from headstart.system.metric_direction import lower_is_better
 from headstart.types import UserError
 

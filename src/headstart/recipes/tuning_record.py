@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.recipes.search_space import Space, at_border
 from headstart.recipes.trial_scores import Rung, TrialScore
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from headstart.recipes.recipe_values import CHOSEN, with_values
 from headstart.recipes.step_arithmetic import batches, share_of, target_data
 from headstart.recipes.trial_runs import all_finished, trial_of, trial_results
 from headstart.system import rank_environment
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from headstart.report.analysis.adaptation_comparison import TEST_METRIC
 from headstart.report.analysis.study_comparison import study_of
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.report.rendering.reproduction_command import command, planned_seeds
-from headstart.report.rendering.short_study import short_command, short_study
+from headstart.report.rendering.study_with_short_paths import short_command, short_study
 from headstart.report.rendering.tensorboard_arms import write_arms
 from headstart.report.rendering.terminal_report import terminal_report
+from headstart.report.stored_runs.study_runs import LeftOutRun, RunsBelow, runs_below
 from headstart.system.files.atomic_write import write_whole
 from headstart.types import UserError
 
@@ -65,7 +65,7 @@ def write_report(
     """
     from headstart.report.leaderboard.study_ranking import ranking_of
     from headstart.report.rendering.exports.figure_files import write_figures
-    from headstart.report.rendering.json_record import looks_in
+    from headstart.report.rendering.exports.json_record import looks_in
 
     runs_found = _joined([_found(place, runs) for place in studies or (folder,)])
     if studies:
@@ -103,12 +103,12 @@ def _texts(
     study: Study, ranking: StudyRanking, folder: Path, reproduction: str | None, *, errors: bool
 ) -> dict[str, str]:
     """The files of a report by their names."""
-    from headstart.report.rendering.exports.json_lines import json_text
+    from headstart.report.rendering.exports.json_layout import json_text
+    from headstart.report.rendering.exports.json_record import record
     from headstart.report.rendering.exports.ranking_record import ranking_record
     from headstart.report.rendering.exports.run_csv import run_csv
     from headstart.report.rendering.exports.setting_latex import setting_latex
-    from headstart.report.rendering.html_page import page
-    from headstart.report.rendering.json_record import record
+    from headstart.report.rendering.html.html_page import page
     from headstart.report.rendering.markdown_report import markdown  # here: jinja2 only where a page is written
 
     name = folder.resolve().name

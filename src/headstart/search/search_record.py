@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.system.aligned_columns import aligned
 from headstart.system.files.atomic_write import plain, write_whole
+from headstart.system.printing.aligned_columns import aligned
 
 FILE = "search.json"
 LISTED = 10  # trials of the table

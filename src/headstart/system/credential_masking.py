@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from headstart.system.terminal_text import without_commands
+from headstart.system.printing.terminal_escaping import without_commands
 from headstart.types import UserError
 
 MASK = "***"

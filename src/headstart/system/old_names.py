@@ -51,7 +51,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "callbacks.explain": "callbacks.predictions.layer_pictures",
     "callbacks.figures": "callbacks.predictions.prediction_pictures",
     "callbacks.progress": "callbacks.timing.progress_bar",
-    "callbacks.rates": "callbacks.training.rate_logging",
+    "callbacks.rates": "callbacks.learning_rates.rate_logging",
     "callbacks.replicas": "callbacks.training.replica_check",
     "callbacks.start": "callbacks.training.first_validation",
     "callbacks.throughput": "callbacks.timing.throughput",
@@ -115,6 +115,7 @@ MODULES = {  # below `headstart`: where a module's classes and functions are now
     "unfreeze.shortened": "unfreeze.schedules.shortened_phases",
 }
 LATER_MODULES = {  # names of a module between its earliest and that of today
+    "callbacks.training.rate_logging": "callbacks.learning_rates.rate_logging",
     "modules.warmup_step_scheduler": "modules.optimization.warmup_step_scheduler",
 }
 

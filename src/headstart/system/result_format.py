@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headstart.system.old_names import with_key
-from headstart.system.result_types import misfit
+from headstart.system.result_type_check import misfit
 
 PRUNED = "pruned"  # the state of a run that a search has stopped
 FORMAT = 2  # of what this version writes

@@ -16,15 +16,22 @@ from headstart.callbacks.training.divergence import divergence_message
 from headstart.recipes.search_space import Bounds
 from headstart.report.rendering.choice_page import choice_markdown, choice_text
 from headstart.runs.candidates.candidate_check import available
-from headstart.runs.choosing.arm import ComparedArm, composed_arms
-from headstart.runs.choosing.choice_picture import choice_figure
-from headstart.runs.choosing.choice_record import candidate_entries, pareto_entries, trial_entries
-from headstart.runs.choosing.chosen_model import MODEL, ModelChoice, choice_of, chosen_model, ended_early, noted_choice
-from headstart.runs.choosing.earlier_choice import forget_earlier
-from headstart.runs.choosing.model_commands import model_commands
-from headstart.runs.choosing.narrowing import narrowed, note_narrowing, noted_narrowing
-from headstart.runs.choosing.time_left import TimeLeft, seconds_of
-from headstart.runs.choosing.timed_halving import Halving, timed_halving
+from headstart.runs.candidates.choosing.arm import ComparedArm, composed_arms
+from headstart.runs.candidates.choosing.choice_picture import choice_figure
+from headstart.runs.candidates.choosing.choice_record import candidate_entries, pareto_entries, trial_entries
+from headstart.runs.candidates.choosing.chosen_model import (
+    MODEL,
+    ModelChoice,
+    choice_of,
+    chosen_model,
+    ended_early,
+    noted_choice,
+)
+from headstart.runs.candidates.choosing.earlier_choice import forget_earlier
+from headstart.runs.candidates.choosing.model_commands import model_commands
+from headstart.runs.candidates.choosing.narrowing import narrowed, note_narrowing, noted_narrowing
+from headstart.runs.candidates.choosing.time_left import TimeLeft, seconds_of
+from headstart.runs.candidates.choosing.timed_halving import Halving, timed_halving
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
@@ -38,7 +45,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
 from headstart.system.metric_direction import lower_is_better
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import DivergedError, UserError
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from headstart.runs.relatedness.data_relations import (
 from headstart.runs.saved.finished_run import saved_run
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
-from headstart.system.aligned_columns import aligned
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.aligned_columns import aligned
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

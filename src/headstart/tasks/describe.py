@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.backbones.stages import Backbone, pooled
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 

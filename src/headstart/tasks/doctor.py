@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from headstart.runs.checkup.devices import compiles, found_devices, machine, precisions
+from headstart.runs.checkup.disk_and_network import disk, launchers, network, write_access
 from headstart.runs.checkup.finding import Finding
 from headstart.runs.checkup.installed_packages import installed_packages
 from headstart.runs.checkup.self_test import self_test
-from headstart.runs.checkup.surroundings import disk, launchers, network, write_access
 from headstart.runs.quiet_logs import quieten
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 

@@ -24,7 +24,7 @@ from headstart.callbacks.predictions.prediction_pictures import (
     wrong_figure,
 )
 from headstart.callbacks.predictions.surest_errors import kind_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import image_names
 from headstart.evaluation.class_indices import relabelled
 from headstart.evaluation.confidence.abstention_picture import abstention_figure, write_coverage
@@ -44,8 +44,9 @@ from headstart.evaluation.view_evaluation import (
     view_count,
 )
 from headstart.evaluation.views.view import Views
-from headstart.runs.assembly import Assembly, assembled, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
+from headstart.runs.model_parts.assembly import Assembly, assembled, drawn, images_seed
+from headstart.runs.model_parts.view_data import enlarged_data, views_of
 from headstart.runs.outcome.split_metrics import split_metrics
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.evaluated_test_sets import evaluated_test_sets, named_sets_of
@@ -56,9 +57,8 @@ from headstart.runs.saved.run_temperature import Temperature, evaluated_temperat
 from headstart.runs.test_sets.run_test_sets import TESTS
 from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
-from headstart.runs.view_data import enlarged_data, views_of
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import Batch, Pixels, UserError
 
 log = logging.getLogger(__name__)

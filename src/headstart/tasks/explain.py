@@ -18,7 +18,7 @@ from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.callbacks.training.first_validation import features_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.image_decoding import decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
@@ -31,8 +31,8 @@ from headstart.explain.rendering.gallery_files import GalleryKind, write_gallery
 from headstart.explain.rendering.gallery_page import GalleryAnswer
 from headstart.explain.rendering.map_rendering import photo
 from headstart.modules.module_protocols import has_several_labels, number_units
-from headstart.runs.assembly import Assembly, assembled, check_adapters, drawn, images_seed
 from headstart.runs.folder.run_naming import config_hash, safe
+from headstart.runs.model_parts.assembly import Assembly, assembled, check_adapters, drawn, images_seed
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import CheckpointName, SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data

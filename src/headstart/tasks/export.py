@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from headstart.backbones.denormalise import eight_bit
 from headstart.backbones.injected.lora import merge
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.runs.assembly import images_seed
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.folder.run_folder import write_json
+from headstart.runs.model_parts.assembly import images_seed
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import NUMBERS, Finished, finished_model

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.cache_entries import CacheEntry
 from headstart.system import rank_environment
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
-from headstart.system.aligned_columns import aligned
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.aligned_columns import aligned
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 BASELINE = "pixels"  # what a report compares the others with

@@ -12,11 +12,11 @@ from annotated_types import Ge, Gt, Interval
 from omegaconf import DictConfig
 
 from headstart.recipes.rate_range_sweep import ALL_PARTS, RangeTestSettings, RateSweep, rate_sweeps
-from headstart.runs.assembly import check_adaptation, check_adapters
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes
+from headstart.runs.model_parts.assembly import check_adaptation, check_adapters
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import result_origin
@@ -25,7 +25,7 @@ from headstart.runs.training.run_trainer import needed_processes
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from headstart.callbacks.training.divergence import divergence_message
 from headstart.distributed.rank_agreement import agree, of_first, wait_for_all
 from headstart.distributed.rank_launcher import run_apart, run_ranks
 from headstart.recipes.recipe_values import with_recipes, write_run_config
-from headstart.report.analysis.study_runs import config_in
-from headstart.runs.assembly import check_adaptation, check_adapters
+from headstart.report.stored_runs.study_runs import config_in
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import check_folder, finished_run, known_hashes, run_hash
 from headstart.runs.folder.hash_exclusions import uncounted_differences
 from headstart.runs.folder.run_folder import finished, is_pruned, result_damage
 from headstart.runs.folder.run_naming import CONTROL, Hashes, hashes, job_overrides, own_overrides
 from headstart.runs.folder.training_lock import LOCK, held_alone
+from headstart.runs.model_parts.assembly import check_adaptation, check_adapters
 from headstart.runs.outcome.sweep_objective import monitored_metric_of, value_of
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.changed_data import data_changes

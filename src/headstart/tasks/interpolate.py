@@ -13,14 +13,14 @@ from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.choice_by_val import best_first
 from headstart.evaluation.class_indices import class_indices, relabelled
 from headstart.evaluation.confidence.calibration_picture import saved
 from headstart.evaluation.interpolation_curve import interpolation_picture
 from headstart.evaluation.weight_averaging import interpolated
-from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.folder.run_folder import CHECKPOINTS, write_json
+from headstart.runs.model_parts.assembly import Assembly, assembled, images_seed
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import SavedRun, saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data
@@ -28,7 +28,7 @@ from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weig
 from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

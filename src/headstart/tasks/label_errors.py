@@ -23,7 +23,7 @@ from headstart.runs.folder.run_naming import Hashes
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
-from headstart.runs.probing.label_lists import (
+from headstart.runs.probing.label_review_lists import (
     JudgedImages,
     Ranked,
     UnlabelledFiles,
@@ -34,7 +34,7 @@ from headstart.runs.probing.label_lists import (
 )
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.tasks.predict import files_of
 from headstart.types import UserError
 

@@ -25,7 +25,7 @@ from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -24,12 +24,12 @@ from headstart.data.decoding.file_listing import LeftOut, image_files
 from headstart.data.decoding.image_decoding import Decoder
 from headstart.data.decoding.utf8_names import escaped, utf8
 from headstart.evaluation.view_evaluation import view_count
+from headstart.runs.model_parts.view_data import views_of
 from headstart.runs.outcome.predicted_numbers import NumbersCsv, NumbersJson
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_model import Finished, finished_model
 from headstart.runs.saved.finished_run import CheckpointName
 from headstart.runs.saved.run_temperature import Temperature
-from headstart.runs.view_data import views_of
 from headstart.system import rank_environment
 from headstart.system.files.csv_cells import cell
 from headstart.system.files.setting_paths import given_path, made_folder

@@ -40,8 +40,8 @@ from headstart.runs.probing.number_probing import number_lines, number_result, p
 from headstart.runs.probing.probed_head import TOKENS, own_kinds, probed_model
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
-from headstart.system.aligned_columns import aligned
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.aligned_columns import aligned
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

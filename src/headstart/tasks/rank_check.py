@@ -22,21 +22,21 @@ from headstart.report.statistics.score_checking import CheckedScore, checked_sco
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
 from headstart.runs.candidates.candidate_overrides import WORD
+from headstart.runs.candidates.ranking.candidate_row import RankingSettings
+from headstart.runs.candidates.ranking.candidate_scores import ALL, ScoreName
+from headstart.runs.candidates.ranking.fine_tuned import fine_tuned
+from headstart.runs.candidates.ranking.ranking import ranking
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
-from headstart.runs.ranking.candidate_row import RankingSettings
-from headstart.runs.ranking.candidate_scores import ALL, ScoreName
-from headstart.runs.ranking.fine_tuned import fine_tuned
-from headstart.runs.ranking.ranking import ranking
 from headstart.runs.top_level_settings import Seed
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

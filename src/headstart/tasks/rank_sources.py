@@ -15,6 +15,10 @@ from omegaconf import DictConfig
 from headstart.report.rendering.ranking_page import ranking_markdown, ranking_text
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
+from headstart.runs.candidates.ranking.candidate_row import RankingSettings
+from headstart.runs.candidates.ranking.candidate_scores import ALL, ScoreName
+from headstart.runs.candidates.ranking.ranking import ranking
+from headstart.runs.candidates.ranking.ranking_picture import ranking_figure
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
@@ -22,13 +26,9 @@ from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import picture_loggers, show_in
 from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
-from headstart.runs.ranking.candidate_row import RankingSettings
-from headstart.runs.ranking.candidate_scores import ALL, ScoreName
-from headstart.runs.ranking.ranking import ranking
-from headstart.runs.ranking.ranking_picture import ranking_figure
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 PAGE, PICTURE = "ranking.md", "ranking.png"

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from headstart.report.report_files import write_report
 from headstart.runs.outcome.report_logging import log_report
 from headstart.system.files.setting_paths import given_path
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 
 
 def report(

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.report.result_digests import CURVE, changed_files
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.folder_ownership import RUNS, known_hashes
@@ -23,7 +23,7 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.saved_job import check_working_folder, saved_job
 from headstart.system import rank_environment
 from headstart.system.files.setting_paths import given_path
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import DivergedError, NotReproducedError, UserError
 
 log = logging.getLogger(__name__)

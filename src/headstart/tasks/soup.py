@@ -19,7 +19,7 @@ from headstart.runs.saved.other_data import check_no_target
 from headstart.runs.saved.weights_measurement import MeasuredWeights, write_weights
 from headstart.system import rank_environment
 from headstart.system.files.setting_paths import given_path
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

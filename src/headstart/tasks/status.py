@@ -16,7 +16,7 @@ from headstart.runs.status.job_states import JobState, job_states
 from headstart.runs.status.planned_jobs import command_of_job
 from headstart.runs.status.status_table import changed_lines, counts_line, fitted, table_lines
 from headstart.system.files.setting_paths import given_path
-from headstart.system.terminal_printing import tell
+from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 # of a terminal: to its upper left corner, the rest of a line, the rest of the screen

@@ -8,7 +8,7 @@ from typing import get_args
 
 from torch import nn
 
-from headstart.compat.torch_norms import RunningNorm
+from headstart.compat.pytorch.torch_norms import RunningNorm
 from headstart.types import UserError
 from headstart.unfreeze.part_names import ModelParts
 from headstart.unfreeze.schedules.schedule_phases import BatchNormPolicy, Phase, Schedule

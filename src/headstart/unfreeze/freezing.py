@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from torch import nn
 
-from headstart.compat.torch_norms import RunningNorm
+from headstart.compat.pytorch.torch_norms import RunningNorm
 
 
 class Freezing:

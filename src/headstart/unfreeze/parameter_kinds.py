@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from headstart.compat.torch_norms import RunningNorm
+from headstart.compat.pytorch.torch_norms import RunningNorm
 
 NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 BIAS = re.compile(r"(\w+_)?bias(_[ih]h_l\d+(_reverse)?)?")  # also in_proj_bias of attention, bias_hh_l0 of an LSTM

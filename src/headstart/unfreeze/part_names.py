@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 from headstart.unfreeze.parameter_kinds import of_kind
 from headstart.unfreeze.reserved_names import ADAPTERS, ALL, KINDS, split

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from backbone_contract import check_every_cut, check_frozen
 from composed import CONF
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 
 LIBRARIES = ("torchvision_models", "timm_models", "user_module")  # families of networks, with tests of their own
 

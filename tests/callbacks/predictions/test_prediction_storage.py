@@ -14,7 +14,7 @@ from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.data.data_protocols import has_contents
 from headstart.data.datasets.webdataset import WebDataset
 from headstart.modules.metrics.multi_label_metrics import average_precisions
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from two_processes import run_both
 
 RUN = ["mode=scratch", "callbacks.figures=null", "logger=csv"]

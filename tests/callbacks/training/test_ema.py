@@ -8,7 +8,7 @@ from torch import nn
 from composed import composed, trained
 from headstart.callbacks.training.ema import EMA
 from headstart.callbacks.training.replica_check import ReplicaCheck
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import UserError
 from headstart.unfreeze.schedules.explicit_phases import Explicit
 from headstart.unfreeze.schedules.gradual import GradualByPlateau

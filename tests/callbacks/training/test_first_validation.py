@@ -12,7 +12,7 @@ from composed import composed, figures, trained
 from headstart.callbacks.training.first_validation import Start, features_of
 from headstart.modules.heads.linear_head import LinearHead
 from headstart.modules.labels.single_label import OneLabel
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 
 FEW = [
     "data@target=printed", "target.characters=digits", "target.per_class=10", "target.val_per_class=10",

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from headstart.data.datasets.in_memory import LabelledImages
-from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.data.transforms.corruptions.corruption_kinds import corrupted
 from headstart.types import Batch, UserError
 from numbered import SIZES, Witness, numbered, numbers, passed, trainer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.data.decoding.file_checks import Header
+from headstart.data.decoding.image_file_summary import Header
 from headstart.data.files.duplicate_files import checked_leakage, duplicates
 from headstart.types import UserError
 

@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning.callbacks import LambdaCallback
 
 from headstart.data.datasets.paired_domains import Domains, paired_data
-from headstart.data.splits.class_turns import by_turns
 from headstart.data.splits.hidden_labels import HiddenLabelError, HiddenLabels, Unlabelled
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.types import UserError
 from numbered import SIZES, Witness, numbered, numbers, trainer
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from composed import CONF
 from data_conf import keywords
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.datasets.digits import Digits
 from headstart.data.datasets.in_memory import InMemory, LabelledImages
 from headstart.data.splits.image_budget import ImageBudget, JoinedSplit, drawing_order  # type: ignore[attr-defined]

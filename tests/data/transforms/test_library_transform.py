@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torchvision.transforms import v2
 
 from folder_data import folder
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.loading.image_seed import ImageRng
 from headstart.data.transforms.augmentation_chain import Chain, augmentation_of
 from headstart.data.transforms.library_transform import LibraryTransform

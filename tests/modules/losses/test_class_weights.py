@@ -9,7 +9,7 @@ from composed import composed
 from headstart.modules.labels.multi_label import SeveralLabels
 from headstart.modules.labels.single_label import OneLabel
 from headstart.modules.losses.class_weights import balanced, effective, effective_number, given_weights
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.types import UserError
 
 COUNTS = torch.tensor([50.0, 10.0, 3.0, 37.0], dtype=torch.float64)

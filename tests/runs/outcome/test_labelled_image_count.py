@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from composed import composed, trained
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.outcome.labelled_image_count import labelled_images
 from headstart.runs.training.checkpoint_selection import adapts_to_target
 

@@ -9,7 +9,7 @@ import torch
 
 from composed import composed
 from headstart.data.datasets.in_memory import LabelledImages
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.outcome import data_digest as module
 from headstart.runs.outcome.data_digest import data_digest
 from headstart.runs.outcome.git_state import git_state

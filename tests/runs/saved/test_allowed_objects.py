@@ -71,6 +71,6 @@ def test_every_reader_of_yaml_or_of_a_pickle_is_known():
     # plain values that nothing instantiates: conf folders, reports, a file of phases
     assert readers["yaml.load"] | readers["yaml.safe_load"] == {
         "runs/saved/allowed_objects.py", "backbones/weights/preprocessing/file_preprocessing.py",
-        "report/analysis/study_runs.py", "report/rendering/reproduction_command.py",
+        "report/stored_runs/study_runs.py", "report/rendering/reproduction_command.py",
         "unfreeze/schedules/explicit_phases.py", "runs/status/planned_jobs.py",
     }  # fmt: skip

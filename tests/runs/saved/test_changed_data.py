@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from composed import composed
-from headstart.runs.assembly import assembled
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.outcome.data_digest import data_digest
 from headstart.runs.saved.changed_data import DATA_FILES, data_changes, files_of_run
 from photos import three_classes

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from headstart.api.result_records import results
 from headstart.cli.config_composing import Composer
-from headstart.report.analysis.study_runs import FinishedRun, run_in
+from headstart.report.stored_runs.study_runs import FinishedRun, run_in
 from headstart.runs.folder.folder_ownership import finished_run
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import Hashes, hashes, register

@@ -15,8 +15,8 @@ from headstart.cli import main
 from headstart.data.datasets.whole_dataset import ALL
 from headstart.data.decoding.pixel_conversion import prepared
 from headstart.data.transforms.corruptions.corruption_kinds import corrupted
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.test_sets.named_test_table import named_test_lines
 from headstart.runs.test_sets.run_test_sets import (
     TargetFacts,

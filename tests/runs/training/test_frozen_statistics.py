@@ -6,8 +6,8 @@ from omegaconf import open_dict
 
 from composed import TINY, composed, figures, trained
 from control_cases import FIRST, state_of
-from headstart.runs.assembly import schedule_of
 from headstart.runs.folder.run_naming import config_hash, register
+from headstart.runs.model_parts.assembly import schedule_of
 from headstart.types import UserError
 from killed import command, said
 from same_run import assert_same, run_of

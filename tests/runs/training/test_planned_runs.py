@@ -92,7 +92,7 @@ def test_the_plan_of_a_run_leaves_its_parts_and_the_rng_states_as_they_were():
 
     import numpy as np
 
-    from headstart.runs.assembly import assembled
+    from headstart.runs.model_parts.assembly import assembled
     from headstart.runs.training.run_plan import run_plan, trainer_of_length
 
     cfg = composed("mode=gradual")
@@ -109,7 +109,7 @@ def test_the_plan_of_a_run_leaves_its_parts_and_the_rng_states_as_they_were():
 
 
 def test_a_further_job_measures_no_network_again_but_another_one_it_does(monkeypatch):
-    from headstart.runs.assembly import assembled
+    from headstart.runs.model_parts.assembly import assembled
     from headstart.runs.training import run_plan as of_runs
     from headstart.runs.training.run_plan import trainer_of_length
     from headstart.unfreeze import plan_costing as module

@@ -11,8 +11,8 @@ from composed import TINY, composed
 from headstart.backbones.stages import pooled
 from headstart.cli import main
 from headstart.report.analysis.config_differences import differences
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.finished_run import run_config
 
 RUN = [*TINY, "forgetting=true", "trainer.max_epochs=2", "logger=csv", "callbacks.figures=null", "hydra.run.dir=mine"]

@@ -12,8 +12,8 @@ from torch import nn
 from composed import TINY, composed, trained
 from control_cases import FIRST, SHORT, state_of
 from headstart.cli import main
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import is_control
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.weights.control_weights import measured_statistics
 from headstart.runs.weights.starting_weights import weights_of
 from killed import command, said

@@ -15,9 +15,9 @@ from control_cases import FIRST, SHORT, state_of
 from headstart.backbones.weights.backbone_weights import load
 from headstart.backbones.zoo.small_cnn import small_cnn
 from headstart.cli import main
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.run_naming import config_hash, is_control, own_overrides, run_name, study_folder
 from headstart.runs.folder.training_lock import LOCK, held_alone
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.weights import weights_from_file, weights_from_library
 from headstart.runs.weights.control_weights import check_control
 from headstart.runs.weights.source_model import waits_for_source

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones.stages import Backbone
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 KINDS = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headstart.backbones.weights.preprocessing.config_beside import FILES as CONFIGS
+from headstart.backbones.weights.preprocessing.json_preprocessing import FILES as CONFIGS
 from headstart.backbones.weights.weights_address import OnHub
 from headstart.types import UserError
 

@@ -16,7 +16,7 @@ from headstart.backbones.weights.preprocessing.torchvision_preprocessing import 
 from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.tensors.tensor_file import tensors_in
 from headstart.backbones.zoo.torchvision_models import built
-from headstart.compat.torch_state_dict import with_module_versions
+from headstart.compat.pytorch.torch_module_versions import with_module_versions
 from headstart.types import Pixels, UserError
 
 # torchvision's DenseNet files are older than the rule that a module's name has no dot; its own loader renames so too

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import Permute
 
 from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
-from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces, weights_in
+from headstart.backbones.network_splitting import NetworkPiece, chained, gathered, pieces, weights_in
 from headstart.backbones.stages import Backbone, pooled
 from headstart.backbones.weights.preprocessing.preprocessing_values import Preprocessing
 from headstart.backbones.weights.preprocessing.timm_preprocessing import library, timm_config, timm_pixels

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from headstart.backbones.bottleneck import BottleneckNorm, with_bottleneck
-from headstart.backbones.splitting import NetworkPiece, chained, gathered, pieces
+from headstart.backbones.network_splitting import NetworkPiece, chained, gathered, pieces
 from headstart.backbones.stages import RESERVED_NAMES, Backbone
 from headstart.types import Pixels, UserError
 

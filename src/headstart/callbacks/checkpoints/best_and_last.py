@@ -23,8 +23,8 @@ from headstart.callbacks.checkpoints.checkpoint_writing import (
 from headstart.callbacks.checkpoints.collective_stop import StopTogether
 from headstart.callbacks.training.divergence import Divergence
 from headstart.callbacks.training.ema import EMA
-from headstart.compat import lightning_loops
-from headstart.compat.lightning_trainer import callbacks_of, checkpoint_of
+from headstart.compat.lightning import lightning_loops
+from headstart.compat.lightning.lightning_trainer import callbacks_of, checkpoint_of
 from headstart.system import stop_signals
 from headstart.system.files.checkpoint_reading import loaded
 from headstart.system.metric_direction import best_mode

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank, of_this_rank
-from headstart.compat.lightning_metrics import logged_metrics, restore_logged_metrics
+from headstart.compat.lightning.lightning_metrics import logged_metrics, restore_logged_metrics
 from headstart.compat.torchmetrics_state import metric_states, restore_metric_states
 
 

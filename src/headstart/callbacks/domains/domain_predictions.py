@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from headstart.adaptation.adaptation import Side
 from headstart.callbacks.predictions.gathered_predictions import PredictedBatch, of_all_ranks, predicted_batches
-from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of, datamodule_of
 from headstart.features.cache.cached_activations import Engine
 from headstart.modules.classifier import Classifier
 from headstart.selection.score_inputs import Sides

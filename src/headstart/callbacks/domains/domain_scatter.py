@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from headstart.callbacks.loggers.logged_pictures import show_figures
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.callbacks.loggers.logger_display import show_figures
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.explain.pictures.feature_space import NAMED, class_colour
 from headstart.features.pca import directions
 from headstart.features.tsne import tsne

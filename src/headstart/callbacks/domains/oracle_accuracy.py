@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.domains.domain_predictions import limited
 from headstart.callbacks.predictions.gathered_predictions import predicted_batches
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.features.cache.cached_activations import Engine
 from headstart.modules.classifier import Classifier
 

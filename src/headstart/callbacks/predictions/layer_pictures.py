@@ -16,9 +16,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.backbones.weights.tensors.tensor_file import torn_part
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
-from headstart.callbacks.loggers.logged_pictures import show_image
-from headstart.compat.lightning_trainer import datamodule_of
-from headstart.compat.torch_compilation import is_compiled
+from headstart.callbacks.loggers.logger_display import show_image
+from headstart.compat.lightning.lightning_trainer import datamodule_of
+from headstart.compat.pytorch.torch_compilation import is_compiled
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.model_sharding import is_sharded
 from headstart.explain.explained_network import Network

@@ -17,12 +17,12 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from headstart.backbones.denormalise import denormalised
-from headstart.callbacks.loggers.logged_pictures import show_figures, take_pictures
+from headstart.callbacks.loggers.logger_display import show_figures, take_pictures
 from headstart.callbacks.predictions.error_thumbnails import error_records
 from headstart.callbacks.predictions.number_pictures import numbers_figure
 from headstart.callbacks.predictions.split_predictions import numbers as image_numbers
 from headstart.callbacks.predictions.surest_errors import KINDS, SurestErrors, kind_of, split_images, surest_errors
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import has_contents, is_regression
 from headstart.evaluation.confidence.abstention_picture import abstention_figure
 from headstart.evaluation.confidence.risk_coverage import area_under_risk, coverage_curve

@@ -22,7 +22,7 @@ from headstart.callbacks.predictions.split_predictions import (
     stacked_predictions,
     write_arrays,
 )
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import has_contents, is_multi_label, is_regression
 from headstart.modules.module_protocols import number_units
 from headstart.types import Batch

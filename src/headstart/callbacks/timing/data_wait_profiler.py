@@ -11,7 +11,7 @@ from typing import Any
 
 from pytorch_lightning.profilers import Profiler
 
-from headstart.compat.lightning_trainer import profiled_module, set_profiled_module
+from headstart.compat.lightning.lightning_trainer import profiled_module, set_profiled_module
 from headstart.system import rank_environment
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from headstart.callbacks.timing.bottleneck_advice import Circumstances
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.modules.module_protocols import mixes
 from headstart.system.core_count import usable_cores

@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from headstart.compat.lightning_loops import trained_batches
+from headstart.compat.lightning.lightning_loops import trained_batches
 
 
 class Progress(Callback):

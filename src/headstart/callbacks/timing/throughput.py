@@ -19,7 +19,7 @@ from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.time_budget import budget_of
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.lightning_trainer import callbacks_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of
 
 
 class Throughput(Callback):

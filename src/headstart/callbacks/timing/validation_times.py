@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.lightning_trainer import callbacks_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of
 from headstart.types import Batch
 
 

@@ -15,10 +15,10 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
-from headstart.compat.lightning_loops import stop_after_batch
-from headstart.compat.lightning_trainer import datamodule_of
+from headstart.compat.lightning.lightning_loops import stop_after_batch
+from headstart.compat.lightning.lightning_trainer import datamodule_of
 from headstart.data.data_protocols import NamedImages
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import Batch
 
 KEY = "divergence"  # in a checkpoint

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from headstart.compat.lightning_trainer import callbacks_of, set_callbacks
+from headstart.compat.lightning.lightning_trainer import callbacks_of, set_callbacks
 from headstart.modules.module_protocols import regularizer_of
 from headstart.types import UserError
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from headstart.compat.lightning_loops import after_each_epoch, remove_acts, run_is_over, validate_as_in_epoch
+from headstart.compat.lightning.lightning_loops import after_each_epoch, remove_acts, run_is_over, validate_as_in_epoch
 
 
 class FinalValidation(Callback):

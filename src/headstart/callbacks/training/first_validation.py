@@ -16,7 +16,7 @@ from torch import Tensor
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.predictions.prediction_storage import ImagePredictions
 from headstart.callbacks.training.stage_caching import FeatureCaching
-from headstart.compat.lightning_loops import validate
+from headstart.compat.lightning.lightning_loops import validate
 from headstart.data.data_protocols import KnownLabels, is_regression
 from headstart.data.datasets.labelled_split import Labels
 from headstart.data.splits.number_division import quantile_bins

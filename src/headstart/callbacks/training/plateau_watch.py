@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from headstart.callbacks.training.ema import EMA
-from headstart.compat.lightning_trainer import callbacks_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of
 from headstart.types import UserError
 from headstart.unfreeze.schedules.schedule_phases import Phase, Plateau
 

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 
 CHUNK = 2**22  # elements that are summed at a time: their products take 8 bytes each
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -16,7 +16,7 @@ from torch import Tensor
 from headstart.backbones.stages import Backbone
 from headstart.callbacks.checkpoints.per_rank_state import of_each_rank
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.lightning_trainer import callbacks_of, datamodule_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of, datamodule_of
 from headstart.data.data_protocols import ServedImages, has_contents
 from headstart.features.cache.activation_cache import CacheRanks, FeatureCache
 from headstart.features.cache.activation_key import Cut, Place, cuts_of

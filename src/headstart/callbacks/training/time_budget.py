@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 
-from headstart.compat.lightning_trainer import MisconfigurationException, callbacks_of
+from headstart.compat.lightning.lightning_trainer import MisconfigurationException, callbacks_of
 from headstart.modules.optimization.schedulers import run_length
 from headstart.types import UserError
 from headstart.unfreeze.schedules.schedule_phases import Phase

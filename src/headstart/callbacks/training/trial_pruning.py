@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from headstart.compat.lightning_loops import stop_after_batch
+from headstart.compat.lightning.lightning_loops import stop_after_batch
 from headstart.search.search_study import SearchStudy, study_of_trial
 from headstart.system.metric_direction import lower_is_better
 

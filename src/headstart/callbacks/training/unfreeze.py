@@ -13,7 +13,7 @@ from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Sin
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from headstart.callbacks.training.phase_rates import PhaseRates, WarmUp
+from headstart.callbacks.learning_rates.phase_rates import PhaseRates, WarmUp
 from headstart.callbacks.training.plateau_watch import PlateauWatch
 from headstart.callbacks.training.time_budget import TimeBudget, budget_of
 from headstart.types import UserError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from headstart.compat.lightning_trainer import shares_out_samples
+from headstart.compat.lightning.lightning_trainer import shares_out_samples
 from headstart.data.dataset_settings import LoadingSettings, check_names, check_none_left_out
 from headstart.data.datasets.image_batches import ImagePlace, PlainBatches, TrainingBatches
 from headstart.data.datasets.joined_splits import JoinedSplit
@@ -24,7 +24,7 @@ from headstart.data.loading.batch_loader import PlainLoader, ResumableLoader, Ro
 from headstart.data.loading.batch_order import BalancedOrder, DeviceBatchSampler, EpochOrder, StoredOrder
 from headstart.data.loading.paired_images import Field, PairLoader
 from headstart.data.loading.worker_processes import cores, loading
-from headstart.data.splits.class_turns import by_turns, class_positions
+from headstart.data.splits.interleaved_classes import by_turns, class_positions
 from headstart.data.transforms.augmentation import Augmentation
 from headstart.data.transforms.augmentation_chain import augmentation_of
 from headstart.types import SPLITS, Batch, UserError

@@ -17,7 +17,7 @@ from headstart.data.dataset_settings import CorruptionSettings, LoadingSettings
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
 from headstart.data.decoding.object_box import boxed_stack, check_box
-from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.data.transforms.corruptions.corruption_kinds import corrupted
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Split
-from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.types import SPLITS, UserError
 
 ALL = "test"  # the split that holds all images

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from headstart.data.decoding.file_opening import BEGIN, NEVER, begins_as_image
 from headstart.data.decoding.utf8_names import escaped, utf8
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 
 # to know all that Pillow reads takes it a quarter of a second
 USUAL = {

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from headstart.data.dataset_settings import Leakage
-from headstart.data.decoding.file_checks import Header
-from headstart.system.name_listing import first_few
+from headstart.data.decoding.image_file_summary import Header
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 Place = tuple[str, str]  # split, file

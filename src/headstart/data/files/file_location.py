@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.decoding.file_checks import Header, header
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.decoding.image_file_summary import Header, header
 from headstart.system.files.file_identity import identity
 
 REMEMBERED = 2**16  # files whose header and digest a process remembers, as the jobs of a sweep read the same ones

@@ -14,9 +14,9 @@ from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.decoding.decoding_threads import by_threads
 from headstart.data.decoding.eight_bit import is_wide
-from headstart.data.decoding.file_checks import Header, readable
 from headstart.data.decoding.file_listing import LeftOut
 from headstart.data.decoding.image_decoding import configured_decoder, why
+from headstart.data.decoding.image_file_summary import Header, readable
 from headstart.data.files.duplicate_files import check_two_labels
 from headstart.data.files.file_location import FolderStorage, ImageStorage
 from headstart.data.files.file_split import FileSplit
@@ -30,7 +30,7 @@ from headstart.data.splits.image_copies import Copies
 from headstart.data.splits.image_groups import Groups, divided_groups, with_copies
 from headstart.data.splits.multi_label_division import MultiLabelFiles
 from headstart.data.splits.number_division import NumberFiles
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
 ClassFiles = dict[str, list[str]]  # class -> its files, relative to the root

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headstart.data.dataset_settings import FileSettings
-from headstart.data.decoding.file_checks import Header
+from headstart.data.decoding.image_file_summary import Header
 from headstart.data.files.duplicate_files import LEFT_OUT, Duplicate, Place, duplicates, with_two_labels
 from headstart.data.splits.image_copies import NO_COPIES, Copies, one_of_each
 from headstart.types import SPLITS

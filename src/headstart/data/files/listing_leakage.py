@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from headstart.data.dataset_settings import Leakage
 from headstart.data.datasets.labelled_split import Labels
 from headstart.data.decoding.decoding_threads import by_threads
-from headstart.data.decoding.file_checks import COLUMNS, Header, table
 from headstart.data.decoding.file_listing import LeftOut
+from headstart.data.decoding.image_file_summary import COLUMNS, Header, table
 from headstart.data.files.duplicate_files import Duplicate, checked_leakage, tell_left_out, tell_near, tell_repeated
 from headstart.data.files.file_split import FileSplit
 from headstart.data.files.listing_copies import ListingCopies

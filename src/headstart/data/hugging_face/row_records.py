@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.decoding.file_checks import Header, header
 from headstart.data.decoding.file_opening import regular
 from headstart.data.decoding.image_decoding import Decoder
+from headstart.data.decoding.image_file_summary import Header, header
 from headstart.data.files.file_location import digest_of
 from headstart.types import UserError
 

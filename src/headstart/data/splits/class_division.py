@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from headstart.data.dataset_settings import SplitSettings
 from headstart.data.splits.image_copies import NO_COPIES, ByClass, Copies, classes_together, without_crossing
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
 Listed = Mapping[str, Mapping[str, Sequence[str]]]  # split -> class -> files

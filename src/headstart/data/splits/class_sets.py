@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from headstart.data.splits.class_spelling import renaming
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 ClassSets = Literal["same", "partial", "open"]

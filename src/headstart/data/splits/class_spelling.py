@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 from unicodedata import normalize
 
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 PLAIN = re.compile(r"[\w. -]+")  # a name that needs no quotes on a command line

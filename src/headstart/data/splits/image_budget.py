@@ -16,7 +16,7 @@ from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.data.datasets.joined_splits import JoinedSplit
 from headstart.data.datasets.labelled_split import Labels, Split
 from headstart.data.datasets.webdataset import WebDataset
-from headstart.data.splits.class_turns import by_turns
+from headstart.data.splits.interleaved_classes import by_turns
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from headstart.data.dataset_settings import Leakage, SplitSettings
 from headstart.data.splits.class_division import check_split_settings, chosen_classes, drawn
 from headstart.data.splits.image_copies import NO_COPIES, Copies, without_crossing
 from headstart.data.splits.stratification import stratified
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 Groups = Mapping[str, str]  # file -> its group

@@ -13,7 +13,7 @@ from headstart.data.dataset_settings import SplitSettings
 from headstart.data.splits.chosen_classes import ChosenClasses
 from headstart.data.splits.class_division import shuffled
 from headstart.data.splits.labelled_files import LabelledFiles
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import SPLITS, UserError
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from headstart.data.decoding.utf8_names import utf8
 from headstart.data.webdataset.shard_samples import Sample, SampleLabel, SampleMembers
 from headstart.system.credential_masking import usable
 from headstart.system.files.setting_paths import given_path
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.system.trust_flags import permits
 from headstart.types import UserError
 

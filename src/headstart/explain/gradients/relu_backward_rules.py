@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from headstart.compat.torch_autograd import python_function
+from headstart.compat.pytorch.torch_autograd import python_function
 from headstart.explain.picture_protocol import UnfitError
 
 ReluRule = Literal["gradient", "deconvnet", "guided"]

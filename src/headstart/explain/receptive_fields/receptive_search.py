@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.explain.explained_network import Network, maps
-from headstart.explain.gradients.unblocked_gradients import UnblockedGradients
+from headstart.explain.gradients.straight_through_gradients import UnblockedGradients
 from headstart.explain.picture_protocol import UnfitError
 from headstart.explain.receptive_fields.pixel_box import PixelBox
 from headstart.types import UserError

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.stages import Backbone, pooled
 from headstart.backbones.weights.backbone_weights import weights_hash
-from headstart.compat.torch_hooks import has_forward_hooks
+from headstart.compat.pytorch.torch_hooks import has_forward_hooks
 
 # key and code of stages -> the shape of one image's activations and their fingerprint, in this process
 _FINGERPRINTS: dict[tuple[str, tuple[Any, ...] | None], tuple[tuple[int, ...], tuple[float, ...]]] = {}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.datasets.labelled_split import Labels
-from headstart.data.splits.class_turns import by_turns, class_positions
+from headstart.data.splits.interleaved_classes import by_turns, class_positions
 
 
 def stratified(label: Labels, at_most: int | None, of_each: int) -> NDArray[np.int64]:

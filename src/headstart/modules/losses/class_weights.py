@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 BETA = 0.999  # of Cui et al.'s four the second largest: classes from some 1,000 images on count alike

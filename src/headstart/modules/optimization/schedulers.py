@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Timer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, SequentialLR
 
-from headstart.compat.lightning_trainer import callbacks_of
+from headstart.compat.lightning.lightning_trainer import callbacks_of
 from headstart.types import UserError
 
 # what torch's schedulers call a length, and how much of the run it is where it is null

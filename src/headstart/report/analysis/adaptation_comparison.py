@@ -10,14 +10,14 @@ from statistics import fmean
 
 from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, groups_of, left_out
 from headstart.report.analysis.run_measures import ImageShares
-from headstart.report.analysis.stored_predictions import answers_in
-from headstart.report.analysis.study_runs import FinishedRun, LeftOutRun, Replicate
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel
 from headstart.report.analysis.verdicts import JudgedDifference, TestedDifference
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.crossed_intervals import Contributions, crossed_interval
 from headstart.report.statistics.interval_choice import apart
 from headstart.report.statistics.seed_intervals import MATTERS, Interval, Verdict, of_share, t_interval
+from headstart.report.stored_runs.stored_predictions import answers_in
+from headstart.report.stored_runs.study_runs import FinishedRun, LeftOutRun, Replicate
 
 TEST_METRIC = "test/accuracy"  # the target's; all that is called val is the source's
 SOURCE_METRIC = "val/accuracy"

@@ -10,10 +10,10 @@ from headstart.report.analysis import run_measures
 from headstart.report.analysis.arms import Arm
 from headstart.report.analysis.run_measures import END, MEASURES, RISING, START, Measure, MeasuredRun
 from headstart.report.analysis.study_records import ArmSummary, SourceCost
-from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.interval_choice import apart, interval_over, mean_of
 from headstart.report.statistics.seed_intervals import Interval, of_share, t_interval
+from headstart.report.stored_runs.study_runs import FinishedRun
 from headstart.system.metric_direction import is_share
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.report.analysis.config_differences import SettingDifference, differences, of_overrides
-from headstart.report.analysis.study_runs import FinishedRun, LeftOutRun, LevelsResult, Replicate
+from headstart.report.stored_runs.study_runs import FinishedRun, LeftOutRun, LevelsResult, Replicate
 
 _NOT_AN_ARM = (  # of an override's first word
     "seed", "mode", "control", "study", "rerun", "resume", "extended_lr", "task", "hydra", "report", "fixed_seeds",

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.stored_predictions import ImageContributions, StoredPredictions, answers_in
-from headstart.report.analysis.study_runs import FinishedRun, Replicate
 from headstart.report.curves import learning_curve
 from headstart.report.curves.learning_curve import Floats, LearningCurve
+from headstart.report.stored_runs.stored_predictions import ImageContributions, StoredPredictions, answers_in
+from headstart.report.stored_runs.study_runs import FinishedRun, Replicate
 from headstart.system.metric_direction import is_share, lower_is_better
 
 FEWEST_UNSEEN = 30  # val images that no trial saw: below, they say too little of a curve

@@ -9,7 +9,10 @@ from itertools import combinations
 
 from headstart.report.analysis import adaptation_comparison, run_measures
 from headstart.report.analysis.arm_comparison import ADD_CONTROL, ADD_TUNING, comparison_of, decided, tests_of
-from headstart.report.analysis.arm_levels import (
+from headstart.report.analysis.arm_summaries import arm_summary
+from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, control_of, groups_of, left_out
+from headstart.report.analysis.class_changes import class_changes
+from headstart.report.analysis.comparison_without_curves import (
     LevelArm,
     level_arms,
     level_setting,
@@ -17,9 +20,6 @@ from headstart.report.analysis.arm_levels import (
     with_verdicts,
     without_replaced,
 )
-from headstart.report.analysis.arm_summaries import arm_summary
-from headstart.report.analysis.arms import Arm, ArmGroup, arms_of, control_of, groups_of, left_out
-from headstart.report.analysis.class_changes import class_changes
 from headstart.report.analysis.run_measures import END, MEASURES, TEST
 from headstart.report.analysis.study_records import (
     ArmComparison,
@@ -30,12 +30,12 @@ from headstart.report.analysis.study_records import (
     Study,
     StudySection,
 )
-from headstart.report.analysis.study_runs import LevelsResult, RunsBelow
 from headstart.report.analysis.swept_keys import PlacedArm, ReachedLevel, axes_of
 from headstart.report.analysis.verdicts import History, PlannedSeeds, judged
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.interval_choice import difference_of, mean, paired
 from headstart.report.statistics.seed_intervals import ALPHA, Verdict, holm
+from headstart.report.stored_runs.study_runs import LevelsResult, RunsBelow
 from headstart.system.metric_direction import lower_is_better
 
 _MODES = (

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
-from headstart.report.analysis.arm_levels import LevelArm
 from headstart.report.analysis.arms import Arm
+from headstart.report.analysis.comparison_without_curves import LevelArm
 from headstart.report.analysis.run_measures import MeasuredRun, Reach
-from headstart.report.analysis.study_runs import LeftOutRun, LevelsResult, Replicate
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.curves.level_passage import Speedup
 from headstart.report.statistics.repeated_looks import Look
 from headstart.report.statistics.seed_intervals import Interval, Verdict
+from headstart.report.stored_runs.study_runs import LeftOutRun, LevelsResult, Replicate
 
 
 class Question(StrEnum):

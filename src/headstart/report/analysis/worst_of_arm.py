@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from headstart.report.analysis.run_measures import MeasuredRun
-from headstart.report.analysis.stored_predictions import FOLDER
-from headstart.report.analysis.study_runs import FinishedRun
+from headstart.report.stored_runs.stored_predictions import FOLDER
+from headstart.report.stored_runs.study_runs import FinishedRun
 from headstart.system.metric_direction import lower_is_better
 from headstart.system.worst_errors import WorstErrors, read_worst_errors
 

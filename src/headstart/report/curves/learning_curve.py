@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.curves.level_passage import last_window
+from headstart.report.stored_runs.study_runs import FinishedRun, LevelsResult
 from headstart.system.metric_direction import is_share, lower_is_better
 
 Floats = NDArray[np.float64]

@@ -11,14 +11,6 @@ from typing import Any
 from headstart.report.analysis.config_differences import of_overrides
 from headstart.report.analysis.run_measures import END, START
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import (
-    FinishedRun,
-    LeftOutRun,
-    LevelsResult,
-    RunsBelow,
-    config_in,
-    overrides_in,
-)
 from headstart.report.config_leaves import leaves
 from headstart.report.leaderboard.run_entries import (
     DIVERGED,
@@ -34,6 +26,14 @@ from headstart.report.leaderboard.run_entries import (
     RunEntry,
 )
 from headstart.report.rendering.tables.table_cells import plain_value
+from headstart.report.stored_runs.study_runs import (
+    FinishedRun,
+    LeftOutRun,
+    LevelsResult,
+    RunsBelow,
+    config_in,
+    overrides_in,
+)
 from headstart.system.files.short_paths import short_paths, with_short_paths
 from headstart.system.metric_direction import lower_is_better
 

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import RunsBelow
 from headstart.report.leaderboard.pareto_front import pareto_front
 from headstart.report.leaderboard.run_board import leaderboard_of
 from headstart.report.leaderboard.run_entries import COSTS, BoardColumn, Leaderboard
 from headstart.report.leaderboard.setting_groups import SettingGroup, best_setting, setting_groups
 from headstart.report.leaderboard.setting_importance import SettingImportance, importance_of
+from headstart.report.stored_runs.study_runs import RunsBelow
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,23 @@ from headstart.report.analysis.adaptation_comparison import AdaptationSection
 from headstart.report.analysis.study_records import Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.leaderboard.study_ranking import StudyRanking
-from headstart.report.rendering.tables.axis_tables import axis_tables
 from headstart.report.rendering.tables.class_change_table import class_change_table
-from headstart.report.rendering.tables.setting_rows import front_table, importance_table, setting_table, study_table
+from headstart.report.rendering.tables.ranked_setting_tables import (
+    front_table,
+    importance_table,
+    setting_table,
+    study_table,
+)
+from headstart.report.rendering.tables.swept_key_tables import axis_tables
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.tables.table_lists import closing_tables, method_tables, section_tables
 from headstart.report.rendering.tables.verdict_tables import untuned_table, verdict_table
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
-from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_definitions import definitions
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
+from headstart.report.rendering.wording.swept_key_summary import axis_summary
 
 
 def markdown(study: Study, ranking: StudyRanking, name: str, command: str | None) -> str:

@@ -8,7 +8,7 @@ from headstart.report.rendering.markdown_report import escaped, markdown_table
 from headstart.report.rendering.tables.ranking_tables import ranking_tables
 from headstart.report.rendering.tables.table_cells import ReportTable
 from headstart.report.rendering.wording.ranking_words import recommendation
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 
 SHORT = ("Candidates", "Not computed")  # tables that a terminal shows
 

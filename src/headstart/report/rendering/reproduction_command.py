@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
+from headstart.report.stored_runs.study_runs import FinishedRun, LevelsResult
 from headstart.system.credential_masking import without_credentials
 
 

@@ -16,7 +16,7 @@ from headstart.report.statistics.seed_intervals import exp
 from headstart.system.metric_direction import lower_is_better
 
 if TYPE_CHECKING:
-    from headstart.report.analysis.study_runs import FinishedRun
+    from headstart.report.stored_runs.study_runs import FinishedRun
 
 FOLDER = "arms"  # of a study's folder; what is in it is replaced by each report
 CATEGORY = "arms: mean over seeds and its 95 % interval"  # of Custom Scalars, above that of the runs' own charts

@@ -8,15 +8,15 @@ from headstart.report.analysis.adaptation_comparison import BASELINE, TEST_METRI
 from headstart.report.analysis.study_records import ArmComparison, Question, Study, StudySection
 from headstart.report.analysis.swept_keys import SweptAxis
 from headstart.report.leaderboard.study_ranking import StudyRanking
-from headstart.report.rendering.tables.setting_rows import group_rows
+from headstart.report.rendering.tables.ranked_setting_tables import group_rows
 from headstart.report.rendering.wording.adaptation_summary import adaptation_summary, checkpoint_choice
-from headstart.report.rendering.wording.axis_summary import axis_summary
 from headstart.report.rendering.wording.leaderboard_words import board_sentences
 from headstart.report.rendering.wording.number_format import MISSING, plus_minus, short_values
 from headstart.report.rendering.wording.section_summary import section_summary
 from headstart.report.rendering.wording.study_notes import left_out_text, look_text
+from headstart.report.rendering.wording.swept_key_summary import axis_summary
 from headstart.report.rendering.wording.verdict_words import TITLES, benefit_title, gain_text, verdict_text
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 
 LISTED = 10  # settings of a study that compares nothing
 _ASCII = {ord("−"): "-", ord("×"): "x", ord("–"): "-", ord("±"): "+-"}

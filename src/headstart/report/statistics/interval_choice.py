@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from headstart.report.analysis.run_measures import END, TEST, ImageShares, Measure, MeasuredRun
-from headstart.report.analysis.study_runs import FinishedRun, Replicate
 from headstart.report.curves.arm_speed import Pair
 from headstart.report.curves.learning_curve import one_image
 from headstart.report.statistics.crossed_intervals import (
@@ -20,6 +19,7 @@ from headstart.report.statistics.crossed_intervals import (
 )
 from headstart.report.statistics.fold_intervals import fold_interval
 from headstart.report.statistics.seed_intervals import Interval, t_interval
+from headstart.report.stored_runs.study_runs import FinishedRun, Replicate
 
 
 def paired(base: Sequence[MeasuredRun], arm: Sequence[MeasuredRun]) -> tuple[list[Pair], tuple[Replicate, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from headstart.compat.hydra_job_composing import JobComposer
+from headstart.compat.hydra.hydra_job_composing import JobComposer
 from headstart.runs.candidates.candidate_overrides import FORMS, candidate_overrides, replaced
 from headstart.runs.folder.run_naming import config_hash, is_control, job_overrides
 from headstart.runs.saved.finished_run import saved_run

@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.folder.run_naming import is_control
 from headstart.runs.model_parts.backbone_template import template

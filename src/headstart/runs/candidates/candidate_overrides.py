@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.compat.hydra_job_composing import JobComposer, quoted
+from headstart.compat.hydra.hydra_job_composing import JobComposer, quoted
 from headstart.runs.folder.run_folder import RESULT
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 LIBRARIES = ("timm", "torchvision")  # timm:<model>, torchvision:<model>

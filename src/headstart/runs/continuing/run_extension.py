@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from headstart.callbacks.checkpoints.best_and_last import BEST, LAST
-from headstart.callbacks.training.extended_rates import MARK
+from headstart.callbacks.learning_rates.extended_rates import MARK
 from headstart.runs.continuing.resume_point import damage_of
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.run_naming import LONGEST, config_hash, job_overrides, own_overrides, safe

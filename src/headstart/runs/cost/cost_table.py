@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from headstart.runs.cost.job_cost import JobCost
 from headstart.runs.cost.study_cost import PartCost, StudyCost
-from headstart.system.aligned_columns import aligned
+from headstart.system.printing.aligned_columns import aligned
 
 WIDTH = 120  # characters of a line
 FACTOR = 2  # of uncertainty; assumed, as no quiet machine was there to measure it: docs/how_to/scale.md

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from headstart.runs.assembly import Assembly
 from headstart.runs.cost.job_cost import Speed
+from headstart.runs.model_parts.assembly import Assembly
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.unfreeze.step_cost import untouched
 

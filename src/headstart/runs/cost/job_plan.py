@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from omegaconf import DictConfig, open_dict
 
-from headstart.runs.assembly import Assembly, assembled
 from headstart.runs.cost.device_memory import checkpoint_bytes, device_memory
 from headstart.runs.cost.device_speed import loop_seconds, measured_speed
 from headstart.runs.cost.job_cost import JobCost, Speed
 from headstart.runs.cost.run_cost import CountedRun
 from headstart.runs.cost.stage_costs import StageCosts
 from headstart.runs.folder.run_naming import CONTROL, config_hash
+from headstart.runs.model_parts.assembly import Assembly, assembled
 from headstart.runs.training.run_plan import asked_processes, planned_optimizer, run_plan, trainer_of_length
 from headstart.runs.training.run_trainer import has_gpu, is_sharded, on_gpu
 from headstart.runs.weights.source_model import has_recipe, source_job

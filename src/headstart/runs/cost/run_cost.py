@@ -11,20 +11,20 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import KnownLabels, PairedImages, ServedImages, has_contents, is_regression
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place
 from headstart.features.cache.cache_choice import ImageGroup, phase_borders
 from headstart.features.cache.stratified_subset import stratified
 from headstart.modules.module_protocols import mixes, regularizer_of
-from headstart.runs.assembly import Assembly, images_seed
 from headstart.runs.cost.cached_work import CachedWork
 from headstart.runs.cost.image_sets import ImageSet, digest_set, image_set
 from headstart.runs.cost.job_cost import Work
-from headstart.runs.cost.run_moments import phase_steps, validation_steps
+from headstart.runs.cost.run_timetable import phase_steps, validation_steps
 from headstart.runs.cost.stage_costs import StageCosts
 from headstart.runs.folder.run_naming import config_hash, is_control
+from headstart.runs.model_parts.assembly import Assembly, images_seed
 from headstart.runs.model_parts.backbone_template import resolved
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import is_sharded

@@ -9,15 +9,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.report.analysis.study_runs import config_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import CURVE, changed_files
+from headstart.report.stored_runs.study_runs import config_in
 from headstart.runs.folder.folder_mark import MARK, holder, marked_hashes
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT, finished, finished_for
 from headstart.runs.folder.run_naming import OF_THE_COMMAND, OF_THE_STUDY, Hashes, hashes
 from headstart.runs.folder.training_lock import LOCK, held_alone, is_held
 from headstart.system.credential_masking import masked_in
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)

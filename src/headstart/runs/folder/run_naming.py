@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart.compat.omegaconf_resolvers import register_resolver
 from headstart.runs.folder.changed_figures import changed_figures
-from headstart.runs.folder.counted_weights import by_content, preprocessing_of_weights
 from headstart.runs.folder.hash_exclusions import is_uncounted, without_uncounted
+from headstart.runs.folder.hashed_weights import by_content, preprocessing_of_weights
 from headstart.runs.folder.run_folder import CHECKPOINTS, RESULT
 from headstart.runs.saved.settings_added_later import without_later
 from headstart.system.credential_masking import without_credentials

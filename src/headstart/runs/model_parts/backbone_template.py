@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from headstart.backbones.stages import Backbone
 from headstart.backbones.weights.backbone_weights import Weights, load
 from headstart.callbacks.checkpoints.rng_states import random_states, set_random_states
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 
 CPU = torch.device("cpu")
 _TEMPLATES: dict[str, Backbone] = {}  # by the config: all but the parameters' numbers, which take the memory

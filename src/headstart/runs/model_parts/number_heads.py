@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_regression
 from headstart.modules.heads.number_head import NumberHead
 from headstart.types import UserError

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from headstart.backbones.stages import Backbone
 from headstart.backbones.token_output import give_tokens
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.model_parts.number_heads import with_units
 from headstart.types import UserError

@@ -23,7 +23,7 @@ def log_report(cfg: DictConfig, report: WrittenReport) -> None:
             An error of theirs is a warning.
         report: Of the study.
     """
-    from headstart.runs.training.run_loggers import NEEDED  # here, with what follows: they need Lightning
+    from headstart.runs.training.loggers.run_loggers import NEEDED  # here, with what follows: they need Lightning
 
     nodes = OmegaConf.to_container(cfg.get("logger") or OmegaConf.create(), resolve=False)
     assert isinstance(nodes, dict)  # a DictConfig gives a dict; mypy cannot know
@@ -37,9 +37,9 @@ def log_report(cfg: DictConfig, report: WrittenReport) -> None:
 
 
 def _tell(cfg: DictConfig, outside: dict[Any, Any], report: WrittenReport) -> None:
-    from headstart.callbacks.loggers.logged_pictures import show_summary, show_text
-    from headstart.runs.training.logger_closing import ended_with_run
-    from headstart.runs.training.run_loggers import RunNames, begin_loggers, made_loggers
+    from headstart.callbacks.loggers.logger_display import show_summary, show_text
+    from headstart.runs.training.loggers.logger_closing import ended_with_run
+    from headstart.runs.training.loggers.run_loggers import RunNames, begin_loggers, made_loggers
 
     folder = report.page.parent
     own = cfg.copy()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-from headstart.callbacks.loggers.logged_pictures import show_figures, show_text, take_pictures
-from headstart.runs.training.logger_closing import ended_with_run
-from headstart.runs.training.run_loggers import RunNames, made_loggers
+from headstart.callbacks.loggers.logger_display import show_figures, show_text, take_pictures
+from headstart.runs.training.loggers.logger_closing import ended_with_run
+from headstart.runs.training.loggers.run_loggers import RunNames, made_loggers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.report.analysis.metric_rows import rows_in
 from headstart.report.config_leaves import leaves
 from headstart.report.result_digests import TABLE
+from headstart.report.stored_runs.metric_rows import rows_in
 
 # of a result.json: what a config computes; times, memory and places are left out
 COMPUTED = ("metrics", "best", "steps", "examples", "state", "levels", "chosen", "heads", "stages", "forgetting")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.report.analysis.metric_rows import rows_in
 from headstart.report.analysis.run_measures import END, START, measured
-from headstart.report.analysis.study_runs import FinishedRun
+from headstart.report.stored_runs.metric_rows import rows_in
+from headstart.report.stored_runs.study_runs import FinishedRun
 from headstart.system.metric_direction import lower_is_better
 
 

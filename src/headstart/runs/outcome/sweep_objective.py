@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from headstart.report.analysis.metric_rows import rows_in
-from headstart.runs.assembly import USUAL
+from headstart.report.stored_runs.metric_rows import rows_in
+from headstart.runs.model_parts.assembly import USUAL
 from headstart.system.metric_direction import best_mode, lower_is_better
 
 

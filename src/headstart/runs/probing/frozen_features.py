@@ -17,15 +17,15 @@ from torch import Tensor
 
 from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.backbones.weights.backbone_weights import Weights
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, image_names
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cache_choice import ImageGroup
 from headstart.features.cache.cached_activations import Engine, cached_activations, in_eval
-from headstart.runs.assembly import Assembly, assembled, check_adapters
 from headstart.runs.folder.folder_ownership import RUN_WEIGHTS
 from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
+from headstart.runs.model_parts.assembly import Assembly, assembled, check_adapters
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headstart.backbones.token_output import give_tokens
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.loading.batch_order import EpochOrder
 from headstart.features.probing.probe_kinds import ProbeSettings
 from headstart.features.probing.probes import LabelledFeatures, Probe, ProbeData, ProbeKind

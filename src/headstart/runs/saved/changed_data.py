@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import StoredFiles, StoredSizes
-from headstart.runs.assembly import assembled, images_seed
+from headstart.runs.model_parts.assembly import assembled, images_seed
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.outcome.data_digest import data_digest
 from headstart.runs.outcome.data_files import data_files

@@ -9,9 +9,9 @@ import torch
 from omegaconf import DictConfig
 
 from headstart.callbacks.predictions.named_test_sets import NamedTestSet, described, measured_test_set
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import Assembly, drawn, images_seed
+from headstart.runs.model_parts.assembly import Assembly, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.test_sets.named_test_table import table_of
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets

@@ -17,7 +17,7 @@ from headstart.data.decoding.image_decoding import Decoder, decoder_like
 from headstart.data.decoding.pixel_conversion import channels_first
 from headstart.evaluation.views.view import Views, enlarged, views_of
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import built
+from headstart.runs.model_parts.assembly import built
 from headstart.runs.model_parts.number_heads import with_units
 from headstart.runs.model_parts.run_head import head_of
 from headstart.runs.saved.finished_run import CheckpointName, saved_run

@@ -11,7 +11,7 @@ from annotated_types import Gt
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.confidence.temperature import (
     HIGHEST,
     LOWEST,
@@ -21,8 +21,8 @@ from headstart.evaluation.confidence.temperature import (
     calibration_score,
     fitted_temperature,
 )
-from headstart.runs.assembly import adaptation_of, drawn, images_seed
 from headstart.runs.folder.run_folder import write_json
+from headstart.runs.model_parts.assembly import adaptation_of, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.saved.weights_measurement import MeasuredWeights
 from headstart.runs.training.missing_validation import has_no_val

@@ -11,14 +11,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from headstart.callbacks.training.first_validation import features_of
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.class_indices import class_indices
 from headstart.features.cache.cached_activations import Engine
-from headstart.runs.assembly import assembled, drawn, images_seed
+from headstart.runs.model_parts.assembly import assembled, drawn, images_seed
 from headstart.runs.saved.finished_run import SavedRun
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.runs.training.run_trainer import lone_trainer
-from headstart.system.name_listing import first_few
+from headstart.system.printing.name_listing import first_few
 from headstart.types import UserError
 
 

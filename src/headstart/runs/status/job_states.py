@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from headstart.report.analysis.metric_rows import rows_in
-from headstart.report.analysis.study_runs import config_in
+from headstart.report.stored_runs.metric_rows import rows_in
+from headstart.report.stored_runs.study_runs import config_in
 from headstart.runs.folder.folder_mark import MARK
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.folder.training_lock import LOCK, is_held

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 from headstart.runs.status.job_states import STATES, JobState
-from headstart.system.aligned_columns import aligned
 from headstart.system.credential_masking import masked
-from headstart.system.duration_text import duration_text
-from headstart.system.terminal_text import without_commands
+from headstart.system.printing.aligned_columns import aligned
+from headstart.system.printing.duration_text import duration_text
+from headstart.system.printing.terminal_escaping import without_commands
 
 
 def counts_line(jobs: Sequence[JobState]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headstart.runs.folder.run_folder import RESULT
 from headstart.runs.status.planned_jobs import FILE, planned_jobs
-from headstart.system.duration_text import duration_text
+from headstart.system.printing.duration_text import duration_text
 
 ERROR = "error.txt"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.callbacks.predictions.named_test_sets import ImagePass, NamedTestSet
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, is_multi_label
 from headstart.data.datasets.corrupted_images import Corrupted
 from headstart.data.datasets.image_datamodule import ImageDataModule

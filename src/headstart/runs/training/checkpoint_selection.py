@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from headstart.callbacks.domains.oracle_accuracy import FIGURE
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.runs.assembly import adaptation_of
+from headstart.compat.hydra.hydra_instantiation import instantiate
+from headstart.runs.model_parts.assembly import adaptation_of
 from headstart.selection.dev import DEV
 from headstart.selection.entropy import Entropy
 from headstart.selection.infomax import InfoMax

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import is_multi_label
 from headstart.modules.heads.classification_head import check_source_classes
-from headstart.runs.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
+from headstart.runs.model_parts.assembly import USUAL, adaptation_of, assembled, images_seed, with_monitor
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets
-from headstart.runs.training.run_loggers import NEEDED, check_packages
+from headstart.runs.training.loggers.run_loggers import NEEDED, check_packages
 from headstart.runs.training.run_plan import run_of
 from headstart.runs.training.run_trainer import made_trainer
 from headstart.runs.weights.source_model import SOURCE_WEIGHTS, waits_for_source

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, ListConfig
 
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.runs.assembly import USUAL, adaptation_of, built, regularizer_of, with_monitor
+from headstart.compat.hydra.hydra_instantiation import instantiate
+from headstart.runs.model_parts.assembly import USUAL, adaptation_of, built, regularizer_of, with_monitor
 from headstart.types import UserError
 
 NOTE = (

@@ -13,14 +13,14 @@ from omegaconf import DictConfig
 
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.predictions.named_test_sets import NamedTestSet
-from headstart.compat.lightning_hooks import leave_out_idle_hooks
+from headstart.compat.lightning.lightning_hooks import leave_out_idle_hooks
 from headstart.data.data_protocols import ComparedImages, KnownLabels, is_multi_label, is_regression
 from headstart.distributed.rank_agreement import of_first, wait_for_all
-from headstart.runs.assembly import Assembly, assembled, images_seed
 from headstart.runs.continuing.resume_point import resume_point
 from headstart.runs.folder.duplicate_table import FILE as DUPLICATES
 from headstart.runs.folder.duplicate_table import write_duplicates
 from headstart.runs.folder.run_folder import cleared
+from headstart.runs.model_parts.assembly import Assembly, assembled, images_seed
 from headstart.runs.test_sets.run_test_sets import TESTS, TargetFacts, run_test_sets, warn_of_training_images
 from headstart.runs.training.checkpoint_selection import selection_of
 from headstart.runs.training.missing_validation import check_needs_no_val, has_no_val

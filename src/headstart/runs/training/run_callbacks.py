@@ -18,6 +18,7 @@ from headstart.callbacks.domains.domain_distances import DomainDistances
 from headstart.callbacks.domains.domain_predictions import DomainPredictions
 from headstart.callbacks.domains.oracle_accuracy import Oracle
 from headstart.callbacks.domains.selection_scores import SelectionScores
+from headstart.callbacks.learning_rates.extended_rates import ExtendedRates
 from headstart.callbacks.predictions.class_recalls import ClassRecalls
 from headstart.callbacks.predictions.named_test_sets import NamedTestSets
 from headstart.callbacks.predictions.prediction_pictures import Figures
@@ -26,7 +27,6 @@ from headstart.callbacks.timing.data_wait_profiler import Clock
 from headstart.callbacks.timing.throughput import Throughput
 from headstart.callbacks.timing.validation_times import Timeline
 from headstart.callbacks.training.divergence import Divergence
-from headstart.callbacks.training.extended_rates import ExtendedRates
 from headstart.callbacks.training.final_validation import FinalValidation
 from headstart.callbacks.training.finalize import Finalize
 from headstart.callbacks.training.first_validation import Start
@@ -34,13 +34,13 @@ from headstart.callbacks.training.stage_caching import FeatureCaching
 from headstart.callbacks.training.time_budget import TimeBudget
 from headstart.callbacks.training.trial_pruning import TrialPruning
 from headstart.callbacks.training.unfreeze import Unfreeze
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.compat.lightning_hooks import without_idle_hooks
+from headstart.compat.hydra.hydra_instantiation import instantiate
+from headstart.compat.lightning.lightning_hooks import without_idle_hooks
 from headstart.recipes.recipe_values import TUNED
-from headstart.recipes.seen_images import seen_images
-from headstart.runs.assembly import with_monitor
+from headstart.recipes.val_images_of_trials import seen_images
 from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.run_folder import ANSWERS
+from headstart.runs.model_parts.assembly import with_monitor
 from headstart.runs.training.checkpoint_selection import adapts_to_target, scores
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.trainer_profiler import profiler_of

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from headstart.callbacks.loggers.logged_pictures import show_text
+from headstart.callbacks.loggers.logger_display import show_text
 from headstart.callbacks.training.time_budget import TimeBudget, budget_of
-from headstart.compat.lightning_trainer import MisconfigurationException
+from headstart.compat.lightning.lightning_trainer import MisconfigurationException
 from headstart.data.data_protocols import PairedImages
 from headstart.data.loading.batch_order import DeviceBatchSampler, EpochOrder
-from headstart.runs.assembly import Assembly
+from headstart.runs.model_parts.assembly import Assembly
 from headstart.runs.training.missing_validation import has_no_val
 from headstart.types import UserError
 from headstart.unfreeze.batch_norm_policy import WhatLearns

@@ -13,8 +13,8 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from headstart.callbacks.training.memory_reuse import keep_freed_memory
 from headstart.callbacks.training.time_budget import TimeBudget
-from headstart.compat.hydra_instantiation import instantiate
-from headstart.compat.lightning_trainer import MisconfigurationException
+from headstart.compat.hydra.hydra_instantiation import instantiate
+from headstart.compat.lightning.lightning_trainer import MisconfigurationException
 from headstart.distributed.model_sharding import Sharded
 from headstart.runs.training.trainer_profiler import profiler_of
 from headstart.system import rank_environment

@@ -10,12 +10,12 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.cache.cached_activations import Engine
 from headstart.modules.heads.linear_head import LinearHead
-from headstart.runs.assembly import built
 from headstart.runs.folder.run_naming import is_control
+from headstart.runs.model_parts.assembly import built
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.types import UserError
 

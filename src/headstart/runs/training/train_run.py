@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from headstart.callbacks.checkpoints.best_and_last import PREVIOUS
-from headstart.callbacks.loggers.logged_pictures import show_summary
+from headstart.callbacks.loggers.logger_display import show_summary
 from headstart.callbacks.timing.bottleneck_advice import line
 from headstart.callbacks.training.memory_reuse import return_freed_memory
 from headstart.distributed.model_sharding import whole_state
@@ -23,13 +23,13 @@ from headstart.runs.quiet_logs import quieten
 from headstart.runs.test_sets.named_test_table import named_test_lines
 from headstart.runs.training.fit_and_test import fit_and_test, run_trainer
 from headstart.runs.training.fitting_batch import with_fitting_batch
-from headstart.runs.training.logger_closing import ended_with_run
+from headstart.runs.training.loggers.logger_closing import ended_with_run
+from headstart.runs.training.loggers.run_loggers import begin_loggers, made_loggers, run_names
+from headstart.runs.training.loggers.tensorboard_layout import write_layout
 from headstart.runs.training.prepared_run import prepared_run
 from headstart.runs.training.result_contents import run_result, write_result
 from headstart.runs.training.run_callbacks import RunCallbacks, run_callbacks
-from headstart.runs.training.run_loggers import begin_loggers, made_loggers, run_names
 from headstart.runs.training.source_forgetting import AFTER, BEFORE, measures_forgetting, source_forgetting
-from headstart.runs.training.tensorboard_layout import write_layout
 
 log = logging.getLogger(__name__)
 

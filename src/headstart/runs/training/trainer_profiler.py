@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from torch.profiler import tensorboard_trace_handler
 
-from headstart.compat.hydra_instantiation import instantiate
+from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.system import rank_environment
 from headstart.types import UserError
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from headstart.backbones.batch_norm_statistics import norms_of, take_statistics
 from headstart.backbones.stages import Backbone
-from headstart.compat.torch_norms import BatchNorm
+from headstart.compat.pytorch.torch_norms import BatchNorm
 from headstart.data.data_protocols import without_labels
 from headstart.distributed.rank_agreement import of_first
-from headstart.runs.assembly import Assembly, adaptation_of, regularizer_of
 from headstart.runs.folder.run_naming import is_control
+from headstart.runs.model_parts.assembly import Assembly, adaptation_of, regularizer_of
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.system import rank_environment
 from headstart.types import UserError

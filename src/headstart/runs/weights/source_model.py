@@ -14,10 +14,10 @@ from headstart.backbones.weights.backbone_weights import Weights
 from headstart.callbacks.training.divergence import divergence_message
 from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.naive_models import naive_accuracies, wilson_interval
-from headstart.runs.assembly import assembled
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.run_naming import config_hash, is_control, safe
 from headstart.runs.folder.training_lock import made_once, whole_result
+from headstart.runs.model_parts.assembly import assembled
 from headstart.runs.saved.changed_data import data_changes
 from headstart.runs.saved.config_resolution import resolved_without_variables
 from headstart.runs.saved.config_writing import write_config

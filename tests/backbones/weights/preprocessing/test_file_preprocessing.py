@@ -7,12 +7,12 @@ import pytest
 import torch
 from torchvision import models
 
-from headstart.backbones.weights.preprocessing.config_beside import values_of
 from headstart.backbones.weights.preprocessing.file_preprocessing import (
     counted_preprocessing,
     in_place_of_default,
     known_of,
 )
+from headstart.backbones.weights.preprocessing.json_preprocessing import values_of
 from headstart.backbones.weights.preprocessing.preprocessing_values import preprocessed, shown
 from headstart.backbones.weights.preprocessing.torchvision_preprocessing import torchvision_pixels
 from headstart.backbones.weights.torchvision_recognition import _by_hash, recognised_file

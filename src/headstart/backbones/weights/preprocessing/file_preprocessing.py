@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from headstart.backbones.weights.preprocessing.config_beside import config_beside
+from headstart.backbones.weights.preprocessing.json_preprocessing import config_beside
 from headstart.backbones.weights.preprocessing.preprocessing_values import is_same, preprocessing_values
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in

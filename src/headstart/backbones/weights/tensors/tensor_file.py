@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headstart.compat.torch_state_dict import with_module_versions
+from headstart.compat.pytorch.torch_module_versions import with_module_versions
 from headstart.types import UserError
 
 # what a checkpoint has beside its networks, some of it with tensors

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from headstart.report.rendering.charts.axis_chart import legible, positions_of
 from headstart.report.rendering.charts.axis_ticks import ticks
 from headstart.report.rendering.charts.chart_layout import Position, Tick
+from headstart.report.rendering.charts.swept_key_charts import legible, positions_of
 
 FEW = 6  # values that are ticks themselves
 SHORT = ((1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -10,9 +10,9 @@ from headstart.report.leaderboard.run_entries import BoardColumn
 from headstart.report.leaderboard.setting_groups import SettingGroup
 from headstart.report.leaderboard.setting_importance import numbers_of
 from headstart.report.leaderboard.study_ranking import StudyRanking
-from headstart.report.rendering.charts.axis_chart import MARGIN
 from headstart.report.rendering.charts.chart_layout import SIDE, Tick
 from headstart.report.rendering.charts.numeric_scale import numeric_scale
+from headstart.report.rendering.charts.swept_key_charts import MARGIN
 
 MOST_AXES = 7  # besides the figure's; of more, those that matter most
 MOST_NAMES = 12  # values without an order that an axis has room for

@@ -12,7 +12,7 @@ from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.charts.arm_colours import arm_colours
 from headstart.report.rendering.charts.parallel_chart import parallel_chart
 from headstart.report.rendering.exports import drawn_figures
-from headstart.report.rendering.exports.class_figure import class_figure
+from headstart.report.rendering.exports.class_change_figure import class_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from headstart.report.leaderboard.study_ranking import StudyRanking
-from headstart.report.rendering.tables.setting_rows import MOST, group_rows
+from headstart.report.rendering.tables.ranked_setting_tables import MOST, group_rows
 from headstart.report.rendering.wording.number_format import MISSING
 
 _SIGNS = {

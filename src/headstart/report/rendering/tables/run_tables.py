@@ -8,10 +8,10 @@ from pathlib import Path
 from headstart.report.analysis.adaptation_comparison import SOURCE_METRIC, TEST_METRIC, AdaptationMethod
 from headstart.report.analysis.run_measures import END, START, MeasuredRun
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import FinishedRun
 from headstart.report.rendering.tables.settings_tables import test_tag
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell
 from headstart.report.rendering.wording.number_format import number, optional_number
+from headstart.report.stored_runs.study_runs import FinishedRun
 from headstart.system.metric_direction import lower_is_better
 
 

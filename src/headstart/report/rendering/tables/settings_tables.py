@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from headstart.report.analysis.study_records import Study
-from headstart.report.analysis.study_runs import FinishedRun, LevelsResult
 from headstart.report.config_leaves import leaves
 from headstart.report.rendering.tables.table_cells import ReportTable, TableCell, distinct_values, plain_value
 from headstart.report.rendering.wording.number_format import optional_number
+from headstart.report.stored_runs.study_runs import FinishedRun, LevelsResult
 from headstart.system.files.short_paths import with_short_paths
 
 LISTED = 8  # values of a key; of more their range

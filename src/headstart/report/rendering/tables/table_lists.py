@@ -7,7 +7,6 @@ from pathlib import Path
 from headstart.report.analysis.adaptation_comparison import AdaptationSection
 from headstart.report.analysis.study_records import Study, StudySection
 from headstart.report.rendering.tables.adaptation_tables import class_table, method_table, oracle_table
-from headstart.report.rendering.tables.axis_tables import level_table
 from headstart.report.rendering.tables.cost_tables import cost_table, speedup_table, throughput_table
 from headstart.report.rendering.tables.forgetting_table import forgetting_table
 from headstart.report.rendering.tables.measure_tables import (
@@ -23,6 +22,7 @@ from headstart.report.rendering.tables.run_tables import (
     run_table,
 )
 from headstart.report.rendering.tables.settings_tables import settings_table, source_table
+from headstart.report.rendering.tables.swept_key_tables import level_table
 from headstart.report.rendering.tables.table_cells import ReportTable
 from headstart.report.rendering.tables.tuning_table import tuning_table
 
