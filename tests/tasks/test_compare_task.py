@@ -1,15 +1,23 @@
 """What a user finds after task=compare, and how sure the nearest source is."""
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from omegaconf import open_dict
+from PIL import Image
 
-from composed import TINY
+from composed import TINY, composed
 from headstart.cli import main
+from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.relatedness import compared_sources
+from headstart.runs.relatedness.compared_sources import picture_names, usable_measures
 from headstart.runs.relatedness.data_relations import ITSELF, DataSample, advice, half_size, relations
 from headstart.tasks import compare as module
+from headstart.types import UserError
 
 SMALL = [*TINY, "task=compare", "mode=scratch", "feature_cache=off", "compare.halves=5"]
 
@@ -84,7 +92,7 @@ def test_a_name_that_is_no_name_of_a_file_is_refused_before_anything_is_computed
 
 
 def test_another_model_that_is_not_there_is_refused_before_anything_is_computed(monkeypatch, capfd):
-    monkeypatch.setattr(module, "frozen", lambda *_: pytest.fail("features are computed"))
+    monkeypatch.setattr(module, "frozen", lambda *_, **__: pytest.fail("features are computed"))
     assert main([*SMALL, "compare.other_run_dir=nowhere"]) == 2
     assert "run_dir must be the folder of a finished run (one with result.json), got nowhere" in capfd.readouterr().err
 
@@ -119,11 +127,21 @@ def test_a_model_and_itself_have_the_same_layers(capfd):
 
 
 def test_without_pot_otdd_is_left_out_with_the_line_that_installs_it(monkeypatch, caplog):
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
-    assert module._available(["mmd", "otdd"]) == ["mmd"]
+    monkeypatch.setattr(compared_sources, "find_spec", lambda _: None)
+    assert usable_measures(["mmd", "otdd"], {}) == ["mmd"]
     assert "pip install 'headstart[ot]'" in caplog.text
-    with pytest.raises(Exception, match="needs POT"):
-        module._available(["otdd"])
+    with pytest.raises(UserError, match="needs POT"):
+        usable_measures(["otdd"], {})
+
+
+def test_of_several_labels_an_image_otdd_is_left_out_with_a_line(monkeypatch, caplog):
+    monkeypatch.setattr(compared_sources, "find_spec", lambda _: "there")
+    data = {"target": SimpleNamespace(), "tags": SimpleNamespace(multi_label=True)}
+    assert usable_measures(["otdd", "mmd"], data) == ["mmd"]
+    assert "which tags has none of" in caplog.text
+    with pytest.raises(UserError, match=r"measures=\[otdd\] carries the labels of single classes"):
+        usable_measures(["otdd"], data)
+    assert usable_measures(["otdd"], {"target": SimpleNamespace()}) == ["otdd"]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +149,97 @@ def test_without_pot_otdd_is_left_out_with_the_line_that_installs_it(monkeypatch
     [
         (["mode=fine_tuning", "control=true"], "it needs a source, and control=false"),
         (["compare.sources={a:{colour:red}}"], "data@source, which has no 'colour'"),
+        (["compare.sources={a:{}}", 'compare.candidates=["source:digits"]'], "both say which sources are compared"),
+        (["compare.stage=stage9"], "got 'stage9'; did you mean stage4?"),
+        (["compare.candidates=[]"], "compare.candidates"),
         (["compare.sources={target:{}}"], "must not be called 'target'"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(overrides, said, capfd):
     assert main([*SMALL, *overrides]) == 2
     assert said in capfd.readouterr().err
+
+
+def candidates(*texts):
+    return "compare.candidates=[" + ",".join(f'"{text}"' for text in texts) + "]"
+
+
+def grey_photos(folder, images=12):
+    """Class folders of noise."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for number in range(images):
+            Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(folder / name / f"{number}.png")
+
+
+def test_source_data_sets_of_several_kinds_are_compared_in_one_command(capfd):
+    grey_photos(Path("my photos"))
+    photos = "data@source=image_folder source.root='my photos'"
+    texts = ["source:printed source.per_class=4", "source.characters=digits", photos]
+    chosen = ["compare.measures=[mmd,frechet]", candidates(*texts)]
+    assert main([*SMALL, *chosen]) == 0, capfd.readouterr().err
+    (path,) = Path("outputs", "compare").glob("*/*/result.json")
+    found, said = json.loads(path.read_text()), capfd.readouterr().out
+    assert list(found["measures"]["mmd"]["values"]) == [*texts, ITSELF]
+    assert list(found["images"]) == ["target", *texts]
+    assert found["images"]["source.characters=digits"] == 80  # source.per_class=8, as the command says it
+    assert found["images"][texts[0]] > 100
+    assert 8 <= found["images"][photos] <= 24
+    assert found["classes"][photos]["source"] == ["a", "b"]
+    assert found["advice"]
+    assert found["advice"] in said
+    assert {file.name for file in path.parent.glob("classes_*.png")} == {
+        f"classes_{re.sub(r'[^A-Za-z0-9=,.+@_-]', '_', text)[:60]}.png" for text in texts
+    }
+    far = found["measures"]["mmd"]["values"]
+    assert np.mean(far[photos]) != np.mean(far["source.characters=digits"])
+
+
+def test_a_candidate_has_the_distance_of_the_same_data_as_the_only_source():
+    alone = ["compare.measures=[mmd]", "source.characters=letters"]
+    assert main([*SMALL, *alone]) == 0
+    assert main([*SMALL, alone[0], candidates("source.characters=letters")]) == 0
+    values = [
+        next(iter(json.loads(path.read_text())["measures"]["mmd"]["values"].values()))
+        for path in Path("outputs", "compare").glob("*/*/result.json")
+    ]
+    assert len(values) == 2
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["resnet18"], "resnet18 is no override"),
+        (["source:prnted"], "did you mean source:printed?"),
+        (["mode=fine_tuning"], "mode=fine_tuning is no setting of a source data set"),
+        (["source.colour=red"], "cannot be composed"),
+        (["source.characters=runes"], "characters must be one of"),
+        (["data@source=image_folder"], "source.root is needed"),
+        (["data@source=image_folder source.root=nowhere"], "there is none at nowhere"),
+        (["source.per_class=1 source.characters=digits source.classes=[1,2]"], "8 training images"),
+        (["source:digits", "source:digits"], "twice"),
+    ],
+)
+def test_a_wrong_candidate_is_one_line_before_the_model_is_made(texts, said, monkeypatch, capfd):
+    monkeypatch.setattr(module, "frozen", lambda *_, **__: pytest.fail("the model is made"))
+    assert main([*SMALL, candidates("source.characters=digits", *texts)]) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "error" in line]
+    assert said in line
+    assert "source.characters=digits'" not in line
+
+
+def test_pictures_of_texts_that_differ_in_odd_letters_alone_have_two_names():
+    names = picture_names(["source.root='a b'", "source.root='a c'", "source.root='a/b'", "x" * 80, "x" * 81])
+    assert len(set(names.values())) == 5
+    assert all(re.fullmatch(r"[\w=.@,+-]+", name) for name in names.values())
+
+
+def test_a_comparison_of_before_there_were_candidates_keeps_its_hash():
+    cfg = composed("task=compare", "mode=scratch")
+    before = cfg.copy()
+    with open_dict(before):
+        del before.compare["candidates"]
+    assert config_hash(cfg) == config_hash(before)
+    assert config_hash(composed("task=compare", "mode=scratch", candidates("source:digits"))) != config_hash(cfg)

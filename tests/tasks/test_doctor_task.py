@@ -5,9 +5,10 @@ from collections import namedtuple
 
 import pytest
 
-from composed import TINY
+from composed import TINY, composed
 from headstart.cli import main
 from headstart.runs.checkup import devices, disk_and_network
+from headstart.runs.checkup import self_test as self_test_module
 from headstart.runs.checkup.self_test import self_test
 
 QUICK = ["task=doctor", "doctor.compile=false", "doctor.network=false", "doctor.self_test=false"]
@@ -43,14 +44,22 @@ def test_it_names_versions_devices_places_and_launchers_and_leaves_nothing_behin
 def test_a_run_that_fails_is_told_with_its_message_and_exit_code_2(capsys):
     code, out, err = lines_of(capsys, *QUICK[:-1], "data@target=image_folder", "target.root=nowhere")
     assert code == 2
-    assert "NO  self-test" in out
-    assert "nowhere" in out
-    assert err.startswith("headstart: error: runs cannot work here: see the lines that begin with NO (self-test)")
+    (line,) = [line for line in out.splitlines() if line.startswith("NO")]
+    assert line.startswith("NO  self-test   root must be a folder of class folders with images, and there is none at")
+    assert line.endswith("nowhere")
+    assert err.startswith("headstart: error: a run of this command does not work: see the line that begins with NO")
+
+
+def test_a_self_test_that_breaks_names_the_kind_of_error(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no such\n kernel")
+
+    monkeypatch.setattr(self_test_module, "train", broken)
+    found = self_test(composed())
+    assert (found.state, found.text) == ("failed", "RuntimeError: no such kernel")
 
 
 def test_the_self_test_ends_in_its_time_whatever_the_length_of_the_run():
-    from composed import composed
-
     found = self_test(composed("trainer.max_epochs=100000", "mode=gradual"))
     assert found.state == "ok"
     assert "epochs 100000" not in found.text

@@ -63,7 +63,7 @@ class Clouds:
 
 def test_more_labels_leaves_curve_sentence_picture_and_reads_no_test_image(monkeypatch, capfd):
     clouds = Clouds(wrong=30)
-    monkeypatch.setattr(more_labels_module, "frozen", lambda *_: clouds)
+    monkeypatch.setattr(more_labels_module, "frozen", lambda *_, **__: clouds)
     assert main([*SMALL, "task=more_labels", "more_labels.replicates=200"]) == 0
     said = capfd.readouterr().out
     folder, result = result_of("more_labels")
@@ -82,7 +82,7 @@ def test_more_labels_leaves_curve_sentence_picture_and_reads_no_test_image(monke
 
 def test_label_errors_lists_planted_wrong_labels_first(monkeypatch, capfd):
     clouds = Clouds()
-    monkeypatch.setattr(label_errors_module, "frozen", lambda *_: clouds)
+    monkeypatch.setattr(label_errors_module, "frozen", lambda *_, **__: clouds)
     assert main([*SMALL, "task=label_errors"]) == 0
     folder, result = result_of("label_errors")
     rows = lines(folder / "suspicious.csv")
@@ -127,7 +127,7 @@ def test_new_unlabelled_images_are_looked_at(monkeypatch, capfd):
         looked.append(len(wanted.files))
         return Ranked([], [], lambda _: [])
 
-    monkeypatch.setattr(label_errors_module, "frozen", lambda *_: Clouds())
+    monkeypatch.setattr(label_errors_module, "frozen", lambda *_, **__: Clouds())
     monkeypatch.setattr(label_errors_module, "next_list", next_list)
     monkeypatch.setattr(label_errors_module, "_draw", lambda *_: None)
     Path("new").mkdir()
@@ -146,7 +146,7 @@ def test_new_unlabelled_images_are_looked_at(monkeypatch, capfd):
     ],
 )
 def test_too_few_images_are_one_line(module, task, clouds, said, monkeypatch, capfd):
-    monkeypatch.setattr(module, "frozen", lambda *_: clouds)
+    monkeypatch.setattr(module, "frozen", lambda *_, **__: clouds)
     only_train = ["label_errors.splits=[train]"] if task == "label_errors" else []
     assert main([*SMALL, f"task={task}", *only_train]) == 2
     assert said in capfd.readouterr().err

@@ -38,7 +38,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import picture_loggers, show_in
-from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, check_before, result_origin
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.runs.training.run_trainer import needed_processes
@@ -151,6 +151,7 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
         forget_earlier(folder)
     time_left = TimeLeft(folder, chosen.seconds)
     sources = {arm.candidate: arm.source for arm in arms}
+    check_before(arms[0].source.cfg, check=lambda _: None)  # any labels will do, but there must be images to train on
     usable, missing = available([*sources.values()], skip=chosen.skip)
     narrowing = noted_narrowing(usable, folder)
     if narrowing is None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import time
-from importlib.util import find_spec
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, MinLen
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from headstart.data.data_protocols import is_multi_label, is_regression
+from headstart.data.data_protocols import image_names, is_multi_label, is_regression
 from headstart.runs.folder.folder_mark import write_mark
 from headstart.runs.folder.folder_ownership import RUN_WEIGHTS, finished_or, is_of_same_weights
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, is_control
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
-from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
+from headstart.runs.probing.frozen_features import Frozen, check_stage, frozen, result_origin
+from headstart.runs.relatedness.compared_sources import (
+    check_size,
+    picture_names,
+    read_sources,
+    source_nodes,
+    usable_measures,
+)
 from headstart.runs.relatedness.data_relations import (
     ITSELF,
     DataSample,
@@ -32,16 +39,15 @@ from headstart.runs.relatedness.data_relations import (
     relations,
 )
 from headstart.runs.saved.finished_run import saved_run
+from headstart.runs.weights.source_model import waits_for_source
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.scores import class_distances, debiased_linear_cka
 from headstart.system import rank_environment
 from headstart.system.printing.aligned_columns import aligned
 from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
-log = logging.getLogger(__name__)
-NAME = re.compile(r"\w[\w.-]*")
 SPLIT = "train"  # whose images are compared, of all data sets
-FEWEST = 8  # images of a data set: a half has 4
 
 
 def compare(
@@ -50,6 +56,7 @@ def compare(
     run_dir: str | None,
     data: DictConfig | None,
     sources: dict[str, dict[str, Any]] | None,
+    candidates: Annotated[list[str], MinLen(1)] | None,
     stage: str | None,
     measures: Annotated[list[Measure], MinLen(1)],
     images: Annotated[int, Ge(8)],
@@ -58,9 +65,10 @@ def compare(
 ) -> float:
     """Measure how far each source is from the target in the features of one model -> the first measure's least mean.
 
-    Training images of both are compared, on half-samples; test is never read. The table, which source is nearest and
-    how sure that is are printed; pictures show the distances, those of the classes, and where another model is given
-    the likeness of both models' layers. Only the first of several ranks computes.
+    Training images of both are compared, on half-samples; test is never read. All data are checked before the model is
+    made. The table, which source is nearest and how sure that is are printed; pictures show the distances, those of the
+    classes, and where another model is given the likeness of both models' layers. Only the first of several ranks
+    computes.
 
     Args:
         cfg: The composed config.
@@ -68,6 +76,8 @@ def compare(
             the mode starts from.
         data: Data in the place of the target.
         sources: Name -> settings in the place of those of data@source; None for that source alone.
+        candidates: Source data sets in the place of data@source, each source:<data set> or overrides of the source, as
+            in rank_sources.candidates; None for what `sources` says.
         stage: Whose features; None for the last.
         measures: Of the distance.
         images: Of each data set at most.
@@ -76,23 +86,23 @@ def compare(
             none.
 
     Raises:
-        UserError: There are too few images, the job is a control, the source is missing, or the two runs do not have
-            the same images.
+        UserError: A source cannot be composed or read, there are too few images, the job is a control, the source is
+            missing, or the two runs do not have the same images.
     """
     if rank_environment.rank() > 0:
         return float("nan")
 
     def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
-        if is_control(cfg) or not cfg.get("source"):
+        if is_control(cfg) or not (cfg.get("source") or candidates):
             raise UserError(
                 "task=compare compares data@source with the target in the same features; it needs a source, and "
                 "control=false"
             )
         if other_run_dir is not None:
             saved_run(other_run_dir, "best")  # before anything is computed
-        nodes = _source_nodes(cfg, sources)
+        nodes = source_nodes(cfg, sources, candidates)
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
-        settings = _Settings(nodes, stage, _available(measures), images, halves, other_run_dir)
+        settings = _Settings(nodes, stage, measures, images, halves, other_run_dir)
         return _compared(cfg, folder, run_dir, data, settings)
 
     result = finished_or(cfg, make, again="compares", is_of_now=_has_same_layers)
@@ -111,33 +121,28 @@ class _Settings(NamedTuple):
     other_run_dir: str | None
 
 
-def _available(measures: list[Measure]) -> list[Measure]:
-    """The measures without otdd where POT is not installed. Raises UserError where nothing is left."""
-    if "otdd" not in measures or find_spec("ot") is not None:
-        return measures
-    left: list[Measure] = [measure for measure in measures if measure != "otdd"]
-    if not left:
-        raise UserError("compare.measures=[otdd] needs POT; pip install 'headstart[ot]'")
-    log.warning("otdd is left out, as it needs POT: pip install 'headstart[ot]'")
-    return left
-
-
 def _compared(
     cfg: DictConfig, folder: Path, run_dir: str | None, data: DictConfig | None, settings: _Settings
 ) -> dict[str, Any]:
     """The content of result.json, which is written, and the pictures."""
     start = time.monotonic()
-    model = frozen(cfg, run_dir, data)
+    of_model = with_weights_preprocessing(cfg) if run_dir is None else saved_run(run_dir, "best").cfg
+    check_stage(settings.stage, template(of_model.backbone).names)
+    data_of = read_sources(settings.sources, of_model)
+    sized = partial(check_size, name="target")
+    develops = run_dir is None and waits_for_source(cfg)
+    model = frozen(cfg, run_dir, data, check=sized if develops else None)
+    sized(model.parts.data)
+    measures = usable_measures(settings.measures, {"target": model.parts.data, **data_of})
     name = settings.stage or model.stages[-1]
+    layers = None if settings.other_run_dir is None else _layers(cfg, model, data, settings)
     target = _sample(model, "target", name, settings.images, cfg.seed)
     found_sources = [
-        _sample(frozen(cfg, run_dir, node), called, name, settings.images, cfg.seed)
-        for called, node in settings.sources.items()
+        _sample(replace(model, parts=replace(model.parts, data=own)), called, name, settings.images, cfg.seed)
+        for called, own in data_of.items()
     ]
     unlabelled = any(sample.labels is None for sample in (target, *found_sources))
-    measures = [measure for measure in settings.measures if not (unlabelled and measure == "otdd")]
     found = relations(target, found_sources, measures, halves=settings.halves, seed=int(cfg.seed))
-    layers = None if settings.other_run_dir is None else _layers(cfg, model, data, settings)
     result = {
         **result_origin(cfg, folder, model.facts),
         "metrics": {"distance": min(np.mean(v) for k, v in found[measures[0]].values.items() if k != ITSELF)},
@@ -156,34 +161,11 @@ def _compared(
     return result
 
 
-def _source_nodes(cfg: DictConfig, sources: dict[str, dict[str, Any]] | None) -> dict[str, DictConfig]:
-    """The data node of each source."""
-    nodes = {}
-    for name, settings in (sources or {"source": {}}).items():
-        if name == ITSELF or name == "target":
-            raise UserError(f"compare.sources must not be called {name!r}, which the table has already")
-        if not NAME.fullmatch(str(name)):
-            raise UserError(
-                f"names in compare.sources become names of files: letters, digits, _, - and . , got {name!r}"
-            )
-        if unknown := [key for key in settings or {} if key not in cfg.source]:
-            raise UserError(
-                f"compare.sources.{name} has settings of data@source, which has no {unknown[0]!r}; it has "
-                f"{', '.join(map(str, cfg.source))}"
-            )
-        changed = OmegaConf.merge(cfg, {"source": dict(settings or {})})  # a node keeps what it refers to
-        nodes[name] = changed.source
-    return nodes
-
-
 def _sample(model: Frozen, name: str, stage: str, images: int, seed: int) -> DataSample:
     """Random training images of a data set, as many as are asked for at most."""
     data = model.parts.data
     stored = model.features(SPLIT, [stage])
-    count = len(stored.label)
-    if count < FEWEST:
-        raise UserError(f"{FEWEST} training images of each data set are needed, {name} has {count}")
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:images])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(stored.label))[:images])
     labels = None if is_multi_label(data) or is_regression(data) else stored.label.numpy()[chosen].astype(np.int64)
     return DataSample(name, stored.features[stage].numpy()[chosen].astype(np.float64), labels, tuple(data.class_names))
 
@@ -208,12 +190,13 @@ def _has_same_layers(result: dict[str, Any]) -> bool:
 def _layers(cfg: DictConfig, model: Frozen, data: DictConfig | None, settings: _Settings) -> dict[str, Any]:
     """Debiased linear CKA of each stage of this model with each of the other run's, on the target's images."""
     other = frozen(cfg, settings.other_run_dir, data)
-    one, two = (each.features(SPLIT, list(each.stages)) for each in (model, other))
-    if one.names != two.names:
+    names = [image_names(each.parts.data, SPLIT, each.parts.data.sizes[SPLIT]) for each in (model, other)]
+    if names[0] != names[1]:
         raise UserError(
             "layers are compared on the same images, and the other run's target has others; try a run on the same "
             "target, or data for both (data@compare.data=...)"
         )
+    one, two = (each.features(SPLIT, list(each.stages)) for each in (model, other))
     chosen = np.sort(np.random.default_rng(int(cfg.seed)).permutation(len(one.names))[: settings.images])
     values = [
         [debiased_linear_cka(a.numpy()[chosen], b.numpy()[chosen]) for b in two.features.values()]
@@ -236,8 +219,9 @@ def _draw(cfg: DictConfig, folder: Path, result: dict[str, Any], found: dict[Mea
     )
 
     figures = {"distances": relations_figure(found)}
+    pictures = picture_names(result["classes"])
     for name, record in result["classes"].items():
-        figures[f"classes_{name}"] = heatmap_figure(
+        figures[f"classes_{pictures[name]}"] = heatmap_figure(
             np.array(record["distances"]), record["target"], record["source"],
             title=f"Fréchet distance of classes, {result['stage']}", labels=("target", name),
         )  # fmt: skip

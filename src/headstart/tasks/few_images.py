@@ -13,7 +13,6 @@ from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from headstart.data.data_protocols import is_regression
 from headstart.evaluation.naive_models import wilson_interval
 from headstart.features.pca import PrincipalComponents, directions
 from headstart.features.probing.logistic_probe import logistic
@@ -32,6 +31,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, is_control
 from headstart.runs.outcome.run_provenance import provenance
 from headstart.runs.probing.frozen_features import Frozen, frozen, result_origin
+from headstart.runs.probing.one_class_check import one_class_check
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.printing.aligned_columns import aligned
@@ -40,6 +40,9 @@ from headstart.types import UserError
 
 BASELINE = "pixels"  # what a report compares the others with
 VARIES = 1e-9  # of the whole variance: a direction with less of it is rounding
+
+_RUNS = "try headstart -m mode=scratch,feature_extraction target.fraction=0.1,0.5"
+_check_labels = one_class_check("task=few_images compares classifiers", of_numbers=_RUNS, of_labels=_RUNS)
 
 Representation = Literal["pixels", "pixels_pca", "features", "features_pca", "random_features"]
 Reader = Callable[[str], LabelledFeatures]  # split -> its images in a representation, and their labels
@@ -67,8 +70,8 @@ def few_images(
         logistic: Values of C to try.
 
     Raises:
-        UserError: The mode reuses no source, the job is a control, there is no such stage, or a class has no training
-            image.
+        UserError: The mode reuses no source, the job is a control, there is no such stage, labels are not one class an
+            image, or a class has no training image.
     """
     if rank_environment.rank() > 0:
         return float("nan")
@@ -97,13 +100,8 @@ def _compared(
 ) -> dict[str, Any]:
     """The content of result.json."""
     start = time.monotonic()
-    model = frozen(cfg, None)
+    model = frozen(cfg, None, check=_check_labels)
     data = model.parts.data
-    if is_regression(data):
-        raise UserError(
-            "task=few_images compares classifiers, and the target has numbers; try headstart -m mode=scratch,"
-            "feature_extraction target.fraction=0.1,0.5"
-        )
     readers: dict[str, Reader] = {"pixels": _pixels(model), "features": _features(model, stage)}
     if "random_features" in names:
         untrained = OmegaConf.merge(cfg, {"reuse": False})

@@ -12,7 +12,6 @@ import torch
 from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig
 
-from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.label_quality import check_cleanlab, label_quality
 from headstart.features.probing.out_of_fold import out_of_fold
 from headstart.features.probing.probes import LabelledFeatures
@@ -32,6 +31,7 @@ from headstart.runs.probing.label_review_lists import (
     suspicious_list,
     write_list,
 )
+from headstart.runs.probing.one_class_check import one_class_check
 from headstart.runs.saved.finished_run import saved_run
 from headstart.system import rank_environment
 from headstart.system.printing.terminal_printing import tell
@@ -41,6 +41,11 @@ from headstart.types import UserError
 log = logging.getLogger(__name__)
 UNLABELLED = "unlabelled"  # in result.json
 SHOWN = 10  # lines of the terminal
+_RUN = (
+    "a run lists the images that it is most wrong about: headstart task=evaluate evaluate.run_dir=... "
+    "evaluate.split=train"
+)
+_check_labels = one_class_check("task=label_errors judges labels of classes", of_numbers=_RUN, of_labels=_RUN)
 
 
 def label_errors(
@@ -91,7 +96,7 @@ def label_errors(
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         node = data if data is not None else (cfg if run_dir is None else saved_run(run_dir, "best").cfg).target
         settings = _Settings(list(dict.fromkeys(splits)), stage, folds, logistic, show, files, next, batch_size, node)
-        return _looked_at(cfg, folder, frozen(cfg, run_dir, data), settings)
+        return _looked_at(cfg, folder, frozen(cfg, run_dir, data, check=_check_labels), settings)
 
     result = finished_or(cfg, make, again="looks", is_of_now=lambda known: known.get(UNLABELLED) == _listing(files))
     tell(table(result, Path(cfg.run_dir)))
@@ -150,8 +155,6 @@ def _looked_at(cfg: DictConfig, folder: Path, model: Frozen, settings: _Settings
 
 def _labelled(model: Frozen, splits: list[str], stage: str) -> JudgedImages:
     data = model.parts.data
-    if is_multi_label(data) or is_regression(data):
-        raise UserError("task=label_errors judges one class an image, and these data have other labels")
     stored = {split: model.features(split, [stage]) for split in splits}
     labels = torch.cat([images.label for images in stored.values()])
     counts = torch.bincount(labels, minlength=data.num_classes)

@@ -11,7 +11,6 @@ import numpy as np
 from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig
 
-from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.evaluation.forecast.accuracy_forecast import Forecast, forecast
 from headstart.evaluation.forecast.error_power_law import FEWEST_SIZES
 from headstart.features.probing.probes import LabelledFeatures, first_empty
@@ -23,12 +22,15 @@ from headstart.runs.folder.run_naming import Hashes
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import write_pictures
 from headstart.runs.probing.frozen_features import Frozen, fitting_device, frozen, result_origin
+from headstart.runs.probing.one_class_check import one_class_check
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
 from headstart.system.printing.terminal_printing import tell
 from headstart.types import UserError
 
 log = logging.getLogger(__name__)
+_RUNS = "for a curve of runs: headstart -m mode=feature_extraction target.fraction=0.25,0.5,1"
+_check_labels = one_class_check("task=more_labels counts images of classes", of_numbers=_RUNS, of_labels=_RUNS)
 
 
 def more_labels(
@@ -73,7 +75,7 @@ def more_labels(
     def make(folder: Path, config_hashes: Hashes) -> dict[str, Any]:
         write_mark(folder, config_hashes.now, asked=config_hashes.now)
         settings = _CurveSettings(stage, head, strengths, shots, draws, more, replicates)
-        return _measured(cfg, folder, frozen(cfg, run_dir, data), settings)
+        return _measured(cfg, folder, frozen(cfg, run_dir, data, check=_check_labels), settings)
 
     result = finished_or(cfg, make, again="measures")
     tell(table(result))
@@ -95,8 +97,6 @@ class _CurveSettings(NamedTuple):
 def _measured(cfg: DictConfig, folder: Path, model: Frozen, settings: _CurveSettings) -> dict[str, Any]:
     """The content of result.json, which is written, and the picture."""
     start, images = time.monotonic(), model.parts.data
-    if is_multi_label(images) or is_regression(images):
-        raise UserError("task=more_labels counts one class an image, and these data have other labels")
     name = settings.stage or model.stages[-1]
     device = fitting_device(model.engine)
     train, val = (

@@ -22,6 +22,7 @@ from headstart.report.statistics.score_checking import CheckedScore, checked_sco
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
 from headstart.runs.candidates.candidate_overrides import WORD
+from headstart.runs.candidates.ranking.candidate_features import check_labels
 from headstart.runs.candidates.ranking.candidate_row import RankingSettings
 from headstart.runs.candidates.ranking.candidate_scores import ALL, ScoreName
 from headstart.runs.candidates.ranking.fine_tuned import fine_tuned
@@ -31,7 +32,7 @@ from headstart.runs.folder.folder_ownership import finished_or
 from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
-from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, check_before, result_origin
 from headstart.runs.top_level_settings import Seed
 from headstart.runs.training.missing_validation import check_chooses_on_val
 from headstart.system import rank_environment
@@ -112,7 +113,7 @@ def _check_each_once(targets: Sequence[str]) -> None:
 
 
 def _composed(cfg: DictConfig, candidates: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> Grid:
-    """Every candidate with every target and seed; those of the first target and seed are checked too."""
+    """Every candidate with every target and seed; each target is read once, and the candidates are checked on one."""
     grid: Grid = {}
     for target in targets:
         overrides = WORD.findall(target)
@@ -124,8 +125,19 @@ def _composed(cfg: DictConfig, candidates: Sequence[str], targets: Sequence[str]
             )
             for seed in seeds
         }
+    for target, by_seed in grid.items():
+        try:
+            check_before(by_seed[seeds[0]][0].cfg, check=_read)
+        except UserError as error:
+            raise UserError(f"rank_check.targets: {target!r}: {error}") from error
     available(grid[targets[0]][seeds[0]], skip=False)
     return grid
+
+
+def _read(data: Any) -> None:
+    """Read the files of a target. Raises UserError where they cannot be read, or are not of one class an image."""
+    check_labels(data)
+    data.setup("fit")
 
 
 def _checked(grid: Grid, settings: RankingSettings, times: Sequence[float], draws: int) -> dict[str, Any]:

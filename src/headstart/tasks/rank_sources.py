@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from headstart.report.rendering.ranking_page import ranking_markdown, ranking_text
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates
 from headstart.runs.candidates.candidate_check import available
+from headstart.runs.candidates.ranking.candidate_features import check_labels
 from headstart.runs.candidates.ranking.candidate_row import RankingSettings
 from headstart.runs.candidates.ranking.candidate_scores import ALL, ScoreName
 from headstart.runs.candidates.ranking.ranking import ranking
@@ -25,7 +26,7 @@ from headstart.runs.folder.run_folder import RESULT, write_json
 from headstart.runs.folder.run_naming import Hashes, job_overrides
 from headstart.runs.outcome.library_versions import versions
 from headstart.runs.outcome.result_pictures import picture_loggers, show_in
-from headstart.runs.probing.frozen_features import NO_SOURCE, result_origin
+from headstart.runs.probing.frozen_features import NO_SOURCE, check_before, result_origin
 from headstart.system import rank_environment
 from headstart.system.files.atomic_write import write_whole
 from headstart.system.printing.terminal_printing import tell
@@ -105,6 +106,7 @@ def _ranked(
 ) -> dict[str, Any]:
     """The content of result.json, written with the page and the pictures."""
     begun = time.monotonic()
+    check_before(cfg, check=check_labels)
     usable, reasons = available(found, skip=skip)
     ranked = ranking(usable, settings)
     pick = next(entry for entry in ranked["candidates"] if entry["candidate"] == ranked["pick"])

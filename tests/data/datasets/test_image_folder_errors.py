@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from folder_data import RGB, folder
+from headstart.data.files import class_folders as folders_module
+from headstart.data.files import table_file
 from headstart.data.files.file_split import FileSplit
 from headstart.types import Pixels, UserError
 from held_out_checks import check_val_shots_and_folds
@@ -159,3 +161,34 @@ def test_test_images_without_class_folders_are_an_error_that_says_the_way_out(cl
     assert "'target.folders={train:train}'" in str(said.value)
     assert f"headstart task=predict predict.images={root}/test" in str(said.value)
     assert folder(root, folders={"train": "train"}).sizes == {"train": 12, "val": 4, "test": 4}
+
+
+@pytest.mark.parametrize("which", ["root", "its folders", "table"])
+def test_what_may_not_be_read_is_an_error_that_says_the_way_out(which, class_folders, monkeypatch):
+    """By a stand-in, as root may read everything."""
+    root = class_folders()
+
+    def closed(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    if which == "table":
+        monkeypatch.setattr(table_file, "_csv", closed)
+        (root / "photos.csv").write_text("path,label\n")
+        with pytest.raises(
+            UserError, match=r"table must be a file that may be read, got .*photos\.csv: Permission denied;"
+        ):
+            table_file.table_rows(root / "photos.csv", ["path"])
+        return
+    monkeypatch.setattr(folders_module, "_folders_in" if which == "root" else "identity_of", closed)
+    with pytest.raises(UserError, match=r"root must be a folder that may be read, got .* \(chmod -R a\+rX"):
+        folder(root)
+
+
+def test_a_lone_folder_of_test_images_without_classes_is_an_error_that_says_the_way_out(tmp_path):
+    (tmp_path / "test").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "test" / "1.png")
+    with pytest.raises(UserError) as said:
+        folder(tmp_path)
+    assert f"{tmp_path}/test holds 1 images and no class folder" in str(said.value)
+    assert "put train/ with class folders beside it" in str(said.value)
+    assert f"headstart task=predict predict.images={tmp_path}/test" in str(said.value)

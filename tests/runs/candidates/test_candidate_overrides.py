@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from headstart.runs.candidates.candidate_overrides import candidate_overrides, replaced
+from headstart.runs.candidates.candidate_overrides import candidate_overrides, replaced, source_overrides
 from headstart.types import UserError
 
 COMPOSER = SimpleNamespace(options=lambda group: {"backbone": ["resnet18", "small_cnn"], "data": ["printed"]}[group])
@@ -61,6 +61,38 @@ def test_a_file_and_the_folder_of_a_run_are_weights_of_a_file(tmp_path):
 def test_what_is_no_candidate_is_said_in_a_line(text, said):
     with pytest.raises(UserError, match=said) as error:
         candidate_overrides(text, COMPOSER)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("source:printed", ["data@source=printed"]),
+        ("source:printed source.characters=letters", ["data@source=printed", "source.characters=letters"]),
+        ("source.classes=[A, B]", ["source.classes=[A, B]"]),
+        ("data@source=image_folder source.root='my photos'", ["data@source=image_folder", "source.root='my photos'"]),
+    ],
+)
+def test_a_source_data_set_is_overrides_of_the_source_alone(text, overrides):
+    assert source_overrides(text, COMPOSER) == overrides
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("resnet18", "resnet18 is no override"),
+        ("source:", "names nothing behind source:"),
+        ("source:printd", "did you mean source:printed"),
+        ("backbone=small_cnn source.per_class=3", "backbone=small_cnn is no setting of a source data set"),
+        ("source.per_class=3 target.shots=3", "target.shots=3 is no setting of a source data set"),
+        ("sourceful.root=x", "is no setting of a source data set"),
+        ("source.classes='A", "quote"),
+    ],
+)
+def test_what_is_no_source_data_set_is_said_in_a_line_with_the_forms(text, said):
+    with pytest.raises(UserError, match=said) as error:
+        source_overrides(text, COMPOSER)
     assert "\n" not in str(error.value)
 
 

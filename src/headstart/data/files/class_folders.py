@@ -32,11 +32,20 @@ def class_folders(
         folders: Split -> its folder in root; None means by the names train, val and test.
         outside: Takes what is not read, with the reasons.
 
-    Raises UserError, as ImageFolder says.
+    Raises UserError, as ImageFolder says, or where root may not be read.
     """
+    try:
+        return _class_folders(root, folders, LeftOut() if outside is None else outside)
+    except PermissionError as error:
+        raise UserError(
+            f"root must be a folder that may be read, got {root}: {error.strerror} for {error.filename}; its owner can "
+            f"give the right to list it and to enter it (chmod -R a+rX {root})"
+        ) from error
+
+
+def _class_folders(root: Path, folders: Mapping[str, str] | None, outside: LeftOut) -> dict[str, ClassFiles]:
     if not root.is_dir():
         raise UserError(f"root must be a folder of class folders with images, and there is none at {root}")
-    outside = LeftOut() if outside is None else outside
     parts = _by_their_names(root) if folders is None else _as_said(root, folders)
     files = {split: _classes(folder, root, outside) for split, folder in parts.items()}
     if root not in parts.values():
@@ -52,6 +61,11 @@ def _check_images(root: Path, parts: Mapping[str, Path], files_of: Mapping[str, 
     """Raise UserError where a split or a class has no image."""
     first = next(iter(files_of))
     if not any(files_of[first].values()):
+        if first != "train" and (loose := len(image_files(parts[first], root, LeftOut()))):
+            raise UserError(
+                f"{parts[first]} {_competition(loose)}, and {root} has no folder to train on; put train/ with class "
+                f"folders beside it, and {_classified(parts[first])}"
+            )
         content = ", ".join(escaped(entry.name) for entry in sorted(root.iterdir())[:5]) or "nothing"
         raise UserError(
             f"root must hold class folders with images, or train/, val/ and test/ with such folders; "
@@ -75,11 +89,22 @@ def _check_images(root: Path, parts: Mapping[str, Path], files_of: Mapping[str, 
                 f"'target.folders={{{others}}}', so that {split} is drawn from the others"
             )
         raise UserError(
-            f"{parts[split]} holds {loose} images and no class folder, as the test images of a competition do, "
-            f"whose labels are not known; leave it out with 'target.folders={{{others}}}', so that {split} is "
-            f"drawn from the others, and classify its images with the finished run: headstart task=predict "
-            f"predict.images={parts[split]} predict.run_dir=..."
+            f"{parts[split]} {_competition(loose)}; leave it out with 'target.folders={{{others}}}', so that {split} "
+            f"is drawn from the others, and {_classified(parts[split])}"
         )
+
+
+def _competition(loose: int) -> str:
+    return (
+        f"holds {loose} images and no class folder, as the test images of a competition do, whose labels are not known"
+    )
+
+
+def _classified(folder: Path) -> str:
+    """How the images of a folder without classes are classified."""
+    return (
+        f"classify its images with the finished run: headstart task=predict predict.images={folder} predict.run_dir=..."
+    )
 
 
 def _by_their_names(root: Path) -> dict[str, Path]:

@@ -20,11 +20,17 @@ def table_rows(file: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
         file: What ends in .parquet or .pq is Parquet, all else CSV in UTF-8 with a row of column names.
         columns: Names of the columns, that of the path first.
 
-    Raises UserError where there is no such file or column.
+    Raises UserError where there is no such file or column, or the file may not be read.
     """
-    if not file.is_file():
-        raise UserError(f"table must be a CSV or Parquet file, and there is none at {file}")
-    names, rows = _parquet(file, columns) if file.suffix.lower() in (".parquet", ".pq") else _csv(file, columns)
+    try:
+        if not file.is_file():
+            raise UserError(f"table must be a CSV or Parquet file, and there is none at {file}")
+        names, rows = _parquet(file, columns) if file.suffix.lower() in (".parquet", ".pq") else _csv(file, columns)
+    except PermissionError as error:
+        raise UserError(
+            f"table must be a file that may be read, got {file}: {error.strerror}; its owner can give the right to "
+            f"read it (chmod a+r {file}) and to enter its folder"
+        ) from error
     if absent := [name for name in columns if name not in names]:
         raise UserError(
             f"{file} must have the columns {', '.join(columns)}, got {', '.join(names) or 'none'} without "

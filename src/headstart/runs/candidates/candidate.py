@@ -54,13 +54,24 @@ def composed_candidates(
     Raises:
         UserError: A text is of no known form or is there twice, Hydra cannot compose it, or it changes the target.
     """
-    if not texts:
-        raise UserError(f"{setting} must name one candidate at least, got []; {FORMS}")
-    if twice := next((text for at, text in enumerate(texts) if text in texts[:at]), None):
-        raise UserError(f"{setting} names {twice!r} twice; leave one of them out")
+    check_listed(texts, setting, FORMS)
     composer = JobComposer()
     own = config_of(cfg, composer, also) if also else cfg
     return [_composed(own, text, composer, also) for text in texts]
+
+
+def check_listed(texts: Sequence[str], setting: str, forms: str) -> None:
+    """Raise UserError where a list of candidates is empty, or names one twice.
+
+    Args:
+        texts: As the user wrote them.
+        setting: What the list is called on the command line.
+        forms: What a candidate looks like, for the message.
+    """
+    if not texts:
+        raise UserError(f"{setting} must name one candidate at least, got []; {forms}")
+    if twice := next((text for at, text in enumerate(texts) if text in texts[:at]), None):
+        raise UserError(f"{setting} names {twice!r} twice; leave one of them out")
 
 
 def config_of(cfg: DictConfig, composer: JobComposer, overrides: Sequence[str]) -> DictConfig:
@@ -85,13 +96,7 @@ def config_of(cfg: DictConfig, composer: JobComposer, overrides: Sequence[str]) 
 
 def _composed(cfg: DictConfig, text: str, composer: JobComposer, also: Sequence[str]) -> SourceCandidate:
     found = candidate_overrides(text, composer)
-    try:
-        for override in found.overrides:
-            composer.parsed(override)
-        given = [*job_overrides(), *also]
-        plain = composer.composed(replaced(given, found.overrides, HydraConfig.get().runtime.choices))
-    except Exception as error:  # Hydra's own errors have no common class
-        raise UserError(f"candidate {text!r} cannot be composed: {_reason(error)}") from error
+    plain = composed_with(found.overrides, text, composer, also)
     with open_dict(plain):
         plain.run_dir = cfg.run_dir
         plain.pop(str(cfg.task), None)  # a candidate is the same whatever others it stands beside
@@ -99,6 +104,27 @@ def _composed(cfg: DictConfig, text: str, composer: JobComposer, also: Sequence[
             plain.backbone = _backbone_of(found.run, text)
     _check_kept(cfg, plain, text)
     return SourceCandidate(text, plain, found.run)
+
+
+def composed_with(own: Sequence[str], text: str, composer: JobComposer, also: Sequence[str] = ()) -> DictConfig:
+    """The config of a candidate: its overrides on top of the command's, which lose what they say of replaced parts.
+
+    Args:
+        own: The candidate's overrides.
+        text: The candidate as the user wrote it.
+        composer: Of the job.
+        also: Overrides between the command's and the candidate's.
+
+    Raises:
+        UserError: Hydra cannot compose it.
+    """
+    try:
+        for override in own:
+            composer.parsed(override)
+        given = [*job_overrides(), *also]
+        return composer.composed(replaced(given, own, HydraConfig.get().runtime.choices))
+    except Exception as error:  # Hydra's own errors have no common class
+        raise UserError(f"candidate {text!r} cannot be composed: {_reason(error)}") from error
 
 
 def _backbone_of(folder: Path, text: str) -> DictConfig:

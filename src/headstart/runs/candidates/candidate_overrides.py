@@ -18,11 +18,16 @@ SOURCE = "source"  # source:<data set>
 FILES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 ADDRESS = re.compile(r"^(https?|hf|file)://")
 # the groups that say what a source model is, and the node that each fills
-GROUPS = {"backbone": "backbone", "weights": "weights", "data@source": "source"}
+GROUP = f"data@{SOURCE}"
+GROUPS = {"backbone": "backbone", "weights": "weights", GROUP: SOURCE}
 WORD = re.compile(r"""(?:[^\s'"\[\]{}]|'[^']*'|"[^"]*"|\[[^\]]*\]|\{[^}]*\})+""")
 FORMS = (
     "a candidate is an option of backbone (resnet18), timm:<model>, torchvision:<model>, a file of weights, the folder "
     "of a finished run, source:<data set>, or overrides (backbone=small_cnn source.characters=letters)"
+)
+SOURCE_FORMS = (
+    "a source data set is source:<data set>, or overrides of data@source and its settings "
+    "(data@source=image_folder source.root=photos)"
 )
 
 
@@ -63,6 +68,34 @@ def candidate_overrides(text: str, composer: JobComposer) -> CandidateOverrides:
     return _of_path(first, _overrides(rest, text), text, composer)
 
 
+def source_overrides(text: str, composer: JobComposer) -> list[str]:
+    """The overrides of data@source that the text of a source data set stands for, in a form that SOURCE_FORMS lists.
+
+    Args:
+        text: As the user wrote it.
+        composer: Of the job, which knows the options of the groups.
+
+    Raises:
+        UserError: It is of none of the forms, or overrides what is not the source's.
+    """
+    if not text.strip():
+        raise UserError(f"got an empty candidate; {SOURCE_FORMS}")
+    words = _words(text)
+    kind, colon, name = words[0].partition(":")
+    if colon and kind == SOURCE:
+        if not name:
+            raise UserError(f"candidate {text!r} names nothing behind {kind}:; {SOURCE_FORMS}")
+        words[0] = _data_override(name, text, composer)
+    own = _overrides(words, text, forms=SOURCE_FORMS)
+    other = next((word for word in own if _key(word) != GROUP and not _key(word).startswith(f"{SOURCE}.")), None)
+    if other is not None:
+        raise UserError(
+            f"candidate {text!r}: {other} is no setting of a source data set, and all sources are seen by the same "
+            f"model; give it to the command; {SOURCE_FORMS}"
+        )
+    return own
+
+
 def replaced(given: Sequence[str], own: Sequence[str], choices: Mapping[str, object]) -> list[str]:
     """The command's overrides and the candidate's: what the command says of a part that the candidate replaces is left.
 
@@ -94,11 +127,16 @@ def _prefixed(kind: str, name: str, text: str, composer: JobComposer) -> list[st
         raise UserError(f"candidate {text!r} names nothing behind {kind}:; {FORMS}")
     if kind in LIBRARIES:
         return [f"backbone={kind}", f"backbone.name={quoted(name)}", "weights=pretrained"]
+    return [_data_override(name, text, composer), "weights=source"]
+
+
+def _data_override(name: str, text: str, composer: JobComposer) -> str:
+    """`data@source=<name>`. Raises UserError where there is no such data set."""
     if name not in (known := composer.options("data")):
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {SOURCE}:{near[0]}?" if near else ""
         raise UserError(f"candidate {text!r}: data has no option {name}; it has {', '.join(known)}{hint}")
-    return [f"data@source={name}", "weights=source"]
+    return f"{GROUP}={name}"
 
 
 def _of_path(first: str, rest: list[str], text: str, composer: JobComposer) -> CandidateOverrides:
@@ -124,9 +162,9 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _overrides(words: Sequence[str], text: str) -> list[str]:
+def _overrides(words: Sequence[str], text: str, *, forms: str = FORMS) -> list[str]:
     if odd := next((word for word in words if "=" not in word), None):
-        raise UserError(f"candidate {text!r}: {odd} is no override (key=value); {FORMS}")
+        raise UserError(f"candidate {text!r}: {odd} is no override (key=value); {forms}")
     return list(words)
 
 

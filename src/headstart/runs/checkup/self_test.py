@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 from headstart.runs.checkup.finding import Finding
 from headstart.runs.training.train_run import train
 from headstart.system.metric_direction import lower_is_better
+from headstart.types import UserError
 
 BUDGET = "00:00:00:08"  # of training; setup and the test come on top
 BATCHES = 20  # of an epoch, a validation and the test
@@ -39,6 +40,8 @@ def self_test(cfg: DictConfig) -> Finding:
             run = Path(folder) / "run"
             about = {"study": "doctor", "name": "run", "hash": "00000000", "overrides": []}
             result = train(_small(cfg, run), run, about=about)
+    except UserError as error:  # of the command's own data or settings
+        return Finding("self-test", "failed", " ".join(str(error).split())[:400])
     except Exception as error:  # whatever keeps a run from its end is what is looked for
         return Finding("self-test", "failed", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
     spent = time.perf_counter() - began

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -19,19 +19,22 @@ from headstart.backbones.batch_norm_statistics import norms_of
 from headstart.backbones.weights.backbone_weights import Weights
 from headstart.compat.hydra.hydra_instantiation import instantiate
 from headstart.data.data_protocols import has_contents, image_names
+from headstart.data.datasets.image_datamodule import ImageDataModule
 from headstart.features.cache.activation_cache import FeatureCache
 from headstart.features.cache.activation_key import Place, activations, cuts_of
 from headstart.features.cache.cache_choice import ImageGroup
 from headstart.features.cache.cached_activations import Engine, cached_activations, in_eval
 from headstart.runs.folder.folder_ownership import RUN_WEIGHTS
 from headstart.runs.folder.run_naming import config_hash, job_overrides, own_overrides
-from headstart.runs.model_parts.assembly import Assembly, assembled, check_adapters
+from headstart.runs.model_parts.assembly import Assembly, assembled, check_adapters, images_seed
+from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.quiet_logs import quieten
 from headstart.runs.saved.finished_run import saved_run
 from headstart.runs.saved.other_data import check_no_target, other_data
 from headstart.runs.training.missing_validation import check_split
 from headstart.runs.training.run_trainer import lone_trainer
 from headstart.runs.weights.control_weights import measure_statistics
+from headstart.runs.weights.source_model import waits_for_source
 from headstart.runs.weights.starting_weights import weights_of
 from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.system.result_format import FORMAT
@@ -86,11 +89,7 @@ class Frozen:
         return Stored(dict(zip(stages, features_by_stage, strict=True)), labels, names)
 
     def _number(self, stage: str) -> int:
-        if stage not in self.stages:
-            near = get_close_matches(stage, self.stages, n=1)
-            raise UserError(
-                f"the stages are {', '.join(self.stages)}, got {stage!r}{f'; did you mean {near[0]}?' if near else ''}"
-            )
+        check_stage(stage, self.stages)
         return self.stages.index(stage) + 1
 
     def _cached(self, split: str, places: list[Place], cache: FeatureCache) -> list[Tensor]:
@@ -118,20 +117,67 @@ class Frozen:
         return [torch.cat(batches) for batches in seen], torch.cat(labels)
 
 
+def check_stage(stage: str | None, stages: Sequence[str]) -> None:
+    """Raise UserError where a backbone has no such stage.
+
+    Args:
+        stage: Its name; None for the last, which each has.
+        stages: Of the backbone.
+    """
+    if stage is not None and stage not in stages:
+        near = get_close_matches(stage, stages, n=1)
+        raise UserError(
+            f"the stages are {', '.join(stages)}, got {stage!r}{f'; did you mean {near[0]}?' if near else ''}"
+        )
+
+
+def check_before(
+    cfg: DictConfig, data: DictConfig | None = None, *, check: Callable[[Any], None] | None = None
+) -> None:
+    """Look at the data of a task on frozen features before its weights are had, which may take hours.
+
+    Data that the task cannot use are an error now, and where it has a check, data that list nothing to train on; where
+    a source model is to be developed, files that are not there or cannot be read are, too.
+
+    Args:
+        cfg: The task's config.
+        data: Other data than the target.
+        check: Raises UserError where the task cannot use the data; None where it can use all.
+    """
+    with torch.random.fork_rng(devices=[]):
+        if waits_for_source(cfg):
+            made = assembled(cfg, data).data  # with its head, and the settings that go with these labels
+            if check is not None:
+                check(made)
+            made.setup("fit")
+        elif check is not None:
+            made = instantiate(data or cfg.target, pixels=template(cfg.backbone).pixels, seed=images_seed(cfg))
+            if isinstance(made, ImageDataModule):
+                made.check_trainable()
+            check(made)
+
+
 def frozen(
-    cfg: DictConfig, run_dir: str | Path | None, data: DictConfig | None = None, *, whole: bool = False
+    cfg: DictConfig,
+    run_dir: str | Path | None,
+    data: DictConfig | None = None,
+    *,
+    whole: bool = False,
+    check: Callable[[Any], None] | None = None,
 ) -> Frozen:
     """The model that a command line means, with its data set up; it computes on one device, as cfg.trainer says.
 
     run_dir: a finished run, whose best weights and settings count; None: cfg's own, with the weights that its mode
     starts from (random ones where it does not reuse a source). data: other data than the target. whole: look at all of
-    the other data as one split, where a finished run is given. A control's
+    the other data as one split, where a finished run is given. check: raises UserError where the task cannot use the
+    data, before the weights are made. A control's
     BatchNorms have the statistics of the training images of these data. Raises UserError where the run is not finished.
     """
     quieten()
     facts: dict[str, Any]
     weights = Weights()
     if run_dir is None:
+        check_before(cfg, data, check=check)
         cfg = with_weights_preprocessing(cfg)
         check_adapters(cfg)
         weights = weights_of(cfg)
@@ -148,6 +194,8 @@ def frozen(
             parts = replace(parts, data=looked.data)
         else:
             parts = assembled(run.cfg, data)
+        if check is not None:
+            check(parts.data)
         state = run.state()
         own = {name.removeprefix("backbone."): t for name, t in state.items() if name.startswith("backbone.")}
         parts.backbone.load_state_dict(own)  # the head is of the run's own classes

@@ -41,6 +41,7 @@ LATER: dict[str, dict[str, Any]] = {  # by the _target_ of the node that has the
         **_FILES,
     },
     "headstart.data.datasets.webdataset.WebDataset": _DECODING,
+    "headstart.tasks.compare.compare": {"candidates": None},
     "headstart.modules.heads.linear_head.LinearHead": {"standardise": False},
     "headstart.modules.classifier.Classifier": {
         "batch_norm": "learning",

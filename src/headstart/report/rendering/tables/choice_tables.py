@@ -31,7 +31,7 @@ def _candidates(result: dict[str, Any]) -> ReportTable:
     ]
     note = (
         "score: accuracy of a logistic regression on the features of the training images, cross-validated; of several "
-        "candidates alone."
+        "candidates alone, and where an image has one class."
     )
     return _table("Candidates", ["", "score", "parameters", "ms an image", ""], rows, note)
 

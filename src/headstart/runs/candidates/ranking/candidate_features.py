@@ -9,13 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headstart.data.data_protocols import is_multi_label, is_regression
 from headstart.runs.candidates.candidate import SourceCandidate
 from headstart.runs.candidates.ranking.source_softmax import SourceSoftmax, source_softmax
 from headstart.runs.candidates.ranking.static_facts import StaticFacts, static_facts
 from headstart.runs.folder.run_folder import finished
 from headstart.runs.probing.frozen_features import frozen
+from headstart.runs.probing.one_class_check import one_class_check
 from headstart.types import UserError
+
+check_labels = one_class_check(
+    "task=rank_sources and task=rank_check compare sources by classes",
+    of_numbers="compare them by headstart -m task=probe mode=feature_extraction backbone=...",
+    of_labels="compare runs of each source instead: headstart -m mode=fine_tuning weights=...",
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,10 @@ def candidate_features(candidate: SourceCandidate) -> CandidateFeatures:
         UserError: The target's labels are not one class an image, or a developed source is no good.
     """
     try:
-        model = frozen(candidate.cfg, None)
+        model = frozen(candidate.cfg, None, check=check_labels)
     except UserError as error:
         raise UserError(f"candidate {candidate.text!r}: {error}") from error
     data, begun = model.parts.data, time.monotonic()
-    check_labels(data)
     names = list(model.stages)
     train = model.features("train", names)
     val = (torch.empty(0, model.parts.backbone.width), torch.empty(0, dtype=torch.int64))
@@ -81,17 +86,3 @@ def candidate_features(candidate: SourceCandidate) -> CandidateFeatures:
         class_names=tuple(data.class_names),
         seconds=time.monotonic() - begun,
     )
-
-
-def check_labels(data: object) -> None:
-    """Raise UserError where the labels of the data are not one class an image."""
-    if is_multi_label(data):
-        raise UserError(
-            "task=rank_sources compares sources by classes, one an image, and the target may have several labels an "
-            "image; compare runs of each source instead: headstart -m mode=fine_tuning weights=..."
-        )
-    if is_regression(data):
-        raise UserError(
-            "task=rank_sources compares sources by classes, and the target has numbers; compare them by "
-            "headstart -m task=probe mode=feature_extraction backbone=..."
-        )
