@@ -28,7 +28,7 @@ def composed_sources(texts: Sequence[str], *, setting: str) -> dict[str, DictCon
 
 
 def _composed(text: str, composer: JobComposer) -> DictConfig:
-    node = composed_with(source_overrides(text, composer), text, composer).get("source")
+    node: DictConfig | None = composed_with(source_overrides(text, composer), text, composer).get("source")
     if not node:
         raise UserError(f"candidate {text!r} has no source data; {SOURCE_FORMS}")
     if missing := sorted(OmegaConf.missing_keys(node)):
