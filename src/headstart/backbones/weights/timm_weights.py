@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.weights.download import fetched
+from headstart.backbones.weights.hugging_face_hub import quiet_hub
+from headstart.backbones.weights.preprocessing.preprocessing_values import SQUASHED
 from headstart.backbones.weights.preprocessing.timm_preprocessing import library, timm_config, timm_pixels
 from headstart.backbones.weights.pretrained_weights import Pretrained
 from headstart.backbones.weights.tensors.tensor_file import tensors_in
@@ -46,7 +48,8 @@ def pretrained(model: str, name: str | None, pixels: Pixels) -> Pretrained:
     net = built(tagged, pixels, tensors=tensors_in(file))
     made_for = timm_pixels(tagged, size=None, channels=pixels.channels)
     advice = "" if tag == chosen_tag else f"backbone.name={tagged} takes all that these were evaluated with"
-    return Pretrained(tag, url, file, net.state_dict(), made_for, advice)
+    but_for = SQUASHED if config.crop_mode == "squash" else ""
+    return Pretrained(tag, url, file, net.state_dict(), made_for, advice, but_for)
 
 
 def resampled(model: str, state: Mapping[str, Tensor], pixels: Pixels) -> dict[str, Tensor]:
@@ -88,15 +91,18 @@ def _file(tagged: str, config: Any) -> tuple[str, Path]:
         return config.url, fetched(config.url)
     library()  # which brings huggingface_hub
     import huggingface_hub as hub
-    from huggingface_hub import errors
+    from huggingface_hub import errors, utils
 
     repository, _, revision = config.hf_hub_id.partition("@")
-    url = ""
+    url, download = "", hub.hf_hub_download  # now, as each import sets the level of its logger anew
+    if rank_environment.rank() == 0:
+        log.info("asking the hub for %s", repository)
     try:
         for filename in (config.hf_hub_filename,) if config.hf_hub_filename else FILES:
             url = hub.hf_hub_url(repository, filename, revision=revision or None)
             try:
-                return url, Path(hub.hf_hub_download(repository, filename, revision=revision or None))
+                with quiet_hub(utils):
+                    return url, Path(download(repository, filename, revision=revision or None))
             except errors.LocalEntryNotFoundError:  # no network
                 raise
             except errors.EntryNotFoundError:
