@@ -41,6 +41,7 @@ WRONG = [
     ("sede=1", "there is no sede", "did you mean seed"),
     ("optimizer.amsgrad=true", "torch.optim.AdamW takes it", "+optimizer.amsgrad=true"),
     ("+optimizer.lr=1", "is there already", "drop the +: optimizer.lr=1"),
+    ("module.loss._target_=torch.nn.L1Loss", "without keys of its own", "try: +module.loss._target_=torch.nn.L1Loss"),
     ("trainer.devices.x=3", "trainer.devices", "without keys"),
     (
         "+callbacks.chekpoint.monitor=x",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import (
+    balanced_accuracy_score,
     cohen_kappa_score,
     matthews_corrcoef,
     mean_absolute_error,
@@ -22,6 +23,19 @@ def test_agreement_of_classes(name, theirs, classes):
     predicted = np.where(CHANCE.random(60) < 0.6, label, CHANCE.integers(0, classes, 60))
     assert _CLASS_METRICS[name](predicted, label) == pytest.approx(theirs(label, predicted))
     assert _CLASS_METRICS["matthews"](np.zeros(60, int), label) == 0
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_leaves_out_a_class_that_no_image_has():
+    predicted, label = np.array([0, 2, 1, 1, 2]), np.array([0, 0, 1, 1, 1])
+    want = balanced_accuracy_score(label, predicted)
+    assert _CLASS_METRICS["balanced_accuracy"](predicted, label) == pytest.approx(want)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_r_squared_of_equal_numbers_is_that_of_scikit_learn(error):
+    label = np.stack([np.full(5, 3.0), np.arange(5.0)], axis=1)
+    assert _NUMBER_METRICS["r2"](label + error, label) == pytest.approx(r2_score(label, label + error))
 
 
 def numbers(images=200):

@@ -12,6 +12,7 @@ from torchvision import models
 from composed import CONF
 from headstart.cli import main
 from headstart.runs.training.train_run import train
+from headstart.runs.weights.weights_from_library import pretrained_weights
 from headstart.types import UserError
 
 DATA = Path(os.environ.get("HEADSTART_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -71,6 +72,26 @@ def test_a_run_on_a_model_of_timm_has_timms_numbers_and_warns_of_another_size(ca
     )
     assert torch.equal(kept["backbone.stages.blocks2.attn.qkv.weight"], net.blocks[2].attn.qkv.weight)
     assert kept[f"{prefix}.code.pos_embed"].shape == (1, 1 + 9, 64)
+
+
+def test_a_resize_of_the_target_is_what_the_log_says_and_its_advice_ends_the_warning(cache, caplog):
+    weights = models.MobileNet_V2_Weights.IMAGENET1K_V1  # resize 256; that of the backbone's default weights is 232
+    torch.save(models.mobilenet_v2(weights=None).state_dict(), cache / Path(weights.url).name)
+    caplog.set_level("INFO")
+
+    def told(*overrides):
+        caplog.clear()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=["backbone=mobilenet_v2", "data@target=image_folder", *overrides])
+        pretrained_weights(cfg=cfg, name=weights.name, reset_from=None)
+        return caplog.text
+
+    assert "resize 232 instead of 256 (target.resize=256)" in told()
+    assert "resize 300 instead of 256" in told("target.resize=300")
+    followed = told("target.resize=256")
+    assert "were evaluated otherwise" not in followed
+    assert "size 224 from resize 256, bilinear" in followed
+    assert "(target.resize says the resize), as IMAGENET1K_V1 of mobilenet_v2 were evaluated" in followed
 
 
 def test_a_backbone_of_which_no_library_has_weights_is_told_so():

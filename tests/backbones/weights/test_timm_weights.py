@@ -1,5 +1,6 @@
 """timm's pretrained weights equal its own, at any size and number of channels, from wherever they lie."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -112,14 +113,16 @@ def test_another_tags_preprocessing_is_told():
     assert differences(plain, longer) == ["resize 256 instead of 235 (target.resize=235)"]
 
 
-def test_without_network_the_message_says_where_to_put_which_file(cache, monkeypatch):
+def test_without_network_the_message_says_where_to_put_which_file(cache, monkeypatch, caplog):
     def unreachable(*_, **__):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
         raise hub.errors.LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(hub, "hf_hub_download", unreachable)
     put = re.escape(str(cache / "convnext_tiny.fb_in22k.safetensors"))
     with pytest.raises(UserError, match=rf"cannot download \S*model.safetensors \(no connection\).*by hand to {put}"):
         of("convnext_tiny.fb_in22k")
+    assert "Retrying" not in caplog.text
 
 
 def test_a_file_that_lacks_something_or_is_of_another_model_is_refused(cache):

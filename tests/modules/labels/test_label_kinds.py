@@ -102,6 +102,14 @@ def test_figures_of_one_label_are_those_of_scikit_learn():
     assert OneLabel(3).score(logits, label).item() == pytest.approx(found["accuracy"])
 
 
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_leaves_out_a_class_that_is_predicted_and_that_no_image_has():
+    said, label = torch.tensor([0, 2, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 1])
+    found = measured(OneLabel(3), [(one_hot(said, 3).float(), label)])
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label, said))
+    assert found["f1"] == pytest.approx(f1_score(label, said, average="macro"))
+
+
 # ------------------------------------------------------------------ losses
 
 

@@ -41,7 +41,7 @@ def from_hub(place: OnHub) -> tuple[Path, str]:
         ) from error
     log.info("asking the hub for %s", place.repo)
     try:
-        with _quiet(bars):
+        with quiet_hub(bars):
             name = place.file or the_weights(_files(hub, place), place.repo)
             path = Path(hub.hf_hub_download(place.repo, name, revision=place.revision))
             for beside in CONFIGS:  # what says the preprocessing, into the same folder
@@ -106,8 +106,12 @@ def _told(errors: Any, error: Exception, hub: Any, place: OnHub) -> str:
 
 
 @contextmanager
-def _quiet(bars: Any) -> Iterator[None]:
-    """No progress bars in files of logs, and no lines about each retry: how it ended is told."""
+def quiet_hub(bars: Any) -> Iterator[None]:
+    """No progress bars in files of logs, and no lines about each retry: how it ended is told.
+
+    Args:
+        bars: The module huggingface_hub.utils.
+    """
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)

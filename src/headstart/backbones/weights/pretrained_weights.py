@@ -23,6 +23,7 @@ class Pretrained:
         tensors: By the names of the network that the backbone comes from, for images of its size and channels.
         made_for: The pixels that the weights were evaluated with.
         advice: How a backbone gets these pixels, where they cannot be set one by one.
+        but_for: What of their evaluation no pixels say, in words; empty where there is nothing.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Pretrained:
     tensors: Mapping[str, Tensor]
     made_for: Pixels
     advice: str = ""
+    but_for: str = ""
 
 
 def differences(pixels: Pixels, made_for: Pixels) -> list[str]:

@@ -222,7 +222,9 @@ def _key_problem(composer: Composer, override: Override, chosen: Composed) -> st
             below = None if _is_leaf(node, key) else _child(node, key)
             if not isinstance(below, DictConfig | ListConfig):
                 name = ".".join(path[: depth + 1])
-                return f"{name} is a value without keys of its own, got {override.input_line}; try: {name}=..."
+                is_null = not _is_leaf(node, key) and below is None and not override.is_delete()
+                way = f"+{override.input_line}" if is_null else f"{name}=..."
+                return f"{name} is a value without keys of its own, got {override.input_line}; try: {way}"
             node = below
     if override.is_add() and not isinstance(override.value(), dict | list):
         line = override.input_line or ""

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from headstart.modules.labels.label_kinds import Labels
 from headstart.modules.losses.class_weights import balanced, effective
 from headstart.modules.losses.training_loss import TrainingLoss
-from headstart.modules.metrics.single_label_metrics import NAMES, single_label_metric
+from headstart.modules.metrics.single_label_metrics import NAMES, BalancedAccuracy, single_label_metric
 
 
 class OneLabel(Labels):
@@ -35,7 +35,7 @@ class OneLabel(Labels):
             {
                 "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
                 # counts what f1 counts, and shares it
-                "balanced_accuracy": MulticlassAccuracy(classes, average="macro", validate_args=False),
+                "balanced_accuracy": BalancedAccuracy(classes),
                 "calibration_error": MulticlassCalibrationError(classes, n_bins=15, norm="l1", validate_args=False),
             }
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast
 
+from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -18,6 +20,25 @@ from headstart.types import UserError
 
 TOP = re.compile(r"top(\d+)_accuracy")
 NAMES = ("accuracy", "balanced_accuracy", "f1", "auroc", "cohen_kappa", "matthews", "top5_accuracy")
+
+
+class BalancedAccuracy(MulticlassAccuracy):
+    """The mean recall of the classes that some image has, as scikit-learn has it.
+
+    torchmetrics counts a class that no image has with a recall of 0 as soon as one is taken for it.
+
+    Args:
+        num_classes: The classes.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        # unchecked: the data say what labels there are, and to look for others in each batch makes a GPU wait
+        super().__init__(num_classes, average="macro", validate_args=False)
+
+    def compute(self) -> Tensor:
+        right, missed = cast(Tensor, self.tp).float(), cast(Tensor, self.fn).float()  # of each class
+        images = right + missed
+        return (right / images.clamp(min=1)).sum() / (images > 0).sum().clamp(min=1)
 
 
 def single_label_metric(name: str, classes: int) -> Metric | None:
@@ -40,7 +61,7 @@ def single_label_metric(name: str, classes: int) -> Metric | None:
         return AreaUnderRoc(classes, softmax=True)
     makers: dict[str, Callable[[], Metric]] = {
         "accuracy": lambda: MulticlassAccuracy(classes, average="micro", validate_args=False),
-        "balanced_accuracy": lambda: MulticlassAccuracy(classes, average="macro", validate_args=False),
+        "balanced_accuracy": lambda: BalancedAccuracy(classes),
         "f1": lambda: MulticlassF1Score(classes, average="macro", validate_args=False),
         "cohen_kappa": lambda: MulticlassCohenKappa(classes, validate_args=False),
         "matthews": lambda: MulticlassMatthewsCorrCoef(classes, validate_args=False),

@@ -148,9 +148,9 @@ def _recalls(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> tuple[Fl
 
 
 def _balanced_accuracy(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
-    """Mean recall of the classes."""
+    """Mean recall of the classes that some image has."""
     right, images, _ = _recalls(predicted, label)
-    return float(np.mean(right / np.maximum(images, 1)))
+    return float(np.mean(right[images > 0] / images[images > 0]))
 
 
 def _f1(predicted: NDArray[np.int64], label: NDArray[np.int64]) -> float:
@@ -180,9 +180,9 @@ def _subset_accuracy(logits: Floats, label: NDArray[np.int64]) -> float:
 
 
 def _r2(predicted: Floats, label: Floats) -> float:
-    """The mean over columns of 1 - squared errors / squares around the mean."""
-    around = np.square(label - label.mean(axis=0)).sum(axis=0)
-    return float(np.mean(1 - np.square(predicted - label).sum(axis=0) / np.maximum(around, 1e-300)))
+    """The mean over columns of 1 - squared errors / squares around the mean; where these are 0, 1 or 0."""
+    around, errors = (np.square(label - other).sum(axis=0) for other in (label.mean(axis=0), predicted))
+    return float(np.mean(np.where(around > 0, 1 - errors / np.where(around > 0, around, 1), errors == 0)))
 
 
 def _rmse(predicted: Floats, label: Floats) -> float:

@@ -56,12 +56,20 @@ def other_data(
 
 
 def data_stem(node: DictConfig, called: str, images: int) -> str:
-    """What a file about other data is called: which data, how many images of it, and a hash of its settings."""
+    """What a file about other data is called: which data, how many images of it, and a hash of its settings.
+
+    Of a path it is the last part, so that no folder of this machine stands in the name.
+
+    Args:
+        node: The settings of the data.
+        called: The split that is looked at, `all` of all images.
+        images: How many there are.
+    """
     plain = OmegaConf.to_container(node, resolve=False)
     assert isinstance(plain, dict)
-    stem = next((str(plain[key]) for key in NAMING if plain.get(key)), str(plain.get("_target_")).rpartition(".")[2])
-    stem = without_credentials(stem).rpartition("/")[2] if "://" in stem else stem
-    name = safe(stem.strip("/.~").replace("/", "_"))[-LONGEST:]
+    kind = str(plain.get("_target_")).rpartition(".")[2]
+    stem = without_credentials(next((str(plain[key]) for key in NAMING if plain.get(key)), kind))
+    name = safe(stem.rstrip("/").rpartition("/")[2].strip(".~") or kind)[-LONGEST:]
     digest = sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return f"{name}{'' if called == 'all' else f'-{called}'}-{images}-images-{digest}"
 

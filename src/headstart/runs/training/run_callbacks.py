@@ -42,6 +42,7 @@ from headstart.runs.continuing.run_extension import EXTENDED
 from headstart.runs.folder.run_folder import ANSWERS
 from headstart.runs.model_parts.assembly import with_monitor
 from headstart.runs.training.checkpoint_selection import adapts_to_target, scores
+from headstart.runs.training.followed_directions import warn_of_wrong_directions
 from headstart.runs.training.prepared_run import PreparedRun
 from headstart.runs.training.trainer_profiler import profiler_of
 from headstart.selection.selection import Score
@@ -150,6 +151,7 @@ def _unfreeze(run: PreparedRun) -> Unfreeze:
 
 def _configured(cfg: DictConfig, folder: Path, run: PreparedRun) -> list[Callback]:
     """The callbacks that the config names; its figures keep thumbnails in the run's folder."""
+    warn_of_wrong_directions(cfg, run.monitor)
     callbacks: list[Callback] = [
         instantiate(with_monitor(node, run.monitor)) for node in cfg.callbacks.values() if node
     ]

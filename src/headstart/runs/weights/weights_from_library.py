@@ -15,6 +15,7 @@ from headstart.backbones.weights.pretrained_weights import differences
 from headstart.backbones.weights.weight_libraries import pretrained
 from headstart.runs.model_parts.backbone_template import template
 from headstart.runs.weights.weights_from_file import weights_in
+from headstart.runs.weights.weights_preprocessing import as_target_resizes
 from headstart.system import rank_environment
 from headstart.types import UserError
 
@@ -37,10 +38,14 @@ def pretrained_weights(*, cfg: DictConfig, name: str | None, reset_from: Annotat
     with torch.random.fork_rng(devices=[]):  # a library may make a network to load them into
         weights = pretrained(backbone.zoo, name, backbone.pixels)
     _, model = backbone.zoo
-    if rank_environment.rank() == 0 and (told := differences(backbone.pixels, weights.made_for)):
+    used, by_target = as_target_resizes(cfg, backbone.pixels)
+    but_for = f", {weights.but_for}" if weights.but_for else ""
+    if rank_environment.rank() == 0 and (told := differences(used, weights.made_for)):
         told += [weights.advice] if weights.advice else []
-        log.warning("%s of %s were evaluated otherwise: %s", weights.name, model, "; ".join(told))
+        log.warning("%s of %s were evaluated otherwise: %s%s", weights.name, model, "; ".join(told), but_for)
     elif rank_environment.rank() == 0:
-        log.info("preprocessing: %s, as %s of %s were evaluated", shown(backbone.pixels), weights.name, model)
+        log.info(
+            "preprocessing: %s%s, as %s of %s were evaluated%s", shown(used), by_target, weights.name, model, but_for
+        )
     about = {"model": model, "name": weights.name, "url": weights.url}
     return weights_in(weights.tensors, backbone, file=weights.file, prefix="", reset_from=reset_from, about=about)

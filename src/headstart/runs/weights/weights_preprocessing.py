@@ -21,6 +21,7 @@ from headstart.backbones.weights.pretrained_weights import differences
 from headstart.runs.weights.weights_from_file import weights_here
 from headstart.system import rank_environment
 from headstart.system.files.file_identity import sha256 as sha256_of
+from headstart.types import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,19 @@ def with_weights_preprocessing(cfg: DictConfig, *, fetch: bool = True) -> DictCo
     return plain
 
 
+def as_target_resizes(cfg: DictConfig, pixels: Pixels) -> tuple[Pixels, str]:
+    """The pixels with the resize of cfg.target where it has one, and words that say so, else empty.
+
+    Args:
+        cfg: The config of a job.
+        pixels: Of the backbone.
+    """
+    resize = (cfg.get("target") or {}).get("resize")
+    if resize is None:
+        return pixels, ""
+    return pixels._replace(resize=int(resize)), " (target.resize says the resize)"
+
+
 def _known(node: DictConfig, *, fetch: bool) -> tuple[str, KnownPreprocessing | None]:
     """The file's name, empty where it is not here, and what is known of its preprocessing."""
     if not fetch:
@@ -71,10 +85,7 @@ def _tell(cfg: DictConfig, backbone: dict[str, Any], name: str, known: KnownPrep
     """One line of which preprocessing is used, and why."""
     chosen = backbone.get("preprocessing")
     used = pixels_of(backbone, known.values if chosen is None and known is not None else chosen)
-    resize = (cfg.get("target") or {}).get("resize")
-    if resize is not None:
-        used = used._replace(resize=int(resize))
-    by_target = " (target.resize says the resize)" if resize is not None else ""
+    used, by_target = as_target_resizes(cfg, used)
     phrase = f"preprocessing{name and f' of {name}'}: {shown(used)}{by_target}"
     if known is None and chosen is None:
         model = backbone["name"]

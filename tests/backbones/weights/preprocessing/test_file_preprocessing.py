@@ -133,10 +133,27 @@ def test_configurations_of_timm_and_hugging_face_say_size_resize_interpolation_a
     file = tmp_path / "model.safetensors"
     file.touch()
     known = known_of(file_in(tmp_path).name, file=file, sha256="0" * 64)
-    assert known.why == "of config.json beside it"
+    assert known.why.partition(", ")[0] == "of config.json beside it"
     assert [known.values[key] for key in ("size", "resize", "interpolation", "mean")] == [
         size, resize, interpolation, mean,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "squashed"), [
+    (TIMM, False),
+    ({"pretrained_cfg": TIMM["pretrained_cfg"] | {"crop_mode": "squash"}}, True),
+    (DINOV2, False),
+    (DINOV2 | {"do_center_crop": False}, False),  # the shorter side alone is said
+    (VIT, True),
+    (VIT | {"size": {"height": 224, "width": 224}}, True),
+    (VIT | {"do_resize": False}, False),
+])  # fmt: skip
+def test_a_configuration_that_squashes_images_is_said_to_differ_in_that(content, squashed, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    file = tmp_path / "model.safetensors"
+    file.touch()
+    known = known_of(file.name, file=file, sha256="0" * 64)
+    assert ("there images were squashed to a square" in known.why) == squashed
 
 
 def test_a_configuration_without_preprocessing_says_none():

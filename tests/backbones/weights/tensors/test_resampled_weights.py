@@ -9,6 +9,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from headstart.backbones.weights.preprocessing.timm_preprocessing import timm_pixels
 from headstart.backbones.weights.tensors.tensor_fitting import fitted
+from headstart.backbones.weights.timm_weights import _loaded, resampled
 from headstart.backbones.zoo.timm_models import built
 from headstart.backbones.zoo.timm_models import timm as timm_backbone
 from headstart.backbones.zoo.torchvision_models import torchvision
@@ -46,7 +47,10 @@ def same(tensors, backbone, net):
 ])  # fmt: skip
 def test_timm_s_own_loading_gives_the_same_tensors_at_half_and_double_size(name, factor):
     torch.manual_seed(1)
-    state = library.create_model(name).state_dict()
+    net = library.create_model(name)
+    for parameter in net.parameters():  # tables that begin with zeros would be resampled to zeros whatever is done
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    state = net.state_dict()
     made_for = timm_pixels(name, size=None, channels=3)
     patches = 28 if "patch14" in name else 32
     pixels = made_for._replace(size=int(made_for.size * factor) // patches * patches)
@@ -54,6 +58,21 @@ def test_timm_s_own_loading_gives_the_same_tensors_at_half_and_double_size(name,
     backbone = cut(name, pixels.size)
     ours = fitted({f"module.{key}": t for key, t in state.items()}, backbone, prefix=None, reset_from=None)
     assert same(ours.tensors, backbone, want)
+
+
+@pytest.mark.parametrize("size", [112, 448])
+@pytest.mark.parametrize("name", ["cait_xxs24_224", pytest.param("hiera_tiny_224", marks=pytest.mark.slow)])
+def test_positions_that_timm_s_loading_leaves_are_resampled_by_timm_s_function(name, size):
+    state = {key: t.clone() for key, t in library.create_model(name).state_dict().items()}
+    state["pos_embed"].normal_()
+    with torch.device("meta"):
+        side = round(built(name, timm_pixels(name, size=size, channels=3)).pos_embed.shape[1] ** 0.5)
+    want = library.layers.resample_abs_pos_embed(state["pos_embed"], new_size=[side, side], num_prefix_tokens=0)
+    found = resampled(name, state, timm_pixels(name, size=size, channels=3))
+    torch.testing.assert_close(found["pos_embed"], want, rtol=0, atol=1e-6)
+    net = _loaded(name, timm_pixels(name, size=size, channels=3), state)
+    torch.testing.assert_close(net.pos_embed.detach(), want, rtol=0, atol=1e-6)
+    assert resampled(name, state, timm_pixels(name, size=224, channels=3))["pos_embed"] is state["pos_embed"]
 
 
 def test_the_same_size_is_taken_as_it_is():

@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from headstart.backbones.weights.preprocessing.json_preprocessing import config_beside
-from headstart.backbones.weights.preprocessing.preprocessing_values import is_same, preprocessing_values
+from headstart.backbones.weights.preprocessing.preprocessing_values import (
+    SQUASHED,
+    is_same,
+    preprocessing_values,
+)  # fmt: skip
 from headstart.backbones.weights.weights_address import OnHub, Url, address_of
 from headstart.backbones.weights.weights_folder import file_in
 from headstart.system.files.file_identity import sha256 as sha256_of
@@ -85,7 +89,8 @@ def known_of(name: str, *, file: Path | None, sha256: str | None) -> KnownPrepro
     if of_run := _of_run(file.parent.parent):
         return KnownPreprocessing(of_run, f"of the run {file.parent.parent.name}, whose checkpoint it is")
     if beside := config_beside(file):
-        return KnownPreprocessing(beside.values, f"of {beside.file.name} beside it")
+        but_for = f", {SQUASHED}" if beside.squashes else ""
+        return KnownPreprocessing(beside.values, f"of {beside.file.name} beside it{but_for}")
     return None
 
 

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 FILES = ("preprocessor_config.json", "config.json", "processor_config.json")  # the first that says it
 RESAMPLE = {2: "bilinear", 3: "bicubic"}  # the numbers of PIL's filters
 PLAIN = (0.5, 0.5, 0.5)
+SHORTER_SIDE = "shortest_edge"  # becomes so many pixels, so that an image keeps its shape
 
 
 class ConfigBeside(NamedTuple):
-    """The values of a preprocessing that a file says, and the file."""
+    """The values of a preprocessing that a file says, the file, and whether it squashes images to a square."""
 
     values: Mapping[str, Any]
     file: Path
+    squashes: bool
 
 
 def config_beside(weights: Path) -> ConfigBeside | None:
@@ -30,9 +32,9 @@ def config_beside(weights: Path) -> ConfigBeside | None:
     above = [folder for folder in weights.parents if folder.parent.name == "snapshots"]
     for folder in dict.fromkeys((weights.parent, *above)):
         for name in FILES:
-            values = values_of(_content(folder / name))
-            if values:
-                return ConfigBeside(values, folder / name)
+            content = _content(folder / name)
+            if values := values_of(content):
+                return ConfigBeside(values, folder / name, squashes(content))
     return None
 
 
@@ -45,11 +47,7 @@ def values_of(content: Any) -> dict[str, Any]:
     Args:
         content: Of the JSON file.
     """
-    if not isinstance(content, Mapping):
-        return {}
-    nested = content.get("pretrained_cfg", content.get("image_processor", content))
-    if not isinstance(nested, Mapping):
-        return {}
+    nested = _nested(content)
     try:
         if "input_size" in nested and "mean" in nested:
             return _of_timm(nested)
@@ -58,6 +56,33 @@ def values_of(content: Any) -> dict[str, Any]:
     except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError):
         return {}  # of something else
     return {}
+
+
+def squashes(content: Any) -> bool:
+    """Whether a configuration makes an image square by squashing it, not by cutting out its centre.
+
+    Args:
+        content: Of the JSON file.
+    """
+    config = _nested(content)
+    if "crop_mode" in config:
+        return bool(config["crop_mode"] == "squash")
+    size = config.get("size")
+    keeps_shape = isinstance(size, Mapping) and SHORTER_SIDE in size
+    return bool(size and config.get("do_resize", True) and not keeps_shape and not _crops(config))
+
+
+def _nested(content: Any) -> Mapping[str, Any]:
+    """The part of a configuration that says a preprocessing; empty where there is none."""
+    if not isinstance(content, Mapping):
+        return {}
+    nested = content.get("pretrained_cfg", content.get("image_processor", content))
+    return nested if isinstance(nested, Mapping) else {}
+
+
+def _crops(config: Mapping[str, Any]) -> bool:
+    """Whether an image processor of Hugging Face's cuts out the centre."""
+    return bool(config.get("do_center_crop", bool(config.get("crop_size"))) and config.get("crop_size"))
 
 
 def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,8 +98,7 @@ def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_image_processor(config: Mapping[str, Any]) -> dict[str, Any]:
     resize = _side(config["size"]) if config.get("do_resize", True) and config.get("size") else None
-    crops = config.get("do_center_crop", bool(config.get("crop_size")))
-    size = _side(config["crop_size"]) if crops and config.get("crop_size") else resize
+    size = _side(config["crop_size"]) if _crops(config) else resize
     values: dict[str, Any] = {"interpolation": RESAMPLE.get(config.get("resample", 2), "bicubic")}
     if size is not None:
         values |= {"size": size, "resize": max(size, resize or size)}
@@ -87,7 +111,7 @@ def _of_image_processor(config: Mapping[str, Any]) -> dict[str, Any]:
 def _side(size: Any) -> int:
     """The pixels of {"height": 224, "width": 224}, {"shortest_edge": 256} or 224."""
     if isinstance(size, Mapping):
-        return int(size["shortest_edge"] if "shortest_edge" in size else size["height"])
+        return int(size[SHORTER_SIDE] if SHORTER_SIDE in size else size["height"])
     return int(size)
 
 

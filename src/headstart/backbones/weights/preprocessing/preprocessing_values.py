@@ -11,6 +11,8 @@ from headstart.types import LARGER, Pixels, UserError
 Preprocessing = Mapping[str, Any] | str | None
 KEYS = ("size", "resize", "interpolation", "mean", "std")
 INTERPOLATIONS = ("bilinear", "bicubic")
+# of weights that were evaluated on whole images, squashed to a square, which no value here says
+SQUASHED = "but for the shape: there images were squashed to a square, here they keep it, and the centre is cut out"
 
 
 def preprocessing_values(pixels: Pixels) -> dict[str, Any]:
