@@ -142,6 +142,18 @@ def test_runs_that_are_ranked_by_test_have_no_best_setting(tmp_path):
     assert json.loads((tmp_path / "s" / "report.json").read_text())["ranking"]["best"] is None
 
 
+def test_runs_without_val_images_have_no_best_setting_and_the_report_says_why(tmp_path):
+    for rate in RATES:
+        overrides = ["mode=fine_tuning", f"optimizer.lr={rate}", "seed=0"]
+        folder = write_run(tmp_path / "s", "fine_tuning", 0, [0.1, 0.9], overrides)
+        (folder / "metrics.csv").write_text("epoch,step,train/loss\n0,9,0.5\n")
+        result = json.loads((folder / "result.json").read_text())
+        result |= {"sizes": {"train": 10, "val": 0, "test": 10}, "metrics": {"test/accuracy": 0.8}}
+        (folder / "result.json").write_text(json.dumps(result))
+    text = write_report(tmp_path / "s").text
+    assert "No finished run has val/accuracy, as without val images, so no setting is called the best." in text
+
+
 def test_a_replaced_run_is_listed_and_counts_in_no_mean(tmp_path):
     study = tmp_path / "s"
     old = write_run(study, "gradual", 0, [0.1, 0.9], ["mode=gradual", "seed=0"])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from headstart.report.analysis.arm_comparison import ADD_CONTROL
 from headstart.report.analysis.study_records import Study
+from headstart.report.leaderboard.run_entries import FINISHED
 from headstart.report.leaderboard.setting_groups import SettingGroup
 from headstart.report.leaderboard.study_ranking import StudyRanking
 from headstart.report.rendering.wording.number_format import number
@@ -66,6 +67,8 @@ def _best(ranking: StudyRanking, metric: str) -> list[str]:
     if metric.startswith("test/"):
         return [f"Runs are listed by {metric}, which may choose none: no setting is called the best."]
     if ranking.best is None:
+        if ranking.measured == 0 and any(entry.state == FINISHED for entry in ranking.board.entries):
+            return [f"No finished run has {metric}, as without val images, so no setting is called the best."]
         return ["No setting has runs that all ended well."]
     figure = ranking.board.figure
     count = ranking.measured
