@@ -16,7 +16,7 @@ from headstart.callbacks.training.divergence import divergence_message
 from headstart.recipes.search_space import Bounds
 from headstart.report.rendering.choice_page import choice_markdown, choice_text
 from headstart.runs.candidates.candidate_check import available
-from headstart.runs.candidates.choosing.arm import ComparedArm, composed_arms
+from headstart.runs.candidates.choosing.arm import ComparedArm, composed_arms, develop_sources
 from headstart.runs.candidates.choosing.choice_picture import choice_figure
 from headstart.runs.candidates.choosing.choice_record import candidate_entries, pareto_entries, trial_entries
 from headstart.runs.candidates.choosing.chosen_model import (
@@ -161,10 +161,13 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
     time_left.note()
     kept = {candidate.text for candidate in narrowing.kept}
     arms = [arm for arm in arms if arm.candidate in kept]
+    develop_sources(arms, seed=chosen.seed)
+    sources_s = time_left.spent - scores_s
+    time_left.note()
     tried = timed_halving(
         arms, time_left, seed=chosen.seed, shares=chosen.halving, shortest=chosen.shortest, until=chosen.trials_share
     )  # fmt: skip
-    trials_s = time_left.spent - scores_s
+    trials_s = time_left.spent - scores_s - sources_s
     arm, choice = _choice(arms, tried, folder, time_left)
     model = chosen_model(arm, choice, folder, time_left)
     time_left.note()
@@ -186,8 +189,9 @@ def _chosen(cfg: DictConfig, folder: Path, digest: str, chosen: ChoiceSettings) 
         "time": {
             "given_s": chosen.seconds,
             "scores_s": scores_s,
+            "sources_s": sources_s,
             "trials_s": trials_s,
-            "model_s": time_left.spent - scores_s - trials_s,
+            "model_s": time_left.spent - scores_s - sources_s - trials_s,
             "spent_s": time_left.spent,
         },
         "picture": PICTURE,

@@ -1,4 +1,4 @@
-"""Successive halving in a given time: the better half goes on, arms take turns, and the time is kept."""
+"""Successive halving in a given time: the better half goes on, with each arm's best; the time is kept."""
 
 import math
 from types import SimpleNamespace
@@ -75,10 +75,28 @@ def test_with_time_the_best_pair_wins_and_each_length_has_the_better_half(plante
     arms = make(clock, lambda arm, setting, *_: 0.1 * arm + 0.03 * setting, cost=[1, 1])
     halving = run(arms, clock)
     assert [len(rung) for rung in halving.rungs] == [6, 3, 2]
+    assert {tried.pair.arm for tried in halving.rungs[2]} == {0, 1}, (
+        "the best setting of each arm is told at full length"
+    )
     assert halving.ranked()[0].pair == (1, 2)
     assert [epochs for *_, epochs in begun] == [1] * 6 + [3] * 3 + [10] * 2
     assert halving.metric == "val/accuracy"
     assert not halving.lower
+
+
+def test_an_arm_that_is_behind_in_short_runs_is_compared_at_the_full_length(planted):
+    make, _ = planted
+    clock = Clock(10_000)
+    arms = make(clock, lambda arm, setting, epochs: 0.01 * setting + (0.9 if arm else 0.5 + epochs / 20), cost=[1, 1])
+    halving = run(arms, clock)
+    assert halving.ranked()[0].pair == (0, 2)  # 1.02 after 10 epochs, 0.57 after 1
+
+
+def test_with_many_settings_an_arm_the_better_half_of_all_goes_on(planted):
+    make, _ = planted
+    clock = Clock(10_000)
+    halving = run(make(clock, lambda arm, setting, _: 0.5 * arm + 0.01 * setting, cost=[1, 1]), clock)
+    assert [tried.pair for tried in halving.rungs[1]] == [(1, 2), (0, 2), (1, 1)]
 
 
 def test_arms_take_turns_so_that_a_short_time_is_dealt_out_fairly(planted):

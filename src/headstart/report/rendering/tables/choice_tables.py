@@ -74,8 +74,12 @@ def _trials(result: dict[str, Any]) -> ReportTable:
 
 def _time(result: dict[str, Any]) -> ReportTable:
     time = result["time"]
-    parts = {"scores": "scores_s", "trials": "trials_s", "model": "model_s", "all": "spent_s", "given": "given_s"}
-    return _table("Time", ["", "seconds"], [[name, f"{time[key]:.0f}"] for name, key in parts.items()], "")
+    parts = {
+        "scores": "scores_s", "source models": "sources_s", "trials": "trials_s", "model": "model_s", "all": "spent_s",
+        "given": "given_s",
+    }  # fmt: skip
+    known = [[name, f"{time[key]:.0f}"] for name, key in parts.items() if key in time]  # earlier ones have no sources_s
+    return _table("Time", ["", "seconds"], known, "")
 
 
 def _number(value: float | None, how: str) -> str:

@@ -15,6 +15,8 @@ from headstart.recipes.search_space import settings_of, space_of
 from headstart.recipes.trial_runs import without_pictures
 from headstart.runs.candidates.candidate import SourceCandidate, composed_candidates, config_of
 from headstart.runs.folder.run_naming import config_hash
+from headstart.runs.weights.source_model import developed, waits_for_source
+from headstart.runs.weights.weights_preprocessing import with_weights_preprocessing
 from headstart.types import UserError
 
 SCRATCH = "scratch"
@@ -104,6 +106,19 @@ def trial_config(arm: ComparedArm, values: Mapping[str, float], seed: int) -> Di
         plain.seed = seed
         plain.oracle = plain.forgetting = False
     return plain
+
+
+def develop_sources(arms: Sequence[ComparedArm], *, seed: int) -> None:
+    """Develop the source models that the trials of arms begin with, so that no trial's time is spent on them.
+
+    Args:
+        arms: Whose source models are missing or there.
+        seed: Of the trials.
+    """
+    for arm in arms:
+        cfg = with_weights_preprocessing(trial_config(arm, arm.settings[0], seed))
+        if waits_for_source(cfg):
+            developed(cfg)
 
 
 def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:

@@ -51,7 +51,7 @@ def trial_entries(arms: Sequence[ComparedArm], halving: Halving) -> list[dict[st
             arm, is_last = arms[tried.pair.arm], number + 1 == len(halving.rungs)
             state, why = tried.state, tried.why
             if tried.is_measured and not is_last and tried.pair not in following:
-                state, why = "dropped", "not in the better half at this length"
+                state, why = "dropped", "neither the best of its arm nor in the better half at this length"
             entries.append(
                 {
                     "candidate": arm.candidate,
