@@ -117,6 +117,7 @@ def command(folder, *words):
         [sys.executable, "-m", "headstart", "--config-path", str(folder / "conf"), "-m", *words],
         cwd=folder, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore Ctrl-C
     )  # fmt: skip
 
 

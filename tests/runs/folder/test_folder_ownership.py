@@ -112,6 +112,13 @@ def test_a_folder_that_is_no_run_s_is_refused_and_nothing_is_touched(empty, capf
     assert content(empty) == {f"mine/{file}": b"precious"}
 
 
+def test_a_command_that_was_killed_while_it_marked_the_folder_leaves_it_to_the_next_one(empty):
+    Path("mine").mkdir()
+    Path("mine", ".run.json.3opk4cxu").write_text('{"ha')
+    assert main(RUN) == 0
+    assert {"result.json", "run.json"} <= content(Path("mine")).keys()
+
+
 def test_a_failed_run_that_left_nothing_makes_room_for_the_mended_command(empty):
     assert main([*RUN, "backbone.keep=9"]) == 2
     assert Path("mine", "error.txt").exists()

@@ -23,7 +23,10 @@ from headstart.types import UserError
 log = logging.getLogger(__name__)
 RUN_WEIGHTS = "run_weights"  # in the result of a task that looks at a finished run: the hash of that run's weights
 # what lies in a folder before a run has begun there: Hydra's files, and what a run that failed at once has left
-BEFOREHAND = (".hydra", LOCK, MARK, "*.log", "error.txt", "error-rank*.txt", "reproduction.json")
+BEFOREHAND = (
+    ".hydra", LOCK, MARK, f".{MARK}.*",  # the last: a mark that a command is writing, or was when it was killed
+    "*.log", "error.txt", "error-rank*.txt", "reproduction.json", ".reproduction.json.*",
+)  # fmt: skip
 NOT_SETTINGS = ("hydra", "run_dir", "tuned", "chosen", *OF_THE_COMMAND, *OF_THE_STUDY)
 # tasks with a run's folder
 OF_FEATURES = ("probe", "few_images", "rank_sources", "more_labels", "label_errors", "compare")
