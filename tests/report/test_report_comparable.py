@@ -85,6 +85,15 @@ def test_a_recipe_of_its_own_has_figures_and_no_verdict_and_is_named(make_run):
     )  # fmt: skip
 
 
+def test_a_limit_of_gradients_is_of_the_recipe_as_the_rate_is(make_run):
+    """Fine-tuning with weights of a library has one by default, and scratch has none."""
+    own = ("trainer.gradient_clip_val=5.0", "optimizer.lr=0.0001")
+    runs = arm(make_run, "scratch") + arm(make_run, "fine_tuning", *own, levels=[v + 0.2 for v in LEVELS])
+    (section,) = study(runs).sections
+    assert [c.against for c in section.of(Question.PRACTICE)] == ["scratch"]
+    assert not any("gradient_clip_val" in hint for hint in section.hints)
+
+
 def test_the_control_is_the_same_recipe_with_random_weights(make_run):
     runs = arm(make_run, "fine_tuning") + arm(make_run, "fine_tuning", "control=true") + arm(make_run, "scratch")
     runs += arm(make_run, "fine_tuning", "control=true", "optimizer.lr=0.1")

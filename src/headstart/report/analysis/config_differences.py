@@ -11,6 +11,8 @@ TASK = (
     "target", "backbone", "trainer", "draw", "images_seed", "target_labels", "target_labels_share", "selection",
     "extended",
 )  # fmt: skip
+# though they are the trainer's, they say how steps are made, as the optimizer's settings do
+_OF_STEPS = ("trainer.gradient_clip_val", "trainer.gradient_clip_algorithm")
 # what does not change results, or is what a comparison is about
 _NEVER = (
     "seed", "mode", "reuse", "control", "task", "fit", "run_dir", "rerun", "resume", "study", "feature_cache", "logger",
@@ -38,7 +40,7 @@ class SettingDifference:
     @property
     def is_of_the_task(self) -> bool:
         """Whether it decides the data, the network or the budget."""
-        return _within(self.key, TASK)
+        return _within(self.key, TASK) and self.key not in _OF_STEPS
 
     def __str__(self) -> str:
         return f"{self.key} {_plain(self.ours)} against {_plain(self.theirs)}"
