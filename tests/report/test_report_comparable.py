@@ -71,9 +71,9 @@ def test_a_config_of_before_a_key_came_is_no_other_setting(make_run):
 
 
 def test_a_recipe_of_its_own_has_figures_and_no_verdict_and_is_named(make_run):
-    runs = arm(make_run, "scratch") + arm(
-        make_run, "fine_tuning", "optimizer.lr=0.0001", levels=[v + 0.2 for v in LEVELS]
-    )
+    """The limit of gradients is of it, as the rate is: fine-tuning with weights of a library has one by default."""
+    own = ("optimizer.lr=0.0001", "trainer.gradient_clip_val=5.0")
+    runs = arm(make_run, "scratch") + arm(make_run, "fine_tuning", *own, levels=[v + 0.2 for v in LEVELS])
     (section,) = study(runs).sections
     (practice,) = section.of(Question.PRACTICE)
     assert {b.name: b.verdict for b in practice.benefits if b.name != "start"} == {
@@ -82,16 +82,8 @@ def test_a_recipe_of_its_own_has_figures_and_no_verdict_and_is_named(make_run):
     assert practice.differences["asymptote"].mean == pytest.approx(0.2)
     assert practice.differs == (
         "head.init class_means against random", "module.stage_decay 0.5 against 1", "optimizer.lr 0.0001 against 0.002",
+        "trainer.gradient_clip_val 5 against none",
     )  # fmt: skip
-
-
-def test_a_limit_of_gradients_is_of_the_recipe_as_the_rate_is(make_run):
-    """Fine-tuning with weights of a library has one by default, and scratch has none."""
-    own = ("trainer.gradient_clip_val=5.0", "optimizer.lr=0.0001")
-    runs = arm(make_run, "scratch") + arm(make_run, "fine_tuning", *own, levels=[v + 0.2 for v in LEVELS])
-    (section,) = study(runs).sections
-    assert [c.against for c in section.of(Question.PRACTICE)] == ["scratch"]
-    assert not any("gradient_clip_val" in hint for hint in section.hints)
 
 
 def test_the_control_is_the_same_recipe_with_random_weights(make_run):
